@@ -194,6 +194,7 @@ async def _resume(run: Run, *, resumed: bool, is_continued: bool) -> BatchProgre
     emit_kept(run, followed)
     if resumed or is_continued:  # a batch that has only just begun was checked when it began
         await run.git(require_resumable, run.repo, run.batch, state)
+    await run.extras.make_ready(announce=not is_continued)  # before any agent is paid
     return state
 
 

@@ -14,6 +14,7 @@ from gitbatch.agents.pool import AgentPool
 from gitbatch.agents.process.children import make_room
 from gitbatch.batch.caller import Frontend, SessionSettings
 from gitbatch.batch.events import BatchStopped, ConfigChanged, EventStream, Notice
+from gitbatch.batch.extras.extras import ExtraSources, open_extras
 from gitbatch.batch.history.killed_attempts import find_killed_attempts
 from gitbatch.batch.history.ledger import Ledger, SpendingLimits, read_ledger
 from gitbatch.batch.history.progress import BatchProgress, read_progress
@@ -48,6 +49,7 @@ from gitbatch.batch.planning.start import begin_batch as start_batch
 from gitbatch.batch.planning.start_checks import Folders, StartChoice
 from gitbatch.batch.planning.target import Target, find_target
 from gitbatch.batch.planning.worktrees_dir import find_worktrees_dir
+from gitbatch.batch.workplace.detached_places import CheckPlaces
 from gitbatch.batch.workplace.kinds import KindChoice, WorktreeKind, choose_kind
 from gitbatch.batch.workplace.local import LocalWorkplaces
 from gitbatch.batch.workplace.supply import UserFolders, open_workplaces
@@ -215,18 +217,22 @@ class Opening(Struct, frozen=True):
         watched = _guard_fetches(_apply_config(repo, state, notices), fingerprint, notices)
         checkouts = find_checkouts(repo, settings.environment.get("PATH", ""))
         kind = self._choose_worktrees(state, names, folder)
-        home = Path(settings.environment.get("HOME", "/nonexistent"))
-        around = UserFolders(settings.cache_dir, home, cache_limits(state.project.config))
+        around = self._find_user_folders(state)
+        sources = _find_sources(watched, batch, folder, state)
+        tools, store = CheckTools(self.agents), layers_dir(repo, settings.cache_dir)
         with (
             closing(read_agent_git(repo, folder, batch.record.target)) as agent_git,
+            open_extras(sources, git, tools, store, notices) as extras,
             open_workplaces(
-                LocalWorkplaces(watched, git, folder, agent_git, checkouts.folders, fingerprint),
+                LocalWorkplaces(
+                    *(watched, git, folder, agent_git, checkouts.folders, fingerprint), extras=extras
+                ),
                 kind.kind,
                 around,
-            ) as workplaces,
+            ) as supply,
         ):
-            # While an item is checked, its agent has ended.
-            programs = min(SIDE_BY_SIDE, max(1, len(state.project.config.checks)))
+            extras.places = supply.places
+            programs = _count_programs(state)
             run = Run(
                 repo=watched,
                 batch=batch,
@@ -237,20 +243,28 @@ class Opening(Struct, frozen=True):
                 clock=settings.clock,
                 git=git,
                 fingerprint=fingerprint,
-                workplaces=workplaces,
+                workplaces=supply.workplaces,
+                extras=extras,
                 worktrees=kind.text,
                 checkouts=checkouts,
-                trees=FreshTrees(watched, git, folder, agent_git, checkouts.folders, fingerprint),
-                check_tools=CheckTools(self.agents),
+                trees=FreshTrees(
+                    *(watched, git, folder, agent_git, checkouts.folders, fingerprint),
+                    CheckPlaces(supply.places, extras),
+                ),
+                check_tools=tools,
                 stop_switch=StopSwitch(),
                 running_agents=RunningAgents(),
                 ledger=ledger,
                 fixed=fixed,
             )
             if run.jobs < wanted:
-                text = f"the open-file limit allows {run.jobs} agents at a time, not {wanted} (ulimit -n)"
-                emit(Notice(batch=batch.id, text=text))
+                notices(f"the open-file limit allows {run.jobs} agents at a time, not {wanted} (ulimit -n)")
             yield run
+
+    def _find_user_folders(self, state: ProjectState) -> UserFolders:
+        settings = self.settings
+        home = Path(settings.environment.get("HOME", "/nonexistent"))
+        return UserFolders(settings.cache_dir, home, cache_limits(state.project.config))
 
     def _choose_worktrees(self, state: ProjectState, names: frozenset[str], folder: Path) -> KindChoice:
         """Returns the kind of worktree of a run, and starts the server that mounts them where no sandbox needs it."""
@@ -283,6 +297,15 @@ class Opening(Struct, frozen=True):
 def _pinned_refs(batch: str) -> tuple[str, ...]:
     """Returns the refs of a batch that say what it runs with."""
     return (record_ref(batch), base_ref(batch), config_ref(batch), limits_ref(batch), gates_ref(batch))
+
+
+def _count_programs(state: ProjectState) -> int:
+    """Returns how many programs run for an item at the same time: while it is checked, its agent has ended."""
+    return min(SIDE_BY_SIDE, max(1, len(state.project.config.checks)))
+
+
+def _find_sources(repo: Repository, batch: Batch, folder: Path, state: ProjectState) -> ExtraSources:
+    return ExtraSources(repo, batch.id, batch.base, folder, state.project.config.batch, state.guarded)
 
 
 def _apply_config(repo: Repository, state: ProjectState, tell: Callable[[str], None]) -> Repository:

@@ -21,7 +21,14 @@ def usual() -> dict[str, str]:
         for name, value in os.environ.items()
         if name in {"PATH", "LANG"} or name.startswith("COVERAGE_")
     }
-    return {**kept, **IDENTITY, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "TERM": "dumb"}
+    return {
+        **kept,
+        **IDENTITY,
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "TERM": "dumb",
+        "GITBATCH_WORKTREE": "copy",  # in an overlay, an agent does not find the checkout that it attacks
+    }
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Whole runs with hostile agents: in a sandbox nothing is damaged; without one, history and the orchestrator are not."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from subprocess import CompletedProcess
 
 import pytest
@@ -10,7 +11,15 @@ from wall import naive
 from wall.attacks import ATTACKS, WORKTREE, WORLD, Attack, Control
 from wall.grounds import Grounds, only
 
-WALLS = ("bubblewrap", "landlock")
+WALLS = {"bubblewrap": "overlay", "landlock": "copy"}
+"""The sandboxes, and the kind of worktree that the attacks are tried in with each."""
+
+
+MOVED = {
+    name: replace(ATTACKS[name], becomes=f"refused: the agent modified {path} outside")
+    for name, path in (("checkout_by_path", "task.md"), ("checkout_by_link", "CLAUDE.md"))
+}
+"""Attacks on the place of the checkout, where an overlay worktree is."""
 
 
 def run(grounds: Grounds, kind: str, names: Iterable[str]) -> tuple[dict[str, str], CompletedProcess[str]]:
@@ -39,10 +48,12 @@ def expect(became: dict[str, str], attacks: dict[str, Attack], *, confined: bool
 @pytest.mark.rule("S1", "S2")
 @pytest.mark.parametrize("kind", WALLS)
 def test_sandboxed_attacks(grounds: Grounds, kind: str) -> None:
+    grounds.place.environment["GITBATCH_WORKTREE"] = WALLS[kind]
     became, done = run(grounds, kind, ATTACKS)
     assert done.returncode == 1, done.stderr
     assert f'"sandbox":"{kind}"' in done.stdout
-    expect(became, ATTACKS, confined=True)
+    attacks = ATTACKS if WALLS[kind] == "copy" else {**ATTACKS, **MOVED}
+    expect(became, attacks, confined=True)
     assert grounds.history() == set()
     assert grounds.outside() == set()
     assert grounds.code_ran() == set()
@@ -52,10 +63,18 @@ def test_sandboxed_attacks(grounds: Grounds, kind: str) -> None:
 
 
 @pytest.mark.rule("S1", "S2")
-def test_attacks_inside_worktree(grounds: Grounds) -> None:
+@pytest.mark.parametrize("worktree", ["copy", "overlay"])
+def test_attacks_inside_worktree(grounds: Grounds, worktree: str) -> None:
+    """Without a sandbox, too. An overlay has no hard links to files outside of it: there the attack writes nothing."""
+    grounds.place.environment["GITBATCH_WORKTREE"] = worktree
+    is_linked = {"hard_link_to_a_key": "failed: no output file was written"} if worktree == "overlay" else {}
     became, done = run(grounds, "none", WORKTREE)
     assert done.returncode == 1, done.stderr
-    expect(became, WORKTREE, confined=False)
+    attacks = {
+        name: replace(attack, becomes_without=is_linked.get(name, attack.becomes_without))
+        for name, attack in WORKTREE.items()
+    }
+    expect(became, attacks, confined=False)
     assert grounds.history() == set()
     assert grounds.code_ran() == set()
     grounds.place.gitbatch("verify", code=0)

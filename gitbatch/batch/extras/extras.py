@@ -2,7 +2,8 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from gitbatch.batch.extras.include import IncludedFiles, find_included
 from gitbatch.batch.extras.include_layer import make_include_layer
 from gitbatch.batch.extras.prepare import PURPOSE, NewPlace, PreparePlaces, PrepareRunner
 from gitbatch.batch.extras.prepare_key import hash_settings, list_deciding_files, name_layer
+from gitbatch.checks.command import CheckTools
 from gitbatch.concurrency import GitThread
 from gitbatch.fs.copying import copy_sources, list_sources
 from gitbatch.fs.disk import DiskError
@@ -45,17 +47,23 @@ class ExtraSources(Struct, frozen=True):
 
 @dataclass(slots=True)
 class WorktreeExtras:
-    """The layers of a run, made when they are needed first."""
+    """The layers of a run, made when they are needed first. Its owner closes the store."""
 
     sources: ExtraSources
     git: GitThread
     store: LayerStore
     runner: PrepareRunner
-    places: PreparePlaces
     tell: Tell
+    places: PreparePlaces | None = None
+    """Where commands run; set before the first call."""
     include: Lease | None = None
     _prepared: dict[str, Lease] = field(default_factory=dict)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def _places(self) -> PreparePlaces:
+        assert self.places is not None  # noqa: S101 - see above
+        return self.places
 
     async def make_ready(self, *, announce: bool) -> None:
         """Makes the layers of the commit where the batch began; with `announce`, says what they have.
@@ -88,7 +96,7 @@ class WorktreeExtras:
         table, repo = self.sources.table, self.sources.repo
         first = await self.git(_list_files_on, repo, self.sources.base, table)
         files = await self.git(_list_files_on, repo, commit, table) if table.prepare_on else first
-        settings = hash_settings(table, self.runner.variables(), self.places.seen_at)
+        settings = hash_settings(table, self.runner.variables(), self._places.seen_at)
         below = self.include.name if self.include else ""
         is_again = files != first
         name = name_layer(settings, files, below, self.sources.batch if is_again else "")
@@ -109,12 +117,29 @@ class WorktreeExtras:
         shown = "; ".join(map(join, table.prepare_commands))
         self.tell(clean_text(f"preparing worktrees, once for all: {shown}"))
         new = NewPlace(self.sources.folder / f"{PURPOSE}-{secrets.token_hex(4)}", commit, commit, include)
-        async with self.places.open_place(new) as opened:
+        async with self._places.open_place(new) as opened:
             await self.runner.run_in(opened.place, network=table.prepare_network and not is_again)
             keep = partial(_fill_with_result, opened.take, self.sources.guarded, name)
             lease = await self.git(self.store.make, name, keep)
         self.tell(f"worktrees are prepared ({monotonic() - began:.1f} s)")
         return lease
+
+
+@contextmanager
+def open_extras(
+    sources: ExtraSources, git: GitThread, tools: CheckTools, store: Path, tell: Tell
+) -> Iterator[WorktreeExtras]:
+    """Yields the layers of a run, still without places, and ends their use.
+
+    Args:
+        sources: what they are made from.
+        git: the thread on which files are copied.
+        tools: run the commands.
+        store: the folder of the repository's layers in the cache.
+        tell: gets lines for the user.
+    """
+    with closing(LayerStore(store)) as layers:
+        yield WorktreeExtras(sources, git, layers, PrepareRunner(tools, sources.table), tell)
 
 
 def copy_layers(layers: tuple[Path, ...], worktree: Path) -> None:

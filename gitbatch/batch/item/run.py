@@ -18,6 +18,7 @@ from gitbatch.repo.worktrees.checkouts import Checkouts
 
 if TYPE_CHECKING:  # asyncio and all that agents need: a command that only reads a batch does without them
     from gitbatch.agents.pool import AgentPool
+    from gitbatch.batch.extras.extras import WorktreeExtras
     from gitbatch.batch.item.stop import RunningAgents, StopSwitch
     from gitbatch.batch.workplace.protocol import Workplaces
     from gitbatch.checks.command import CheckTools
@@ -41,6 +42,8 @@ class Run(Struct, frozen=True):
     fingerprint: Fingerprint
     """The repository's control files when the run began."""
     workplaces: "Workplaces"
+    extras: "WorktreeExtras"
+    """The layers of worktrees on top of a commit's files."""
     worktrees: str
     """The kind of worktree, and why it is not a better one."""
     checkouts: Checkouts

@@ -4,10 +4,13 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gitbatch.batch.extras.prepare import PreparePlaces
+from gitbatch.batch.workplace.detached_places import CopyPlaces, OverlayPlaces
 from gitbatch.batch.workplace.kinds import WorktreeKind
 from gitbatch.batch.workplace.local import LocalWorkplaces
 from gitbatch.batch.workplace.overlay import OverlayWorkplaces, SharedLayers
@@ -30,8 +33,16 @@ class UserFolders(Struct, frozen=True):
     """What the cache folder may keep."""
 
 
+class Supply(NamedTuple):
+    """What a run makes its worktrees with."""
+
+    workplaces: Workplaces
+    places: PreparePlaces
+    """Worktrees of the same kind without a branch."""
+
+
 @contextmanager
-def open_workplaces(plain: LocalWorkplaces, kind: WorktreeKind, around: UserFolders) -> Iterator[Workplaces]:
+def open_workplaces(plain: LocalWorkplaces, kind: WorktreeKind, around: UserFolders) -> Iterator[Supply]:
     """Yields the workplaces of a kind, and closes them.
 
     Args:
@@ -42,14 +53,15 @@ def open_workplaces(plain: LocalWorkplaces, kind: WorktreeKind, around: UserFold
     repo, waiting = plain.repo, plain.folder / ".kept"
     if kind is WorktreeKind.COPY:
         with closing(KeptCheckouts(repo, waiting)) as kept:
-            yield replace(plain, kept=kept)
+            yield Supply(replace(plain, kept=kept), CopyPlaces(plain))
         return
     hidden = replace(plain, hidden=(*plain.hidden, around.cache / LAYERS))
     guard = partial(require_untouched, repo, plain.fingerprint)
     with open_templates(repo, around.cache, guard, around.limits) as templates:
         if kind is WorktreeKind.CLONE:
             with closing(KeptCheckouts(repo, waiting, partial(clone_checkout, templates))) as kept:
-                yield replace(hidden, kept=kept)
+                yield Supply(replace(hidden, kept=kept), CopyPlaces(hidden))
         else:
             with closing(open_layered_git(plain.agent_git, repo.root)) as git:
-                yield OverlayWorkplaces(hidden, SharedLayers(templates, git, around.home))
+                layers = SharedLayers(templates, git, around.home)
+                yield Supply(OverlayWorkplaces(hidden, layers), OverlayPlaces(hidden, layers))

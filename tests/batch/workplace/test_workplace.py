@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 import pytest
@@ -16,9 +17,14 @@ from sessions import run_here
 from gitbatch.agents.protocol import Agent, Assignment, Failure, OutputStream, Progress, Reply
 from gitbatch.batch.item.strays import Strays, find_strays
 from gitbatch.batch.workplace.changes import list_changes
+from gitbatch.batch.workplace.detached_places import CopyPlaces
 from gitbatch.batch.workplace.protocol import Collected, OpenOutput, WorkplaceChanges, WorkplaceSetup
+from gitbatch.batch.workplace.supply import Supply
 from gitbatch.repo.worktrees.worktree import Worktree
 from gitbatch.text import clean_text
+
+if TYPE_CHECKING:
+    from gitbatch.batch.workplace.local import LocalWorkplaces
 
 
 @dataclass
@@ -78,7 +84,8 @@ class RemoteWorkplaces:
 
 
 def use(monkeypatch: pytest.MonkeyPatch, remote: RemoteWorkplaces) -> None:
-    monkeypatch.setattr("gitbatch.batch.opening.open_workplaces", lambda *_: nullcontext(remote))
+    supply = Supply(remote, CopyPlaces(cast("LocalWorkplaces", remote)))
+    monkeypatch.setattr("gitbatch.batch.opening.open_workplaces", lambda *_: nullcontext(supply))
 
 
 def test_a_run_needs_no_folder(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

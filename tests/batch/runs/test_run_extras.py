@@ -1,0 +1,215 @@
+"""Included files and prepared worktrees in whole runs: what agents find, what they leave, and who pays when it fails."""
+
+import subprocess
+import sys
+
+import pytest
+from conftest import Place
+from history import audit
+from sessions import run_here
+
+from gitbatch.batch.extras.prepare import PrepareError
+
+KINDS = ("copy", "overlay")
+
+PLAN = "## Work Packages\n\n### First\n- [ ] One (output: out/one.md)\n- [ ] Two (output: out/two.md)\n\n### Second\n- [ ] Three (output: out/three.md)\n"
+CONFIG = """
+[batch]
+jobs = 2
+retries = 0
+{batch}
+[agents.writer]
+kind = "command"
+command = ["sh", "tools/agent.sh"]
+timeout = "30s"
+"""
+AGENT = """
+set -e
+node_modules/.bin/run-tests >log
+[ "$(cat .venv/home)" = "$EXPECTED" ] || true
+mkdir -p "$(dirname "$GITBATCH_OUTPUT")"
+{ cat log; cat prepared.txt 2>/dev/null || echo "not prepared"; ls -A; } >"$GITBATCH_OUTPUT"
+echo mine >>node_modules/lib/shared.js
+rm node_modules/lib/other.js
+echo '{"summary": "Ran the tests. They pass."}' >"$GITBATCH_REPLY"
+"""
+RUN_TESTS = """#!/bin/sh
+grep -q original node_modules/lib/shared.js && ! grep -q mine node_modules/lib/shared.js && [ -e node_modules/lib/other.js ] || exit 9
+echo "tests pass"
+"""
+
+
+PREPARE = 'prepare = [["mkdir", "-p", "out"], ["sh", "tools/prepare.sh"]]\nprepare-on = ["package-lock.json"]'
+PREPARING = """
+test -e node_modules/lib/other.js
+echo "$HOME" >prepared.txt
+echo x >>task.md
+echo here already >out/three.md
+"""
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest, place: Place) -> str:
+    kind: str = request.param
+    place.environment["GITBATCH_WORKTREE"] = kind
+    return kind
+
+
+def lay_out(place: Place, batch: str = "", **files: str) -> None:
+    place.write("task.md", PLAN)
+    place.write("gitbatch.toml", CONFIG.format(batch=batch))
+    place.write("tools/agent.sh", AGENT)
+    place.write(".gitignore", "node_modules\n.env*\nprepared.txt\nstate/\nlog\n")
+    place.write(".worktreeinclude", "node_modules/\n.env*\n")
+    for path, text in files.items():
+        place.write(path, text)
+    place.commit()
+    place.write("node_modules/.bin/run-tests", RUN_TESTS)
+    (place.root / "node_modules/.bin/run-tests").chmod(0o755)
+    place.write("node_modules/lib/shared.js", "original")
+    place.write("node_modules/lib/other.js", "original")
+    place.write(".env", "SECRET=1")
+    place.write(".env.test", "MODE=test")
+
+
+def notices(events: list[dict[str, str]]) -> list[str]:
+    return [event["text"] for event in events if event["event"] == "notice"]
+
+
+def outputs(place: Place) -> dict[str, str]:
+    return {name: place.git("show", f"main:out/{name}.md") for name in ("one", "two", "three")}
+
+
+def test_included_test_suite(place: Place, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each agent runs a suite out of an included folder, and changes it for itself alone."""
+    lay_out(place, 'include = [".env.test"]')
+    result, events = run_here(place, monkeypatch)
+    assert (result.succeeded, result.failed) == (3, 0), events[-3:]
+    for text in outputs(place).values():
+        assert text.startswith("tests pass\nnot prepared")
+        assert ".env.test" in text
+        assert ".env\n" not in text
+    assert (place.root / "node_modules/lib/shared.js").read_text() == "original"
+    assert (place.root / "node_modules/lib/other.js").exists()
+    said = notices(events)
+    assert any(text.startswith("worktrees get .env.test, node_modules/ of your checkout") for text in said)
+    assert "agents can read .env.test, which batch.include names" in said
+    assert any(text.startswith("not included, as the names look like secrets: .env (") for text in said)
+    assert events[0]["worktrees"].startswith(kind)
+    strays = [event["outcome"]["strays"] for event in events if event["event"] == "item-finished"]
+    assert all("node_modules/lib/shared.js" in each for each in strays)
+    assert len(audit(place).items) == 3
+
+
+@pytest.mark.usefixtures("kind")
+def test_prepared_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands run once for all items and groups, in a home of their own; the next batch finds the result."""
+    lay_out(place, PREPARE, **{"package-lock.json": "1", "tools/prepare.sh": PREPARING})
+    result, events = run_here(place, monkeypatch)
+    assert (result.succeeded, result.failed) == (3, 0), events[-3:]
+    found = set(outputs(place).values())
+    homes = {text.splitlines()[1] for text in found}
+    assert len(homes) == 1, "one result for all"
+    assert place.environment["HOME"] != homes.pop()
+    assert (
+        sum(
+            text.startswith("preparing worktrees, once for all: mkdir -p out; sh tools/")
+            for text in notices(events)
+        )
+        == 1
+    )
+    place.edit("task.md", "[x] Three", "[ ] Three")
+    place.commit()
+    _, again = run_here(place, monkeypatch)
+    assert [text for text in notices(again) if "prepar" in text] == [], "the next batch finds it"
+
+
+def test_prepare_fails(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    lay_out(place, 'prepare = ["sh", "-c", "echo the registry is away >&2; exit 3"]')
+    place.environment["GITBATCH_WORKTREE"] = "copy"
+    with pytest.raises(PrepareError) as caught:
+        run_here(place, monkeypatch)
+    assert "batch.prepare failed: sh -c" in caught.value.message
+    assert "the registry is away" in f"{caught.value.message}{caught.value.details}"
+    assert "it has no network (batch.prepare-network)" in caught.value.advice
+    assert caught.value.code == 1
+    assert not place.git("for-each-ref", "refs/heads/gitbatch/"), "no agent has started"
+
+
+VENV_AGENT = """
+set -e
+echo 'NAME = "agent"' >src/thing.py
+mkdir -p out
+.venv/bin/tool >"$GITBATCH_OUTPUT"
+pwd >>"$GITBATCH_OUTPUT"
+echo '{"summary": "Ran the tool. It works."}' >"$GITBATCH_REPLY"
+"""
+
+
+def test_real_virtual_environment(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An included .venv has absolute paths, and an editable install: both lead to the agent's worktree, not to the checkout."""
+    lay_out(place, **{"tools/agent.sh": VENV_AGENT, "src/thing.py": 'NAME = "checkout"\n'})
+    place.write(".gitignore", ".venv\n")
+    place.write(".worktreeinclude", ".venv\n")
+    place.commit()
+    venv = place.root / ".venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+    (site,) = venv.glob("lib/python*/site-packages")
+    (site / "editable.pth").write_text(f"{place.root}/src\n")
+    place.write(".venv/bin/tool", f"#!{venv}/bin/python\nimport thing, sys\nprint(thing.NAME, sys.prefix)\n")
+    (venv / "bin/tool").chmod(0o755)
+    place.environment["GITBATCH_WORKTREE"] = "overlay"
+    result, events = run_here(place, monkeypatch)
+    assert (result.succeeded, result.failed) == (3, 0), events[-3:]
+    assert set(outputs(place).values()) == {f"agent {venv}\n{place.root}"}
+    assert (place.root / "src/thing.py").read_text() == 'NAME = "checkout"\n'
+    assert not list(venv.rglob("__pycache__/thing*"))
+
+
+AGAIN_PLAN = """## Work Packages
+
+### First
+- [ ] One (output: package-lock.json)
+
+### Second
+- [ ] Two (output: out/two.md)
+"""
+AGAIN_AGENT = """
+[ ! -e prepared.txt ] || cat prepared.txt >seen
+echo 2 >package-lock.json.new
+case $GITBATCH_OUTPUT in
+*package-lock.json) mv package-lock.json.new "$GITBATCH_OUTPUT" ;;
+*) mkdir -p out; cp seen "$GITBATCH_OUTPUT" ;;
+esac
+echo '{"summary": "Wrote it. It is short."}' >"$GITBATCH_REPLY"
+"""
+AGAIN_PREPARE = """
+cat package-lock.json >prepared.txt
+grep -c : /proc/net/dev >>prepared.txt
+[ "$(cat package-lock.json)" != bad ] || { echo "cannot read the lock"; exit 4; }
+"""
+
+
+@pytest.mark.parametrize("written", ["2", "bad"])
+def test_prepared_again(place: Place, monkeypatch: pytest.MonkeyPatch, written: str) -> None:
+    """An item wrote what the result depends on: the commands run again for this batch, without a network."""
+    settings = 'worktree = "copy"\nprepare = ["sh", "tools/prepare.sh"]\nprepare-on = ["package-lock.json"]\nprepare-network = true'
+    lay_out(place, settings)
+    place.write("task.md", AGAIN_PLAN)
+    place.write("tools/agent.sh", AGAIN_AGENT.replace("echo 2", f"echo {written}"))
+    place.write("tools/prepare.sh", AGAIN_PREPARE)
+    place.write("package-lock.json", "1")
+    place.commit()
+    if written == "bad":
+        with pytest.raises(PrepareError, match="cannot read the lock"):
+            run_here(place, monkeypatch)
+        assert place.git("show", "main:package-lock.json") == "bad", "what was done stays"
+        return
+    result, events = run_here(place, monkeypatch)
+    assert (result.succeeded, result.failed) == (2, 0), events[-3:]
+    lock, interfaces = place.git("show", "main:out/two.md").split()
+    assert (lock, interfaces) == ("2", "1"), "only the loopback is there"
+    again = "package-lock.json changed in this batch: batch.prepare runs again, for this batch alone and without a network"
+    assert again in notices(events)
+    layers = list((place.home / "cache/gitbatch/layers").glob("*/prepare-*"))
+    assert len(layers) == 2
