@@ -4,7 +4,7 @@ Only the kernel refers to the layers: no process of the program finds them by th
 namespace ends, however that happens, the kernel unmounts everything. No other process of the machine sees a mount.
 """
 
-# ruff: noqa: PTH123 - pathlib takes longer to import than the launcher to do its work
+# ruff: noqa: PTH106, PTH108, PTH123 - pathlib takes longer to import than the launcher to do its work
 
 import errno
 import os
@@ -80,10 +80,23 @@ def mount_worktree(
         for source, place in binds:
             mount_filesystem(source, place, None, MS_BIND | MS_REC)
         for overlay in overlays:
+            _forget_mount(overlay.work)
             _mount_overlay(overlay)
             _require_overlay(overlay.place)
     except OSError as error:
         raise OSError(error.errno, error.strerror, error.filename or _NAME) from error
+
+
+def _forget_mount(work: str) -> None:
+    """Removes the mark that an earlier `volatile` mount of the same folders left: another program worked there before.
+
+    The kernel leaves it in case the machine crashed, after which such a folder must not be used again; ours are not.
+    """
+    mark = f"{work}/work/incompat"
+    with suppress(FileNotFoundError):
+        os.unlink(f"{mark}/volatile/dirty")
+        os.rmdir(f"{mark}/volatile")
+        os.rmdir(mark)
 
 
 def _mount_overlay(overlay: OverlayMount) -> None:
