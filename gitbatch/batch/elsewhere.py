@@ -44,19 +44,22 @@ class Elsewhere(Struct, frozen=True):
 def read_elsewhere(repo: Repository, batch: Batch, last: str, own: AbstractSet[str]) -> Elsewhere:
     """Returns what was recorded of a batch after its commit `last`, without the commits `own`.
 
+    If `last` is empty, nothing was recorded before.
+
     Raises:
         GitbatchError: the branch does not have that commit any more.
     """
     target = batch.record.target
     tip = require_tip(repo, target)
     listed = repo.git.read_output("rev-list", "--first-parent", "--reverse", f"^{batch.base}", tip).split()
-    if last not in listed:
+    if last and last not in listed:
         raise GitbatchError(
             f"branch {short(target)} does not have {last[:12]} any more, where this run waited",
             f"nothing was started. Put the branch back (git reflog {short(target)}), or look at it as it is and "
             "resume: gitbatch run",
         )
-    new = (oid for oid in listed[listed.index(last) + 1 :] if oid not in own)
+    since = listed.index(last) + 1 if last else 0
+    new = (oid for oid in listed[since:] if oid not in own)
     line = select_line(batch.id, ((oid, repo.objects.read_commit(oid).message) for oid in new))
     reviews = (commit for commit in line if commit.trailers.kind is Kind.REVIEW)
     return Elsewhere(

@@ -131,6 +131,7 @@ def test_who_decides_second_is_told(three: Place, monkeypatch: pytest.MonkeyPatc
         found = await run.git(find_reviewable, run.repo)
         shown = {item.name: item for item in await run.git(list_review_items, run.repo, found)}
         items = {item.name: item for item in found.items.values()}
+        assert len(read_elsewhere(run.repo, run.batch, "", frozenset()).checkpoints) == 1
         decide(three, (REJECT, "T101"))
         before = three.state()
         both = tuple(Choice(APPROVE, items[name], shown[name].blob) for name in ("T102", "T101"))
