@@ -1,14 +1,29 @@
 """Whole runs whose worktrees are layers: what agents see, what is taken, and what is left."""
 
+import errno
+import os
 import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Place
 from history import assert_tidy, audit, ticked
 from sessions import run_here
+from waiting import wait_until
 
+import gitbatch
 from gitbatch.batch.workplace import kinds
+from gitbatch.sandbox.launcher.seccomp import install_filter, refuse_calls
 
+NOBODY = 65534
+USERS_PYTHON = "/usr/bin/python3"
 LOOK = """look)
   { pwd -P; git log -1 --format=%s; git ls-files | wc -l; git status --porcelain; cat plain.txt
     test -e .env || echo hidden; echo "slot $GITBATCH_SLOT"; } >"$TMPDIR/seen"
@@ -57,3 +72,87 @@ def test_kind_that_does_not_work_is_said(layered: Place, monkeypatch: pytest.Mon
     _, events = run_here(layered, monkeypatch, items="T101")
     assert events[0]["worktrees"] == "copy (overlay: no mounts here)"
     assert layered.git("show", "main:out/letters/a.md").splitlines()[0] != str(layered.root)
+
+
+def run_directly(layered: Place, kind: str, **more: Any) -> str:  # noqa: ANN401 - arguments of Popen
+    """Returns what a run prints that the system's Python starts, which an ordinary user may execute."""
+    packages = f"{Path(gitbatch.__file__).parents[1]}:{sysconfig.get_path('purelib')}"
+    environment = {**layered.environment, "PYTHONPATH": packages, "PATH": "/usr/bin:/bin"}
+    options = ("run", "--items", "T101", "--checkpoint", "at-end", "--sandbox", kind)
+    done = subprocess.run(
+        (USERS_PYTHON, "-m", "gitbatch", *options),
+        cwd=layered.root,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        **more,
+    )
+    return f"{done.returncode}\n{done.stdout}{done.stderr}"
+
+
+@pytest.fixture
+def users_python() -> None:
+    """Skips the test where the system's Python cannot import what ours has."""
+    done = subprocess.run((USERS_PYTHON, "--version"), capture_output=True, text=True, check=False)
+    if os.getuid() != 0 or not done.stdout.startswith("Python {}.{}.".format(*sys.version_info)):
+        pytest.skip("needs root, and a Python for other users of the same version")
+
+
+@pytest.mark.usefixtures("users_python")
+@pytest.mark.parametrize("kind", ["bubblewrap", "none"])
+def test_ordinary_users_have_it_too(layered: Place, kind: str) -> None:
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as above:
+        Path(above).chmod(0o755)
+        moved = Path(above) / "work"
+        shutil.copytree(layered.root.parent, moved, symlinks=True)
+        for path in (moved, *moved.rglob("*")):
+            os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+        home = moved / layered.home.name
+        layered.environment |= {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
+        theirs = replace(layered, root=moved / layered.root.name)
+        said = run_directly(theirs, kind, user=NOBODY, group=NOBODY, extra_groups=[])
+        assert said.startswith("0\n"), said
+        assert "  worktrees overlay\n" in said
+        for path in (moved, *moved.rglob("*")):
+            os.chown(path, 0, 0, follow_symlinks=False)
+        assert theirs.git("show", "main:out/letters/a.md").startswith(f"{theirs.root}\n")
+
+
+@pytest.mark.usefixtures("users_python")
+def test_system_without_mounts_gets_copies(layered: Place) -> None:
+    """A system call filter refuses namespaces and mounts, as in some containers."""
+    layered.environment["GITBATCH_WORKTREE"] = "auto"
+    said = run_directly(layered, "none", preexec_fn=refuse_mounts)
+    assert said.startswith("0\n"), said
+    assert "(overlay: the overlay worktree: Operation not permitted" in said
+    assert_tidy(layered)
+
+
+def refuse_mounts() -> None:
+    """Installs a system call filter."""
+    numbers = (272, 165) if os.uname().machine == "x86_64" else (97, 40)
+    install_filter([(0x20, 0, 0, 0), *refuse_calls(numbers, errno.EPERM), (0x06, 0, 0, 0x7FFF0000)])
+
+
+def test_killed_run_leaves_nothing_mounted_and_nothing_is_lost(layered: Place) -> None:
+    """Git's entries are kept from a user's pruning while the agent works; the next run completes the batch."""
+    hold = layered.home / "hold"
+    hold.touch()
+    layered.edit("task.md", "Write b →", "Write b do: hold →")
+    wait = f"hold) page >$output; test ! -e {hold} || echo $$ >{hold}; while test -e {hold}; do sleep 0.02; done ;;\nfail) echo"
+    layered.edit("tools/agent.sh", "fail) echo", wait)
+    layered.commit()
+    running = layered.start("run", "--items", "T102", "--checkpoint", "at-end", is_heard=False)
+    wait_until(hold.read_text, "the agent works")
+    layered.git("worktree", "prune", "--expire", "now")
+    assert "gitbatch works in it" in layered.git("worktree", "list", "--verbose")
+    running.kill()
+    running.wait()
+    agent = Path("/proc", hold.read_text().strip())
+    wait_until(lambda: not agent.exists(), "the agent is ended")
+    hold.unlink()
+    layered.gitbatch("run", code=0)
+    assert "T102" in ticked(layered)
+    audit(layered)
+    assert_tidy(layered)
