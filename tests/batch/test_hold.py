@@ -16,6 +16,7 @@ from sessions import session_settings
 
 from gitbatch.batch.caller import PauseAlways
 from gitbatch.batch.deciding import Choice, find_reviewable, list_review_items
+from gitbatch.batch.elsewhere import read_elsewhere
 from gitbatch.batch.events import (
     BatchPaused,
     CheckpointReached,
