@@ -10,7 +10,7 @@ from typing import TypeAlias
 import msgspec
 
 from gitbatch.agents.protocol import OutputStream
-from gitbatch.batch.model import Checkpoint, FailedItem, Outcome
+from gitbatch.batch.model import MOST_OUTCOMES, Checkpoint, FailedItem, Outcome
 from gitbatch.checks.verdict import CheckResult
 from gitbatch.limits.causes import Cause, WaitReason
 from gitbatch.limits.usage import Spent, Usage
@@ -290,8 +290,19 @@ Listener = Callable[[Event], None]
 
 
 def encode_event(event: Event) -> str:
-    """Returns an event as one line of JSON, with an item's commit as its id."""
+    """Returns an event as one line of JSON, with an item's commit as its id; a checkpoint of many items by its failures."""
+    if isinstance(event, CheckpointReached):
+        event = msgspec.structs.replace(event, checkpoint=_shorten(event.checkpoint))
     return msgspec.json.encode(event, enc_hook=str).decode()
+
+
+def _shorten(checkpoint: Checkpoint) -> Checkpoint:
+    """Returns a checkpoint with its failures alone, if it has more outcomes than `MOST_OUTCOMES`."""
+    if len(checkpoint.outcomes) <= MOST_OUTCOMES:
+        return checkpoint
+    failed, change = checkpoint.failures, msgspec.structs.replace
+    group = change(checkpoint.group, items=tuple(outcome.item for outcome in failed))
+    return change(checkpoint, outcomes=failed, group=group, left_out=checkpoint.succeeded)
 
 
 class EventStream:

@@ -1,7 +1,6 @@
 """The values of a run: the record of a batch, the outcomes of its items, and its checkpoints."""
 
 import re
-from collections.abc import Callable
 from enum import StrEnum
 from typing import Self
 
@@ -16,9 +15,11 @@ from gitbatch.limits.usage import Spent, Usage
 from gitbatch.plan.model import ItemKey
 from gitbatch.project.context import MissingInput
 from gitbatch.project.control import PlanChoice
-from gitbatch.text import CleanText, list_names
+from gitbatch.text import CleanText
 
 PHASE_COMPLETE = "phase complete; set the next phase under Active Scope in CLAUDE.md, or write a new plan"
+MOST_OUTCOMES = 100
+"""The most items that a checkpoint lists one by one in its event, its message and the status; of more, only the failures."""
 RECORD_VERSION = 1
 """The version of `BatchRecord`. Raised when a reader that does not know a change would misread a record."""
 
@@ -282,15 +283,6 @@ class FailedItem(Struct, frozen=True):
     """The ref that keeps the output of its last failed attempt; empty if nothing is kept."""
 
 
-def describe_missing(outcomes: tuple[Outcome, ...], quote: Callable[[str], str]) -> tuple[str, ...]:
-    """Returns a line for each input that items were to read and did not get, with their names; paths are quoted."""
-    wanted: dict[str, list[str]] = {}
-    for outcome in outcomes:
-        for missing in outcome.missing:
-            wanted.setdefault(missing.describe(quote), []).append(outcome.item.name)
-    return tuple(f"{list_names(tuple(names))}: {text}" for text, names in wanted.items())
-
-
 class CriterionState(Struct, frozen=True):
     """A Definition-of-Done entry at a checkpoint."""
 
@@ -332,6 +324,18 @@ class Checkpoint(Struct, frozen=True):
     """Paths at which the checkout keeps the user's own version."""
     gates: tuple[GateVerdict, ...] = ()
     """What the gates of the group said of the tree that is recorded."""
+    left_out: int = 0
+    """The number of items that succeeded and are not among the outcomes: each has an event and a commit of its own."""
+
+    @property
+    def total(self) -> int:
+        """Returns the number of items."""
+        return len(self.outcomes) + self.left_out
+
+    @property
+    def succeeded(self) -> int:
+        """Returns the number of items that succeeded."""
+        return self.total - len(self.failures)
 
     @property
     def failures(self) -> tuple[Outcome, ...]:

@@ -10,6 +10,7 @@ from collections.abc import Set as AbstractSet
 from msgspec.structs import replace
 
 from gitbatch.batch.history.decided import ItemStanding, StandingDecision
+from gitbatch.batch.history.given_outputs import OutputsReader
 from gitbatch.batch.history.ledger import Ledger
 from gitbatch.batch.history.progress import BatchProgress
 from gitbatch.batch.history.record import Batch
@@ -51,17 +52,23 @@ def prepare_revision(
     reopened = finished.reopened
     for key, decided in reopened.items():
         ledger.mark_review(key, decided.review)
+    outputs = OutputsReader(repo.objects)
     return {
-        key: _find_reopening(repo, finished.standings[key], decided, last.get(key))
+        key: _find_reopening(outputs, batch, finished.standings[key], decided, last.get(key))
         for key, decided in reopened.items()
     }
 
 
 def _find_reopening(
-    repo: Repository, standing: ItemStanding, decided: StandingDecision, last: Outcome | None
+    outputs: OutputsReader,
+    batch: Batch,
+    standing: ItemStanding,
+    decided: StandingDecision,
+    last: Outcome | None,
 ) -> Reopening:
     decision, is_there = decided.decision, bool(standing.brought_by)
-    made = repo.objects.read_commit(last.commit) if is_there and last and last.commit else None
+    made = outputs.objects.read_commit(last.commit) if is_there and last and last.commit else None
+    read = outputs.read_context(made, parse_trailers(made.message), batch.record.task) if made else {}
     return Reopening(
         decision.kind,
         decided.review,
@@ -69,5 +76,5 @@ def _find_reopening(
         last.reply.summary if last and last.reply else clean_text(""),
         agent=decision.agent,
         is_there=is_there,
-        read=parse_trailers(made.message).context if made else (),
+        read=tuple(read.items()),
     )

@@ -40,13 +40,13 @@ class Notification(Struct, frozen=True, kw_only=True):
 
 def describe_review(checkpoint: Checkpoint, repository: str, *, summaries: bool) -> Notification:
     """Returns the message for a review that waits for an answer."""
-    done = len(checkpoint.outcomes) - len(checkpoint.failures)
+    done = checkpoint.succeeded
     text = f"{repository}: checkpoint {checkpoint.number}/{checkpoint.of} waits for a review: {done} of "
     return Notification(
         event="review",
         repository=repository,
         batch=checkpoint.batch,
-        text=clean_text(f"{text}{format_count(len(checkpoint.outcomes), 'item')} done"),
+        text=clean_text(f"{text}{format_count(checkpoint.total, 'item')} done"),
         failed=len(checkpoint.failures),
         items=tuple(map(_describe_outcome, checkpoint.outcomes)) if summaries else (),
     )

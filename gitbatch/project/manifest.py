@@ -107,10 +107,18 @@ class EarlierOutputs:
         return frozenset(file.path for file in self.files)
 
     @cached_property
+    def blobs(self) -> dict[str, str]:
+        """Returns their blobs, by path."""
+        return {file.path: file.blob for file in self.files}
+
+    @cached_property
     def digest(self) -> str:
         """Returns the SHA-256 of the list, a line `path@blob` for each file; `verify` computes it again."""
         listed = "".join(f"{file.path}@{file.blob}\n" for file in self.files)
         return hashlib.sha256(listed.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+NO_OUTPUTS = EarlierOutputs()
 
 
 class Manifest(tuple[ContextFile, ...]):  # noqa: SLOT001 - what is derived from it is kept in its dictionary
@@ -132,7 +140,7 @@ class Manifest(tuple[ContextFile, ...]):  # noqa: SLOT001 - what is derived from
     ) -> Self:
         """Builds the manifest of the files before the outputs of earlier groups, these without some, and those after them."""
         before, after = tuple(before), tuple(after)
-        shared = earlier or EarlierOutputs()
+        shared = earlier or NO_OUTPUTS
         read = tuple(f for f in shared.files if f.path not in left_out) if left_out else shared.files
         made = super().__new__(cls, (*before, *read, *after))
         made.own, made.earlier = (*before, *after), shared
@@ -201,6 +209,10 @@ class ManifestBuilder:
             documents = (each for each in shared.documents if each[0] != item.output)
             return Manifest(self._choose((*shared.first, *declared, *documents, *awaited)))
         return self._extend(item, shared, (*shared.first, *declared, *awaited))
+
+    def find_earlier(self, group: Group) -> EarlierOutputs:
+        """Returns the list of outputs that the items of a group share."""
+        return self._find_shared(group).manifest.earlier
 
     def _extend(self, item: WorkItem, shared: _GroupFiles, wanted: tuple[_Wanted, ...]) -> Manifest:
         """Returns the manifest of an item whose own files do not change how the outputs of earlier groups are read."""

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 AT_ONCE = 40
 """The most queries whose answers fit into the smallest pipe, so that git and this process never wait for each other."""
+_WORDS = 3
+"""Of a first line that a content follows: id, kind, size."""
 
 
 @dataclass(slots=True)
@@ -70,6 +72,25 @@ class Pipe:
             some = queries[start : start + AT_ONCE]
             answers.append(self.ask(b"".join(some)))
             answers += [self.read_line() for _ in some[1:]]
+        return answers
+
+    def ask_contents(self, queries: "Sequence[bytes]") -> list[tuple[list[bytes], bytes]]:
+        """Sends at most `AT_ONCE` queries for contents at once, and returns the words of each first line with the content.
+
+        The content is empty where the words do not end in its size: the object is missing.
+
+        Raises:
+            GitError: git has ended instead.
+        """
+        answers = []
+        try:
+            self.send(b"".join(queries))
+            for _ in queries:
+                head = self.read_line().split(b" ")
+                answers.append((head, self.read(int(head[2])) if len(head) == _WORDS else b""))
+        except BaseException:
+            self.close()  # a later answer would be taken for that to another query
+            raise
         return answers
 
     def read_line(self) -> bytes:

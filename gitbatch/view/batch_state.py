@@ -13,7 +13,7 @@ from gitbatch.batch.history.progress import BatchProgress
 from gitbatch.batch.history.record import Batch
 from gitbatch.batch.history.rescued_files import RescuedFile
 from gitbatch.batch.history.spending import ItemSpent, sum_spending
-from gitbatch.batch.model import BatchGroup, BatchItem, CriterionState, ItemStatus
+from gitbatch.batch.model import BatchGroup, BatchItem, CriterionState, ItemStatus, Outcome
 from gitbatch.batch.verdicts import GateState
 from gitbatch.checks.verdict import VERDICT_WORDS, CheckVerdict
 from gitbatch.limits.usage import Spent, Usage
@@ -141,8 +141,13 @@ def batch_state(
     rescued: Mapping[ItemKey, RescuedFile],
 ) -> BatchState:
     """Returns the state of a batch as values, as git has it."""
+    failed = {outcome.item.key: outcome for outcome in state.failed}
     items = tuple(
-        _add_effort(_item_state(group, item, state), spending.get(item.key), rescued.get(item.key))
+        _add_effort(
+            _item_state(group, item, state, failed.get(item.key)),
+            spending.get(item.key),
+            rescued.get(item.key),
+        )
         for group in batch.record.groups
         for item in group.items
     )
@@ -207,8 +212,9 @@ def _active_item(item: ItemState, activity: ItemActivity | None) -> ItemState:
     )
 
 
-def _item_state(group: BatchGroup, item: BatchItem, state: BatchProgress) -> ItemState:
-    failed = next((outcome for outcome in state.failed if outcome.item == item), None)
+def _item_state(
+    group: BatchGroup, item: BatchItem, state: BatchProgress, failed: Outcome | None
+) -> ItemState:
     if failed:
         return ItemState(item.output, item.name, group.number, item.key, failed.status, failed.reason)
     reopened = state.reopened.get(item.key)

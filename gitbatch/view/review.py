@@ -3,8 +3,8 @@
 from msgspec.structs import replace
 
 from gitbatch.agents.protocol import FLAG_DESCRIPTIONS
-from gitbatch.batch.history.messages import format_effort, format_gate_effort, format_usage
-from gitbatch.batch.model import Checkpoint, CriterionState, ItemStatus, LineCount, Outcome, describe_missing
+from gitbatch.batch.history.messages import describe_missing, format_effort, format_gate_effort, format_usage
+from gitbatch.batch.model import Checkpoint, CriterionState, ItemStatus, LineCount, Outcome
 from gitbatch.batch.verdicts import GateState, GateVerdict, describe_state
 from gitbatch.checks.verdict import VERDICT_WORDS, CheckVerdict
 from gitbatch.limits.causes import Cause
@@ -32,7 +32,7 @@ def render_checkpoint(checkpoint: Checkpoint) -> Block:
     done = tuple(outcome for outcome in checkpoint.outcomes if outcome.succeeded)
     title = make_line(
         (f"checkpoint {checkpoint.number}/{checkpoint.of}", "bold"),
-        f"  {checkpoint.group.title}: {len(done)} of {len(checkpoint.outcomes)} done  ",
+        f"  {checkpoint.group.title}: {checkpoint.succeeded} of {checkpoint.total} done  ",
         (checkpoint.commit[:10], "cyan"),
     )
     kept = (f"kept: your own version of {path} in the checkout" for path in checkpoint.kept)

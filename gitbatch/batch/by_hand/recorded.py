@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct
 
+from gitbatch.batch.history.given_outputs import OutputsReader
 from gitbatch.batch.history.trailers import Kind
 from gitbatch.batch.history.verify.graph import History, Ours
 from gitbatch.batch.planning.project_state import ProjectState, read_project_state
@@ -96,16 +97,16 @@ def find_recorded_runs(
     Raises:
         PlanError: the configuration is invalid.
     """
-    config = source.read_config()
+    config, outputs = source.read_config(), OutputsReader(source.repo.objects)
     for ours in judged:
         if ours.trailers.kind is Kind.ITEM and len(ours.commit.parents) == 1:
-            yield from _find_checks(source, config, history, ours)
+            yield from _find_checks(source, config, history, ours, outputs)
         elif ours.trailers.kind is Kind.CHECKPOINT and ours.trailers.succeeded:
             yield from _find_gates(source, config, history, ours)
 
 
 def _find_checks(
-    source: TrustedSource, config: Config, history: History, ours: Ours
+    source: TrustedSource, config: Config, history: History, ours: Ours, outputs: OutputsReader
 ) -> Iterator[RecordedRun]:
     output, commit, objects = ours.trailers.output, ours.commit, source.repo.objects
     planned = source.find_planned(history, ours, (output,))
@@ -120,9 +121,11 @@ def _find_checks(
         if table is None:
             continue
         is_own, base = is_self_read(table, output), commit.parents[0]
-        reads = (path for path, _ in ours.trailers.context)
-        named = (path for path in find_named_paths(table) if objects.find_entry(commit.tree, path))
-        paths = tuple(dict.fromkeys((output, *reads, *named))) if table.checkout == "context" else None
+        paths: tuple[str, ...] | None = None
+        if table.checkout == "context":
+            reads = outputs.read_context(commit, ours.trailers, history.plan_of(ours))
+            named = (path for path in find_named_paths(table) if objects.find_entry(commit.tree, path))
+            paths = tuple(dict.fromkeys((output, *reads, *named)))
         content = TreeContent(base if is_own else commit.oid, base, paths, output, entry.oid if entry else "")
         yield RecordedRun(commit.oid, name, table, content, is_own=is_own)
 

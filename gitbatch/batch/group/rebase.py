@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from gitbatch.batch.group.base import BaseBuilder, ItemBase
-from gitbatch.batch.history.bases import BaseReader, find_below
+from gitbatch.batch.history.bases import BaseReader, find_below, read_base
+from gitbatch.batch.history.given_outputs import OutputsReader
 from gitbatch.batch.history.item_commits import as_item_commit
 from gitbatch.batch.history.trailers import parse_trailers
 from gitbatch.batch.item.scheduled import CommitContext
@@ -67,7 +68,11 @@ class _Rebase:
     """By the commits as they were: the outcomes of items that are below others."""
     stuck: set[str] = field(default_factory=set)
     """The commits that had to be written again and could not be."""
+    outputs: OutputsReader = field(init=False)
     _lines: dict[str, bool] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.outputs = OutputsReader(self.repo.objects)
 
     def write_again(self, outcome: Outcome, old: ItemCommit) -> Outcome:
         """Returns an outcome with its commit on a base that the history may have, signed."""
@@ -92,10 +97,15 @@ class _Rebase:
 
     def _rebase(self, outcome: Outcome, old: ItemCommit, base: ItemBase) -> Outcome:
         objects, output = self.repo.objects, outcome.item.output
-        read = parse_trailers(objects.read_commit(old).message).context
+        trailers = parse_trailers(objects.read_commit(old).message)
         has_read = all(
-            (found := objects.find_entry(base.tree, path)) and found.oid == blob for path, blob in read
+            (found := objects.find_entry(base.tree, path)) and found.oid == blob
+            for path, blob in trailers.context
         )
+        if has_read and trailers.context_outputs:
+            line = objects.tree_of(read_base(objects, base.commit).line)
+            task = self.commits.batch.record.task
+            has_read = self.outputs.find_outputs(trailers, line, base.tree, task) is not None
         was = objects.find_entry(objects.tree_of(old.base), output)
         if not has_read or was != objects.find_entry(base.tree, output):
             return outcome

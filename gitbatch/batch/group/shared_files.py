@@ -8,8 +8,9 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from gitbatch.batch.history.messages import describe_left_out, describe_missing
 from gitbatch.batch.item.contributions import describe_lost_contributions, group_contributions
-from gitbatch.batch.model import BatchGroup, BatchItem, CriterionState, Outcome, Record, describe_missing
+from gitbatch.batch.model import MOST_OUTCOMES, BatchGroup, BatchItem, CriterionState, Outcome, Record
 from gitbatch.batch.planning.project_state import ProjectState, read_project_state
 from gitbatch.errors import PlanError
 from gitbatch.paths import quote_path
@@ -70,7 +71,9 @@ def consolidate(
         project.task: source,
         project.status: replace_section(
             read(project.status) or b"# Status\n",
-            status_section(_describe_checkpoint(record, group), _status_rows(outcomes), outcomes, criteria),
+            status_section(
+                _describe_checkpoint(record, group), _status_rows(record, outcomes), outcomes, criteria
+            ),
         ),
     }
     if decisions:
@@ -168,10 +171,12 @@ def _describe_checkpoint(record: Record, group: BatchGroup) -> str:
     return f"Batch {record.batch}, checkpoint {number} of {of}{again}: {markdown(group.title)}."
 
 
-def _status_rows(outcomes: tuple[Outcome, ...]) -> tuple[StatusRow, ...]:
+def _status_rows(record: Record, outcomes: tuple[Outcome, ...]) -> tuple[StatusRow, ...]:
+    """Returns the rows of the outcomes; in a format that allows it, of many only those that did not succeed."""
+    is_short = record.format > 1 and len(outcomes) > MOST_OUTCOMES
+    listed = tuple(o for o in outcomes if not o.succeeded) if is_short else outcomes
     return tuple(
-        StatusRow(o.item, o.status, o.reply.summary if o.reply and o.succeeded else o.reason)
-        for o in outcomes
+        StatusRow(o.item, o.status, o.reply.summary if o.reply and o.succeeded else o.reason) for o in listed
     )
 
 
@@ -194,6 +199,9 @@ def status_section(
             for row in rows
         ),
     ]
+    done = sum(outcome.succeeded for outcome in outcomes)
+    if len(rows) < len(outcomes):
+        lines += ["", describe_left_out(done)]
     missing = [f"- {markdown(line)}" for line in describe_missing(outcomes, quote_path)]
     if missing:
         lines += ["", "Missing inputs:", "", *missing]

@@ -2,6 +2,8 @@
 
 import re
 
+from msgspec.structs import replace
+
 from gitbatch.batch.history.item_message import parse_item_message, parse_spent
 from gitbatch.batch.history.trailers import Kind, Trailers
 from gitbatch.batch.model import BatchItem, ItemCommit, ItemStatus, Outcome
@@ -62,13 +64,22 @@ def read_item_commit(repo: Repository, batch: str, item: BatchItem, oid: str | N
     """
     try:
         commit = repo.objects.read_commit(oid or "")
-        trailers, reply = parse_item_message(commit.message)
-        if trailers.kind is not Kind.ITEM or not _is_of_item(trailers, batch, item):
-            return None
-        made = as_item_commit(repo.objects, commit, item.output)
+        found = parse_item_commit(batch, item, commit)
+        made = as_item_commit(repo.objects, commit, item.output) if found else None
     except MissingObjectError:  # pruned before the branch pointed to it
         return None
-    if made is None or not repo.objects.is_blob(made.blob):
+    if found is None or made is None or not repo.objects.is_blob(made.blob):
+        return None
+    return replace(found, commit=made)
+
+
+def parse_item_commit(batch: str, item: BatchItem, commit: Commit) -> Outcome | None:
+    """Returns the outcome that the message of a commit records; None if it does not name the item.
+
+    Whether the commit changes one file, and whether its objects exist, is not known: the outcome has no commit.
+    """
+    trailers, reply = parse_item_message(commit.message)
+    if trailers.kind is not Kind.ITEM or not _is_of_item(trailers, batch, item):
         return None
     took = re.fullmatch(r"[0-9]{1,9}\.[0-9]", trailers.first_value("Seconds"))
     tries = re.fullmatch(r"[1-9][0-9]{0,5}", trailers.first_value("Attempt"))
@@ -78,7 +89,6 @@ def read_item_commit(repo: Repository, batch: str, item: BatchItem, oid: str | N
         item,
         ItemStatus.SUCCEEDED,
         reply,
-        made,
         seconds=float(took[0]) if took else 0.0,
         attempts=attempts,
         waited=float(waited[0]) if waited else 0.0,

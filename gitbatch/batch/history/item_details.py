@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from gitbatch.agents.protocol import Contribution, ReplyFlag
 from gitbatch.batch.history.decided import ItemStanding
 from gitbatch.batch.history.decisions import DecisionKind, ItemName
+from gitbatch.batch.history.given_outputs import OutputsReader
 from gitbatch.batch.history.item_message import parse_item_message
 from gitbatch.batch.history.ledger import LedgerEntries
 from gitbatch.batch.history.progress import BatchProgress
@@ -19,7 +20,6 @@ from gitbatch.batch.history.record import Batch
 from gitbatch.batch.history.rescue import find_rescued
 from gitbatch.batch.history.review_message import parse_review_message
 from gitbatch.batch.history.spending import read_all_versions
-from gitbatch.batch.history.trailers import Trailers
 from gitbatch.batch.model import BatchItem, FailedAttempt, ItemCommit, ItemStatus, Outcome
 from gitbatch.checks.verdict import CheckResult
 from gitbatch.errors import GitError, UsageError
@@ -168,7 +168,7 @@ def read_item_details(
         repeated_by=standing.reviews,
         is_finished=outcome is not None,
     )
-    return _add_commit(repo, found, commit) if commit else found
+    return _add_commit(repo, batch, found, commit) if commit else found
 
 
 def _list_attempts(
@@ -183,9 +183,11 @@ def _list_attempts(
         yield from (replace(each, repetition=number) for each in (*failed, *made))
 
 
-def _add_commit(repo: Repository, details: ItemDetails, commit: ItemCommit) -> ItemDetails:
+def _add_commit(repo: Repository, batch: Batch, details: ItemDetails, commit: ItemCommit) -> ItemDetails:
     """Returns details with what the message of a commit states."""
-    trailers, reply = parse_item_message(repo.objects.read_commit(commit).message)
+    made = repo.objects.read_commit(commit)
+    trailers, reply = parse_item_message(made.message)
+    given = OutputsReader(repo.objects).read_context(made, trailers, batch.record.task)
     said = reply if details.is_finished else None
     return replace(
         details,
@@ -197,14 +199,10 @@ def _add_commit(repo: Repository, details: ItemDetails, commit: ItemCommit) -> I
         decisions=said.decisions if said else (),
         contributions=said.contributions if said else (),
         flags=said.flags if said else (),
-        context=_list_context(trailers),
+        context=tuple(GivenFile(path, blob) for path, blob in given.items()),
         missing=trailers.missing,
         criteria=clean_text(trailers.first_value("DoD")),
     )
-
-
-def _list_context(trailers: Trailers) -> tuple[GivenFile, ...]:
-    return tuple(GivenFile(path, blob) for path, blob in trailers.context)
 
 
 def _describe_failed(tried: FailedAttempt) -> AttemptDetails:

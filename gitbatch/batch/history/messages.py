@@ -6,6 +6,7 @@ Texts of agents arrive here as single clean lines. Trailers are the last paragra
 
 import re
 import textwrap
+from collections.abc import Callable, Iterator
 
 from gitbatch.agents.protocol import FLAG_DESCRIPTIONS, Reply
 from gitbatch.batch.history.item_message import COUNTS
@@ -16,13 +17,13 @@ from gitbatch.batch.history.trailers import (
     render_trailers,
 )
 from gitbatch.batch.model import (
+    MOST_OUTCOMES,
     BatchGroup,
     BatchItem,
     CriterionState,
     FailedAttempt,
     Outcome,
     Record,
-    describe_missing,
 )
 from gitbatch.batch.verdicts import GateVerdict, describe_state
 from gitbatch.checks.verdict import VERDICT_WORDS, CheckResult
@@ -30,7 +31,8 @@ from gitbatch.limits.causes import TREATMENTS, Cause
 from gitbatch.limits.usage import Spent, Usage
 from gitbatch.paths import quote_for_message
 from gitbatch.project.context import ContextFile
-from gitbatch.text import clean_text, format_count, neutralise_forge_commands
+from gitbatch.project.manifest import LISTED, NO_OUTPUTS, Manifest
+from gitbatch.text import clean_text, format_count, list_names, neutralise_forge_commands
 
 _WIDTH = 72
 _END = re.compile(r"^(?=---|diff -|Index: )", re.MULTILINE)
@@ -57,7 +59,7 @@ def render_item_message(  # each is a trailer
         ("Waited", f"{outcome.waited:.1f}" if round(outcome.waited, 1) else ""),
         ("Seconds", f"{outcome.seconds:.1f}"),
         *_spent_pairs(spent),
-        *(("Context", f"{quote_for_message(file.path)}@{file.blob}") for file in context),
+        *_context_pairs(record, context),
         *(("Missing", render_missing_input(missing)) for missing in outcome.missing),
         ("DoD", ", ".join(f"#{number}" for number in dod)),
         *(("Decision", decision) for decision in reply.decisions),
@@ -91,10 +93,20 @@ def render_rescue_message(
         ("Attempt", tried.number),
         ("Seconds", f"{tried.seconds:.1f}"),
         *_spent_pairs(spent),
-        *(("Context", f"{quote_for_message(file.path)}@{file.blob}") for file in context),
+        *_context_pairs(record, context),
     ]
     said = _wrap_text(f"What attempt {tried.number} had written when it failed: {_failure_reason(tried)}")
     return render_message(f"Unfinished: {item.title}", [_END.sub(" ", said), details], pairs)
+
+
+def _context_pairs(record: Record, context: tuple[ContextFile, ...]) -> Iterator[tuple[str, object]]:
+    """Yields the trailers for what an agent has read. A long list of outputs that its group shares is one digest."""
+    outputs = context.earlier if isinstance(context, Manifest) and record.format > 1 else NO_OUTPUTS
+    is_long = len(outputs.files) > LISTED
+    files = context.own if is_long and isinstance(context, Manifest) else context
+    yield from (("Context", f"{quote_for_message(file.path)}@{file.blob}") for file in files)
+    if is_long:
+        yield "Context-Outputs", f"{len(outputs.files)} {outputs.digest}"
 
 
 def _spent_pairs(spent: Spent) -> list[tuple[str, object]]:
@@ -143,10 +155,12 @@ def render_checkpoint_message(
     number, of = record.position_of(group), len(record.groups)
     done = sum(outcome.succeeded for outcome in outcomes)
     failures = [outcome for outcome in outcomes if not outcome.succeeded]
+    listed = outcomes if len(outcomes) <= MOST_OUTCOMES else failures
     crossing = [c for c in criteria if c.cross_cutting]
     spent = sum((outcome.spent for outcome in outcomes), Spent())
     paragraphs = [
-        "\n".join((*map(_render_row, outcomes), *map(_render_gate, gates))),
+        "\n".join((*map(_render_row, listed), *map(_render_gate, gates))),
+        describe_left_out(done) if len(listed) < len(outcomes) else "",
         _wrap_text(f"Together: {format_usage(spent)}.") if spent.usage != Usage() else "",
         "\n".join(map(_wrap_text, describe_missing(outcomes, quote_for_message))),
         *(_render_failure(outcome) for outcome in failures),
@@ -169,6 +183,20 @@ def render_checkpoint_message(
     again = f", revision {group.revision}" if group.revision else ""
     subject = f"gitbatch: checkpoint {number}/{of}{again}: {group.title} ({done} of {len(outcomes)} done)"
     return render_message(subject, paragraphs, pairs)
+
+
+def describe_missing(outcomes: tuple[Outcome, ...], quote: Callable[[str], str]) -> tuple[str, ...]:
+    """Returns a line for each input that items were to read and did not get, with their names; paths are quoted."""
+    wanted: dict[str, list[str]] = {}
+    for outcome in outcomes:
+        for missing in outcome.missing:
+            wanted.setdefault(missing.describe(quote), []).append(outcome.item.name)
+    return tuple(f"{list_names(tuple(names))}: {text}" for text, names in wanted.items())
+
+
+def describe_left_out(succeeded: int) -> str:
+    """Returns what stands for the items that succeeded, where they are too many to list."""
+    return f"{format_count(succeeded, 'item')} succeeded; the commit of each describes it."
 
 
 def batch_pairs(record: Record, group: BatchGroup) -> list[tuple[str, object]]:

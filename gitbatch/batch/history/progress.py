@@ -1,6 +1,7 @@
 """The progress of a batch, derived from git alone: refs, commits and check boxes."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -33,7 +34,7 @@ _LOOKED_AT = 100
 """The most commits of an item's branch that are read."""
 
 
-class FinishedGroup(Struct, frozen=True):
+class FinishedGroup(Struct, frozen=True, dict=True):
     """A group whose checkpoint is in history, with the later ones of its items that ran again."""
 
     group: BatchGroup
@@ -52,14 +53,14 @@ class FinishedGroup(Struct, frozen=True):
         """Its last checkpoint: its own, or that of its last revision."""
         return (self.commit, *self.revisions)[-1]
 
-    @property
+    @cached_property
     def reopened(self) -> Mapping[ItemKey, StandingDecision]:
         """The decisions, by key, about the items that a review sent back or retried and that have not run again yet."""
         found = {key: standing.decided for key, standing in self.standings.items()}
         return {key: decided for key, decided in found.items() if decided and decided.decision.kind.reopens}
 
 
-class BatchProgress(Struct, frozen=True):
+class BatchProgress(Struct, frozen=True, dict=True):
     """The progress of a batch."""
 
     finished: tuple[FinishedGroup, ...]
@@ -73,7 +74,7 @@ class BatchProgress(Struct, frozen=True):
     last: str = ""
     """The last commit of the batch on the branch, a checkpoint or a review; empty: nothing is recorded."""
 
-    @property
+    @cached_property
     def failed(self) -> tuple[Outcome, ...]:
         """Returns the outcomes in finished groups of items that did not succeed."""
         return tuple(outcome for group in self.finished for outcome in group.failed)
@@ -84,7 +85,7 @@ class BatchProgress(Struct, frozen=True):
         recorded = sum(len(finished.group.items) for finished in self.finished)
         return recorded - len(self.failed) - len(self.reopened)
 
-    @property
+    @cached_property
     def reopened(self) -> Mapping[ItemKey, StandingDecision]:
         """The decisions, by key, about all items that run again before the next group starts."""
         return {key: decided for group in self.finished for key, decided in group.reopened.items()}
@@ -94,7 +95,7 @@ class BatchProgress(Struct, frozen=True):
         """The agents that reviews chose for items that run again."""
         return frozenset(d.decision.agent for d in self.reopened.values() if d.decision.agent)
 
-    @property
+    @cached_property
     def failed_keys(self) -> frozenset[ItemKey]:
         """Returns the keys of the items in finished groups that did not succeed."""
         return frozenset(outcome.item.key for outcome in self.failed)

@@ -4,17 +4,19 @@ An item is stale if the branch has another version of a file that it read than t
 wrote the same path by plan makes no earlier reader stale: its versions are looked through.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from msgspec import Struct
 
+from gitbatch.batch.history.given_outputs import OutputsReader
 from gitbatch.batch.history.progress import BatchProgress
 from gitbatch.batch.history.record import Batch
 from gitbatch.batch.history.spending import read_brought
 from gitbatch.batch.history.trailers import parse_trailers
 from gitbatch.batch.model import BatchItem, ItemCommit
 from gitbatch.plan.model import ItemKey
+from gitbatch.project.manifest import NO_OUTPUTS, EarlierOutputs
 from gitbatch.repo.repository import Repository
 
 
@@ -29,6 +31,8 @@ class RecordedVersion(Struct, frozen=True):
     """The blobs of the files that its agent was given, by path."""
     lacked: tuple[str, ...] = ()
     """The files that it was to read and that were missing."""
+    shared: EarlierOutputs = NO_OUTPUTS
+    """The outputs of earlier groups that it was given besides, as all items of its group; its own is left out."""
 
 
 class RecordedItem(Struct, frozen=True):
@@ -71,7 +75,7 @@ class StaleItem(Struct, frozen=True):
 
 def read_recorded_items(repo: Repository, batch: Batch, state: BatchProgress) -> tuple[RecordedItem, ...]:
     """Returns the items of a batch whose outputs are in history, in the order of the plan."""
-    found = []
+    found, outputs = [], OutputsReader(repo.objects)
     for finished in state.finished:
         checkpoints = (finished.commit, *finished.revisions)
         brought: dict[tuple[str, ItemKey], list[ItemCommit]] = {}
@@ -82,18 +86,25 @@ def read_recorded_items(repo: Repository, batch: Batch, state: BatchProgress) ->
         failed, reopened = {outcome.item.key for outcome in finished.failed}, finished.reopened
         for item in finished.group.items:
             own = (brought.get((oid, item.key), ()) for oid in finished.standings[item.key].brought_by)
-            versions = tuple(_read_version(repo, item, commit) for commits in own for commit in commits)
+            versions = tuple(
+                _read_version(outputs, batch, item, commit) for commits in own for commit in commits
+            )
             is_settled = item.key not in failed and item.key not in reopened
             found.append(RecordedItem(item, versions, is_settled))
     return tuple(each for each in found if each.versions)
 
 
-def _read_version(repo: Repository, item: BatchItem, commit: ItemCommit) -> RecordedVersion:
-    trailers = parse_trailers(repo.objects.read_commit(commit).message)
-    before = repo.objects.find_entry(repo.objects.tree_of(commit.base), item.output)
+def _read_version(
+    outputs: OutputsReader, batch: Batch, item: BatchItem, commit: ItemCommit
+) -> RecordedVersion:
+    objects = outputs.objects
+    made = objects.read_commit(commit)
+    trailers = parse_trailers(made.message)
+    before = objects.find_entry(objects.tree_of(commit.base), item.output)
     read = dict(trailers.context)
+    shared = outputs.find_outputs_of(made, trailers, batch.record.task)
     lacked = tuple(missing.path for missing in trailers.missing if missing.path not in read)
-    return RecordedVersion(str(commit), commit.blob, before.oid if before else None, read, lacked)
+    return RecordedVersion(str(commit), commit.blob, before.oid if before else None, read, lacked, shared)
 
 
 def find_stale(
@@ -110,19 +121,25 @@ def find_stale(
     writers: dict[str, list[RecordedItem]] = {}
     for each in items:
         writers.setdefault(each.item.output, []).append(each)
+    known: dict[tuple[int, int], tuple[StaleInput, ...]] = {}
+
+    def find_inputs(reader: RecordedItem, read: Iterable[tuple[str, str | None]]) -> Iterator[StaleInput]:
+        for path, blob in read:
+            now = _unwind(writers.get(path, ()), reader, find_blob(path)) if path not in ignored else (blob,)
+            if blob not in now:
+                yield StaleInput(path, blob, now[0])
+
     for each in items:
-        wanted = (*each.last.read.items(), *((path, None) for path in each.last.lacked))
-        compared = (
-            (path, blob, _unwind(writers.get(path, ()), each, find_blob(path))) for path, blob in wanted
-        )
-        inputs = tuple(
-            StaleInput(path, blob, now[0])
-            for path, blob, now in compared
-            if path not in ignored and blob not in now
-        )
+        item, last = each.item, each.last
+        # The list that a group shares is compared once: none of its items reads what it writes itself.
+        key = (id(last.shared), item.group)
+        if key not in known:
+            known[key] = tuple(find_inputs(each, last.shared.blobs.items()))
+        own = find_inputs(each, (*last.read.items(), *((path, None) for path in last.lacked)))
+        others = (each for each in known[key] if each.path != item.output and each.path not in last.read)
+        inputs = (*own, *others)
         if each.is_settled and inputs:
-            item = each.item
-            found.append(StaleItem(item.group, item.output, item.name, item.key, each.last.commit, inputs))
+            found.append(StaleItem(item.group, item.output, item.name, item.key, last.commit, inputs))
     return tuple(found)
 
 
@@ -163,7 +180,9 @@ def find_dependants(items: tuple[RecordedItem, ...], keys: Iterable[ItemKey]) ->
     """Returns the items whose outputs were written from those of some items, or on top of them, transitively. Pure."""
     given = frozenset(keys)
     readers: dict[tuple[str, str | None], list[RecordedItem]] = {}
+    shared: dict[int, tuple[EarlierOutputs, list[RecordedItem]]] = {}
     for each in items:
+        shared.setdefault(id(each.last.shared), (each.last.shared, []))[1].append(each)
         bases = ((each.item.output, version.before) for version in each.versions)
         for read in {*each.last.read.items(), *bases}:
             readers.setdefault(read, []).append(each)
@@ -171,8 +190,9 @@ def find_dependants(items: tuple[RecordedItem, ...], keys: Iterable[ItemKey]) ->
     todo = list(taken.values())
     while todo:
         written = todo.pop()
-        for made in {(written.item.output, version.blob) for version in written.versions}:
-            for each in readers.get(made, ()):
+        for path, blob in {(written.item.output, version.blob) for version in written.versions}:
+            lists = (listed for outputs, listed in shared.values() if outputs.blobs.get(path) == blob)
+            for each in (*readers.get((path, blob), ()), *(each for listed in lists for each in listed)):
                 if each.item.key not in taken:
                     taken[each.item.key] = each
                     todo.append(each)

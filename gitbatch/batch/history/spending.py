@@ -1,11 +1,11 @@
 """The usage of a batch over all its starts, read from git: from items' commits, and from the ledger for the rest."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 
 from msgspec import Struct
 
-from gitbatch.batch.history.item_commits import read_item_commit
+from gitbatch.batch.history.item_commits import parse_item_commit, read_item_commit
 from gitbatch.batch.history.ledger import LedgerEntries
 from gitbatch.batch.history.progress import BatchProgress, FinishedGroup
 from gitbatch.batch.history.record import Batch
@@ -46,9 +46,9 @@ def read_spending(
             checks = tuple(noted.result for noted in held.verdicts)
             found[key] = ItemSpent(known.attempts + 1, spent, took, checks)
     done: dict[ItemKey, list[Outcome]] = {}
-    for outcome in read_all_versions(repo, batch, state):
+    waiting = _read_unmerged(repo, batch, state)
+    for outcome in (*_read_recorded(repo, batch, state), *waiting):
         done.setdefault(outcome.item.key, []).append(outcome)
-    waiting = (*state.ready.values(), *_conflicted_outcomes(repo, batch, state))
     on_branches = frozenset(outcome.item.key for outcome in waiting)
     for key, outcomes in done.items():
         found[key] = _sum_versions(outcomes, _find_unpaid(state, entries, key, on_branches))
@@ -85,7 +85,27 @@ def _sum_versions(outcomes: list[Outcome], unpaid: tuple[FailedAttempt, ...]) ->
 def read_all_versions(repo: Repository, batch: Batch, state: BatchProgress) -> tuple[Outcome, ...]:
     """Returns the outcomes that commits of items record, of each item in order."""
     versions = (outcome for finished in state.finished for outcome in read_versions(repo, batch, finished))
-    return (*versions, *state.ready.values(), *_conflicted_outcomes(repo, batch, state))
+    return (*versions, *_read_unmerged(repo, batch, state))
+
+
+def _read_unmerged(repo: Repository, batch: Batch, state: BatchProgress) -> tuple[Outcome, ...]:
+    return (*state.ready.values(), *_conflicted_outcomes(repo, batch, state))
+
+
+def _read_recorded(repo: Repository, batch: Batch, state: BatchProgress) -> Iterator[Outcome]:
+    """Yields what the commits of merged items say of themselves. Their trees are not read."""
+    for finished in state.finished:
+        items = {item.output: item for item in finished.group.items}
+        merged = (
+            oid
+            for checkpoint in (finished.commit, *finished.revisions)
+            for oid in _list_merged(repo, batch, checkpoint)
+        )
+        for commit in repo.objects.read_commits(merged):
+            item = items.get(parse_trailers(commit.message).output)
+            outcome = parse_item_commit(batch.id, item, commit) if item else None
+            if outcome:
+                yield outcome
 
 
 def sum_spending(spending: Mapping[ItemKey, ItemSpent]) -> Spent:
@@ -111,13 +131,19 @@ def read_versions(repo: Repository, batch: Batch, finished: FinishedGroup) -> li
 
 def read_brought(repo: Repository, batch: Batch, group: BatchGroup, checkpoint: str) -> list[Outcome]:
     """Returns the outcomes of the items that the merges below a checkpoint brought."""
-    found = []
     items = {item.output: item for item in group.items}
+    found = (_read_outcome(repo, batch, items, oid) for oid in _list_merged(repo, batch, checkpoint))
+    return [outcome for outcome in found if outcome]
+
+
+def _list_merged(repo: Repository, batch: Batch, checkpoint: str) -> list[str]:
+    """Returns the item commits that the merges below a checkpoint brought, of the last merge first."""
+    found: list[str] = []
     commit = repo.objects.read_commit(repo.objects.read_commit(checkpoint).parents[0])
     while _is_merge(commit.message, batch):
-        found += [_read_outcome(repo, batch, items, parent) for parent in commit.parents[1:]]
+        found += commit.parents[1:]
         commit = repo.objects.read_commit(commit.parents[0])
-    return [outcome for outcome in found if outcome]
+    return found
 
 
 def _is_merge(message: str, batch: Batch) -> bool:

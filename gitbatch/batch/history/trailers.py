@@ -8,6 +8,7 @@ finding of `gitbatch verify`: two readers must never disagree on what a commit s
 import re
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
+from functools import cached_property
 
 from msgspec import Struct
 
@@ -25,8 +26,11 @@ from gitbatch.paths import quote_for_message, unquote_path
 from gitbatch.project.context import InputProblem, MissingInput
 from gitbatch.text import clean_text, neutralise_forge_commands
 
-FORMAT = 1
+FORMAT = 2
 """The version of the grammar of our commits, in `Gitbatch-Format`. All commits of a batch state the same one.
+
+2 adds trailers that stand for long lists: `Context-Outputs` in an item's commit. A batch of a plan that cannot
+have such lists states 1, which older versions read.
 
 Raised when a reader that does not know a change would misread a commit. Commits of gitbatch 0.1 have no such trailer:
 they are read as before, and `verify` does not judge them.
@@ -58,7 +62,7 @@ class _Shape(Struct, frozen=True):
 
 _OPTIONAL = frozenset({"Format"})
 _SPENT = _OPTIONAL | {"Tokens", "Usage", "Cost", "Cost-Unknown"}
-_ATTEMPT = _SPENT | {"Model", "Waited", "DoD"}
+_ATTEMPT = _SPENT | {"Model", "Waited", "DoD", "Context-Outputs"}
 _REPLY = frozenset({"Earlier", "Context", "Missing", "Decision", "Contribution", "Flag"})
 _SHAPES = {
     Kind.ITEM: _Shape(
@@ -98,6 +102,7 @@ _FORMS = {
     "Tokens": r"[0-9]{1,18}",
     "Cost": r"[0-9]{1,9}[.][0-9]{6}",
     "Cost-Unknown": _NUMBER,
+    "Context-Outputs": r"([1-9][0-9]{0,8}) ([0-9a-f]{64})",
     "DoD": rf"#{_NUMBER}(?:, #{_NUMBER})*",
     "Check": r"(\S+) (pass|skip) \(([0-9]{1,9}[.][0-9])\)",
     "Gate": rf"\S+ (?:{'|'.join(GateState)}) [0-9a-f]{{40}}(?:[0-9a-f]{{24}})?",
@@ -116,7 +121,7 @@ class Failed(Struct, frozen=True):
     reason: str
 
 
-class Trailers(Struct, frozen=True):
+class Trailers(Struct, frozen=True, dict=True):
     """The trailers of one of our commits, in order; names without their prefix."""
 
     pairs: tuple[tuple[str, str], ...] = ()
@@ -129,14 +134,22 @@ class Trailers(Struct, frozen=True):
 
     def values_of(self, name: str) -> tuple[str, ...]:
         """Returns all values of a trailer."""
-        return tuple(value for key, value in self.pairs if key == name)
+        return self._by_name.get(name, ())
+
+    @cached_property
+    def _by_name(self) -> dict[str, tuple[str, ...]]:
+        """Returns the values of each trailer: a checkpoint may have thousands, and is asked for each item."""
+        found: dict[str, list[str]] = {}
+        for name, value in self.pairs:
+            found.setdefault(name, []).append(value)
+        return {name: tuple(values) for name, values in found.items()}
 
     @property
     def are_ours(self) -> bool:
         """Returns true if there is any trailer of ours, in any spelling."""
         return bool(self.pairs or self.problem)
 
-    @property
+    @cached_property
     def kind(self) -> Kind | None:
         """Returns the kind of the commit; None if it is not ours."""
         return None if self.problem or not self.pairs else _kind_of(self)
@@ -195,12 +208,12 @@ class Trailers(Struct, frozen=True):
             unquote_path(self.first_value("Rescued").partition(": ")[0]) if self.kind is Kind.RESCUE else ""
         )
 
-    @property
+    @cached_property
     def succeeded(self) -> tuple[str, ...]:
         """Returns the outputs of the items that succeeded, according to a checkpoint."""
         return tuple(map(unquote_path, self.values_of("Succeeded")))
 
-    @property
+    @cached_property
     def failed(self) -> tuple[Failed, ...]:
         """Returns the items that did not succeed, according to a checkpoint."""
         found = filter(None, map(_FAILED.fullmatch, self.values_of("Failed")))
@@ -220,9 +233,15 @@ class Trailers(Struct, frozen=True):
 
     @property
     def context(self) -> tuple[tuple[str, str], ...]:
-        """Returns path and blob of each file in the context of an item's agent."""
+        """Returns path and blob of each file in the context of an item's agent, without what `context_outputs` counts."""
         parts = (value.rpartition("@")[::2] for value in self.values_of("Context"))
         return tuple((unquote_path(path), blob) for path, blob in parts)
+
+    @property
+    def context_outputs(self) -> tuple[int, str] | None:
+        """Returns the number and the digest of the outputs of earlier groups that an item read besides; None: it states none."""
+        found = re.fullmatch(_FORMS["Context-Outputs"], self.first_value("Context-Outputs"))
+        return (int(found[1]), found[2]) if found else None
 
     @property
     def missing(self) -> tuple[MissingInput, ...]:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from gitbatch.agents.prompt import render_artifacts, render_notes, render_prompt, render_review_comment
 from gitbatch.batch.history.decisions import DecisionKind
+from gitbatch.batch.history.given_outputs import OutputsReader
 from gitbatch.batch.history.item_details import GivenFile, ItemDetails
 from gitbatch.batch.history.item_message import parse_item_message
 from gitbatch.batch.history.kept_prompts import LONGEST, AttemptName, KeptPrompt, read_prompt
@@ -120,13 +121,14 @@ def _render_notes(
         return notes
     is_done = details.attempts[-1].status is ItemStatus.SUCCEEDED
     before = details.versions[: -1 if is_done else None][-1:]
-    summary, read, is_there = "", tuple[tuple[str, str], ...](), said.kind is DecisionKind.REVISE
+    summary, read, is_there = "", dict[str, str](), said.kind is DecisionKind.REVISE
     for commit in map(repo.objects.read_commit, before):
         trailers, reply = parse_item_message(commit.message)
-        summary, read = reply.summary, trailers.context
+        summary = reply.summary
+        read = OutputsReader(repo.objects).read_context(commit, trailers, state.plan.path)
         made = repo.objects.find_entry(commit.tree, work.output)
         is_there = is_there or (made is not None and made.oid == state.snapshot.blob(work.output))
     given = ((file.path, file.blob) for file in context)
-    changed = list_changed(read, given, state.project.shared_files)
+    changed = list_changed(read.items(), given, state.project.shared_files)
     text = render_review_comment(work.output, said.comment, summary, is_there=is_there, changed=changed)
     return (*notes, text)

@@ -16,6 +16,7 @@ from gitbatch.batch.planning.surroundings import CommitSurroundings
 from gitbatch.batch.planning.target import Target
 from gitbatch.plan.model import Plan
 from gitbatch.project.config import CONFIG_FILE
+from gitbatch.project.manifest import LISTED
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.unlocked import require_unlocked
 from gitbatch.text import clean_text, format_count, list_names
@@ -94,9 +95,14 @@ def plan_batch(
         jobs=options.jobs,
         groups=group_items(project_state.plan, options.start.items),
         config=project_state.snapshot.blob(CONFIG_FILE),
-        format=FORMAT,
+        format=_choose_format(len(project_state.plan.items)),
         selection=options.selection,
     )
+
+
+def _choose_format(items: int) -> int:
+    """Returns the format of the commits by the number of items of a plan: only one of many items has long lists."""
+    return FORMAT if items > LISTED else 1
 
 
 def _require_startable(

@@ -1,6 +1,7 @@
 """Reading the report of a batch: from its record, the commits of its branch, its items' commits and its ledger."""
 
 from gitbatch.batch.history.batches import read_any_progress
+from gitbatch.batch.history.given_outputs import OutputsReader
 from gitbatch.batch.history.ledger import read_ledger
 from gitbatch.batch.history.record import Batch
 from gitbatch.batch.history.rescued_files import map_rescued
@@ -69,6 +70,8 @@ def _read_groups(
         read_spending(repo, batch, state, entries),
         entries,
         map_rescued(repo, batch.id),
+        OutputsReader(repo.objects),
+        batch.record.task,
         tuple(decision for review in reviews for decision in review.decisions),
     )
     return tuple(

@@ -6,6 +6,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.batch.history.decisions import ItemDecision, ItemName
+from gitbatch.batch.history.given_outputs import OutputsReader
 from gitbatch.batch.history.ledger import LedgerEntries
 from gitbatch.batch.history.progress import BatchProgress
 from gitbatch.batch.history.record import Batch
@@ -20,6 +21,9 @@ from gitbatch.plan.model import ItemKey
 from gitbatch.repo.repository import Repository
 from gitbatch.text import CleanText, clean_text
 
+_SHOWN_OUTPUTS = 500
+"""The most outputs of earlier groups, of those that a group shares, that a report lists for each item."""
+
 
 class ItemSources(Struct, frozen=True):
     """What git has about the items of a batch; all by key but the decisions."""
@@ -30,6 +34,9 @@ class ItemSources(Struct, frozen=True):
     spending: Mapping[ItemKey, ItemSpent]
     entries: LedgerEntries
     rescued: Mapping[ItemKey, RescuedFile]
+    outputs: OutputsReader
+    plan: str
+    """The path of the batch's plan."""
     decisions: tuple[ItemDecision, ...] = ()
     """The oldest first."""
 
@@ -39,7 +46,8 @@ def select_outcomes(
 ) -> dict[ItemKey, Outcome]:
     """Returns the outcome of each item that has ended; none of an item that runs again."""
     failed = {outcome.item.key: outcome for outcome in state.failed}
-    merged = {key: made[-1] for key, made in versions.items() if key not in state.reopened}
+    reopened = state.reopened
+    merged = {key: made[-1] for key, made in versions.items() if key not in reopened}
     return merged | failed | dict(state.ready)
 
 
@@ -78,7 +86,7 @@ def read_item(repo: Repository, item: BatchItem, sources: ItemSources) -> Report
         model=clean_text(failed[-1].usage.model) if failed else clean_text(""),
     )
     made = [version.commit for version in (*sources.versions.get(key, ()), outcome) if version]
-    return _add_commits(repo, found, tuple(dict.fromkeys(filter(None, made))))
+    return _add_commits(repo, sources, found, tuple(dict.fromkeys(filter(None, made))))
 
 
 def sum_models(items: Iterable[ReportItem]) -> tuple[ModelSpent, ...]:
@@ -114,18 +122,24 @@ def _find_reason(outcome: Outcome | None, entries: LedgerEntries, key: ItemKey) 
     return failed[-1].reason if failed else clean_text("")
 
 
-def _add_commits(repo: Repository, found: ReportItem, oids: tuple[str, ...]) -> ReportItem:
+def _add_commits(
+    repo: Repository, sources: ItemSources, found: ReportItem, oids: tuple[str, ...]
+) -> ReportItem:
     """Returns an item with its commits, and with what the last one says beyond the outcome."""
     read = tuple((commit, parse_trailers(commit.message)) for commit in map(repo.objects.read_commit, oids))
     if not read:
         return found
     shown = tuple(show_commit(commit, trailers) for commit, trailers in read)
-    _, trailers = read[-1]
+    last, trailers = read[-1]
+    is_shown = trailers.context_outputs is None or trailers.context_outputs[0] <= _SHOWN_OUTPUTS
+    context = (
+        sources.outputs.read_context(last, trailers, sources.plan).items() if is_shown else trailers.context
+    )
     return replace(
         found,
         commit=shown[-1],
         earlier=shown[:-1],
         agent=clean_text(trailers.first_value("Agent")),
         model=clean_text(trailers.first_value("Model")),
-        context=trailers.context,
+        context=tuple(context),
     )

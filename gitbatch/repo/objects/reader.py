@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from msgspec import Struct
@@ -16,11 +17,11 @@ from gitbatch.errors import GitError
 from gitbatch.repo.objects.codec import TREE, Commit, TreeEntry, parse_commit, parse_tree
 from gitbatch.repo.objects.walk import missing_by_walk
 from gitbatch.repo.objects.writer import Writer, pack_dir_mtime
-from gitbatch.repo.pipe import Pipe
+from gitbatch.repo.pipe import AT_ONCE, Pipe
 from gitbatch.repo.process import Git
 
 _CACHED_ENTRIES = 50_000
-"""The most entries of trees that are cached: about ten megabytes."""
+"""The most folders and entries of them that are cached: about ten megabytes."""
 
 
 class PathChange(Struct, frozen=True):
@@ -61,6 +62,8 @@ class ObjectReader:
     """For contents that this process must not read."""
     _folders: dict[str, Mapping[str, TreeEntry]] = field(init=False, default_factory=dict)
     """By the id of the tree."""
+    _cached: int = field(init=False, default=0)
+    """The number of these folders and of their entries."""
     _bases: dict[str, str] = field(init=False, default_factory=dict)
     """The trees of commits that many others have as their parent."""
     _packs: int = field(init=False, default=-1)
@@ -124,6 +127,11 @@ class ObjectReader:
         """Whether an object is in the repository and is a blob; its content is not read."""
         return self._query_info(oid)[1:2] == [b"blob"]
 
+    def read_blob_size(self, oid: str) -> int | None:
+        """Returns the size of a blob in bytes without reading its content; None: it is missing, or is not a blob."""
+        answer = self._query_info(oid)
+        return int(answer[2]) if answer[1:2] == [b"blob"] else None
+
     def read_size(self, oid: str) -> int | None:
         """Returns the size of an object in bytes without reading its content; None: it is not in the repository."""
         answer = self._query_info(oid)
@@ -177,6 +185,24 @@ class ObjectReader:
         """
         return parse_commit(oid, self._read_object(oid, "commit"))
 
+    def read_commits(self, oids: Iterable[str]) -> Iterator[Commit]:
+        """Yields commits in the given order. Many are asked for at once: git reads one while this process parses another.
+
+        Raises:
+            MissingObjectError: one is missing.
+        """
+        left = iter(oids)
+        while some := tuple(islice(left, AT_ONCE)):
+            if self.partial:  # git ends at the first that is missing
+                yield from map(self.read_commit, some)
+                continue
+            self._prepare()
+            answers = self._reader.ask_contents([f"contents {oid}\n".encode() for oid in some])
+            for oid, (head, content) in zip(some, answers, strict=True):
+                if head[1:2] != [b"commit"]:
+                    raise MissingObjectError(oid)
+                yield parse_commit(oid, content)
+
     def tree_of(self, commit: str) -> str:
         """Returns the tree of a commit; cached, as many items have the same base."""
         known = self._bases.get(commit)
@@ -205,10 +231,18 @@ class ObjectReader:
         known = self._folders.get(tree)
         if known is None:
             known = {entry.name: entry for entry in self.read_tree(tree)}
-            if sum(map(len, self._folders.values())) + len(known) > _CACHED_ENTRIES:
-                self._folders.clear()
-            self._folders[tree] = known
+            self.keep_folder(tree, known)
         return known
+
+    def keep_folder(self, tree: str, entries: Mapping[str, TreeEntry]) -> None:
+        """Caches the entries of a tree that has been read."""
+        if tree in self._folders:
+            return
+        self._cached += 1 + len(entries)
+        if self._cached > _CACHED_ENTRIES:
+            self._folders.clear()
+            self._cached = 1 + len(entries)
+        self._folders[tree] = entries
 
     def list_files(self, tree: str, prefix: str = "") -> Iterator[tuple[str, TreeEntry]]:
         """Yields the path and the entry of everything below a tree except folders."""

@@ -238,7 +238,8 @@ def _read_ours(repo: Repository, tips: list[str], parents: dict[str, tuple[str, 
     options = ("--fixed-strings", "--regexp-ignore-case", "--grep=Gitbatch-")
     as_stored = set(repo.git.read_output("rev-list", *options, "--encoding=none", *tips).split())
     decoded = set(repo.git.read_output("rev-list", *options, "--encoding=UTF-8", *tips).split())
-    commits = (repo.objects.read_commit(oid) for oid in parents if oid in as_stored | decoded)
+    wanted = as_stored | decoded
+    commits = repo.objects.read_commits(oid for oid in parents if oid in wanted)
     read = (Ours(commit, _parse_stored(commit, is_stored=commit.oid in as_stored)) for commit in commits)
     return {found.commit.oid: found for found in read if found.trailers.are_ours}
 

@@ -31,6 +31,11 @@ def judge_item(history: History, trees: Trees, ours: Ours) -> Complaints:
             Check.ITEM_CONTEXT,
             f"says that it read {format_paths(wrong)}, which its parent does not have like that",
         )
+    if trees.find_outputs(ours.trailers, history.line_below(commit.oid), base, history.plan_of(ours)) is None:
+        yield (
+            Check.ITEM_CONTEXT,
+            "states another digest of what it read than that of the outputs of the earlier groups in its parent",
+        )
 
 
 def _judge_place(history: History, ours: Ours) -> Complaints:
@@ -90,9 +95,9 @@ def _judge_file(trees: Trees, ours: Ours, output: TreeEntry | None, limit: int) 
 
 def _find_blob_problem(trees: Trees, oid: str, limit: int) -> str | None:
     """Returns why the harvest would not have taken a blob."""
-    if not trees.objects.is_blob(oid):
+    size = trees.objects.read_blob_size(oid)
+    if size is None:
         return "is not a blob, or the blob is missing"
-    size = trees.objects.read_size(oid) or 0
     return (
         "is empty"
         if not size

@@ -6,10 +6,11 @@ none of them. The table of criteria in the status and the reasons of failures ar
 
 import re
 
+from gitbatch.batch.history.messages import describe_left_out
 from gitbatch.batch.history.verify.graph import History, Ours
 from gitbatch.batch.history.verify.rules import Check, Complaints
 from gitbatch.batch.history.verify.trees import Changes, Trees, is_regular
-from gitbatch.batch.model import ItemStatus
+from gitbatch.batch.model import MOST_OUTCOMES, ItemStatus
 from gitbatch.paths import path_key
 from gitbatch.project.control import Project
 from gitbatch.project.edits import added_entries, is_section_replaced, own_section
@@ -113,17 +114,31 @@ def _judge_status(
     history: History, trees: Trees, ours: Ours, project: Project, brought: dict[str, str]
 ) -> Complaints:
     """Checks that our section of the status has a row for each item of the checkpoint, with its summary."""
-    rows = _read_rows(own_section(trees.read_file(ours.commit.oid, project.status)))
+    section = own_section(trees.read_file(ours.commit.oid, project.status))
+    rows = _read_rows(section)
     said = {key: history.ours[oid].commit.message for key, oid in brought.items()}
-    items = [(_letters(clean_text(key)), "succeeded", said.get(key)) for key in ours.trailers.succeeded]
-    items += [(_letters(clean_text(item.output)), str(item.status), None) for item in ours.trailers.failed]
+    succeeded, failed = ours.trailers.succeeded, ours.trailers.failed
+    if _is_short(ours, section):
+        succeeded = ()
+    items = [(_letters(clean_text(key)), "succeeded", said.get(key)) for key in succeeded]
+    items += [(_letters(clean_text(item.output)), str(item.status), None) for item in failed]
     if sorted(row[:2] for row in rows) != sorted(item[:2] for item in items):
         yield Check.CHECKPOINT_TEXTS, f"has other items in {project.status} than in its trailers"
         return
+    messages: dict[tuple[str, str], list[str | None]] = {}
+    for key, status, message in items:
+        messages.setdefault((key, status), []).append(message)
     for key, status, summary in rows:
-        known = [message for *item, message in items if item == [key, status]]
+        known = messages[key, status]
         if None not in known and not any(summary in _letters(message or "") for message in known):
             yield Check.CHECKPOINT_TEXTS, f"has another summary in {project.status} than its item {key}"
+
+
+def _is_short(ours: Ours, section: str) -> bool:
+    """Whether our section counts the items that succeeded instead of listing them, as it may if there are many."""
+    done, count = len(ours.trailers.succeeded), len(ours.trailers.succeeded) + len(ours.trailers.failed)
+    is_allowed = ours.trailers.format > 1 and count > MOST_OUTCOMES
+    return is_allowed and describe_left_out(done) in section.splitlines()
 
 
 def _read_rows(section: str) -> list[tuple[str, str, str]]:

@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct
 
+from gitbatch.batch.history.given_outputs import OutputsReader
+from gitbatch.batch.history.trailers import Trailers
 from gitbatch.guard.shared import SharedFiles, read_shared_files
 from gitbatch.plan.model import Plan
 from gitbatch.plan.parse import read_plan
 from gitbatch.project.config import BatchTable
 from gitbatch.project.control import Project, plan_options
+from gitbatch.project.manifest import EarlierOutputs
 from gitbatch.repo.objects.codec import REGULAR, Commit, TreeEntry, render_tree
 from gitbatch.repo.objects.store import Objects
 from gitbatch.repo.snapshot import TreeSnapshot
@@ -41,6 +44,16 @@ class Trees:
     objects: Objects
     _shared: dict[tuple[str, str | None], SharedFiles] = field(default_factory=dict)
     _open: dict[tuple[str, str | None], frozenset[str]] = field(default_factory=dict)
+    _outputs: OutputsReader = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._outputs = OutputsReader(self.objects)
+
+    def find_outputs(
+        self, trailers: Trailers, line: str, base: str, plan: str | None
+    ) -> EarlierOutputs | None:
+        """Returns the outputs of earlier groups that an item's commit states by a digest; None if they are others."""
+        return self._outputs.find_outputs(trailers, self.tree_of(line), self.tree_of(base), plan)
 
     def tree_of(self, oid: str) -> str:
         """Returns the tree of a commit."""
@@ -78,7 +91,9 @@ class Trees:
             before = self.objects.read_folder(old) if old else {}
             listed = self.objects.read_tree(new) if new else ()
             after = {entry.name: entry for entry in listed}
-            if new and not _is_well_formed(new, after):
+            if new and _is_well_formed(new, after):
+                self.objects.keep_folder(new, after)  # the next questions are about its entries
+            elif new:
                 malformed.append(folder or "the top folder")
             for name in before.keys() | after.keys():
                 was, now = before.get(name), after.get(name)
