@@ -56,8 +56,9 @@ from gitbatch.batch.workplace.supply import UserFolders, open_workplaces
 from gitbatch.checks.command import SIDE_BY_SIDE, CheckTools
 from gitbatch.checks.tree import FreshTrees
 from gitbatch.concurrency import GitThread
-from gitbatch.errors import UsageError
+from gitbatch.errors import GitbatchError, UsageError
 from gitbatch.plan.duration import require_duration
+from gitbatch.project.config import Config
 from gitbatch.repo.fingerprint import Fingerprint, require_untouched, take_fingerprint
 from gitbatch.repo.refs.names import base_ref, gates_ref, limits_ref, record_ref
 from gitbatch.repo.refs.store import config_ref
@@ -272,12 +273,23 @@ class Opening(Struct, frozen=True):
         found = (self.agents.get_agent(name, config).sandbox_kind for name in names)
         wanted = settings.environment.get("GITBATCH_WORKTREE") or config.batch.worktree
         layers = layers_dir(self.repo, settings.cache_dir)
-        sandboxes = frozenset(map(SandboxKind, filter(None, found)))
+        sandboxes = frozenset(map(SandboxKind, filter(None, found))) | self._find_program_sandboxes(config)
         choice = choose_kind(wanted, sandboxes, folder, layers)
         if sandboxes and choice.kind is WorktreeKind.OVERLAY:
             with suppress(OSError):  # the first item tries again, and reports the error
                 self.agents.starter.start_server()
         return choice
+
+    def _find_program_sandboxes(self, config: Config) -> frozenset[SandboxKind]:
+        """Returns the sandboxes of the programs that are not agents: checks, gates, and what prepares worktrees."""
+        tables = (*config.checks.values(), *config.gates.values())
+        wanted = {table.sandbox for table in tables if table.command}
+        wanted |= {config.batch.prepare_sandbox} if config.batch.prepare else set()
+        found = set()
+        for name in wanted:
+            with suppress(GitbatchError):  # the program itself reports it
+                found.add(self.agents.open_sandbox(name).kind)
+        return frozenset(found)
 
     def _open_ledger(
         self, batch: Batch, state: ProjectState, recorded: BatchProgress, names: frozenset[str]

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import Place
@@ -9,6 +10,7 @@ from history import audit
 from sessions import run_here
 
 from gitbatch.batch.extras.prepare import PrepareError
+from gitbatch.batch.workplace import kinds
 
 KINDS = ("copy", "overlay")
 
@@ -164,6 +166,40 @@ def test_real_virtual_environment(place: Place, monkeypatch: pytest.MonkeyPatch)
     assert set(outputs(place).values()) == {f"agent {venv}\n{place.root}"}
     assert (place.root / "src/thing.py").read_text() == 'NAME = "checkout"\n'
     assert not list(venv.rglob("__pycache__/thing*"))
+
+
+CHECK = """
+[checks.suite]
+command = ["sh", "-c", "node_modules/.bin/run-tests && git ls-files --error-unmatch out/one.md && [ -z \\"$(git status --short)\\" ]"]
+sandbox = "landlock"
+on = ["out/one.md"]
+[gates.whole]
+command = ["sh", "-c", "node_modules/.bin/run-tests && [ -z \\"$(git status --short)\\" ]"]
+sandbox = "none"
+"""
+
+
+def test_checks_have_the_layers(place: Place, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check runs the suite of the included folder; what an agent has changed there is not to be seen. No layer is left of it."""
+    lay_out(place, **{"gitbatch.toml": CONFIG.format(batch="") + CHECK})
+    asked: list[frozenset[str]] = []
+    real = kinds._find_overlay_problem
+
+    def ask(sandboxes: tuple[str, ...], *folders: Path) -> str:
+        asked.append(frozenset(sandboxes))
+        return real(sandboxes, *folders)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(kinds, "_find_overlay_problem", ask)
+    result, events = run_here(place, monkeypatch, items="group:1", sandbox=None)
+    assert (result.succeeded, result.failed) == (2, 0), events[-3:]
+    gates = [event["result"] for event in events if event["event"] == "gate-finished"]
+    assert gates == ["pass"]
+    checks = [event["result"]["verdict"] for event in events if event["event"] == "check-finished"]
+    assert checks == ["pass"]
+    if kind == "overlay":
+        assert asked[0] >= {"landlock", "none"}, "a mount is tried in the sandboxes of all programs"
+        layers = [path.name for path in (place.home / "cache/gitbatch/layers").glob("*/*")]
+        assert len([name for name in layers if not name.startswith("include-")]) == 1, layers
 
 
 AGAIN_PLAN = """## Work Packages
