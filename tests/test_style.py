@@ -7,6 +7,7 @@ import sys
 import tokenize
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,16 +50,27 @@ class Finding(NamedTuple):
         return f"{self.path.relative_to(ROOT)}:{self.line}: {self.text}"
 
 
-def trees() -> Iterator[tuple[Path, ast.Module]]:
+NAMED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@cache
+def named_nodes() -> tuple[tuple[Path, NAMED], ...]:
+    """Everything that can have a docstring. In expressions there is nothing of that."""
+    found: list[tuple[Path, NAMED]] = []
     for path in SOURCES:
-        yield path, ast.parse(path.read_text(encoding="utf-8"))
+        waiting: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+        while waiting:
+            node = waiting.pop()
+            if isinstance(node, NAMED):
+                found.append((path, node))
+            waiting.extend(child for child in ast.iter_child_nodes(node) if not isinstance(child, ast.expr))
+    return tuple(found)
 
 
 def functions() -> Iterator[tuple[Path, ast.FunctionDef | ast.AsyncFunctionDef]]:
-    for path, tree in trees():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                yield path, node
+    for path, node in named_nodes():
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield path, node
 
 
 def words_of(name: str) -> list[str]:
@@ -78,21 +90,16 @@ def one_word_names() -> tuple[list[Finding], int]:
 def question_docstrings() -> tuple[list[Finding], int]:
     """Docstrings that begin with What, Where, Who, or with Whether at what is no predicate."""
     found, count = [], 0
-    for path, tree in trees():
-        for node in ast.walk(tree):
-            if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                continue
-            said = ast.get_docstring(node)
-            if not said:
-                continue
-            count += 1
-            first = said.split(maxsplit=1)[0]
-            name = getattr(node, "name", "")
-            is_predicate = words_of(name)[0] in {"is", "has", "can", "may", "matches", "needs", "knows"}
-            if first in {"What", "Where", "Who", "Whose", "Which"} or (
-                first == "Whether" and not is_predicate
-            ):
-                found.append(Finding(path, getattr(node, "lineno", 1), said.splitlines()[0]))
+    for path, node in named_nodes():
+        said = ast.get_docstring(node)
+        if not said:
+            continue
+        count += 1
+        first = said.split(maxsplit=1)[0]
+        name = getattr(node, "name", "")
+        is_predicate = words_of(name)[0] in {"is", "has", "can", "may", "matches", "needs", "knows"}
+        if first in {"What", "Where", "Who", "Whose", "Which"} or (first == "Whether" and not is_predicate):
+            found.append(Finding(path, getattr(node, "lineno", 1), said.splitlines()[0]))
     return found, count
 
 
@@ -135,7 +142,7 @@ def long_modules() -> list[Finding]:
 
 
 def doubled_classes() -> list[Finding]:
-    classes = [(p, n) for p, tree in trees() for n in ast.walk(tree) if isinstance(n, ast.ClassDef)]
+    classes = [(path, node) for path, node in named_nodes() if isinstance(node, ast.ClassDef)]
     counts = Counter(node.name.strip("_") for _, node in classes)
     return [Finding(path, n.lineno, n.name) for path, n in classes if counts[n.name.strip("_")] > 1]
 
@@ -149,28 +156,13 @@ def test_phrases() -> None:
     assert not findings, listed(findings)
 
 
-def test_docstrings() -> None:
-    findings, count = question_docstrings()
-    assert len(findings) <= QUESTION_DOCSTRINGS * count, listed(findings)
-
-
-def test_function_names() -> None:
-    findings, count = one_word_names()
-    assert len(findings) <= ONE_WORD_NAMES * count, f"{len(findings)} of {count}"
-
-
-def test_function_lengths() -> None:
-    findings = long_functions()
-    assert not findings, listed(findings)
-
-
-def test_module_lengths() -> None:
-    findings = long_modules()
-    assert not findings, listed(findings)
-
-
-def test_class_names() -> None:
-    findings = doubled_classes()
+def test_sources() -> None:
+    """All counts of the syntax trees in one test, as they take longest to parse."""
+    asking, docstrings = question_docstrings()
+    short, named = one_word_names()
+    findings = long_functions() + long_modules() + doubled_classes()
+    assert len(asking) <= QUESTION_DOCSTRINGS * docstrings, listed(asking)
+    assert len(short) <= ONE_WORD_NAMES * named, f"{len(short)} of {named}"
     assert not findings, listed(findings)
 
 

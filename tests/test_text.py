@@ -180,7 +180,11 @@ FRAGMENTS = st.sampled_from(
     ]
 )
 ANY_TEXT = st.text(max_size=60) | st.lists(FRAGMENTS, max_size=8).map("".join)
-THOUSANDS = settings(max_examples=1500, deadline=None, database=None)
+MANY = settings(
+    max_examples=1500 if os.environ.get("GITBATCH_HYPOTHESIS") == "long" else 300,
+    deadline=None,
+    database=None,
+)
 
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
@@ -233,19 +237,19 @@ def test_a_hostile_text_is_only_text_in_markdown(text: str) -> None:
     assert_only_text(text)
 
 
-@THOUSANDS
+@MANY
 @given(ANY_TEXT)
 def test_any_text_is_one_harmless_line(text: str) -> None:
     assert_harmless(clean_text(text))
 
 
-@THOUSANDS
+@MANY
 @given(ANY_TEXT)
 def test_any_text_is_only_text_in_markdown(text: str) -> None:
     assert_only_text(text)
 
 
-@THOUSANDS
+@MANY
 @given(ANY_TEXT, st.integers(min_value=1, max_value=50))
 def test_cleaning_twice_is_cleaning_once(text: str, limit: int) -> None:
     once = clean_text(text, limit)
@@ -289,7 +293,7 @@ def test_github_makes_nothing_of_a_hostile_text(text: str) -> None:
     assert_only_text_on_github(text)
 
 
-@THOUSANDS
+@MANY
 @given(ANY_TEXT)
 def test_github_makes_nothing_of_any_text(text: str) -> None:
     assert_only_text_on_github(text)

@@ -33,7 +33,7 @@ HOSTILE = (
     "line\u2028separator \u202e",
 )
 
-MANY = settings(max_examples=300, deadline=None, database=None)
+MANY = settings(max_examples=100, deadline=None, database=None)
 LINES = st.sampled_from(
     [
         "# Inventory",
