@@ -8,7 +8,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -18,10 +18,11 @@ from gitbatch.paths import ancestors, encode_path
 from gitbatch.repo.attributes import Rules, read_rules
 from gitbatch.repo.objects.codec import SUBMODULE, TreeEntry
 from gitbatch.repo.objects.reader import PathChange
-from gitbatch.repo.path_rules import ATTRIBUTES, rule_files
+from gitbatch.repo.path_rules import rule_files
 from gitbatch.repo.private_dir import private_git
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.templates.index_file import IndexChange
+from gitbatch.repo.templates.real_files import put_lfs_files
 from gitbatch.repo.worktrees.sparse import IndexRecord, write_entry
 
 
@@ -30,11 +31,6 @@ class Delta(Struct, frozen=True):
 
     tree: str
     changes: tuple[PathChange, ...]
-
-
-def changes_attributes(changes: Iterable[PathChange]) -> bool:
-    """Whether one of the changed files has attributes, so that git may check out other files differently too."""
-    return any(PurePosixPath(change.path).name == ATTRIBUTES for change in changes)
 
 
 def fill_delta(repo: Repository, delta: Delta, folder: Path) -> None:
@@ -51,9 +47,10 @@ def fill_delta(repo: Repository, delta: Delta, folder: Path) -> None:
     rules = read_rules(repo, delta.tree, new)
     if _converts(repo, rules):
         _check_out_by_git(repo, delta.tree, new, folder)
-        return
-    for path, entry in new.items():
-        write_entry(repo.objects, folder, path, entry)
+    else:
+        for path, entry in new.items():
+            write_entry(repo.objects, folder, path, entry)
+    put_lfs_files(repo, delta.tree, folder, new)
 
 
 def index_changes(changes: Iterable[PathChange], layers: tuple[Path, ...]) -> Iterator[IndexChange]:

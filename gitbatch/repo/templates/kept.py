@@ -26,11 +26,11 @@ from gitbatch.fs.removal import remove_anything
 from gitbatch.fs.touched import Touched, find_touched
 from gitbatch.repo.objects.reader import MissingObjectError, PathChange
 from gitbatch.repo.repository import Repository
-from gitbatch.repo.templates.delta import Delta, changes_attributes, index_changes
+from gitbatch.repo.templates.complete import check_out_complete, needs_new_template
+from gitbatch.repo.templates.delta import Delta, index_changes
 from gitbatch.repo.templates.index_file import UnknownIndexError, splice_index, write_offsets
 from gitbatch.repo.templates.restoring import NotRestorableError, restore_checkout, write_changes
-from gitbatch.repo.templates.templates import plain_index
-from gitbatch.repo.worktrees.worktree import CheckOut, Worktree, check_out_all
+from gitbatch.repo.worktrees.worktree import CheckOut, Worktree
 
 _MANY = 1000
 """The most paths that are replaced for another base."""
@@ -77,7 +77,7 @@ class KeptCheckouts:
             if self.make:
                 self.make(path, index, commit)
             else:
-                check_out_all(self.repo, path, index, commit, plain_index)
+                check_out_complete(self.repo, path, index, commit)
             if _count_files(index) <= _FEW:
                 return
             self.folder.mkdir(exist_ok=True)
@@ -134,7 +134,7 @@ class KeptCheckouts:
             changes = tuple(islice(self.repo.objects.diff_trees(kept.tree, tree), _MANY + 1))
         except MissingObjectError as error:
             raise NotRestorableError from error
-        if len(changes) > _MANY or changes_attributes(changes):
+        if len(changes) > _MANY or needs_new_template(changes):
             raise NotRestorableError
         write_changes(self.repo, kept.folder, Delta(tree, changes))
         self._update_index(kept, changes)

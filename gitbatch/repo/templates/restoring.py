@@ -60,6 +60,8 @@ def restore_checkout(
         GitError: git cannot check a file out.
     """
     missing: dict[str, TreeEntry] = {}
+    if any(_is_in_submodule(repo, tree, path) for path in (*touched.folders, *touched.files)):
+        raise NotRestorableError
     for folder in touched.folders:
         _restore_folder(_Restoring(repo, root, tree, usual), folder, missing)
     for path in touched.files:
@@ -121,6 +123,11 @@ def _restore_folder(place: _Restoring, folder: str, missing: dict[str, TreeEntry
         remove_anything(root / folder / name)
     for name in wanted.keys() - right:
         _add_missing(repo, f"{folder}/{name}".lstrip("/"), wanted[name], missing)
+
+
+def _is_in_submodule(repo: Repository, tree: str, path: str) -> bool:
+    above = (repo.objects.find_entry(tree, folder) for folder in _folders_to(path) if folder)
+    return any(entry is not None and entry.mode == SUBMODULE for entry in above)
 
 
 def _is_folder(entry: TreeEntry) -> bool:

@@ -16,15 +16,14 @@ from pathlib import Path
 import msgspec
 
 from gitbatch.repo.objects.reader import MissingObjectError, PathChange
-from gitbatch.repo.process import Git
 from gitbatch.repo.repository import Repository
-from gitbatch.repo.templates.delta import Delta, changes_attributes, fill_delta, index_changes
+from gitbatch.repo.templates.complete import check_out_complete, needs_new_template
+from gitbatch.repo.templates.delta import Delta, fill_delta, index_changes
 from gitbatch.repo.templates.expiry import LAYERS, UNLIMITED, CacheLimits, remove_expired
 from gitbatch.repo.templates.index_file import UnknownIndexError, splice_index, write_offsets
 from gitbatch.repo.templates.layers import Layers
 from gitbatch.repo.templates.marker import FORMAT, INDEX, LayerInfo
 from gitbatch.repo.templates.store import LayerStore, Lease, remove_layer
-from gitbatch.repo.worktrees.worktree import check_out_all
 
 _TEMPLATE, _DELTA = "template", "delta"
 _OFFSETS = "offsets"
@@ -85,8 +84,7 @@ class Templates:
 
     def _fill_template(self, commit: str, tree: str, folder: Path) -> LayerInfo:
         self.guard()
-        self.repo.objects.writer.flush()  # the other git reads the objects
-        check_out_all(self.repo, folder / "tree", folder / INDEX, commit, plain_index)
+        check_out_complete(self.repo, folder / "tree", folder / INDEX, commit)
         write_offsets(folder / INDEX, folder / _OFFSETS, self.repo.id_bytes)
         wait_for_tick(folder / INDEX)
         return LayerInfo(_TEMPLATE, tree)
@@ -140,7 +138,7 @@ class Templates:
             found = tuple(islice(self.repo.objects.diff_trees(layers.tree, tree), most + 1))
         except MissingObjectError:
             return None
-        return None if len(found) > most or changes_attributes(found) else found
+        return None if len(found) > most or needs_new_template(found) else found
 
     def _fill_delta(self, below: Layers, delta: Delta, folder: Path) -> LayerInfo:
         self.guard()
@@ -188,18 +186,6 @@ def layers_dir(repo: Repository, cache: Path) -> Path:
     """Returns the folder of a repository's layers in the cache folder."""
     mark = hashlib.sha256(os.fsencode(repo.common_dir)).hexdigest()[:8]
     return cache / LAYERS / f"{repo.name}-{mark}"
-
-
-def plain_index(git: Git) -> Git:
-    """Returns a git that writes an index of version 2 in one file, which `index_file.py` can read."""
-    settings = {
-        "index.version": "2",
-        "index.sparse": "false",
-        "core.splitIndex": "false",
-        "core.untrackedCache": "false",
-        "feature.manyFiles": "false",
-    }
-    return git.with_config(settings)
 
 
 def wait_for_tick(index: Path) -> None:

@@ -1,0 +1,179 @@
+"""Files that a plain checkout does not have, but the user's own checkout does: those of Git LFS, and of submodules.
+
+They come from the user's repository without running a filter. A file of Git LFS is copied from its store, where its name is
+the digest of its content, which is compared. A submodule that the user has checked out is checked out from its own
+object store, by the commit that the tree names; it has no `.git`, so git in a worktree sees an unchanged submodule.
+"""
+
+import hashlib
+import os
+import re
+import secrets
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gitbatch.errors import GitError
+from gitbatch.fs.copying import clone_or_copy
+from gitbatch.paths import decode_path
+from gitbatch.repo.objects.codec import SUBMODULE
+from gitbatch.repo.objects.reader import PathChange
+from gitbatch.repo.objects.store import Objects
+from gitbatch.repo.path_rules import find_filters
+from gitbatch.repo.private_dir import private_git
+from gitbatch.repo.repository import Repository
+from gitbatch.repo.worktrees.worktree import check_out_all
+
+_POINTER = re.compile(
+    rb"version https://git-lfs\.github\.com/spec/v1\noid sha256:([0-9a-f]{64})\nsize ([0-9]+)\n"
+)
+_LONGEST_POINTER = 200
+_MODULES = ".gitmodules"
+_DEEPEST = 8
+"""Levels of submodules in submodules."""
+
+
+def put_lfs_files(repo: Repository, tree: str, folder: Path, paths: Iterable[str] | None = None) -> list[str]:
+    """Puts the files of Git LFS that the repository has in the place of their pointers; returns their paths.
+
+    Args:
+        repo: the repository.
+        tree: whose attributes count.
+        folder: a new checkout of it, or of some of its files.
+        paths: the files to look at; None: all in the folder.
+
+    Raises:
+        OSError: a file cannot be read or written.
+    """
+    store = repo.common_dir / "lfs/objects"
+    if not store.is_dir():
+        return []
+    found = dict(_find_pointers(folder, _walk_files(folder) if paths is None else paths))
+    filters = find_filters(repo, tree, found) if found else {}
+    return [
+        path
+        for path, pointer in found.items()
+        if filters.get(path) == "lfs" and _put(store, folder / path, pointer)
+    ]
+
+
+class _Pointer(Struct, frozen=True):
+    digest: str
+    size: int
+
+
+def _walk_files(folder: Path) -> Iterator[str]:
+    """Yields the paths of the regular files below a folder that are as small as pointers."""
+    waiting = [""]
+    while waiting:
+        prefix = waiting.pop()
+        with os.scandir(folder / prefix) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(f"{prefix}{entry.name}/")
+                elif entry.stat(follow_symlinks=False).st_size <= _LONGEST_POINTER:
+                    yield f"{prefix}{entry.name}"
+
+
+def _find_pointers(folder: Path, paths: Iterable[str]) -> Iterator[tuple[str, _Pointer]]:
+    for path in paths:
+        status = (folder / path).lstat()
+        if stat.S_ISREG(status.st_mode) and status.st_size <= _LONGEST_POINTER:
+            match = _POINTER.fullmatch((folder / path).read_bytes())
+            if match:
+                yield path, _Pointer(match[1].decode(), int(match[2]))
+
+
+def _put(store: Path, path: Path, pointer: _Pointer) -> bool:
+    """Replaces a pointer by its file; false: the store does not have it, or has another content by that name."""
+    source = store / pointer.digest[:2] / pointer.digest[2:4] / pointer.digest
+    made = path.with_name(f".{secrets.token_hex(8)}")
+    try:
+        with source.open("rb") as reading, made.open("xb") as writing:
+            clone_or_copy(reading.fileno(), writing.fileno())
+        with made.open("rb") as written:
+            digest = hashlib.file_digest(written, "sha256").hexdigest()
+        if digest == pointer.digest:
+            made.chmod(stat.S_IMODE(path.lstat().st_mode))
+            made.replace(path)
+            return True
+    except FileNotFoundError:
+        return False
+    finally:
+        made.unlink(missing_ok=True)
+    return False
+
+
+def has_submodules(changes: Iterable[PathChange]) -> bool:
+    """Whether a submodule is among changed paths, whose files no thin layer can replace."""
+    return any(entry and entry.mode == SUBMODULE for change in changes for entry in (change.old, change.new))
+
+
+def put_submodules(repo: Repository, commit: str, folder: Path) -> None:
+    """Puts the files of the submodules that the user has checked out into a new checkout of a commit.
+
+    Raises:
+        OSError: a file cannot be written.
+        GitError: git cannot check one out.
+    """
+    _fill_submodules(repo, commit, folder, _UserModules(repo.root, (repo.git_dir, repo.common_dir)), _DEEPEST)
+
+
+class _UserModules(Struct, frozen=True):
+    """Where the user's submodules are."""
+
+    checkout: Path
+    git_dirs: tuple[Path, ...]
+
+    def find_store(self, name: str, path: str) -> Path | None:
+        """Returns the git directory of a submodule that is checked out; None: it is not, or it is somewhere else."""
+        if not os.path.lexists(self.checkout / path / ".git"):
+            return None
+        parts = name.split("/")
+        is_plain = not set(parts) & {"", ".", ".."}
+        places = (git_dir / "modules" / name for git_dir in self.git_dirs if is_plain)
+        for place in (*places, self.checkout / path / ".git"):
+            if (place / "objects").is_dir() and not place.is_symlink():
+                return place
+        return None
+
+
+def _fill_submodules(repo: Repository, commit: str, folder: Path, source: _UserModules, levels: int) -> None:
+    modules = folder / _MODULES
+    if not levels or modules.is_symlink() or not modules.is_file():
+        return
+    for name, path in _read_modules(repo, modules):
+        store = source.find_store(name, path)
+        linked = _find_linked_commit(repo, commit, path)
+        if store is None or linked is None:
+            continue
+        with closing(Objects(repo.git, store / "objects", repo.id_bytes)) as objects:
+            inner = replace(repo, objects=objects, attributes=b"")
+            index = folder.with_name(f"{folder.name}.{secrets.token_hex(4)}")
+            with suppress(GitError):  # the user's own checkout does not have that commit
+                check_out_all(inner, folder / path, index, linked)
+                _fill_submodules(
+                    inner, linked, folder / path, _UserModules(source.checkout / path, (store,)), levels - 1
+                )
+            index.unlink(missing_ok=True)
+
+
+def _read_modules(repo: Repository, modules: Path) -> Iterator[tuple[str, str]]:
+    """Yields the name and the path of each submodule that a file describes."""
+    options = ("config", "--file", str(modules), "-z", "--get-regexp", r"^submodule\..*\.path$")
+    for entry in decode_path(repo.git.run(*options, check=False).stdout).split("\0")[:-1]:
+        key, _, path = entry.partition("\n")
+        if path and not set(path.split("/")) & {"", ".", ".."}:
+            yield key.removeprefix("submodule.").removesuffix(".path"), path
+
+
+def _find_linked_commit(repo: Repository, commit: str, path: str) -> str | None:
+    """Returns the commit that a tree has at the path of a submodule."""
+    with private_git(repo) as git:
+        found = git.run("ls-tree", "-z", commit, "--", path, check=False).stdout
+    mode, _, rest = found.partition(b" ")
+    return rest.split(b" ")[1].partition(b"\t")[0].decode() if mode.decode() == SUBMODULE else None

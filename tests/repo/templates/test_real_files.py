@@ -1,0 +1,122 @@
+"""What the user's own checkout has besides git's objects: files of Git LFS, and submodules."""
+
+import hashlib
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from conftest import Place
+from shown import require_right_index
+
+from gitbatch.repo.opening import open_repository
+from gitbatch.repo.repository import Repository
+from gitbatch.repo.templates.kept import KeptCheckouts
+from gitbatch.repo.templates.templates import Templates, open_templates
+from gitbatch.repo.worktrees.agent_git import read_agent_git
+from gitbatch.repo.worktrees.worktree import NewWorktree, add_worktree
+
+
+@pytest.fixture
+def repo(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
+    for name, value in place.environment.items():
+        monkeypatch.setenv(name, value)
+    place.write(".gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n")
+    place.commit()
+    opened = open_repository(place.root)
+    with closing(opened):
+        yield opened
+
+
+@pytest.fixture
+def templates(repo: Repository, tmp_path: Path) -> Iterator[Templates]:
+    with open_templates(repo, tmp_path / "cache") as opened:
+        yield opened
+
+
+def put_large(place: Place, path: str, content: bytes, stored: bytes | None) -> None:
+    """Writes a pointer, and its file into the store of Git LFS."""
+    digest = hashlib.sha256(content).hexdigest()
+    place.write(
+        path, f"version https://git-lfs.github.com/spec/v1\noid sha256:{digest}\nsize {len(content)}\n"
+    )
+    if stored is not None:
+        folder = place.root / ".git/lfs/objects" / digest[:2] / digest[2:4]
+        folder.mkdir(parents=True)
+        (folder / digest).write_bytes(stored)
+
+
+def head(repo: Repository) -> str:
+    return repo.refs.commit("HEAD") or ""
+
+
+def test_files_of_lfs_are_real(repo: Repository, place: Place, templates: Templates) -> None:
+    large = b"large\n" * 1000
+    put_large(place, "models/a.bin", large, large)
+    (place.root / "models/a.bin").chmod(0o755)
+    put_large(place, "not-fetched.bin", b"b", None)
+    put_large(place, "damaged.bin", b"c", b"x")
+    put_large(place, "no-attribute.txt", b"d", b"d")
+    place.commit()
+    layers = templates.layers(head(repo))
+    (tree,) = layers.lower
+    assert (tree / "models/a.bin").read_bytes() == large
+    assert (tree / "models/a.bin").stat().st_mode & 0o777 == 0o755
+    for name in ("not-fetched.bin", "damaged.bin", "no-attribute.txt"):
+        assert (tree / name).read_text().startswith("version https://git-lfs"), name
+    require_right_index(place, layers.index, layers.tree, layers.lower)
+    put_large(place, "models/a.bin", b"later", b"later")
+    place.commit()
+    layers = templates.layers(head(repo))
+    assert len(layers.lower) == 2
+    assert (layers.lower[0] / "models/a.bin").read_bytes() == b"later"
+    require_right_index(place, layers.index, layers.tree, layers.lower)
+
+
+def add_submodule(place: Place, at: Path, path: str, *files: str) -> Path:
+    """Adds a submodule with files to a repository, and commits it; returns its checkout."""
+    origin = place.home / path.replace("/", "-")
+    origin.mkdir()
+    for name in files:
+        (origin / name).write_text(f"{name}\n")
+    git = ["git", "-c", "protocol.file.allow=always", "-c", "user.name=x", "-c", "user.email=x@x"]
+    for folder, *command in (
+        (origin, "init", "-q"),
+        (origin, "add", "."),
+        (origin, "commit", "-qm", "files"),
+        (at, "submodule", "add", "-q", str(origin), path),
+        (at, "commit", "-qm", "a submodule"),
+    ):
+        subprocess.run([*git, *command], cwd=folder, check=True, env=place.environment, capture_output=True)
+    return at / path
+
+
+def test_submodules_have_their_files(
+    repo: Repository, place: Place, templates: Templates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gitbatch.repo.templates.kept._FEW", 0)
+    inner = add_submodule(place, place.root, "libs/sub", "code.py")
+    plain = templates.layers(head(repo))
+    add_submodule(place, inner, "deep/er", "more.py")
+    place.git("add", "libs/sub")
+    place.git("commit", "-qm", "the submodule has one too")
+    add_submodule(place, place.root, "gone", "x")
+    place.git("submodule", "deinit", "-f", "gone")
+    assert [path.name for path in (plain.lower[0] / "libs/sub").iterdir()] == ["code.py"]
+    layers = templates.layers(head(repo))
+    (tree,) = layers.lower
+    assert (tree / "libs/sub/code.py").read_text() == "code.py\n"
+    assert (tree / "libs/sub/deep/er/more.py").read_text() == "more.py\n"
+    assert list((tree / "gone").iterdir()) == []
+    assert not (tree / "libs/sub/.git").exists()
+    folder = tmp_path / "worktrees"
+    with closing(KeptCheckouts(repo, folder / ".kept")) as kept:
+        new = NewWorktree(folder / "b-1", "refs/heads/gitbatch/b/1-x", head(repo), "out.md", None)
+        made = add_worktree(repo, read_agent_git(repo, folder, "refs/heads/main"), new, kept.check_out)
+        status = ["git", "-C", str(made.path), "status", "--porcelain"]
+        said = subprocess.run(status, capture_output=True, text=True, check=True, env=place.environment)
+        assert said.stdout == ""
+        (made.path / "libs/sub/code.py").write_text("changed\n")
+        kept.keep(made)
+        assert list((folder / ".kept").iterdir()) == [], "a submodule's files are not restored"
