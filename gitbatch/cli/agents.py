@@ -49,7 +49,7 @@ def root(context: typer.Context, json: Json = False, directory: Directory = HERE
 @app.command("list")
 def list_agents(json: Json = False, directory: Directory = HERE) -> None:
     """Show what is installed and configured. Nothing is sent, and no login is read."""
-    survey = survey_agents(read_surveyed_project(directory))
+    survey = survey_agents(read_surveyed_project(directory), cache_dir())
     if json:
         from gitbatch.view.outputs.agents import agents_output
 

@@ -29,8 +29,7 @@ def _render_parts(survey: AgentSurvey) -> Iterator[StyledLine | TextTable]:
         )
     for program in installed:
         yield from _problem_lines(program.name, program.problem, program.advice)
-    sandbox = survey.sandbox or f"none works here: {survey.sandbox_problem}"
-    yield make_line("\n", ("sandbox", "bold"), "  ", sandbox if survey.sandbox else (sandbox, "yellow"))
+    yield from _sandbox_lines(survey)
     yield make_line("\n", ("agents of gitbatch.toml", "bold"))
     if survey.agents:
         yield TextTable(tuple(map(_agent_row, survey.agents)))
@@ -42,6 +41,15 @@ def _render_parts(survey: AgentSurvey) -> Iterator[StyledLine | TextTable]:
         yield from _problem_lines(f"agent {agent.name}", agent.problem, agent.advice)
     if survey.agents:
         yield make_line(("try one on a tiny item: gitbatch agents try NAME", "dim"), indent=2)
+
+
+def _sandbox_lines(survey: AgentSurvey) -> Iterator[StyledLine]:
+    """Yields the sandbox, and the kind of worktrees in it."""
+    sandbox = survey.sandbox or f"none works here: {survey.sandbox_problem}"
+    yield make_line("\n", ("sandbox", "bold"), "  ", sandbox if survey.sandbox else (sandbox, "yellow"))
+    if survey.sandbox:
+        worktrees = f"copies (overlay: {survey.overlay_problem})" if survey.overlay_problem else "overlay"
+        yield make_line(("worktrees", "bold"), "  ", worktrees)
 
 
 def _program_row(program: InstalledProgram) -> tuple[Cell, ...]:

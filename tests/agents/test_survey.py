@@ -173,7 +173,7 @@ def test_survey(tmp_path: Path) -> None:
     script(tmp_path / "bin/codex-acp", f"touch {tmp_path}/started")
     path = f"{tmp_path}/bin:{tmp_path}/repo:{os.environ['PATH']}"
     project = SurveyedProject(tmp_path / "repo", parse_config(b""), {"PATH": path, "HOME": str(tmp_path)})
-    survey = survey_agents(project)
+    survey = survey_agents(project, tmp_path / "cache")
     found = {program.name: program for program in survey.programs}
     assert list(found) == list(KNOWN_PROGRAMS)
     assert (found["claude"].version, found["claude"].path) == ("2.1.332", f"{tmp_path}/bin/claude")

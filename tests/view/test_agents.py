@@ -46,7 +46,11 @@ def test_everything() -> None:
         ConfiguredAgent("c", "anthropic", False, "", "", problem="agent c: no key", advice="one\ntwo"),
     )
     assert (
-        show(AgentSurvey(programs, agents, "landlock", "", (SkippedFolder("x", "it is relative"),)))
+        show(
+            AgentSurvey(
+                programs, agents, "landlock", "", (SkippedFolder("x", "it is relative"),), "no mounts"
+            )
+        )
         == """\
 installed
   Claude  1.0  logged in (~/.claude/login), which agents do not get: run claude setup-token, and set CLAUDE_CODE_OAUTH_TOKEN  sandbox landlock, network api  /bin/x
@@ -59,6 +63,7 @@ installed
     do this
 
 sandbox  landlock
+worktrees  copies (overlay: no mounts)
 
 agents of gitbatch.toml
   a (default)  claude-code  sandbox landlock, network api  ready

@@ -90,6 +90,8 @@ class AgentSurvey(Struct, frozen=True):
     sandbox_problem: str
     skipped: tuple[SkippedFolder, ...]
     """Folders on PATH in which no program was looked for."""
+    overlay_problem: str = ""
+    """Why programs in the sandbox cannot have worktrees of layers; empty: they can."""
 
 
 class SurveyedProject(Struct, frozen=True):
@@ -104,8 +106,13 @@ class SurveyedProject(Struct, frozen=True):
         return (self.root / path).is_file()
 
 
-def survey_agents(project: SurveyedProject) -> AgentSurvey:
-    """Returns the known programs of this machine, and the configured agents with their state."""
+def survey_agents(project: SurveyedProject, cache: Path) -> AgentSurvey:
+    """Returns the known programs of this machine, and the configured agents with their state.
+
+    Args:
+        project: has the agents.
+        cache: gitbatch's cache folder, in which a worktree of layers is tried.
+    """
     sandbox, problem = find_usual_sandbox()
     search = ProgramSearch.from_path(project.environment.get("PATH", ""), project.root)
     return AgentSurvey(
@@ -114,7 +121,19 @@ def survey_agents(project: SurveyedProject) -> AgentSurvey:
         sandbox,
         problem,
         search.skipped,
+        _try_overlay(sandbox, cache) if sandbox else "",
     )
+
+
+def _try_overlay(sandbox: str, cache: Path) -> str:
+    """Returns why a worktree of layers does not work in a sandbox; empty if it does."""
+    from gitbatch.sandbox.overlay import find_overlay_problem  # noqa: PLC0415 - no other view of agents needs it
+
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return f"{error.filename}: {error.strerror}"
+    return find_overlay_problem(SandboxKind(sandbox), cache, cache)
 
 
 def find_usual_sandbox() -> tuple[str, str]:

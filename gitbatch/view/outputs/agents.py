@@ -19,6 +19,8 @@ class AgentsOutput(Envelope, frozen=True):
     sandbox_problem: str
     skipped: tuple[SkippedFolder, ...]
     """Folders on PATH in which no program was looked for."""
+    overlay_problem: str
+    """Why programs in the sandbox cannot have worktrees of layers, so that each gets a copy; empty: they can."""
 
 
 def agents_output(survey: AgentSurvey) -> AgentsOutput:
