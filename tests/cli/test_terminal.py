@@ -107,7 +107,9 @@ def test_other_terminals_decide_while_one_waits(three: Place) -> None:
         codes = sorted(process.wait() for process in two)
         assert codes in ([0, 1], [0, 75]), "the other is refused, or finds the lock held"
         assert len(three.git("log", "--format=%h", "--grep", "^gitbatch: review").split()) == 1
-        child.send(DOWN + ENTER)
+        child.send("c")
+        child.expect(r"\(y, n\)")
+        child.send("y")
         child.expect("decided elsewhere: T101 rejected by Test User")
         approve(child)
         assert end(child) == 1
