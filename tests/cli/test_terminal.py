@@ -98,9 +98,10 @@ def test_asking_pausing_and_going_on(three: Place) -> None:
 
 @pytest.mark.rule("F7")
 def test_other_terminals_decide_while_one_waits(three: Place) -> None:
-    """Of two that decide at once, one wins and the other is told; the first terminal continues by what was decided."""
+    """Of two that decide at once, one wins and the other is told; so is the first, which continues by what was decided."""
     with terminal(three, "run", "--items", "T101,T102,T301", "--checkpoint", "after-each") as child:
-        child.expect("continue with the next group")
+        child.expect("Enter decides nothing|a approve")
+        child.send("x")
         watching = three.start("watch")
         assert "it waits for a review in its terminal" in three.gitbatch("status", code=0).stdout
         two = [three.start("review", "T101", "--reject", is_heard=False) for _ in range(2)]
@@ -110,7 +111,12 @@ def test_other_terminals_decide_while_one_waits(three: Place) -> None:
         child.send("c")
         child.expect(r"\(y, n\)")
         child.send("y")
+        child.expect("decided elsewhere meanwhile: T101")
+        child.send("\x7fc")
+        child.expect(r"\(y, n\)")
+        child.send("y")
         child.expect("decided elsewhere: T101 rejected by Test User")
+        assert len(three.git("log", "--format=%h", "--grep", "^gitbatch: review").split()) == 1
         approve(child)
         assert end(child) == 1
         assert watching.stdout
