@@ -110,7 +110,7 @@ class Hold:
             BusyError: another process keeps the lock.
             GitbatchError: the batch cannot continue by what the branch has now.
         """
-        await self._take_lock()
+        await self._take_lock("run", self._tell)
         self._end_waiting()
         repo, before = self.opening.repo, self.run.batch
         batch = next((each for each in all_batches(repo) if each.id == before.id), None)
@@ -162,7 +162,7 @@ class Hold:
     def take_for_the_end(self) -> None:
         """Takes the lock if it is free, so that the end of the run is logged."""
         with suppress(GitbatchError):
-            self._enter_lock()
+            self._enter_lock("run", self._tell)
             self._end_waiting()
             self.held.enter_context(self.log.open(self.opening.repo.own_dir, self.run.batch.id))
 
@@ -174,7 +174,7 @@ class Hold:
             DecidedElsewhereError: another one has decided about the same items. Nothing has changed.
             GitbatchError: they cannot be recorded as they are. Nothing has changed.
         """
-        await self._take_lock("review")
+        await self._take_lock("review", _say_nothing)
         try:
             repo = self.opening.repo
             found = await self.git(find_reviewable, repo)
@@ -204,25 +204,26 @@ class Hold:
     def _tell(self, text: str) -> None:
         self.opening.emit(Notice(batch=self.run.batch.id, text=text))
 
-    async def _take_lock(self, verb: str = "run") -> None:
+    async def _take_lock(self, verb: str, tell: Callable[[str], None]) -> None:
         """Takes the lock, and waits a short time for another process that has it."""
         waited = 0.0
         while True:
             try:
-                return self._enter_lock(verb)
+                return self._enter_lock(verb, tell)
             except BusyError as error:
                 if waited >= self.patience:
                     raise
                 if not waited:
-                    self._tell(f"{error.message}: waiting for it")
+                    tell(f"{error.message}: waiting for it")
                 await asyncio.sleep(_PAUSE)
                 waited += _PAUSE
 
-    def _enter_lock(self, verb: str = "run") -> None:
+    def _enter_lock(self, verb: str, tell: Callable[[str], None]) -> None:
         self.unlocked.close()  # its git processes may have started in this pause
-        settings, frontend = self.opening.settings, self.opening.frontend
-        locked = self.held.enter_context(
-            repository_lock(self.unlocked, frontend.report_waiting, verb, self._since)
-        )
-        fetching = locked.fetching(frontend.report_waiting if settings.fetch else None)
+        locked = self.held.enter_context(repository_lock(self.unlocked, tell, verb, self._since))
+        fetching = locked.fetching(tell if self.opening.settings.fetch else None)
         self.opening = replace(self.opening, repo=fetching)
+
+
+def _say_nothing(_: str) -> None:
+    """Reports nothing: the screen of a review is open."""
