@@ -12,6 +12,8 @@ import pytest
 from conftest import SAMPLES, Place
 from history import audit, ticked
 
+from gitbatch.fs.cloning import find_clone_problem
+
 SOME = ("run", "--items", "T101,T102,T201", "--checkpoint", "at-end")
 Odd = Callable[[Place], Place]
 """Makes a sample repository odd; returns where to run."""
@@ -165,9 +167,14 @@ WORKING = {
 }
 
 
+@pytest.mark.parametrize("kind", ["copy", "overlay", "clone"])
 @pytest.mark.parametrize("odd", WORKING.values(), ids=WORKING.keys())
 @pytest.mark.sample(8)
-def test_it_works(three: Place, odd: Odd) -> None:
+def test_it_works(three: Place, odd: Odd, kind: str) -> None:
+    """With each kind of worktree, where the file system has it."""
+    if kind == "clone" and (problem := find_clone_problem(three.home, three.home)):
+        pytest.skip(problem)
+    three.environment["GITBATCH_WORKTREE"] = kind
     place = odd(three)
     clean = {name: value for name, value in place.environment.items() if name in three.environment}
     look = replace(place, environment=clean)

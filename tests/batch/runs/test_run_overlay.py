@@ -65,12 +65,13 @@ def test_agents_work_at_the_place_of_the_checkout(layered: Place, kind: str) -> 
 def test_kind_that_does_not_work_is_said(layered: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """The run falls back to copies, and names the reason; asked for by name, the kind is refused."""
     monkeypatch.setattr(kinds, "_find_overlay_problem", lambda *_: "no mounts here")
+    monkeypatch.setattr(kinds, "find_clone_problem", lambda *_: "no reflinks")
     refused = "cannot make worktrees of the kind overlay: no mounts here"
     with pytest.raises(Exception, match=re.escape(refused)):
         run_here(layered, monkeypatch, items="T101")
     layered.environment["GITBATCH_WORKTREE"] = "auto"
     _, events = run_here(layered, monkeypatch, items="T101")
-    assert events[0]["worktrees"] == "copy (overlay: no mounts here)"
+    assert events[0]["worktrees"] == "copy (overlay: no mounts here; clone: no reflinks)"
     assert layered.git("show", "main:out/letters/a.md").splitlines()[0] != str(layered.root)
 
 
