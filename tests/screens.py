@@ -3,7 +3,9 @@
 import os
 import re
 import sys
+from copy import copy, deepcopy
 from pathlib import Path
+from typing import Any
 
 import pexpect
 import pyte
@@ -21,11 +23,42 @@ _VOLATILE = (
 """What differs from run to run, and what stands for it in a saved screen."""
 
 
+class _AlternateScreen:
+    """What a terminal does for programs that use all of it: their screen is another one, and then the old one is back."""
+
+    _before: tuple[Any, Any] | None = None
+
+    def set_mode(self, *modes: int, **options: Any) -> None:  # noqa: ANN401 - as pyte has it
+        """Enters the other screen where it is asked for."""
+        super().set_mode(*modes, **options)  # type: ignore[misc]  # pyte's
+        if _ALTERNATE in modes and options.get("private") and self._before is None:
+            self._before = deepcopy(self.buffer), copy(self.cursor)
+            self.erase_in_display(2)  # type: ignore[attr-defined]  # pyte's
+
+    def reset_mode(self, *modes: int, **options: Any) -> None:  # noqa: ANN401 - as above
+        """Leaves it."""
+        super().reset_mode(*modes, **options)  # type: ignore[misc]  # pyte's
+        if _ALTERNATE in modes and options.get("private") and self._before:
+            (self.buffer, self.cursor), self._before = self._before, None
+            self.dirty.update(range(self.lines))  # type: ignore[attr-defined]  # pyte's
+
+
+_ALTERNATE = 1049
+
+
+class FullScreen(_AlternateScreen, pyte.Screen):
+    """A terminal with another screen."""
+
+
+class _HistoryScreen(_AlternateScreen, pyte.HistoryScreen):
+    """The same, with what has scrolled away."""
+
+
 class Terminal:
     """Runs commands in one shell, as a person does, and remembers each screen that `look` is called for."""
 
     def __init__(self, place: Place) -> None:
-        self._screen = pyte.HistoryScreen(COLUMNS, LINES, history=500)
+        self._screen = _HistoryScreen(COLUMNS, LINES, history=500)
         self._stream = pyte.Stream(self._screen)
         self.screens: list[tuple[str, str]] = []
         (place.home / "bin").mkdir(exist_ok=True)

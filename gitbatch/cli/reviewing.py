@@ -4,6 +4,7 @@ All decisions of one review are one commit, which is made when the person contin
 """
 
 import asyncio
+import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -51,7 +52,10 @@ def review_here(directory: Path, progress: ProgressKind) -> ExitCode:
         for text in describe_recorded(held) or ("nothing was decided",):
             show_text(text)
         has_more = held.continues and unfinished_batch(repo) is not None
-    return run_command(RunOptions(progress=progress, directory=directory)) if has_more else ExitCode.DONE
+    if not has_more:
+        return ExitCode.DONE
+    os.environ.update(inherited)  # opening a repository has removed them, and it is opened again
+    return run_command(RunOptions(progress=progress, directory=directory))
 
 
 def write_comment_for(words: tuple[str, ...], directory: Path) -> str:

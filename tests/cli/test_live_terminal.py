@@ -2,78 +2,16 @@
 
 import re
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import pexpect
-import pyte
 import pytest
 from batch.programs import set_up
 from conftest import Place
+from eyes import watched
 from history import assert_tidy
-from waiting import DEADLINE
 
-DOWN, ENTER = "\x1b[B", "\r"
+ENTER = "\r"
 ROW = re.compile(r"^[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏!] +(T\d+) ", re.MULTILINE)
-
-
-class Eyes:
-    """What a person sees of a program in a terminal."""
-
-    def __init__(self, child: "pexpect.spawn[str]", width: int, height: int) -> None:
-        self.child = child
-        self.screen = pyte.Screen(width, height)
-        self.stream = pyte.Stream(self.screen)
-        self.heard = ""
-        """Everything that was written, with what is not shown."""
-
-    @property
-    def text(self) -> str:
-        """The rows of the terminal that are not empty."""
-        return "\n".join(row.rstrip() for row in self.screen.display if row.strip())
-
-    def look_until(self, condition: Callable[[str], object]) -> str:
-        """Returns what is shown once a condition holds."""
-        while not condition(self.text):
-            try:
-                written = self.child.read_nonblocking(65536, timeout=DEADLINE)
-            except (pexpect.EOF, pexpect.TIMEOUT):
-                raise AssertionError(self.text) from None
-            self.heard += written
-            self.stream.feed(written)
-        return self.text
-
-    def look_for(self, pattern: str) -> str:
-        """Returns what is shown once it has a pattern in it."""
-        return self.look_until(lambda text: re.search(pattern, text))
-
-    def resize(self, width: int, height: int) -> None:
-        """Gives the terminal another size."""
-        self.screen.resize(height, width)
-        self.child.setwinsize(height, width)
-
-
-@contextmanager
-def watched(place: Place, command: list[str], width: int, height: int) -> Iterator[Eyes]:
-    environment = {
-        **place.environment,
-        "TERM": "xterm-256color",
-        "TERM_PROGRAM": "ghostty",
-        "PROMPT_TOOLKIT_NO_CPR": "1",
-        "PAGER": "cat",
-    }
-    child: pexpect.spawn[str] = pexpect.spawn(
-        command[0],
-        command[1:],
-        cwd=str(place.root),
-        env=environment,
-        encoding="utf-8",
-        dimensions=(height, width),
-    )
-    try:
-        yield Eyes(child, width, height)
-    finally:
-        child.close(force=True)
 
 
 def run_of(jobs: int) -> list[str]:

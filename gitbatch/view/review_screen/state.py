@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from gitbatch.batch.deciding import Choice
 from gitbatch.batch.history.decisions import DecisionKind
+from gitbatch.batch.model import ItemStatus
 from gitbatch.batch.review_sheet import ReviewSheet, SheetItem
 from gitbatch.plan.model import ItemKey
 from gitbatch.text import format_count
@@ -165,7 +166,7 @@ def format_sheet(state: ReviewState) -> str:
     if not sheet.number:
         return "No group has a checkpoint yet"
     current = [each for each in sheet.items if each.is_current]
-    done = sum(not each.is_failure for each in current)
+    done = sum(each.state.status == ItemStatus.SUCCEEDED for each in current)
     number = f"{sheet.number}/{sheet.of}"
     single = f"Checkpoint {number}, {sheet.group}"
     what = f"{sheet.groups} groups up to checkpoint {number}" if sheet.groups > 1 else single
