@@ -13,6 +13,7 @@ from typing import Any
 
 from bench import experiments
 from bench.experiments import PHASES, Column, Merges, Start
+from bench.lengths import NUMBERS, Length, extrapolate, measure_length
 from bench.measure import FailedError
 from bench.repositories import Repository, Work, make_repository
 
@@ -20,6 +21,8 @@ from gitbatch.sandbox.model import SandboxKind
 
 EXPERIMENTS = ("phases", "growth", "merge", "width", "start")
 _LEAST_MANY = 20
+_FAR = 100_000
+"""The items for which numbers are extrapolated: nobody waits for a batch of so many."""
 
 
 def main() -> None:
@@ -28,6 +31,8 @@ def main() -> None:
     wanted = parser.parse_args()
     if wanted.items % wanted.groups:
         parser.error("--items can't be parted into --groups evenly")
+    if any(items % groups for items in wanted.lengths for groups in wanted.length_groups):
+        parser.error("--lengths can't be parted into --length-groups evenly")
     found: dict[str, Any] = {"parameters": {**vars(wanted), "file_system": file_system(Path(wanted.place))}}
 
     def say(text: str) -> None:
@@ -99,7 +104,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--items", type=_count, default=20, help="of a batch (phases)")
     add("--groups", type=_count, default=1, help="that they are in, each with a checkpoint (phases)")
-    add("--checkout", choices=("context", "full"), default="context", help="kind of worktree (phases)")
+    add(
+        "--checkout",
+        choices=("context", "full"),
+        default="context",
+        help="kind of worktree (phases, lengths)",
+    )
     add(
         "--sandbox",
         nargs="+",
@@ -111,6 +121,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--loop-items", type=_count, default=5, help="items that the shell loop does in each round")
     add("--many", type=_many, default=1000, help="items of the long batch, at least 20 (growth)")
     add("--jobs", type=_count, default=4, help="items at the same time (growth)")
+    add(
+        "--lengths",
+        type=_many,
+        nargs="+",
+        default=[250, 500, 1000],
+        help="items, by one factor; also 10000 (growth)",
+    )
+    add("--length-groups", type=_count, nargs="+", default=[1, 10], help="groups of each of them (growth)")
     add("--branches", type=_count, default=10_000, help="that a repository has besides (growth)")
     add("--wide", type=_count, default=64, help="agents that sleep at the same time (width)")
     add("--nap", type=float, default=1.0, help="seconds that they sleep (width)")
@@ -198,7 +216,40 @@ def _growth(repo: Repository, wanted: argparse.Namespace) -> dict[str, Any]:
         for f in found
     ]
     head = f"{many} items in one group, {repo.files} files; ms and git processes for each item"
-    return {"batches": [asdict(f) for f in found], "text": f"\n{head}\n\n{_table(rows)}"}
+    lengths = _measure_lengths(repo, wanted)
+    return {
+        "batches": [asdict(f) for f in found],
+        "lengths": [asdict(f) for f in lengths],
+        "text": f"\n{head}\n\n{_table(rows)}\n\n{_length_table(lengths, wanted.sandbox[0])}",
+    }
+
+
+def _measure_lengths(repo: Repository, wanted: argparse.Namespace) -> list[Length]:
+    """What batches of each length cost, in each number of groups; the last ones are extrapolated."""
+    found: list[Length] = []
+    for groups in wanted.length_groups:
+        own = [
+            measure_length(repo, items, groups, wanted.sandbox[0], wanted.jobs, wanted.checkout)
+            for items in sorted(wanted.lengths)
+        ]
+        numbers = {
+            name: extrapolate([(each.items, getattr(each, name)) for each in own], _FAR) for name in NUMBERS
+        }
+        found += [*own, Length(items=_FAR, groups=groups, **numbers)]
+    return found
+
+
+def _length_table(found: list[Length], sandbox: str) -> str:
+    rows = [["items, groups", *(name.replace("_", " ") for name in NUMBERS)]]
+    for each in found:
+        said = " (extrapolated)" if each.items == _FAR else ""
+        numbers = (getattr(each, name) for name in NUMBERS)
+        rows.append([f"{each.items:,} in {each.groups}{said}", *(f"{number:,.3g}" for number in numbers)])
+    head = (
+        f"sandbox {sandbox}, no context declared; lint, plan, status, verify: seconds of processor time; run: ms of it for an item; "
+        "late: the last items / those from the hundredth; memory: MB; the rest: bytes"
+    )
+    return f"{head}\n\n{_table(rows)}"
 
 
 def _merge(repo: Repository, wanted: argparse.Namespace) -> dict[str, Any]:

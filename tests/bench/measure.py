@@ -3,18 +3,24 @@
 import os
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+_UNITS = 1024 * 1024 if sys.platform == "darwin" else 1024
+"""Of `ru_maxrss` in a megabyte."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a process cost, with its children: seconds, and the seconds of processor time."""
+    """What a process cost, with its children: seconds, the seconds of processor time, and megabytes."""
 
     wall: float
     cpu: float
+    memory: float = 0.0
+    """The most that one of its processes had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,4 +67,4 @@ def run(argv: Sequence[str | Path], place: Path, environment: Mapping[str, str],
     if process.returncode:
         said = log.read_text(encoding="utf-8", errors="replace")[-2000:]
         raise FailedError(f"{' '.join(map(str, argv))} failed ({process.returncode}):\n{said}")
-    return Cost(wall, usage.ru_utime + usage.ru_stime)
+    return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / _UNITS)

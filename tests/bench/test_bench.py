@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bench.lengths import extrapolate
 
-SMALL = "--files 30 31 --items=4 --rounds=1 --loop-items=2 --many=20 --branches=50 --merged=2 --wide=2 --nap=0.1 --sandbox=none"
+SMALL = "--files 30 31 --items=4 --rounds=1 --loop-items=2 --many=20 --branches=50 --merged=2 --wide=2 --nap=0.1 --sandbox=none --lengths 20 --length-groups 2"
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +30,25 @@ def test_every_experiment_finds_something(found: dict[str, dict[str, Any]]) -> N
     assert usual["late"]["median"] > 0
     assert usual["peak"] > usual["early_memory"] > 0
     assert (wide["jobs"], among_branches["branches"]) == (2, 50)
+    *measured, far = found["growth"]["lengths"]
+    assert [(each["items"], each["groups"]) for each in measured] == [(20, 2)]
+    assert all(each[name] > 0 for each in measured for name in each)
+    assert far["items"] == 100_000
     assert found["merge"]["ours"]["count"] == found["merge"]["octopus"]["count"] == 1
     assert found["width"]["batches"][0]["seconds"]["median"] > 400
     assert "gitbatch status" in found["start"]["ms"]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "far"),
+    [
+        ([(1, 15.0), (2, 20.0), (4, 30.0)], 510.0),  # 10 + 5 n
+        ([(1, 13.0), (2, 22.0), (4, 58.0)], 30010.0),  # 10 + 3 n²
+        ([(1, 7.0), (2, 7.0), (4, 7.0)], 7.0),
+    ],
+)
+def test_what_is_extrapolated(numbers: list[tuple[int, float]], far: float) -> None:
+    assert extrapolate(numbers, 100) == pytest.approx(far)
 
 
 def test_every_phase_is_seen_in_every_way_to_do_it(found: dict[str, dict[str, Any]]) -> None:
