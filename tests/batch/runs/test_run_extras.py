@@ -1,16 +1,22 @@
 """Included files and prepared worktrees in whole runs: what agents find, what they leave, and who pays when it fails."""
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Place
 from history import audit
 from sessions import run_here
 
+from gitbatch.batch.extras.include import IncludeSizeError
 from gitbatch.batch.extras.prepare import PrepareError
 from gitbatch.batch.workplace import kinds
+from gitbatch.fs import copying
+from gitbatch.fs.disk import DiskError
 
 KINDS = ("copy", "overlay")
 
@@ -124,6 +130,31 @@ def test_prepared_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     place.commit()
     _, again = run_here(place, monkeypatch)
     assert [text for text in notices(again) if "prepar" in text] == [], "the next batch finds it"
+
+
+def test_files_that_cannot_be_included(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are too large together, or one cannot be read: nothing has run, and the next start takes it up."""
+    lay_out(place, 'worktree = "copy"\ninclude-max = 10')
+    with pytest.raises(IncludeSizeError, match=r"the largest: node_modules/ \("):
+        run_here(place, monkeypatch)
+    place.edit("gitbatch.toml", "include-max = 10\n", "")
+    place.commit()
+    real = copying._copy_file
+
+    def fail(*given: Any) -> None:  # noqa: ANN401 - as the real one
+        real(*given)
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES), "node_modules/lib/shared.js")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(copying, "_copy_file", fail)
+        with pytest.raises(DiskError) as caught:
+            run_here(place, monkeypatch)
+    assert (
+        caught.value.message
+        == "cannot include files of the checkout: node_modules/lib/shared.js: Permission denied"
+    )
+    result, _ = run_here(place, monkeypatch)
+    assert result.succeeded == 3
 
 
 def test_prepare_fails(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
