@@ -91,7 +91,7 @@ def require_genuine_reviews(repo: Repository, batch: Batch, state: BatchProgress
     if not any(standing.decided or standing.reviews for standing in standings):
         return
     target = batch.record.target
-    for finding in audit_reviews(repo, batch.id, require_tip(repo, target)):
+    for finding in audit_reviews(repo, batch.id, batch.base, require_tip(repo, target)):
         raise GitbatchError(
             f"{finding.commit[:12]} on {short(target)} is not a review as gitbatch records it: {finding.message}",
             f"take that commit off the branch (see gitbatch verify {batch.base[:12]}..{short(target)}), then resume: "

@@ -10,6 +10,9 @@ from batch.review_forgeries import ReviewForger
 from conftest import Place
 from reviews import APPROVE, REJECT, REVISE, decide
 
+from gitbatch.batch.history.record import all_batches
+from gitbatch.batch.history.trailers import Kind, parse_trailers
+from gitbatch.batch.history.verify.audit import AuditFinding, audit_reviews
 from gitbatch.batch.history.verify.rules import Check
 
 FORGERIES: dict[Callable[[ReviewForger], str], tuple[Check, str]] = {
@@ -87,10 +90,24 @@ def test_a_forged_review_is_found(reviews: ReviewForger, forge: Callable[[Review
     real = set(git("rev-list", reviews.genuine).split())
     real.discard(git("rev-parse", f"{forged}~1"))  # the parent may be what is wrong
     assert not {found.commit for found in findings} & real
+    said = tuple(found for found in findings if found.commit == forged and _is_review(reviews, forged))
+    assert judge_since_base(reviews, forged) == said, (
+        "the start of a run finds the same since the base of the batch"
+    )
+
+
+def _is_review(reviews: ReviewForger, oid: str) -> bool:
+    return parse_trailers(reviews.f.repo.objects.read_commit(oid).message).kind is Kind.REVIEW
+
+
+def judge_since_base(reviews: ReviewForger, tip: str) -> tuple[AuditFinding, ...]:
+    (batch,) = all_batches(reviews.f.repo)
+    return audit_reviews(reviews.f.repo, batch.id, batch.base, tip)
 
 
 def test_a_genuine_review_is_no_finding(reviews: ReviewForger) -> None:
     assert reviews.f.findings(reviews.genuine) == ()
+    assert judge_since_base(reviews, reviews.genuine) == ()
     again = reviews.forge()
     assert reviews.f.findings(again) == (), "the forger leaves out nothing"
     assert reviews.f.findings(review_forgeries.revise(reviews)) == ()

@@ -129,9 +129,9 @@ def find_judged(repo: Repository, revisions: str) -> tuple[History, tuple[Ours, 
     return history, tuple(ours for ours in found if not history.is_unversioned(ours.commit.oid))
 
 
-def audit_reviews(repo: Repository, batch: str, tip: str) -> tuple[AuditFinding, ...]:
-    """Judges the reviews of a batch in the history of a commit, and no other commits."""
-    history = read_history(repo, [tip])
+def audit_reviews(repo: Repository, batch: str, base: str, tip: str) -> tuple[AuditFinding, ...]:
+    """Judges the reviews of a batch between its base and a commit, and no other commits."""
+    history = read_history(repo, [tip], base)
     reviews = frozenset(
         oid
         for oid, ours in history.ours.items()

@@ -140,12 +140,18 @@ class History(Struct, frozen=True):
         return ours.trailers.kind if ours else None
 
 
-def read_history(repo: Repository, tips: list[str]) -> History:
-    """Reads the graph by one `git rev-list`; reads as objects only commits that may be ours, or have no parents."""
-    listed = repo.git.read_output("rev-list", "--topo-order", "--reverse", "--parents", *tips) if tips else ""
+def read_history(repo: Repository, tips: list[str], base: str = "") -> History:
+    """Reads the graph by one `git rev-list`; reads as objects only commits that may be ours, or have no parents.
+
+    If `base` is set, what can be reached from it is left out: the lines of the commits end above it.
+    """
+    wanted = (*tips, *((f"^{base}",) if base else ()))
+    listed = (
+        repo.git.read_output("rev-list", "--topo-order", "--reverse", "--parents", *wanted) if tips else ""
+    )
     rows = (line.split(" ") for line in listed.splitlines())
     parents = {oid: tuple(above) for oid, *above in rows}
-    ours = _read_ours(repo, tips, parents) if tips else {}
+    ours = _read_ours(repo, wanted, parents) if tips else {}
     roots = (oid for oid, above in parents.items() if not above)
     ends = frozenset(oid for oid in roots if repo.objects.read_commit(oid).parents)
     followers: dict[str, list[Ours]] = {}
@@ -176,7 +182,7 @@ def read_history(repo: Repository, tips: list[str]) -> History:
         parents,
         ours,
         ends,
-        _number_lines(parents, ends),
+        _number_lines(_find_firsts(parents) if base else parents, ends),
         followers,
         brought_by,
         _find_users_merges(parents, ours),
@@ -234,7 +240,14 @@ def _unique_places(ours: Ours) -> dict[str, tuple[str, str, int]]:
     return {"number": (batch, "number", number), "group": (batch, "group", ours.trailers.group)}
 
 
-def _read_ours(repo: Repository, tips: list[str], parents: dict[str, tuple[str, ...]]) -> dict[str, Ours]:
+def _find_firsts(parents: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Returns the first parent of each commit, as far as it is among the commits."""
+    return {oid: tuple(first for first in above[:1] if first in parents) for oid, above in parents.items()}
+
+
+def _read_ours(
+    repo: Repository, tips: tuple[str, ...], parents: dict[str, tuple[str, ...]]
+) -> dict[str, Ours]:
     options = ("--fixed-strings", "--regexp-ignore-case", "--grep=Gitbatch-")
     as_stored = set(repo.git.read_output("rev-list", *options, "--encoding=none", *tips).split())
     decoded = set(repo.git.read_output("rev-list", *options, "--encoding=UTF-8", *tips).split())
