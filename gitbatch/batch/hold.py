@@ -27,8 +27,8 @@ from gitbatch.batch.item.run import Run
 from gitbatch.batch.loop import Ending, Result
 from gitbatch.batch.notices import Notices
 from gitbatch.batch.opening import Opening
-from gitbatch.batch.planning.configuration import read_fixed_config
-from gitbatch.batch.planning.project_state import read_project_state
+from gitbatch.batch.planning.configuration import FixedConfig, read_fixed_config
+from gitbatch.batch.planning.project_state import ProjectState, read_project_state
 from gitbatch.batch.resume import require_genuine_reviews
 from gitbatch.batch.tally import Tally
 from gitbatch.concurrency import GitThread
@@ -71,18 +71,21 @@ class Hold:
     _last: str = ""
     """The last commit of the batch on its branch when the lock was given back."""
 
-    def open_run(self, batch: Batch, accept_config: Callable[..., bool] | None = None) -> bool:
-        """Opens what a run of a batch needs, from the state that git has now. Returns false if that is not accepted."""
+    def open_first(self, batch: Batch) -> bool:
+        """Opens what a run of a batch needs. Returns false if its configuration is not accepted."""
         repo = self.opening.repo
         name_plan(repo.own_dir, batch.record.task)
         state = read_project_state(repo, require_tip(repo, batch.record.target), batch.record.plan)
         fixed = read_fixed_config(repo, batch, state)
-        if accept_config and not accept_config(batch, state, fixed):
+        if not self.opening.accept_config(batch, state, fixed):
             return False
-        self.held.enter_context(self.log.open(repo.own_dir, batch.id))
+        self._open_run(batch, state, fixed)
+        return True
+
+    def _open_run(self, batch: Batch, state: ProjectState, fixed: FixedConfig) -> None:
+        self.held.enter_context(self.log.open(self.opening.repo.own_dir, batch.id))
         prepared = self.opening.prepare_run(batch, state, fixed, self.git, self.notices)
         self.run = self.held.enter_context(prepared)
-        return True
 
     async def give_back(self) -> None:
         """Gives the lock back, with all that was read under it.
@@ -131,7 +134,9 @@ class Hold:
         # Limits that were given elsewhere meanwhile are younger than those of this session, which the ledger has.
         settings = replace(self.opening.settings, limits=SpendingLimits())
         self.opening = replace(self.opening, settings=settings)
-        self.open_run(batch)
+        state = read_project_state(repo, require_tip(repo, batch.record.target), batch.record.plan)
+        # The configuration that this process has accepted still counts, whatever a ref says by now.
+        self._open_run(batch, state, self.run.fixed)
         return None
 
     def _end_elsewhere(self, batch: Batch | None) -> Result:

@@ -174,7 +174,7 @@ def open_session(
             yield Session(_nothing_left(batch), None, resumed=False)
             return
         hold = Hold(repo, opening, git, log, Notices(emit, batch.id), held, waiting)
-        if not hold.open_run(batch, opening.accept_config):
+        if not hold.open_first(batch):
             result = Result(Ending.CONFIG_CHANGED, succeeded=0, failed=0, has_ended=False)
             yield Session(result, None, resumed=True)
             return

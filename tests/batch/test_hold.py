@@ -34,6 +34,7 @@ from gitbatch.errors import BusyError, GitbatchError
 from gitbatch.repo.holder import read_waiting
 from gitbatch.repo.lock import repository_lock
 from gitbatch.repo.opening import open_repository
+from gitbatch.repo.refs.store import config_ref
 
 Meanwhile = Callable[[Session], Awaitable[bool] | bool]
 
@@ -263,11 +264,13 @@ def test_the_rest_of_the_batch_is_changed_elsewhere(three: Place, monkeypatch: p
 def test_a_changed_configuration_is_asked_about_without_the_lock(
     three: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The answer is for the change that was shown; what was decided meanwhile counts."""
+    """The answer is for the change that was shown, whatever a ref says; what was decided meanwhile counts."""
 
-    def change_program(_: Session) -> bool:
+    def change_program(session: Session) -> bool:
+        assert session.active
         three.edit("gitbatch.toml", 'command = ["', 'command = ["env", "')
         three.commit("Another program")
+        three.git("update-ref", config_ref(session.active.batch.id), "main:gitbatch.toml")
         return True
 
     asked: list[bool] = []
