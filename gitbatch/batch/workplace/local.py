@@ -140,7 +140,9 @@ def make_worktree(
         DiskError: it cannot be written.
     """
     repo, new = shared.repo, NewWorktree(path, setup.branch, setup.commit, setup.output, setup.paths)
-    check_out = shared.kept.check_out if shared.kept and not extra else None
+    check_out = None
+    if shared.kept:  # what has further layers is not kept: a file that an agent changed there could stay
+        check_out = shared.kept.make if extra else shared.kept.check_out
     with raising_disk_errors(path.parent):
         require_untouched(repo, shared.fingerprint)  # git runs filters when it fills a worktree
         made = put_on_new_branch(repo, new, partial(add_worktree, repo, shared.agent_git, new, check_out))

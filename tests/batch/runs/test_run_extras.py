@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from sessions import run_here
 from gitbatch.batch.extras.include import IncludeSizeError
 from gitbatch.batch.extras.prepare import PrepareError
 from gitbatch.batch.workplace import kinds
-from gitbatch.fs import copying
+from gitbatch.fs import cloning, copying
 from gitbatch.fs.disk import DiskError
 
 KINDS = ("copy", "overlay")
@@ -57,8 +58,10 @@ echo here already >out/three.md
 
 
 @pytest.fixture(params=KINDS)
-def kind(request: pytest.FixtureRequest, place: Place) -> str:
+def kind(request: pytest.FixtureRequest, place: Place, monkeypatch: pytest.MonkeyPatch) -> str:
     kind: str = request.param
+    if kind == "clone":  # everywhere: by copies, where the file system has no reflinks
+        monkeypatch.setattr(cloning, "_cloning_call", lambda: shutil.copy)
     place.environment["GITBATCH_WORKTREE"] = kind
     return kind
 
@@ -88,6 +91,7 @@ def outputs(place: Place) -> dict[str, str]:
     return {name: place.git("show", f"main:out/{name}.md") for name in ("one", "two", "three")}
 
 
+@pytest.mark.parametrize("kind", [*KINDS, "clone"], indirect=True)
 def test_included_test_suite(place: Place, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each agent runs a suite out of an included folder, and changes it for itself alone."""
     lay_out(place, 'include = [".env.test"]')
