@@ -22,7 +22,7 @@ ELSEWHERE = (
     ("undo", "T2"),
     ("retry", "T2", "--no-run"),
 )
-SAMPLE = 4
+SAMPLE = 2
 """Trials of the usual round."""
 
 
