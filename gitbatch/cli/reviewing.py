@@ -73,6 +73,7 @@ def write_comment_for(words: tuple[str, ...], directory: Path) -> str:
         state = start_review(desk.read_sheet(), "")
         places = {each.key: at for at, each in enumerate(state.sheet.items)}
         text = desk.write_comment(replace(state, selected=places[named[0][0].key]))
+    os.environ.update(inherited)  # as above
     if not text.strip():
         raise UsageError("the comment is empty", "nothing was decided")
     return text

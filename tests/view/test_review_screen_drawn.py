@@ -100,6 +100,7 @@ def test_what_will_be_recorded_is_shown_before() -> None:
     ]
     assert lines[6] == "2 items will run again before anything else."
     assert lines[7] == "undecided: T4"
+    assert "your comment: Be short." in draw(press_keys(state, "escape", "k")[0])
     assert lines[-1] == "Record this and run it before what is left? (y, n)"
     state, _ = press_keys(state, "escape", "backspace", "q")
     assert draw(state)[-1] == "Stop here: record this? (y record, n drop it, Esc back)"

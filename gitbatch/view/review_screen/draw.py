@@ -14,7 +14,7 @@ from gitbatch.batch.model import ItemStatus
 from gitbatch.batch.review_sheet import SheetItem
 from gitbatch.paths import quote_path
 from gitbatch.text import clean_text, display_width, format_count
-from gitbatch.view.block import Block, Cell, StyledLine, make_line
+from gitbatch.view.block import Block, Cell, StyledLine, make_line, plain_text
 from gitbatch.view.cutting import cut_end, cut_start, pad_end
 from gitbatch.view.review import STYLES
 from gitbatch.view.review_screen.keys import KEYS
@@ -33,6 +33,8 @@ _NAME_WIDTH, _DECISION_WIDTH = 16, 9
 """Columns that a name may have, and those of the longest decision."""
 _ITEM_STYLES = {**{str(status): style for status, style in STYLES.items()}, REOPENED: "yellow"}
 _NUMBER_OF_ATTEMPTS = " and "
+_COMMENT_SHOWN = 300
+"""Characters of a comment that are shown before it is recorded."""
 _TAIL = 4
 """Characters that are looked at for a column: some have no width."""
 
@@ -98,8 +100,16 @@ def _draw_list(state: ReviewState, pane: Block, width: int, room: int) -> tuple[
     rule = (("──", "dim"), (cut_end(name, rule_room), "bold"))
     used = 2 + display_width(cut_end(name, rule_room)) + display_width(more)
     divider = (*rule, ("─" * max(0, width - used), "dim"), (more, "dim"))
-    lines = _cached_layout(pane, width)
+    lines = _cached_layout((*_render_comment(state), *pane), width)
     return (*drawn, divider, *_scroll(lines, state.scroll, max(0, room - rows - 1)))
+
+
+def _render_comment(state: ReviewState) -> Block:
+    """Returns the comment that is chosen for the selected item."""
+    chosen = state.chosen.get(state.item.key) if state.item else None
+    if chosen is None or not chosen.comment:
+        return ()
+    return (make_line(("your comment: ", "bold"), clean_text(chosen.comment, _COMMENT_SHOWN)),)
 
 
 def _describe_item(state: ReviewState) -> str:
@@ -124,15 +134,7 @@ def _draw_item(state: ReviewState, at: int, columns: "_Columns", width: int) -> 
         (pad_end(format_item_cost(item), columns.cost + 2) if columns.cost else "", "dim"),
         (format_words(item), ""),
     )
-    if not is_selected:
-        return cells
-    return tuple((text, f"{style} reverse".strip()) for text, style in cut_and_fill(cells, width))
-
-
-def cut_and_fill(cells: Cell, width: int) -> Iterator[tuple[str, str]]:
-    """Yields the parts of a line of exactly `width` columns, each with its style."""
-    for part in cut_line(cells, width):
-        yield (part, "") if isinstance(part, str) else part
+    return ((plain_text(cut_line(cells, width)), "reverse"),) if is_selected else cells
 
 
 def format_decision(state: ReviewState, item: SheetItem) -> tuple[str, str]:
@@ -180,10 +182,8 @@ def _plan_lines(state: ReviewState) -> Iterator[StyledLine]:
     for kind in DecisionKind:
         for choice in (each for each in state.choices if each.kind is kind):
             yield make_line((f"  {kind.word:<{_DECISION_WIDTH}} ", _KIND_STYLES[kind]), choice.item.name)
-            yield from (
-                make_line(("> ", "dim"), line, indent=4)
-                for line in clean_text(choice.comment, 300).splitlines()
-            )
+            if choice.comment:
+                yield make_line(("> ", "dim"), clean_text(choice.comment, _COMMENT_SHOWN), indent=4)
     if state.runs_again:
         yield make_line(f"{format_count(state.runs_again, 'item')} will run again before anything else.")
     for title, items in (("undecided", state.undecided), ("failed, left as they are", state.left_failures)):

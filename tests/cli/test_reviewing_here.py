@@ -1,0 +1,187 @@
+"""Holding a review: what is recorded, what is asked again, and the editor; the person is a list of answers."""
+
+import asyncio
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from conftest import Here, Place
+from reviews import APPROVE, REJECT, decide
+from sessions import run_here
+from view.sheets import DONE
+
+from gitbatch.batch.model import CheckpointMode
+from gitbatch.cli.editor import find_editor, open_editor, write_comment
+from gitbatch.cli.review_desk import ReviewDesk
+from gitbatch.cli.reviewing import HeldReview, describe_recorded, hold_review
+from gitbatch.errors import GitbatchError
+from gitbatch.repo.opening import open_repository
+from gitbatch.repo.repository import Repository
+from gitbatch.view.block import Block
+from gitbatch.view.review_screen.keys import Step, press_key
+from gitbatch.view.review_screen.state import Mode, ReviewState, ScreenRequest
+
+Read = Callable[[ReviewState], Block]
+
+
+@pytest.fixture
+def paused(three: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Place, Repository]]:
+    """A batch at its first pause, and its repository, opened in this process."""
+    run_here(three, monkeypatch, checkpoint=CheckpointMode.parse("after-each"))
+    for name, value in three.environment.items():
+        monkeypatch.setenv(name, value)
+    repo = open_repository(three.root)
+    yield three, repo
+    repo.close()
+
+
+class Person:
+    """Types keys; each time that they are asked, the next ones."""
+
+    def __init__(self, *keys: Sequence[str]) -> None:
+        self.left = list(keys)
+        self.notices: list[str] = []
+        self.shown: list[Block] = []
+
+    async def ask(self, state: ReviewState, read: Read) -> Step:
+        self.notices.append(state.notice)
+        request = None
+        for key in self.left.pop(0):
+            assert request is None
+            state, request = press_key(state, {"\r": "enter", "\x1b": "escape"}.get(key, key))
+            self.shown.append(read(state))
+        return state, request
+
+
+def hold(place: Place, repo: Repository, person: Person, **variables: str) -> HeldReview:
+    desk = ReviewDesk(repo, {**place.environment, **variables}, Path())
+    return asyncio.run(hold_review(desk, "run what is left", person.ask))
+
+
+def editor(place: Place, script: str) -> str:
+    path = place.home / "editor"
+    path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.mark.rule("F7")
+def test_all_that_is_chosen_is_one_commit(paused: tuple[Place, Repository]) -> None:
+    """With a comment from the editor that shows the item below it, and pages that are read on the way."""
+    place, repo = paused
+    wrote = editor(
+        place, f'cp "$1" {place.home}/shown; printf "# Title\\n\\nBe short.\\n" | cat - "$1" >x && mv x "$1"'
+    )
+    person = Person("\r\x1bd\x1bv", "Acy")
+
+    async def ask(state: ReviewState, read: Read) -> Step:
+        after, request = await person.ask(state, read)
+        return after, ScreenRequest.WRITE_COMMENT if after.mode is Mode.COMMENT else request
+
+    desk = ReviewDesk(repo, {**place.environment, "GIT_EDITOR": wrote}, Path())
+    held = asyncio.run(hold_review(desk, "run what is left", ask))
+    assert person.left == []
+    assert held.continues
+    assert held.recorded
+    assert held.recorded.commit == place.git("rev-parse", "main")
+    assert place.subjects()[-1] == "gitbatch: review 1/3: 3 approved, 1 sent back"
+    assert "\n    # Title\n\n    Be short.\n" in place.git("log", "-1", "--format=%B")
+    template = (place.home / "shown").read_text(encoding="utf-8")
+    assert template.startswith("\n# ----")
+    assert "# T101  Write a\n# summary: Wrote out/letters/a.md. It has one heading.\n" in template
+    told = describe_recorded(held)[0]
+    assert told.endswith("T101 sent back, T102 approved, T103 approved, T104 approved")
+
+
+def test_what_was_decided_elsewhere_is_asked_again(paused: tuple[Place, Repository]) -> None:
+    """The other decision stands; what is chosen about other items is still chosen."""
+    place, repo = paused
+    elsewhere = iter([lambda: decide(place, (REJECT, "T101"))])
+    person = Person("axjacy", "cy")
+
+    async def ask(state: ReviewState, read: Read) -> Step:
+        step = await person.ask(state, read)
+        next(elsewhere, lambda: None)()
+        return step
+
+    held = asyncio.run(hold_review(ReviewDesk(repo, place.environment, Path()), "run", ask))
+    assert "decided elsewhere meanwhile: T101 (rejected)" in person.notices[1]
+    assert "choose again: T101" in person.notices[1]
+    assert held.decisions == (("approved", "T102"),)
+    assert place.subjects()[-2:] == ["gitbatch: review 1/3: 1 rejected", "gitbatch: review 1/3: 1 approved"]
+
+
+def test_nothing_is_recorded_where_nothing_is_wanted(paused: tuple[Place, Repository]) -> None:
+    place, repo = paused
+    before = place.state()
+    for keys in ("q", "aqn", ["c-c"], ["a", "c-c", "c-c"]):
+        held = hold(place, repo, Person(keys))
+        assert (held.continues, held.recorded, describe_recorded(held)) == (False, None, ())
+    unchanged = Person("jo", "q")
+    hold(place, repo, unchanged, GIT_EDITOR="true")
+    assert unchanged.notices[1] == "T102: nothing was changed"
+    failing = Person("jo", "q")
+    assert hold(place, repo, failing, GIT_EDITOR="exit 3;").recorded is None
+    assert failing.notices[1].startswith("the editor failed (3)")
+    assert place.state() == before
+    assert hold(place, repo, Person("aqy")).recorded
+
+
+def test_a_comment_is_written_for_one_item_by_a_command(paused: tuple[Place, Repository], here: Here) -> None:
+    place, _ = paused
+    place.environment["GIT_EDITOR"] = editor(place, 'sed -i "1i Say more." "$1"')
+    assert here("review", "T101", "--edit")[0] == 0
+    assert "\nrevise 1 out/letters/a.md:\n    Say more.\n" in place.git("log", "-1", "--format=%B")
+    place.environment["GIT_EDITOR"] = "true"
+    code, _, said = here("review", "T102", "--edit")
+    assert (code, "the comment is empty" in said) == (2, True)
+    decide(place, (APPROVE, "T103"))
+
+
+@pytest.mark.parametrize(
+    ("variables", "inherited", "found"),
+    [
+        ({"TERM": "xterm", "VISUAL": "v", "EDITOR": "e"}, {"GIT_EDITOR": "g"}, "g"),
+        ({"TERM": "xterm", "VISUAL": "v", "EDITOR": "e"}, {}, "v"),
+        ({"TERM": "xterm", "EDITOR": "e"}, {}, "e"),
+        ({"TERM": "xterm"}, {}, "vi"),
+        ({"TERM": "dumb", "VISUAL": "v", "EDITOR": "e"}, {}, "e"),
+        ({"TERM": "dumb"}, {}, None),
+    ],
+)
+def test_the_editor_is_chosen_as_git_does(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], inherited: dict[str, str], found: str | None
+) -> None:
+    for name in ("VISUAL", "EDITOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    own = {**inherited, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
+    if found is None:
+        with pytest.raises(GitbatchError, match="no editor is set"):
+            find_editor(own)
+    else:
+        assert find_editor(own) == found
+
+
+def test_no_editor_of_a_repository_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its configuration may come from anybody; the user's own counts."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("VISUAL", raising=False)
+    monkeypatch.setenv("EDITOR", "mine")
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+    subprocess.run(["git", "-C", str(tmp_path), "config", "core.editor", "theirs"], check=True)
+    monkeypatch.chdir(tmp_path)
+    own = {"GIT_CONFIG_GLOBAL": str(tmp_path / "global"), "GIT_CONFIG_NOSYSTEM": "1"}
+    assert find_editor(own) == "mine"
+    (tmp_path / "global").write_text("[core]\neditor = global\n", encoding="utf-8")
+    assert find_editor(own) == "global"
+
+
+def test_an_editor_that_fails_says_so(tmp_path: Path) -> None:
+    with pytest.raises(GitbatchError, match=r"the editor failed \(3\)"):
+        open_editor("exit 3;", tmp_path / "x")
+    with pytest.raises(GitbatchError, match="cannot read the comment"):
+        write_comment("printf '\\377' >", DONE[0], "", "")
+    assert write_comment("true", DONE[0], "", "begun") == "begun"
