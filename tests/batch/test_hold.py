@@ -1,20 +1,18 @@
 """A run that waits at a pause: the lock is free meanwhile, and what others did counts when it continues."""
 
-import asyncio
 import os
 import re
 import subprocess
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 from conftest import Place
 from history import ticked
+from pauses import Meanwhile, Person, groups, notices, run_with
 from reviews import APPROVE, REJECT, REVISE, decide
-from sessions import session_settings
 
-from gitbatch.batch.caller import PauseAlways
 from gitbatch.batch.deciding import Choice, find_reviewable, list_review_items
 from gitbatch.batch.elsewhere import read_elsewhere
 from gitbatch.batch.events import (
@@ -23,73 +21,14 @@ from gitbatch.batch.events import (
     ConfigChanged,
     Event,
     GroupStarted,
-    Listener,
-    Notice,
 )
 from gitbatch.batch.hold import DecidedElsewhereError
-from gitbatch.batch.loop import Ending, Result
-from gitbatch.batch.model import Checkpoint, CheckpointMode
-from gitbatch.batch.session import Session, open_session
+from gitbatch.batch.loop import Ending
+from gitbatch.batch.session import Session
 from gitbatch.errors import BusyError, GitbatchError
 from gitbatch.repo.holder import read_waiting
 from gitbatch.repo.lock import repository_lock
-from gitbatch.repo.opening import open_repository
 from gitbatch.repo.refs.store import config_ref
-
-Meanwhile = Callable[[Session], Awaitable[bool] | bool]
-
-
-class Person(PauseAlways):
-    """Does one thing at each pause, and then answers."""
-
-    takes_time = True
-
-    def __init__(self, *pauses: Meanwhile) -> None:
-        self.pauses = list(pauses)
-        self.session: Session
-        self.seen: list[int] = []
-
-    async def review_checkpoint(self, checkpoint: Checkpoint) -> bool:
-        self.seen.append(checkpoint.number)
-        answer = self.pauses.pop(0)(self.session) if self.pauses else False
-        return answer if isinstance(answer, bool) else await answer
-
-    async def review_last(self, checkpoint: Checkpoint, *, is_earlier: bool) -> bool:
-        assert not is_earlier
-        return await self.review_checkpoint(checkpoint)
-
-
-def run_with(
-    place: Place,
-    monkeypatch: pytest.MonkeyPatch,
-    *pauses: Meanwhile,
-    items: str,
-    listener: Listener = lambda _: None,
-) -> tuple[Result, list[Event], Person]:
-    """Runs a batch that pauses after each group, with what happens at its pauses."""
-    for name, value in place.environment.items():
-        monkeypatch.setenv(name, value)
-    events: list[Event] = []
-    person = Person(*pauses)
-    repo = open_repository(place.root)
-    settings = session_settings(place, checkpoint=CheckpointMode.parse("after-each"), items=items)
-    try:
-        with open_session(repo, settings, (events.append, listener)) as session:
-            person.session = session
-            result = asyncio.run(session.run(person))
-    finally:
-        repo.close()
-    return result, events, person
-
-
-def notices(events: list[Event]) -> list[str]:
-    """The texts of the notices."""
-    return [event.text for event in events if isinstance(event, Notice)]
-
-
-def groups(events: list[Event]) -> list[tuple[int, int]]:
-    """The groups that were started, with their revisions."""
-    return [(event.group, event.revision) for event in events if isinstance(event, GroupStarted)]
 
 
 @pytest.mark.rule("F7")
