@@ -304,6 +304,10 @@ NO_FILTER_RUNS = Advice(
     "no filter is run, so the item would fail; give it another output",
     "kein Filter läuft, der Punkt würde scheitern; gib ihm eine andere Ausgabe",
 )
+PREPARES_AGAIN = Advice(
+    "batch.prepare runs again for later groups, without a network",
+    "batch.prepare läuft für spätere Gruppen noch einmal, ohne Netz",
+)
 CLEAR_BOX = Advice(
     "clear the box to have it written, or name the file that it stands for",
     "leere das Kästchen, damit sie geschrieben wird, oder nenne die Datei, für die es steht",

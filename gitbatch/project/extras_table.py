@@ -1,11 +1,11 @@
 """The settings of `[batch]` about what worktrees have besides the files of a commit: included files, prepared ones."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from gitbatch.project.agent_table import ConfigTable, Positive, duration_problem
-from gitbatch.project.path_patterns import pattern_problem
+from gitbatch.project.path_patterns import compile_pattern, pattern_problem
 
 _GLOB = re.compile(r"[*?\[\]!\\]")
 
@@ -40,6 +40,11 @@ class ExtrasTable(ConfigTable, frozen=True):
         """Returns what `include` names without a pattern: a path that may have a name that looks like a secret."""
         return frozenset(each.strip("/") for each in self.include if not _GLOB.search(each))
 
+    def is_prepared_from(self, path: str) -> bool:
+        """Whether `prepare-on` names a file: by its path from the top folder, or by a pattern."""
+        names, patterns = split_names(self.prepare_on)
+        return bool(self.prepare) and (path in names or any(each.fullmatch(path) for each in patterns))
+
     def find_extra_problems(self) -> Iterator[tuple[str, str | None]]:
         """Yields the name of each of these settings whose value needs more than its type checked, and its problem or None."""
         for pattern in self.include:
@@ -48,6 +53,13 @@ class ExtrasTable(ConfigTable, frozen=True):
         for pattern in self.prepare_on:
             yield "prepare-on", pattern_problem(pattern)
         yield "prepare-timeout", duration_problem(self.prepare_timeout)
+
+
+def split_names(wanted: Iterable[str]) -> tuple[tuple[str, ...], tuple[re.Pattern[str], ...]]:
+    """Returns the paths from the top folder, and the patterns, among what `prepare-on` has."""
+    given = tuple(wanted)
+    names = tuple(each.strip("/") for each in given if not _GLOB.search(each))
+    return names, tuple(compile_pattern(each) for each in given if _GLOB.search(each))
 
 
 def _include_problem(pattern: str) -> str | None:

@@ -10,17 +10,14 @@
 """
 
 import platform
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 
-from gitbatch.project.extras_table import ExtrasTable
-from gitbatch.project.path_patterns import compile_pattern
+from gitbatch.project.extras_table import ExtrasTable, split_names
 from gitbatch.repo.snapshot import TreeSnapshot
 
 _FORMAT = 1
-_GLOB = re.compile(r"[*?\[]")
 _OF_TERMINAL = frozenset({"TERM", "TMPDIR"})
 
 
@@ -32,14 +29,14 @@ def list_deciding_files(snapshot: TreeSnapshot, patterns: Sequence[str]) -> tupl
     return tuple(sorted(set(_find_files(snapshot, patterns))))
 
 
-def _find_files(snapshot: TreeSnapshot, patterns: Sequence[str]) -> Iterator[tuple[str, str]]:
-    globs = tuple(compile_pattern(pattern) for pattern in patterns if _GLOB.search(pattern))
-    for path in patterns:
-        if not _GLOB.search(path) and (blob := snapshot.blob(path.strip("/"))):
-            yield path.strip("/"), blob
-    if globs:
+def _find_files(snapshot: TreeSnapshot, wanted: Sequence[str]) -> Iterator[tuple[str, str]]:
+    names, patterns = split_names(wanted)
+    for path in names:
+        if blob := snapshot.blob(path):
+            yield path, blob
+    if patterns:
         for path, entry in snapshot.objects.list_files(snapshot.tree):
-            if entry.is_file and any(each.fullmatch(path) for each in globs):
+            if entry.is_file and any(each.fullmatch(path) for each in patterns):
                 yield path, entry.oid
 
 

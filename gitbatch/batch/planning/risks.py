@@ -35,6 +35,8 @@ TICKED_WITHOUT_FILE = "GB405"
 """An item is ticked, and its output does not exist."""
 OUTPUT_FILTERED = "GB407"
 """An output has a filter, which would have to be run."""
+PREPARED_FROM = "GB424"
+"""An output is a file that `batch.prepare-on` names."""
 OPEN_IN_COMPLETE = "GB412"
 """An item is open, and every criterion of the Definition of Done is ticked."""
 
@@ -46,6 +48,7 @@ def find_risks(plan: Plan, source: bytes, project: Project, around: Surroundings
     unplaced = _report_problems(report, project, around)
     placed = tuple(item for item in report.open_items if item.output not in unplaced)
     _check_outputs(report, placed, around)
+    _check_preparation(report, placed, project)
     _check_contexts(report, project, around)
     _check_ticks(report, around)
     _check_completion(report)
@@ -136,6 +139,16 @@ def _check_outputs(report: _Report, placed: tuple[WorkItem, ...], around: Surrou
         if item.output in by_filter:
             message = f"the output {quoted(item.output)} has the filter {quoted(by_filter[item.output])}"
             report.findings.warning(OUTPUT_FILTERED, span, message, help_texts.NO_FILTER_RUNS)
+
+
+def _check_preparation(report: _Report, placed: tuple[WorkItem, ...], project: Project) -> None:
+    """Checks that no open item writes what worktrees are prepared from."""
+    for item in placed:
+        if project.config.batch.is_prepared_from(item.output):
+            message = f"worktrees are prepared from the output {quoted(item.output)} (batch.prepare-on)"
+            report.findings.warning(
+                PREPARED_FROM, report.span_of(item, item.output), message, help_texts.PREPARES_AGAIN
+            )
 
 
 def _check_contexts(report: _Report, project: Project, around: Surroundings) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Place
+from conftest import Here, Place
 
 from gitbatch.batch.planning.checkout_files import CheckoutFiles
 from gitbatch.batch.planning.lint import LintSettings, lint_plan
@@ -322,3 +322,15 @@ def test_the_files_of_other_repositories_are_not_own_files(three: Place) -> None
     assert own.list_folder("sub").files == ()
     assert "rules.md" in own.list_folder("").files
     assert own.blob("sub/a.md") is None
+
+
+def test_an_output_that_worktrees_are_prepared_from(three: Place, here: Here) -> None:
+    settings = 'prepare = ["make"]\nprepare-on = ["out/letters/*.md", "out/words/one.md"]'
+    three.edit("gitbatch.toml", "jobs = 4", f"jobs = 4\n{settings}")
+    three.commit()
+    found = [line for line in here("lint")[1].splitlines() if "GB424" in line]
+    assert len(found) == 5
+    assert found[0].endswith("worktrees are prepared from the output “out/letters/a.md” (batch.prepare-on)")
+    three.edit("gitbatch.toml", 'prepare = ["make"]\n', "")
+    three.commit()
+    assert "GB424" not in here("lint")[1], "nothing is prepared"
