@@ -7,7 +7,7 @@ An assignment with a `review` asks for a verdict on an output instead. A kind an
 the last message of a model, `reply.parse_review` for a reply file; it gives its program nothing to write with.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gitbatch.agents.review.model import Review, ReviewRequest
 from gitbatch.fs.layers import is_in_layers
@@ -160,6 +161,25 @@ class LocalPlace(Struct, frozen=True):
     def layers(self) -> tuple[Path, ...]:
         """The folders with the files of the worktree, the uppermost first; all changes are in the first."""
         return (self.overlay.upper, *self.overlay.lower) if self.overlay else (self.worktree,)
+
+    @property
+    def changed(self) -> Path:
+        """The folder that has all that programs change, outside of their mounts."""
+        return self.layers[0]
+
+    def show_to(self, used: Iterable[Path]) -> "LocalPlace":
+        """Returns the place for a program that uses some paths of the user's checkouts.
+
+        A worktree that is mounted where the checkout is hides them, so unless it has them, it is mounted at its own folder.
+        """
+        if self.overlay is None:
+            return self
+        lower, top = self.overlay.lower, self.worktree.resolve()
+        forms = (form for path in used for form in (path, path.resolve()))
+        hidden = (path for path in forms if path.is_relative_to(top))
+        if all(path != top and is_in_layers(lower, str(path.relative_to(top))) for path in hidden):
+            return self
+        return replace(self, worktree=self.overlay.upper)
 
     def has_file(self, path: str) -> bool:
         """Whether something is at a path of the worktree; no link on the way is followed."""

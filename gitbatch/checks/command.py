@@ -22,8 +22,9 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from gitbatch.agents.process.confine import confinement_of
+from gitbatch.agents.process.confine import confinement_of, find_used_in
 from gitbatch.agents.process.environment import certificate_variables, passed_variables, secret_names
 from gitbatch.agents.process.last_lines import find_reason
 from gitbatch.agents.process.program import describe_exit, end_program, show_shortened
@@ -101,6 +102,8 @@ async def run_command(
         OSError: our disk fails.
     """
     began, pause = tools.clock(), _FIRST_PAUSE
+    used = find_used_in(table, table.command, tools.services.environment, subject.place.checkouts)
+    subject = replace(subject, place=subject.place.show_to(used))
     limit = require_duration(table.timeout)
     while True:
         try:

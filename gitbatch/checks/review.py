@@ -70,12 +70,12 @@ async def ask_reviewer(
     """
     assignment = make_review_assignment(task, nonce, used)
     async with open_tree(trees, f"{task.item}-review", task.content) as folder:
-        worktree = folder.place.worktree
+        place = folder.place.show_to(agent.find_used_in(trees.checkouts))
         snapshot = TreeSnapshot(trees.repo.objects, task.tree)
         base = Base(task.content.commit, snapshot, trees.git, trees.repo.git)
-        before = await trees.git(_read_first_state, worktree)
-        answer = await agent.run(assignment, replace(folder.place, base=base), progress)
-        changed = find_changed_paths(before, await trees.git(read_tree_state, worktree))
+        before = await trees.git(_read_first_state, place.changed)
+        answer = await agent.run(assignment, replace(place, base=base), progress)
+        changed = find_changed_paths(before, await trees.git(read_tree_state, place.changed))
     if not changed:
         return _require_verdict(answer)
     names = list_names(tuple(map(quote_path, changed)))

@@ -100,6 +100,7 @@ def test_of_the_users_environment_it_gets_an_allow_list(bench: Bench) -> None:
         "GITBATCH_PROGRESS": str(bench.scratch / "progress"),
         "GITBATCH_PROMPT_FILE": str(bench.scratch / "prompt.md"),
         "GITBATCH_REPLY": str(bench.scratch / "reply.json"),
+        "GITBATCH_SLOT": "0",
     }
 
 

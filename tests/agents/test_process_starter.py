@@ -59,7 +59,7 @@ class Stage:
     def command(self, *argv: str) -> list[str]:
         nowhere = Path("/nonexistent")
         confined = Confinement(worktree=self.root, scratch=self.root / "scratch", git=(), home=nowhere)
-        return launcher_command(list(argv), confined, "bubblewrap")
+        return launcher_command(list(argv), confined, "none")
 
     async def start(self, *argv: str) -> tuple[asyncio.SubprocessTransport, Heard]:
         return await self.starter.start_program(Heard, self.command(*argv), self.environment, self.root)

@@ -130,7 +130,7 @@ class Launched:
     ("mode", "options", "said"),
     [
         ("landlock", ("--cpu-seconds", "no number"), "the sandbox: invalid literal"),
-        ("bubblewrap", ("--output", "/proc/none/x"), "/proc/none: No such file or directory"),
+        ("bubblewrap", ("--output", "/proc/none/x"), "/proc/none/x: the output is outside the worktree"),
     ],
 )
 def test_a_launcher_that_fails_itself(bench: Bench, mode: str, options: tuple[str, ...], said: str) -> None:

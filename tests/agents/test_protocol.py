@@ -12,6 +12,7 @@ from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import Usage
 from gitbatch.plan.model import ItemKey
 from gitbatch.project.context import ContextFile, ContextReason
+from gitbatch.sandbox.model import Overlay
 from gitbatch.text import clean_text
 
 ASSIGNMENT = Assignment(
@@ -44,3 +45,24 @@ def test_values_survive_encoding(codec: ModuleType, value: Assignment | Reply | 
 def test_an_assignment_names_no_folder() -> None:
     assert not set(Assignment.__struct_fields__) & set(LocalPlace.__struct_fields__)
     assert Path not in get_type_hints(Assignment).values()
+
+
+def test_worktree_is_mounted_where_it_hides_nothing_that_a_program_uses(tmp_path: Path) -> None:
+    checkout, layer, own = (tmp_path / name for name in ("checkout", "layer", "own"))
+    for path in (checkout / ".venv/bin", checkout / "tools", checkout / "links", layer / "tools", own):
+        path.mkdir(parents=True)
+    (checkout / "links/venv").symlink_to(tmp_path)
+    place = LocalPlace(checkout, tmp_path / "io", overlay=Overlay((layer,), own, tmp_path / "work"))
+    stays = ((), (Path("/usr/bin"), layer), (checkout / "tools",))
+    moves = (
+        (checkout / ".venv",),
+        (checkout / "tools", checkout / ".venv/bin"),
+        (checkout,),
+        (checkout / "links/venv",),
+    )
+    assert [place.show_to(used).worktree for used in stays] == [checkout] * 3
+    assert [place.show_to(used).worktree for used in moves] == [own] * 4
+    plain = LocalPlace(checkout, tmp_path / "io")
+    assert plain.show_to((checkout / ".venv",)) == plain
+    assert (place.changed, plain.changed) == (own, checkout)
+    assert [place.has_file(path) for path in ("tools", "other")] == [True, False]

@@ -15,7 +15,13 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from gitbatch.agents.process.api_session import ApiSession
-from gitbatch.agents.process.confine import confinement_of, read_in_checkouts, strict_advice, was_denied
+from gitbatch.agents.process.confine import (
+    confinement_of,
+    find_used_in,
+    read_in_checkouts,
+    strict_advice,
+    was_denied,
+)
 from gitbatch.agents.process.environment import SLOT, certificate_variables, passed_variables
 from gitbatch.agents.process.files import ExchangeFiles
 from gitbatch.agents.process.interruption import AttemptInterruptedError, ProgramStoppedError
@@ -82,11 +88,11 @@ class ProcessAgent(Struct, frozen=True):
         """Returns the paths in the user's checkouts that the program may read: its installation, and listed ones."""
         if self.sandbox.kind is SandboxKind.NONE:
             return ()
-        return self.find_used_in(checkouts)
+        return read_in_checkouts(self.table, self.command, self.environment, checkouts)
 
     def find_used_in(self, checkouts: tuple[Path, ...]) -> tuple[Path, ...]:
         """Returns the paths in the user's checkouts that the program needs at their own places, sandbox or not."""
-        return read_in_checkouts(self.table, self.command, self.environment, checkouts)
+        return find_used_in(self.table, self.command, self.environment, checkouts)
 
     def find_missing_program(self, has_file: Callable[[str], bool]) -> str:
         """Returns the program if it is not found, or cannot be executed; a relative path is one in the worktree."""

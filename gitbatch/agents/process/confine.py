@@ -66,6 +66,18 @@ def read_in_checkouts(
     return tuple(sorted({*tools, *inside}))
 
 
+def find_used_in(
+    table: ProgramSettings,
+    command: tuple[str, ...],
+    environment: Mapping[str, str],
+    checkouts: tuple[Path, ...],
+) -> tuple[Path, ...]:
+    """Returns the paths in the user's checkouts that a program needs at their own places, also behind a link there."""
+    folders = (Path(folder) for folder in environment.get("PATH", "").split(":") if folder.startswith("/"))
+    on_path = (folder for folder in folders if any(map(folder.is_relative_to, checkouts)) and folder.is_dir())
+    return (*read_in_checkouts(table, command, environment, checkouts), *on_path)
+
+
 def strict_advice(table: AgentTable, asked: SandboxKind | None) -> str:
     """Returns a hint about an agent that may write nothing but its output; empty for all other agents.
 

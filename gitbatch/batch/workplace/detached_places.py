@@ -73,7 +73,7 @@ class OverlayPlaces(Struct, frozen=True):
         return "" if place == own else str(place)
 
     def _choose_place(self, own: Path) -> Path:
-        return choose_place((self.plain.repo.root, self.layers.home), (), (), own)
+        return choose_place(self.plain.repo.root, self.layers.home, own)
 
     @asynccontextmanager
     async def open_place(self, new: NewPlace) -> AsyncIterator[PreparePlace]:

@@ -8,7 +8,6 @@ caches that name files, then refer to the worktree. They see it at the place of 
 the checkout itself, or if the checkout is $HOME.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -104,9 +103,7 @@ class OverlayWorkplace:
         plain, layers = self.shared.plain, self.shared.layers
         snapshot = TreeSnapshot(plain.repo.objects, made.setup.tree)
         place = LocalPlace(
-            worktree=choose_place(
-                (plain.repo.root, layers.home), made.extra, agent.find_used_in(plain.checkouts), self.path
-            ),
+            worktree=choose_place(plain.repo.root, layers.home, self.path),
             scratch=self.scratch,
             git=layers.git.agents.readable(self.path, made.setup.commit),
             checkouts=plain.checkouts,
@@ -115,7 +112,8 @@ class OverlayWorkplace:
             overlay=made.overlay,
             slot=self.slot or 0,
         )
-        return await agent.run(assignment, place, progress)
+        shown = place.show_to(agent.find_used_in(plain.checkouts))
+        return await agent.run(assignment, shown, progress)
 
     async def collect(self) -> Collected | None:
         """Lists the changes; None: the worktree was removed while the agent ran, or was never made."""
@@ -139,21 +137,17 @@ def _remove_folders(repo: Repository, worktree: Path, scratch: Path, held: Layer
     return all(gone)
 
 
-def choose_place(places: tuple[Path, Path], extra: tuple[Path, ...], used: Sequence[Path], own: Path) -> Path:
-    """Returns where a worktree is mounted: at the checkout's place, if nothing there is needed besides it.
+def choose_place(checkout: Path, home: Path, own: Path) -> Path:
+    """Returns where a worktree is mounted: at the checkout's place, unless that would hide the user's home folder.
 
     Args:
-        places: the checkout, and the user's home folder.
-        extra: layers of the worktree, which have copies of files of the checkout.
-        used: what the program uses of the user's checkouts.
+        checkout: the user's.
+        home: the user's home folder.
         own: the worktree's folder.
     """
-    root, home = (path.resolve() for path in places)
-    needed = (path.resolve() for path in used)
-    inside = [str(path.relative_to(root)) for path in needed if path.is_relative_to(root)]
-    is_there = all(path != "." and is_in_layers(extra, path) for path in inside)
-    is_home = home.is_relative_to(root)
-    return root if is_there and not is_home and not own.resolve().is_relative_to(root) else own
+    root = checkout.resolve()
+    is_needed = any(path.resolve().is_relative_to(root) for path in (home, own))
+    return own if is_needed else root
 
 
 def _make_workplace(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from batch.reviewers import set_up
 from conftest import Place
 from history import assert_tidy, audit, ticked
 from sessions import run_here
@@ -157,3 +158,16 @@ def test_killed_run_leaves_nothing_mounted_and_nothing_is_lost(layered: Place) -
     assert "T102" in ticked(layered)
     audit(layered)
     assert_tidy(layered)
+
+
+def test_reviewers_that_change_files_are_seen(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their changes are in the upper layer; the checkout, at whose place they work, is neither read nor touched."""
+    place.environment["GITBATCH_WORKTREE"] = "overlay"
+    words = ("edit", "create", "remove")
+    set_up(place, *(f"do: ok; judge: {word} <!-- retries: 0 -->" for word in words), "do: ok; judge: accept")
+    mode = (place.root / ".git").stat().st_mode
+    _, events = run_here(place, monkeypatch)
+    assert ticked(place) == ["T4"]
+    said = [event["result"]["reason"] for event in events if event["event"] == "check-finished"]
+    assert sum("the reviewer changed" in reason for reason in said) == len(words)
+    assert (place.root / ".git").stat().st_mode == mode
