@@ -175,7 +175,15 @@ class ObjectReader:
         Raises:
             MissingObjectError: the tree is missing.
         """
-        return tuple(parse_tree(self._read_object(oid, "tree"), self.id_bytes))
+        return tuple(parse_tree(self.read_tree_content(oid), self.id_bytes))
+
+    def read_tree_content(self, oid: str) -> bytes:
+        """Returns the bytes of a tree.
+
+        Raises:
+            MissingObjectError: the tree is missing.
+        """
+        return self._read_object(oid, "tree")
 
     def read_commit(self, oid: str) -> Commit:
         """Returns a commit.

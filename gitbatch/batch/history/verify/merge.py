@@ -118,10 +118,13 @@ def _judge_tree(history: History, trees: Trees, ours: Ours, items: dict[str, str
     items = _find_seen(history, ours, items)
     blobs = {key: trees.entry_at(oid, key) for key, oid in items.items()}
     wrong = {p for p, new in changes.paths.items() if not is_regular(new) or new != blobs.get(p)}
-    wrong |= {key for key, blob in blobs.items() if trees.entry_at(ours.commit.oid, key) != blob}
+    # A folder of thousands of files is read for none of them that the merge adds.
+    missing = items.keys() - changes.paths.keys()
+    wrong |= {key for key in missing if trees.entry_at(ours.commit.oid, key) != blobs[key]}
     if wrong - taken:
         yield Check.MERGE_TREE, f"{format_paths(wrong - taken)} is neither its first parent's nor its item's"
     based = {key: history.parents[oid][0] for key, oid in items.items() if history.parents[oid]}
-    over = {key for key, base in based.items() if trees.entry_at(base, key) != trees.entry_at(first, key)}
+    was = {key: trees.entry_at(first, key) for key in missing} | changes.before
+    over = {key for key, base in based.items() if trees.entry_at(base, key) != was[key]}
     if over:
         yield Check.MERGE_OVER, f"brings {format_paths(over)} over a version that the branch got meanwhile"

@@ -3,7 +3,6 @@
 A commit is judged by the project of its first parent, so that no commit changes the rules that it is judged by.
 """
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -11,21 +10,19 @@ from msgspec import Struct
 
 from gitbatch.batch.history.given_outputs import OutputsReader
 from gitbatch.batch.history.trailers import Trailers
+from gitbatch.batch.history.verify.folders import FolderReader
 from gitbatch.guard.shared import SharedFiles, read_shared_files
 from gitbatch.plan.model import Plan
 from gitbatch.plan.parse import read_plan
 from gitbatch.project.config import BatchTable
 from gitbatch.project.control import Project, plan_options
 from gitbatch.project.manifest import EarlierOutputs
-from gitbatch.repo.objects.codec import REGULAR, Commit, TreeEntry, render_tree
+from gitbatch.repo.objects.codec import REGULAR, Commit, TreeEntry
 from gitbatch.repo.objects.store import Objects
 from gitbatch.repo.snapshot import TreeSnapshot
 
 _REMEMBERED = 8
 """The number of trees whose plans are cached: the items of a group share a base and are judged in sequence."""
-_SHA1 = 40
-"""Hexadecimal digits of an object id of SHA-1."""
-_NO_NAMES = frozenset({"", ".", ".."})
 
 
 class Changes(Struct, frozen=True):
@@ -35,6 +32,8 @@ class Changes(Struct, frozen=True):
     """Path → the new entry; None if the path is missing, or a folder."""
     malformed: tuple[str, ...]
     """Changed folders that git would not have written: a name twice, not in order, or not a name."""
+    before: dict[str, TreeEntry | None] = {}
+    """For the same paths the old entry."""
 
 
 @dataclass(slots=True)
@@ -45,8 +44,10 @@ class Trees:
     _shared: dict[tuple[str, str | None], SharedFiles] = field(default_factory=dict)
     _open: dict[tuple[str, str | None], frozenset[str]] = field(default_factory=dict)
     _outputs: OutputsReader = field(init=False)
+    _folders: FolderReader = field(init=False)
 
     def __post_init__(self) -> None:
+        self._folders = FolderReader(self.objects)
         self._outputs = OutputsReader(self.objects)
 
     def find_outputs(
@@ -85,15 +86,13 @@ class Trees:
         """Returns the differences between a commit and its first parent; equal folders are not read."""
         paths: dict[str, TreeEntry | None] = {}
         malformed: list[str] = []
+        earlier: dict[str, TreeEntry | None] = {}
         to_do = [("", self.tree_of(commit.parents[0]), commit.tree)]
         while to_do:
             folder, old, new = to_do.pop()
-            before = self.objects.read_folder(old) if old else {}
-            listed = self.objects.read_tree(new) if new else ()
-            after = {entry.name: entry for entry in listed}
-            if new and _is_well_formed(new, after):
-                self.objects.keep_folder(new, after)  # the next questions are about its entries
-            elif new:
+            change = self._folders.compare(old, new)
+            before, after = change.before, change.after
+            if not change.is_sound:
                 malformed.append(folder or "the top folder")
             for name in before.keys() | after.keys():
                 was, now = before.get(name), after.get(name)
@@ -105,7 +104,8 @@ class Trees:
                     to_do.append((f"{path}/", trees[0], trees[1]))
                 if any(entry and not entry.is_tree for entry in (was, now)):
                     paths[path] = None if now and now.is_tree else now
-        return Changes(paths, tuple(sorted(malformed)))
+                    earlier[path] = was
+        return Changes(paths, tuple(sorted(malformed)), earlier)
 
     def entry_at(self, oid: str, path: str) -> TreeEntry | None:
         """Returns the entry at a path of a commit."""
@@ -132,16 +132,6 @@ class Trees:
             plans = (self.read_plan_at(oid, project) for project in self.shared_files(oid, plan).projects)
             self._open[key] = frozenset(i.output for read in plans for i in read.items if not i.done)
         return self._open[key]
-
-
-def _is_well_formed(oid: str, entries: dict[str, TreeEntry]) -> bool:
-    """Whether git writes these entries as the tree that has this id: each once, in order, modes without a zero."""
-    if any("/" in name or name in _NO_NAMES for name in entries):
-        return False
-    content = render_tree(entries.values())
-    name = hashlib.new("sha1" if len(oid) == _SHA1 else "sha256", usedforsecurity=False)
-    name.update(b"tree %d\0" % len(content) + content)
-    return name.hexdigest() == oid
 
 
 def is_regular(entry: TreeEntry | None) -> bool:
