@@ -62,7 +62,8 @@ def repository_lock(
         with _children_lock(repo, tell) as descriptor, _name_holder(repo, verb, since):
             held = repo.with_lock(descriptor, lock_umask())
             try:
-                yield held
+                with held.with_spares():
+                    yield held
             finally:
                 held.close()
     finally:

@@ -1,13 +1,14 @@
 """A repository with a checkout: its folders, objects and refs, and the steps that combine them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gitbatch.errors import BusyError, GitError
+from gitbatch.errors import BusyError, GitbatchError, GitError
 from gitbatch.repo.objects.store import Objects
 from gitbatch.repo.process import Git
 from gitbatch.repo.promised import Promised
@@ -100,7 +101,7 @@ class Repository(Struct, frozen=True):
         objects are synced before the ref is moved, and the ref's own name before this returns.
         """
         self.objects.writer.sync()
-        moved = self.refs.swap(ref, new, old, reason)
+        moved = self._with_spares(lambda: self.refs.swap(ref, new, old, reason))
         if moved:
             self.refs.sync(ref)
         return moved
@@ -111,7 +112,29 @@ class Repository(Struct, frozen=True):
         git syncs a ref before it reports that it has moved. So the object is synced before.
         """
         self.objects.writer.sync()
-        self.refs.point(ref, oid)
+        self._with_spares(lambda: self.refs.point(ref, oid))
+
+    def _with_spares(self, move: Callable[[], _T]) -> _T:
+        """Moves a ref; once more if git did not find the object, which another process has pruned."""
+        try:
+            return move()
+        except GitError:
+            if not self.objects.writer.spares.restore_all():
+                raise
+            return move()
+
+    @contextmanager
+    def with_spares(self) -> Iterator[None]:
+        """Gives new objects second names, and those back that another process prunes meanwhile; see `SpareLinks`."""
+        spares = self.objects.writer.spares
+        spares.begin(self.own_dir / "spares")
+        self.objects.find_missing(spares.names)  # of a killed process: what is missing is restored
+        try:
+            yield
+        finally:
+            with suppress(GitbatchError):  # such as a git that a signal has stopped
+                self.objects.find_missing(spares.names)
+            spares.end()
 
     def publish(self, write: Callable[[], _T], clean_up: Callable[[], None] = lambda: None) -> _T:
         """Stores objects and makes a ref point at them, and does both again if the objects vanished in between.

@@ -92,7 +92,13 @@ class ObjectReader:
     def _query(self, question: str, oid: str) -> list[bytes]:
         """Returns the words that the reading process answers about an object."""
         self._prepare(oid)
-        return self._query_pipe(self._reader, f"{question} {oid}\n")
+        return self._query_restored(self._reader, f"{question} {oid}\n", oid)
+
+    def _query_restored(self, pipe: Pipe, question: str, oid: str) -> list[bytes]:
+        """Returns the words that a process answers; it is asked again about an object that is missing and is restored."""
+        answer = self._query_pipe(pipe, question)
+        is_restored = len(answer) != 3 and self.writer.spares.restore(oid)
+        return self._query_pipe(pipe, question) if is_restored else answer
 
     def _query_pipe(self, pipe: Pipe, question: str) -> list[bytes]:
         try:
@@ -121,7 +127,9 @@ class ObjectReader:
             if self.partial and error.status > 0:
                 return missing_by_walk(self.git, wanted)
             raise
-        return tuple(oid for oid, answer in zip(wanted, answers, strict=True) if len(answer.split(b" ")) != 3)
+        found = zip(wanted, answers, strict=True)
+        gone = tuple(oid for oid, answer in found if len(answer.split(b" ")) != 3)
+        return tuple(oid for oid in gone if not self.writer.spares.restore(oid))
 
     def is_blob(self, oid: str) -> bool:
         """Whether an object is in the repository and is a blob; its content is not read."""
@@ -158,7 +166,7 @@ class ObjectReader:
         """
         self._prepare(oid)
         if hasattr(os, "splice"):
-            answer = self._query_pipe(self._source, f"{oid}\n")
+            answer = self._query_restored(self._source, f"{oid}\n", oid)
             if answer[1:2] != [b"blob"]:
                 self._source.close()  # the rest of its answer is not needed
                 raise MissingObjectError(oid)
@@ -207,9 +215,8 @@ class ObjectReader:
             self._prepare()
             answers = self._reader.ask_contents([f"contents {oid}\n".encode() for oid in some])
             for oid, (head, content) in zip(some, answers, strict=True):
-                if head[1:2] != [b"commit"]:
-                    raise MissingObjectError(oid)
-                yield parse_commit(oid, content)
+                is_there = head[1:2] == [b"commit"]
+                yield parse_commit(oid, content) if is_there else self.read_commit(oid)
 
     def tree_of(self, commit: str) -> str:
         """Returns the tree of a commit; cached, as many items have the same base."""

@@ -17,6 +17,7 @@ from typing import IO, NamedTuple
 
 from gitbatch.errors import GitError
 from gitbatch.fs.durable import sync_all
+from gitbatch.repo.objects.spares import SpareLinks
 from gitbatch.repo.pipe import AT_ONCE, Pipe
 from gitbatch.repo.process import Git
 
@@ -53,6 +54,8 @@ class Writer:
     """The folder of the object store."""
     id_bytes: int
     """The length of a raw object id: 20 for SHA-1, 32 for SHA-256."""
+    spares: SpareLinks = field(init=False)
+    """The second names of what is stored."""
     _processes: dict[str, tuple[Pipe, ...]] = field(init=False)
     """By kind of object. The first is used where one is enough."""
     _hasher: Pipe = field(init=False)
@@ -63,6 +66,7 @@ class Writer:
     _packs: int = field(init=False, default=-1)
 
     def __post_init__(self) -> None:
+        self.spares = SpareLinks(self.folder)
         self._processes = {
             kind: tuple(Pipe(self.git, (*args, "--stdin-paths")) for _ in range(_PROCESSES[kind]))
             for kind, args in _WRITE.items()
@@ -156,6 +160,7 @@ class Writer:
             GitError: git cannot store one of them.
         """
         self.flush()
+        self.spares.keep(self._unsynced)
         if self._unsynced:
             paths = [f"{self.folder}/{oid[:2]}/{oid[2:]}" for oid in self._unsynced]
             sync_all((*paths, *{os.path.dirname(path) for path in paths}, str(self.folder)))  # noqa: PTH120
