@@ -67,6 +67,7 @@ class Repository:
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder / "home"),
             "GITBATCH_WORKTREES": str(self.worktrees),
+            "GITBATCH_WORKTREE": os.environ.get("GITBATCH_WORKTREE", "auto"),
             "GIT_CONFIG_GLOBAL": os.devnull,
             "GIT_CONFIG_NOSYSTEM": "1",
             "LC_ALL": "C.UTF-8",
