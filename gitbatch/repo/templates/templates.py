@@ -7,7 +7,7 @@ user; no filter is run. A later base that differs little is a thin layer on the 
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, islice
@@ -29,6 +29,8 @@ _TEMPLATE, _DELTA = "template", "delta"
 _OFFSETS = "offsets"
 _MOST_LAYERS = 16
 """More are joined: some 40 can be mounted, 60 cannot."""
+_MOST_DELTAS = 32
+"""Thin layers of one run that are kept: a base of which no item works any more is rarely needed again."""
 _CANDIDATES = 4
 """How many layers, the last used ones, are compared with a new base."""
 _FEW, _MANY = 64, 2000
@@ -45,6 +47,8 @@ class Templates:
     """Called before git converts files; raises an error if the repository's control files were changed."""
     settings: str = field(init=False)
     """A digest of the settings by which files are checked out, the last part of the layers' names."""
+    _made: list[str] = field(init=False, default_factory=list)
+    """The names of the thin layers that this run has made."""
 
     def __post_init__(self) -> None:
         self.settings = _hash_settings(self.repo)[:12]
@@ -103,7 +107,15 @@ class Templates:
         except BaseException:
             below.close()
             raise
+        self._made.append(lease.name)
+        self._trim_made()
         return Layers((lease, *below.leases), tree, lease.index)
+
+    def _trim_made(self) -> None:
+        """Removes the oldest thin layers of this run that nothing uses; each may have an index of many megabytes."""
+        for name in self._made[:-_MOST_DELTAS]:
+            if remove_layer(self.store.root, name):
+                self._made.remove(name)
 
     def _find_similar(self, tree: str) -> tuple[Layers | None, tuple[PathChange, ...]]:
         """Returns layers with few differences to a tree, and these; None: all have too many."""
@@ -200,9 +212,17 @@ def _close_all(leases: Iterable[Lease]) -> None:
         lease.close()
 
 
+def _read_umask() -> str:
+    """Returns the umask of this process, without changing it for a moment; empty where the system does not show it."""
+    with suppress(OSError):
+        lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+        return next((line for line in lines if line.startswith("Umask:")), "")
+    return ""
+
+
 def _hash_settings(repo: Repository) -> str:
     """Returns a digest of everything besides the tree that decides what git checks out."""
     ends = repo.line_ends
     parts = (FORMAT, sorted(repo.files_config.items()), ends.on_disk, ends.stored, repo.attributes.hex())
-    owner = (os.geteuid(), os.getegid())
+    owner = (os.geteuid(), os.getegid(), _read_umask())
     return hashlib.sha256(msgspec.json.encode((*parts, owner))).hexdigest()

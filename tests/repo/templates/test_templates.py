@@ -16,7 +16,7 @@ from shown import Shown, read_folder, require_right_index
 from gitbatch.repo.opening import open_repository
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.templates import templates as module
-from gitbatch.repo.templates.store import remove_layer
+from gitbatch.repo.templates.store import read_layer, remove_layer
 from gitbatch.repo.templates.templates import Templates, open_templates
 
 
@@ -161,6 +161,33 @@ def test_a_thin_layer_without_what_it_lies_on_is_made_again(
     shown = merge_layers(layers.lower)
     assert (shown["top.md"][1], shown["a b/ü.md"][1]) == (b"new", b"1")
     assert len(layers.lower) == 1
+
+
+def test_old_thin_layers_of_a_run_go(
+    repo: Repository, place: Place, templates: Templates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MOST_DELTAS", 2)
+    used = templates.layers(head(repo))
+    for number in range(6):
+        commit_one(place, "top.md", str(number))
+        layers = templates.layers(head(repo))
+        assert merge_layers(layers.lower)["top.md"][1] == str(number).encode()
+        layers.close()
+    purposes = [read_layer(templates.store.root, name)[0] for name in templates.store.list_names()]
+    assert sorted(marker.purpose for marker in purposes if marker) == ["delta", "delta", "template"]
+    used.close()
+
+
+def test_another_umask_makes_another_template(repo: Repository, tmp_path: Path) -> None:
+    names = set()
+    for umask in (0o022, 0o077):
+        before = os.umask(umask)
+        try:
+            with open_templates(repo, tmp_path) as templates:
+                names.add(templates.layers(head(repo)).leases[0].name)
+        finally:
+            os.umask(before)
+    assert len(names) == 2
 
 
 def test_changed_control_files_stop_the_making(repo: Repository, tmp_path: Path) -> None:
