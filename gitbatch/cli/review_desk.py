@@ -22,11 +22,13 @@ from gitbatch.cli.batch_reading import name_show, read_batch_state
 from gitbatch.cli.common import tell_waiting
 from gitbatch.cli.editor import find_editor, open_editor, write_comment
 from gitbatch.cli.terminal import open_screen
+from gitbatch.errors import GitbatchError
 from gitbatch.repo.lock import repository_lock
 from gitbatch.repo.private_dir import show_diff
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.user_commit import UserGit, select_user_variables
-from gitbatch.view.block import Block
+from gitbatch.text import clean_text
+from gitbatch.view.block import Block, make_line
 from gitbatch.view.item_page import render_item_page
 from gitbatch.view.review_screen.pane import render_diff_page, render_pane
 from gitbatch.view.review_screen.state import Mode, ReviewState
@@ -68,8 +70,11 @@ class ReviewDesk:
             return ()
         mode = state.mode if state.mode in {Mode.PAGE, Mode.DIFF} else Mode.LIST
         place = (mode, item.key, item.state.blob)
-        if place not in self._blocks:
-            self._blocks[place] = self._render(mode, state.sheet, item)
+        try:
+            if place not in self._blocks:
+                self._blocks[place] = self._render(mode, state.sheet, item)
+        except GitbatchError as error:  # an item that cannot be shown ends no review
+            return (make_line((clean_text(f"cannot be shown: {error}"), "red")),)
         return self._blocks[place]
 
     def _render(self, mode: Mode, sheet: ReviewSheet, item: SheetItem) -> Block:

@@ -48,7 +48,8 @@ def review_here(directory: Path, progress: ProgressKind) -> ExitCode:
     inherited = read_git_variables()
     with open_repository_of(directory) as repo:
         desk = ReviewDesk(repo, inherited, directory)
-        held = asyncio.run(hold_review(desk, "run what is left", choose_form(progress)))
+        consent = "run what is left" if unfinished_batch(repo) else "end the review"
+        held = asyncio.run(hold_review(desk, consent, choose_form(progress)))
         for text in describe_recorded(held) or ("nothing was decided",):
             show_text(text)
         has_more = held.continues and unfinished_batch(repo) is not None

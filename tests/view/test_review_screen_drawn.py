@@ -77,6 +77,28 @@ def test_the_list_shows_failures_first_with_lines_and_costs() -> None:
     assert lines[-2].startswith("a approve")
 
 
+def test_a_review_without_items_is_drawn() -> None:
+    state = review_of()
+    lines = draw(replace(state, sheet=replace(state.sheet, items=(), number=0)))
+    assert lines[0].startswith(" No group has a checkpoint yet")
+
+
+def test_a_reason_is_said_once() -> None:
+    """An attempt is named where it says more than the reason of the item."""
+    attempts = (
+        replace(DETAILS.attempts[0], details=()),
+        replace(
+            DETAILS.attempts[0], number=2, reason=clean_text("exit code 3"), details=(clean_text("code"),)
+        ),
+    )
+    lines = [
+        plain_text(line) for line in lay_out(render_pane(FAILED, replace(DETAILS, attempts=attempts)), 80)
+    ]
+    assert "attempt 1: it broke" in lines
+    assert not any(line.startswith("attempt 2") for line in lines)
+    assert lines.count("reason: exit code 3") == 1
+
+
 def test_the_pane_scrolls_and_says_what_is_below() -> None:
     pane = render_pane(DONE[0], replace(DETAILS, summary=clean_text("Words. " * 80)))
     first = draw(review_of(), content=pane)

@@ -23,7 +23,7 @@ def render_pane(item: SheetItem, details: ItemDetails) -> Block:
         *_render_summary(details),
         *_render_checks(details),
         *_render_quotes("decisions of the agent", details.decisions),
-        *_render_attempts(details),
+        *_render_attempts(item, details),
         *_render_quotes("earlier decisions of a person", tuple(_list_reviews(details))),
         make_line(("output: ", "dim"), quote_path(item.item.output)),
     )
@@ -53,11 +53,14 @@ def _render_quotes(title: str, lines: tuple[str, ...]) -> Iterator[StyledLine]:
         yield from (make_line((_QUOTE, "dim"), line) for line in lines)
 
 
-def _render_attempts(details: ItemDetails) -> Iterator[StyledLine]:
+def _render_attempts(item: SheetItem, details: ItemDetails) -> Iterator[StyledLine]:
+    """Yields why attempts failed, and what was said then, as far as the reason of the item does not say it."""
+    known = item.state.reason
     for attempt in details.attempts:
-        if attempt.reason:
+        said = tuple(line for line in attempt.details if line not in known)
+        if attempt.reason and (said or attempt.reason not in known):
             yield make_line((f"attempt {attempt.number}: ", "bold"), attempt.reason)
-            yield from (make_line((_QUOTE, "dim"), (line, "dim")) for line in attempt.details)
+            yield from (make_line((_QUOTE, "dim"), (line, "dim")) for line in said)
 
 
 def _list_reviews(details: ItemDetails) -> Iterator[str]:
