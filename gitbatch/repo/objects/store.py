@@ -22,6 +22,9 @@ from gitbatch.repo.objects.codec import (
 from gitbatch.repo.objects.reader import ObjectReader
 from gitbatch.repo.signing import Signer, SigningError, UnansweredSigningError
 
+_LONG = 100
+"""The entries from which on a folder that was written is cached."""
+
 
 @dataclass(slots=True)
 class Objects(ObjectReader):
@@ -67,7 +70,10 @@ class Objects(ObjectReader):
             inside = self._put_in(old.oid if old and old.is_tree else None, inner)
             entries.pop(name, None)
             if inside:
-                entries[name] = TreeEntry(TREE, name, self.writer.write("tree", render_tree(inside)))
+                made = self.writer.write("tree", render_tree(inside))
+                if len(inside) >= _LONG:  # the next merge of a long group begins with it
+                    self.keep_folder(made, {entry.name: entry for entry in inside})
+                entries[name] = TreeEntry(TREE, name, made)
         return tuple(entries.values())
 
     def write_commit(

@@ -21,13 +21,15 @@ each name once, in git's order. Beyond that:
 - All commits of a batch have the same `Gitbatch-Format`. A batch in which no commit has one is gitbatch 0.1's: its
   commits are counted and not judged. A later format than this version knows is a finding.
 - An item commit changes one path, its output, to a regular file that is not empty nor larger than the limit; an open
-  item of the plan, as its parent has it, names that path. What it says it read is what its parent has. It is never on the line itself.
+  item of the plan, as its parent has it, names that path. What it says it read is what its parent has; `Gitbatch-Context-Outputs`
+  is number and digest of the outputs of all groups before its own, as the plan and its parent have them. It is never on the line itself.
 - A merge adds the outputs of its items and changes nothing else; each path is in its first parent as it is in the item's
   parent (the user has not changed it since). Each item commit is merged once on a line; a base merge may merge it too.
   An item commit outside of the range is judged too. What an item stands on is merged before its group's checkpoint.
 - A checkpoint names its plan in `Gitbatch-Plan`, which all of a batch have alike, and in `Gitbatch-Succeeded` what its merges bring, in order, and changes shared files alone: boxes from
   open to ticked (an item's, if its merge brought what the checkpoint's tree has; all of those, unless the plan was edited
-  meanwhile; a criterion's, when its items are done), our section of the status, with a row for each of its items, and
+  meanwhile; a criterion's, when its items are done), our section of the status, with a row for each of its items (of more than
+  100, if the format is 2, for the failed ones alone, and the number of the others), and
   the entries that its items gave for the log and the artifacts. A batch has each checkpoint and each group once on a
   line, in order; what has failed is in the plan, unless it was cancelled; items stand on the last checkpoint or later.
 - A checkpoint with `Gitbatch-Revision` records items of a group again, which reviews below it have made run again; the
