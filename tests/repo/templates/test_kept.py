@@ -192,6 +192,39 @@ def test_what_cannot_be_restored_is_removed(
     require_checkout(place, desk, worktree, tmp_path)
 
 
+@pytest.mark.parametrize("deed", [_shell("rm -r a"), _shell("for f in a/1.md top.md; do echo x >$f; done")])
+def test_what_has_changed_much_is_removed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, deed: Callable[[Path], object]
+) -> None:
+    monkeypatch.setattr("gitbatch.repo.templates.restoring._MOST", 1)
+    worktree = desk.open()
+    deed(worktree.path)
+    desk.leave(worktree)
+    assert desk.waiting() == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_folder_of_another_owner_is_removed(desk: Desk) -> None:
+    worktree = desk.open()
+    os.chown(worktree.path / "a", 12345, -1)
+    desk.leave(worktree)
+    assert desk.waiting() == 0
+
+
+def test_a_base_that_differs_much_gets_a_new_checkout(
+    desk: Desk, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gitbatch.repo.templates.kept._MANY", 0)
+    desk.leave(desk.open())
+    (kept,) = (desk.folder / ".kept").glob("*/c/4.md")
+    place.write("top.md", "later\n")
+    place.commit()
+    with kept.open() as file:
+        worktree = desk.open()
+        assert os.fstat(file.fileno()).st_nlink == 0, "it is gone"
+    require_checkout(place, desk, worktree, tmp_path)
+
+
 def test_a_folder_in_which_a_process_works_is_not_kept(desk: Desk) -> None:
     worktree = desk.open()
     assert not is_in_use(worktree.path)
