@@ -80,8 +80,8 @@ def repo(checkout: Place) -> Iterator[Repository]:
     opened.close()
 
 
-def find(repo: Repository, *guarded: str, **settings: object) -> IncludedFiles:
-    commit = repo.refs.commit("HEAD")
+def find(repo: Repository, *guarded: str, at: str = "HEAD", **settings: object) -> IncludedFiles:
+    commit = repo.refs.commit(at)
     assert commit
     snapshot = TreeSnapshot(repo.objects, repo.objects.tree_of(commit))
     return find_included(repo, snapshot, ExtrasTable(**settings), frozenset(guarded))  # type: ignore[arg-type]
@@ -105,6 +105,28 @@ def test_choice(repo: Repository) -> None:
     assert lines[0].startswith("worktrees get .env.test, .venv/, build/cache/one")
     assert lines[1] == "agents can read .env.test, which batch.include names"
     assert lines[2].startswith("not included, as the names look like secrets: .env")
+
+
+def test_what_the_commit_has_is_left_out(repo: Repository, checkout: Place) -> None:
+    """The batch may start from another commit than the one that is checked out."""
+    checkout.git("switch", "-q", "-c", "other")
+    checkout.git("add", "-f", "data/x.bin", "node_modules/a/index.js")
+    checkout.commit()
+    checkout.git("switch", "-q", "main")
+    for path in ("data/x.bin", "node_modules/a/index.js"):
+        checkout.write(path, FILES[path])
+    tops = find(repo, at="refs/heads/other").tops
+    assert not {"data/x.bin", "node_modules/"} & set(tops)
+    assert ".venv/" in tops
+
+
+def test_folder_with_a_secret_name(repo: Repository, checkout: Place) -> None:
+    checkout.write(".env.d/public.txt", "x")
+    included = find(repo, include=(".env.d/public.txt",))
+    assert ".env.d" in included.left_out
+    assert ".env.d/public.txt" not in names_of(included)
+    named = find(repo, include=(".env.d", ".env.d/public.txt"))
+    assert ".env.d/public.txt" in names_of(named)
 
 
 def test_nothing_to_include(repo: Repository, checkout: Place) -> None:

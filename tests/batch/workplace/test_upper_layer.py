@@ -264,6 +264,15 @@ def test_untouched_layer(layers: Layers) -> None:
     assert take(upper) == "not written"
 
 
+def test_removed_pointer_and_layer(layers: Layers) -> None:
+    upper = note(layers)
+    (layers.upper / ".git").unlink()
+    (layers.upper / ".git").symlink_to(layers.user)
+    assert collect_from_upper(upper, OUTPUT).changes.written == (".git",)  # type: ignore[union-attr]
+    shutil.rmtree(layers.upper)
+    assert collect_from_upper(upper, OUTPUT) is None
+
+
 def test_written_layer(layers: Layers) -> None:
     layers.make_output()
     os.mkfifo(layers.upper / "queue")
