@@ -3,10 +3,12 @@
 import os
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import pytest
 from conftest import Place
+from pauses import run_with
 from reviews import APPROVE, REJECT, RETRY, REVISE, UNDO, list_items, record_choices
 from sessions import run_here
 
@@ -22,6 +24,7 @@ from gitbatch.batch.group.put_back import ReviewConflictError
 from gitbatch.batch.history.decisions import DecisionKind, ItemName
 from gitbatch.batch.history.review_message import parse_review_message
 from gitbatch.batch.model import CheckpointMode
+from gitbatch.batch.session import Session
 from gitbatch.errors import UsageError
 from gitbatch.repo.repository import Repository
 
@@ -128,6 +131,26 @@ class Sequence:
 
     def step(self) -> None:
         """Do one thing, and often run after it."""
+        self.do_one_thing()
+        then = self.chance.random()
+        if then < 0.3:
+            self.place.gitbatch("run")  # of a batch that has ended, it runs nothing
+        elif then < 0.8:
+            self.run_and_wait()
+
+    def run_and_wait(self) -> None:
+        """Run with somebody at the pauses, during whose thoughts other things are done; they often continue."""
+
+        def meanwhile(_: Session) -> bool:
+            if self.chance.random() < 0.5:
+                self.do_one_thing()
+            return self.chance.random() < 0.8
+
+        with suppress(UsageError), pytest.MonkeyPatch.context() as patch:  # the batch may have ended
+            run_with(self.place, patch, *[meanwhile] * 20, items=None)
+
+    def do_one_thing(self) -> None:
+        """Decide, or commit as the user."""
         choose = self.chance.choice(
             [
                 self.choose_some,
@@ -142,8 +165,6 @@ class Sequence:
             self.decide(choose)
         else:
             self.commit_as_user()
-        if self.chance.random() < 0.6:
-            self.place.gitbatch("run")  # of a batch that has ended, it runs nothing
 
 
 def read_decided(place: Place) -> list[Decision]:
