@@ -17,6 +17,7 @@ from gitbatch.batch.workplace.overlay import OverlayWorkplaces, SharedLayers
 from gitbatch.batch.workplace.protocol import Workplaces
 from gitbatch.repo.fingerprint import require_untouched
 from gitbatch.repo.templates.cloned import clone_checkout
+from gitbatch.repo.templates.complete import check_out_complete
 from gitbatch.repo.templates.expiry import LAYERS, CacheLimits
 from gitbatch.repo.templates.kept import KeptCheckouts
 from gitbatch.repo.templates.templates import open_templates
@@ -52,7 +53,7 @@ def open_workplaces(plain: LocalWorkplaces, kind: WorktreeKind, around: UserFold
     """
     repo, waiting = plain.repo, plain.folder / ".kept"
     if kind is WorktreeKind.COPY:
-        with closing(KeptCheckouts(repo, waiting)) as kept:
+        with closing(KeptCheckouts(repo, waiting, partial(check_out_complete, repo))) as kept:
             yield Supply(replace(plain, kept=kept), CopyPlaces(plain))
         return
     hidden = replace(plain, hidden=(*plain.hidden, around.cache / LAYERS))

@@ -26,7 +26,7 @@ from gitbatch.fs.removal import remove_anything
 from gitbatch.fs.touched import Touched, find_touched
 from gitbatch.repo.objects.reader import MissingObjectError, PathChange
 from gitbatch.repo.repository import Repository
-from gitbatch.repo.templates.complete import check_out_complete, needs_new_template
+from gitbatch.repo.templates.complete import needs_new_template
 from gitbatch.repo.templates.delta import Delta, index_changes
 from gitbatch.repo.templates.index_file import UnknownIndexError, splice_index, write_offsets
 from gitbatch.repo.templates.restoring import NotRestorableError, restore_checkout, write_changes
@@ -54,8 +54,8 @@ class KeptCheckouts:
     repo: Repository
     folder: Path
     """In which they wait: on the file system of the worktrees."""
-    make: CheckOut | None = None
-    """Makes a new checkout, with an index of version 2; None: git does."""
+    make: CheckOut
+    """Makes a new checkout, with an index of version 2."""
     _free: list[_WaitingCheckout] = field(init=False, default_factory=list)
     _used: dict[Path, _WaitingCheckout] = field(init=False, default_factory=dict)
 
@@ -74,10 +74,7 @@ class KeptCheckouts:
             kept.folder.rename(path)
             shutil.copyfile(kept.index, index)
         else:
-            if self.make:
-                self.make(path, index, commit)
-            else:
-                check_out_complete(self.repo, path, index, commit)
+            self.make(path, index, commit)
             if _count_files(index) <= _FEW:
                 return
             self.folder.mkdir(exist_ok=True)

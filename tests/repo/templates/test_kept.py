@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from gitbatch.fs.holders import is_in_use
 from gitbatch.paths import ancestors
 from gitbatch.repo.opening import open_repository
 from gitbatch.repo.repository import Repository
+from gitbatch.repo.templates.complete import check_out_complete
 from gitbatch.repo.templates.kept import KeptCheckouts
 from gitbatch.repo.worktrees.agent_git import AgentGit, git_dir_of, read_agent_git
 from gitbatch.repo.worktrees.worktree import NewWorktree, Worktree, add_worktree, remove_worktree
@@ -49,7 +51,7 @@ class Desk:
     def __init__(self, repo: Repository, folder: Path) -> None:
         self.repo, self.folder = repo, folder
         folder.mkdir()
-        self.kept = KeptCheckouts(repo, folder / ".kept")
+        self.kept = KeptCheckouts(repo, folder / ".kept", partial(check_out_complete, repo))
         self.agents: AgentGit = read_agent_git(repo, folder, "refs/heads/main")
         self.count = 0
         self.output = OUTPUT

@@ -4,6 +4,7 @@ import hashlib
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from shown import require_right_index
 
 from gitbatch.repo.opening import open_repository
 from gitbatch.repo.repository import Repository
+from gitbatch.repo.templates.complete import check_out_complete
 from gitbatch.repo.templates.kept import KeptCheckouts
 from gitbatch.repo.templates.templates import Templates, open_templates
 from gitbatch.repo.worktrees.agent_git import read_agent_git
@@ -111,7 +113,7 @@ def test_submodules_have_their_files(
     assert list((tree / "gone").iterdir()) == []
     assert not (tree / "libs/sub/.git").exists()
     folder = tmp_path / "worktrees"
-    with closing(KeptCheckouts(repo, folder / ".kept")) as kept:
+    with closing(KeptCheckouts(repo, folder / ".kept", partial(check_out_complete, repo))) as kept:
         new = NewWorktree(folder / "b-1", "refs/heads/gitbatch/b/1-x", head(repo), "out.md", None)
         made = add_worktree(repo, read_agent_git(repo, folder, "refs/heads/main"), new, kept.check_out)
         status = ["git", "-C", str(made.path), "status", "--porcelain"]
