@@ -66,6 +66,8 @@ class IncludedFiles(Struct, frozen=True):
             lines.append(
                 f"worktrees get {list_names(self.tops)} of your checkout ({format_size(self.size)} in {count} files)"
             )
+        if links := tuple(file.path for file in self.files if file.target and file.path in self.tops):
+            lines.append(f"included as links, which are not followed: {list_names(links)}")
         if self.named:
             lines.append(f"agents can read {list_names(self.named)}, which batch.include names")
         if self.left_out:

@@ -129,6 +129,17 @@ def test_folder_with_a_secret_name(repo: Repository, checkout: Place) -> None:
     assert ".env.d/public.txt" in names_of(named)
 
 
+def test_link_is_not_followed(repo: Repository, checkout: Place) -> None:
+    """A shared folder behind a link stays the user's; the start of the run says that only the link is there."""
+    (checkout.root / "packages/node_modules").symlink_to(checkout.home)
+    checkout.write(".gitignore", "node_modules\n/local\n")
+    checkout.write("other/keep", "x")
+    (checkout.root / "local").symlink_to(checkout.home)
+    included = find(repo, include=("/local",))
+    assert {file.path: file.target for file in included.files if file.target}["local"] == str(checkout.home)
+    assert "included as links, which are not followed: local" in included.describe()
+
+
 def test_nothing_to_include(repo: Repository, checkout: Place) -> None:
     checkout.write(".worktreeinclude", "# nothing\n")
     checkout.commit()
