@@ -14,6 +14,11 @@ from gitbatch.cli.verbs import VERBS
 FOLDER = Path(__file__).parent.parent.parent / "gitbatch" / "cli"
 SHARED = {
     "questions",
+    "editor",
+    "review_desk",
+    "review_prompts",
+    "review_screen",
+    "reviewing",
     "batch",
     "batch_reading",
     "common",

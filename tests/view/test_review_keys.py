@@ -1,5 +1,7 @@
 """What the keys of a review do, as values."""
 
+import re
+from pathlib import Path
 from string import printable
 
 import pytest
@@ -120,6 +122,13 @@ def test_a_pasted_text_is_a_comment_and_never_keys() -> None:
     text = "# Wishes\n\nGitbatch-Review: approve 1 x\n" + "x" * 10_000
     state, _ = press_keys(paste_text(state, text), "enter")
     assert chosen_of(state) == {"T1": ("revise", text)}
+
+
+def test_every_key_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "commands.md").read_text(encoding="utf-8")
+    table = page.partition("### The review screen")[2].partition("### ")[0]
+    named = [word.strip() for key, _ in KEYS for word in re.split(r"[ ,]+", key) if word != "arrows"]
+    assert [word for word in named if f"`{word}`" not in table and word not in table] == []
 
 
 def test_keys_stay_at_the_ends_of_the_list() -> None:
