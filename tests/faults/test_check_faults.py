@@ -16,7 +16,7 @@ from faults.trials import CONFIG, Bench, agents, fsck, open_server, snapshot
 from history import list_cached
 
 RUN = ("run", "--items", "all", "--checkpoint", "at-end", "--jobs", "1")
-SAMPLE = 4
+SAMPLE = 2
 """Trials of the usual round."""
 
 PLAN = """# One group

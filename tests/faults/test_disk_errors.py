@@ -23,7 +23,7 @@ from faults.trials import AT_ONCE, RUN, Bench, Ran, agents, check_end, check_ins
 LONG = os.environ.get("GITBATCH_FAULTS") == "long"
 
 SEED = 13
-SAMPLE = 3
+SAMPLE = 2
 """Trials of the usual round."""
 MANY = 400
 """Trials of the long one."""
@@ -165,7 +165,7 @@ FOLLOWING = (
 
 
 @pytest.mark.parametrize("which", FOLLOWING, ids=lambda which: f"{which.only} {errno.errorcode[which.error]}")
-@pytest.mark.sample(5)
+@pytest.mark.sample(3)
 def test_what_the_disk_kept_from_following_follows_at_the_next_start(bench: Bench, which: At) -> None:
     place = bench.place()
     ran = fail(bench, place, which)
@@ -200,7 +200,7 @@ OURS = (
 
 
 @pytest.mark.parametrize("which", OURS, ids=lambda which: f"{which.only} {errno.errorcode[which.error]}")
-@pytest.mark.sample(6)
+@pytest.mark.sample(4)
 def test_a_disk_that_fails_us_is_an_expected_error_and_no_attempt(bench: Bench, which: At) -> None:
     place = bench.place()
     fail(bench, place, which)

@@ -50,7 +50,7 @@ def fill(disk: Path, free: int) -> Path:
 
 
 @pytest.mark.parametrize(("what", "free"), CASES)
-@pytest.mark.sample(5)
+@pytest.mark.sample(3)
 def test_a_full_disk_costs_nothing_that_is_done(bench: Bench, disk: Path, what: str, free: int) -> None:
     place = bench.place()
     if what == "repository":

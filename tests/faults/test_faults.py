@@ -19,7 +19,7 @@ from faults.trials import AT_ONCE, RUN, Bench, open_bench, trial
 LONG = os.environ.get("GITBATCH_FAULTS") == "long"
 
 SEED = 6
-SAMPLE = 6
+SAMPLE = 4
 """Trials of the usual round."""
 VICTIMS = ("everything", "git", "gitbatch")
 READING = ("start", "exit", "waited")

@@ -17,7 +17,7 @@ from history import list_cached
 
 RUN = ("run", "--items", "all", "--checkpoint", "at-end", "--jobs", "1")
 RESUME = ("run", "--continue")
-SAMPLE = 4
+SAMPLE = 2
 """Trials of the usual round."""
 
 PLAN = """# One group

@@ -11,7 +11,7 @@ from conftest import Place
 from faults.test_faults import LONG, READING, SEED, VICTIMS, steps_of_a_run, tell
 from faults.trials import RETRYING, Bench, Committed, open_bench, trial
 
-SAMPLE = 3
+SAMPLE = 2
 """Trials of the usual round."""
 
 

@@ -26,7 +26,7 @@ COMMANDS = (
     ("run", "--continue"),
 )
 """After a batch has paused behind its first group."""
-SAMPLE = 4
+SAMPLE = 2
 """Trials of the usual round."""
 
 PLAN = """# Two groups
