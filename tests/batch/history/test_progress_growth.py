@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from counting import growth_of
 
-from gitbatch.batch.history.decided import derive_standings, select_line
+from gitbatch.batch.history.decided import ItemStanding, derive_standings, select_line
 from gitbatch.batch.history.progress import BatchProgress, FinishedGroup
 from gitbatch.batch.history.trailers import parse_trailers
 from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome
@@ -40,7 +40,9 @@ def test_open_items_cost_the_same_for_each_item() -> None:
         items = tuple(BatchItem(f"out/{n}.md", f"T{n}", f"T{n}", f"1-t{n}", 1) for n in range(count))
         failed = tuple(Outcome(item, ItemStatus.FAILED) for item in items[::2])
         group = BatchGroup(1, "G", items[: count // 2])
-        state = BatchProgress((FinishedGroup(group, "1" * 40, failed[: count // 4]),), {})
+        standings = {item.key: ItemStanding() for item in group.items}
+        finished = FinishedGroup(group, "1" * 40, failed[: count // 4], standings=standings)
+        state = BatchProgress((finished,), {})
         return lambda: [[*state.find_open(items)], [item.key in state.reopened for item in items]]
 
     assert growth_of(prepare, 60) < 2.2
