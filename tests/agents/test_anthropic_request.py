@@ -5,6 +5,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 import pytest
@@ -376,16 +377,18 @@ def test_no_connection_is_called_so(stage: Stage) -> None:
     assert_own_words(stage, failure)
 
 
-LARGE = stream(call("write_output", content="x" * 3_000_000), call("finish", summary=SUMMARY))
+@cache
+def large_stream() -> bytes:
+    return stream(call("write_output", content="x" * 3_000_000), call("finish", summary=SUMMARY))
 
 
 def test_a_call_of_3_megabytes_is_refused_at_the_output_limit(stage: Stage) -> None:
-    result = talk(stage, answer(LARGE), GOOD)
+    result = talk(stage, answer(large_stream()), GOOD)
     assert isinstance(result, Reply)
     assert stage.output() == "# Page\n"
     assert b"Your answer was refused" in stage.asked_raw[1]
     assert len(stage.asked_raw[1]) < 20_000, "what was refused is not sent back"
-    result = talk(stage, answer(LARGE))
+    result = talk(stage, answer(large_stream()))
     assert isinstance(result, Failure)
     assert (result.cause, len(stage.asked_raw)) == (Cause.FAILED, 3)
     assert "max-output-tokens" in result.reason
@@ -408,12 +411,16 @@ def test_a_large_call_does_not_keep_the_others_waiting(stage: Stage, monkeypatch
     monkeypatch.setattr("json.loads", count_parsed)
     monkeypatch.setattr(EventReader, "feed_bytes", count_fed)
     result = talk(
-        stage, answer(LARGE), probe=lambda: turns.append(0), max_output_tokens=200_000, context_window=9**7
+        stage,
+        answer(large_stream()),
+        probe=lambda: turns.append(0),
+        max_output_tokens=200_000,
+        context_window=9**7,
     )
     assert isinstance(result, Reply)
     assert len(stage.output() or "") == 3_000_000
-    assert fed[0] == len(LARGE)
-    assert parsed[0] < 2 * len(LARGE)
+    assert fed[0] == len(large_stream())
+    assert parsed[0] < 2 * len(large_stream())
     assert max(turns) <= 256 * 1024
 
 

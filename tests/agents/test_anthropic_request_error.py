@@ -3,9 +3,9 @@
 import json
 from socket import gaierror
 from ssl import SSLCertVerificationError, SSLError
+from typing import TYPE_CHECKING
 
 import pytest
-from anthropic import APIConnectionError, APIStatusError
 from httpx2 import (
     ConnectError,
     ConnectTimeout,
@@ -24,10 +24,15 @@ from gitbatch.agents.anthropic.request_error import make_request_error, parse_er
 from gitbatch.limits.causes import Cause, WaitReason
 from gitbatch.web.retry_after import read_retry_after
 
+if TYPE_CHECKING:  # the library takes a second to import: not where these tests are only collected
+    from anthropic import APIConnectionError, APIStatusError
+
 ASKED = Request("POST", "http://127.0.0.1/v1/messages")
 
 
-def status_error(status: int, kind: str, text: str = "text", code: str | None = None) -> APIStatusError:
+def status_error(status: int, kind: str, text: str = "text", code: str | None = None) -> "APIStatusError":
+    from anthropic import APIStatusError  # noqa: PLC0415 - as above
+
     body = {"type": "error", "error": {"type": kind, "message": text, "details": {"error_code": code}}}
     return APIStatusError(text, response=Response(status, request=ASKED), body=body)
 
@@ -106,6 +111,8 @@ def test_a_spend_limit_is_no_rate_limit() -> None:
 
 
 def test_no_connection_and_a_broken_one() -> None:
+    from anthropic import APIConnectionError  # noqa: PLC0415 - as above
+
     error = APIConnectionError(request=ASKED)
     assert make_request_error(error, began=False).cause is Cause.BUSY
     error.__cause__ = UnsupportedProtocol("no scheme")
@@ -115,8 +122,10 @@ def test_no_connection_and_a_broken_one() -> None:
     assert broken.said == "the answer was cut: the connection was broken"
 
 
-def caused(error: Exception, *causes: Exception) -> APIConnectionError:
+def caused(error: Exception, *causes: Exception) -> "APIConnectionError":
     """The library's error, with a chain of causes."""
+    from anthropic import APIConnectionError  # noqa: PLC0415 - as above
+
     outer: Exception = APIConnectionError(request=ASKED)
     first = outer
     for cause in (error, *causes):
@@ -128,21 +137,21 @@ def caused(error: Exception, *causes: Exception) -> APIConnectionError:
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("causes", "said"),
     [
-        (caused(ConnectError("All failed"), OSError("all"), OSError(111, "x")), "the server cannot be reached (Connection refused)"),
-        (caused(ConnectError("x"), gaierror(-2, "Name or service not known")), "the server cannot be reached (Name or service not known)"),
-        (caused(ConnectTimeout("x")), "the server does not answer in time"),
-        (caused(ReadTimeout("x")), "the server was silent for too long"),
-        (caused(PoolTimeout("x")), "the request could not be sent in time"),
-        (caused(ProxyError("x")), "the proxy refuses"),
-        (caused(TooManyRedirects("x")), "the server redirects in a circle"),
-        (caused(RemoteProtocolError("x")), "the connection was broken, or the server does not speak HTTP"),
-        (caused(ConnectError("x"), SSLError(1, "[SSL: WRONG] x (_ssl.c:1)")), "the server cannot be reached"),
+        ((ConnectError("All failed"), OSError("all"), OSError(111, "x")), "the server cannot be reached (Connection refused)"),
+        ((ConnectError("x"), gaierror(-2, "Name or service not known")), "the server cannot be reached (Name or service not known)"),
+        ((ConnectTimeout("x"),), "the server does not answer in time"),
+        ((ReadTimeout("x"),), "the server was silent for too long"),
+        ((PoolTimeout("x"),), "the request could not be sent in time"),
+        ((ProxyError("x"),), "the proxy refuses"),
+        ((TooManyRedirects("x"),), "the server redirects in a circle"),
+        ((RemoteProtocolError("x"),), "the connection was broken, or the server does not speak HTTP"),
+        ((ConnectError("x"), SSLError(1, "[SSL: WRONG] x (_ssl.c:1)")), "the server cannot be reached"),
     ],
 )  # fmt: skip
-def test_a_connection_that_fails_is_told_in_our_words(error: APIConnectionError, said: str) -> None:
-    found = make_request_error(error, began=False)
+def test_a_connection_that_fails_is_told_in_our_words(causes: tuple[Exception, ...], said: str) -> None:
+    found = make_request_error(caused(*causes), began=False)
     assert (found.cause, found.said, found.wait_reason) == (
         Cause.BUSY,
         f"no connection: {said}",

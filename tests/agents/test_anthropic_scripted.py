@@ -3,14 +3,16 @@
 import http.client
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from anthropic import Anthropic, APIConnectionError, APIStatusError
-from anthropic.types import Message
 
 from gitbatch.agents.anthropic.scripted.script import next_step
 from gitbatch.agents.anthropic.scripted.server import KEY, ScriptedServer
+
+if TYPE_CHECKING:  # the library takes a second to import: not where these tests are only collected
+    from anthropic import Anthropic
+    from anthropic.types import Message
 
 
 @pytest.fixture
@@ -24,16 +26,20 @@ def request(script: str) -> dict[str, Any]:
     return {"model": "m", "max_tokens": 100, "messages": [{"role": "user", "content": task}]}
 
 
-def client(server: ScriptedServer) -> Anthropic:
+def client(server: ScriptedServer) -> "Anthropic":
+    from anthropic import Anthropic  # noqa: PLC0415 - as above
+
     return Anthropic(api_key=KEY, base_url=server.url, max_retries=0)
 
 
-def streamed(server: ScriptedServer, script: str) -> Message:
+def streamed(server: ScriptedServer, script: str) -> "Message":
     with client(server) as made, made.messages.stream(**request(script)) as stream:
         return stream.get_final_message()
 
 
-def whole(server: ScriptedServer, script: str) -> Message:
+def whole(server: ScriptedServer, script: str) -> "Message":
+    from anthropic.types import Message  # noqa: PLC0415 - as above
+
     with client(server) as made:
         answer = made.messages.create(**request(script))
     assert isinstance(answer, Message)
@@ -73,6 +79,8 @@ def test_arguments_that_are_not_json_can_only_be_streamed(server: ScriptedServer
 
 def test_after_an_error_in_mid_stream_the_request_succeeds_without_a_stream(server: ScriptedServer) -> None:
     """What Claude Code does."""
+    from anthropic import APIStatusError  # noqa: PLC0415 - as above
+
     with pytest.raises(APIStatusError, match="Overloaded"):
         streamed(server, "cut error + say x")
     assert whole(server, "cut error + say x").content[0].to_dict() == {"type": "text", "text": "x"}
@@ -81,12 +89,16 @@ def test_after_an_error_in_mid_stream_the_request_succeeds_without_a_stream(serv
 
 @pytest.mark.parametrize("how", ["eof", "reset"])
 def test_a_whole_answer_can_be_cut_too(server: ScriptedServer, how: str) -> None:
+    from anthropic import APIConnectionError  # noqa: PLC0415 - as above
+
     with pytest.raises(APIConnectionError):
         whole(server, f"cut {how} + say x")
     assert whole(server, f"cut {how} + say x").stop_reason == "end_turn"
 
 
 def test_a_whole_answer_can_be_an_error(server: ScriptedServer) -> None:
+    from anthropic import APIStatusError  # noqa: PLC0415 - as above
+
     with pytest.raises(APIStatusError) as raised:
         whole(server, "cut error + say x")
     assert raised.value.status_code == 529
