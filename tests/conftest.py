@@ -27,6 +27,10 @@ from gitbatch.repo.repository import Repository
 from gitbatch.view.envelope import ErrorOutput
 from gitbatch.view.outputs.run import RunOutput
 
+gc.set_threshold(
+    200_000
+)  # as gitbatch itself does: the default makes the collection of tests slower by a fifth
+
 pytest_plugins = ("agents.process_bench", "batch.forger")
 """The modules of fixtures that several test modules of a folder use."""
 

@@ -24,7 +24,7 @@ def keep_files_in_memory() -> bool:
     A disk makes thousands of short-lived repositories slow. No other process sees the mount, and it ends with the last
     process of the round.
     """
-    if sys.platform != "linux" or _read_free_memory() < _NEEDED:
+    if sys.platform != "linux" or os.geteuid() != 0 or _read_free_memory() < _NEEDED:
         return False
     root = Path(os.environ.get("PYTEST_DEBUG_TEMPROOT") or tempfile.gettempdir()).resolve()
     folder = root / f"pytest-of-{getpass.getuser()}"
