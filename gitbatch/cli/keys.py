@@ -138,7 +138,7 @@ class TerminalKeys:
 
     def _read_in_foreground(self) -> None:
         terminal = sys.stdin.fileno()
-        if self._view is None or self._modes is not None or os.tcgetpgrp(terminal) != os.getpgrp():
+        if self._view is None or self._modes is not None or not is_in_foreground(terminal):
             return
         self._modes = termios.tcgetattr(terminal)
         modes = termios.tcgetattr(terminal)
@@ -179,6 +179,14 @@ class TerminalKeys:
         self._read_in_foreground()
         if was_drawing:
             self._view.start_drawing()
+
+
+def is_in_foreground(terminal: int) -> bool:
+    """Whether a terminal is this process's; one that is gone is not."""
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return False
 
 
 def _make_handler(

@@ -3,6 +3,8 @@
 Keys that were typed before the first frame are thrown away. prompt_toolkit is imported when the screen opens.
 """
 
+import asyncio
+import errno
 import sys
 import termios
 from collections.abc import Callable, Iterator
@@ -14,7 +16,7 @@ from gitbatch.view.encoding import fit_encoding
 from gitbatch.view.review_screen.draw import SMALLEST, draw_review
 from gitbatch.view.review_screen.keys import Step, paste_text, press_key
 from gitbatch.view.review_screen.layout import cut_line
-from gitbatch.view.review_screen.state import ReviewState
+from gitbatch.view.review_screen.state import ReviewState, ScreenRequest
 from gitbatch.view.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ _STYLES = {
     "dim": "fg:ansibrightblack",
     **{name: f"fg:ansi{name}" for name in ("red", "green", "yellow", "magenta", "cyan")},
 }
+_SIGNAL_SECONDS = 1.0
+"""In which the signal that a terminal was closed is waited for."""
 _ESCAPE_SECONDS = 0.05
 """After which an Escape is a key of its own, and not the beginning of another one."""
 
@@ -63,6 +67,18 @@ async def show_review(state: ReviewState, read: Callable[[ReviewState], Block]) 
     """
     with open_prompt() as output:
         return await _Screen(state, read, output).run()
+
+
+async def leave_closed(state: ReviewState, error: Exception) -> Step:
+    """Leaves a terminal that was closed. The signal that says so cancels the review, before or a moment later.
+
+    prompt_toolkit raises an error of the terminal instead of the cancellation.
+    """
+    task = asyncio.current_task()
+    if task and task.cancelling():
+        raise asyncio.CancelledError from error
+    await asyncio.sleep(_SIGNAL_SECONDS)
+    return state, ScreenRequest.LEAVE
 
 
 class _Screen:
@@ -88,7 +104,12 @@ class _Screen:
         )
         app.ttimeoutlen = _ESCAPE_SECONDS
         app.before_render += self._drop_typed
-        return await app.run_async(handle_sigint=False, set_exception_handler=False)
+        try:
+            return await app.run_async(handle_sigint=False, set_exception_handler=False)
+        except (OSError, EOFError) as error:
+            if isinstance(error, OSError) and error.errno != errno.EIO:
+                raise
+            return await leave_closed(self._state, error)
 
     def _draw(self) -> "StyleAndTextTuples":
         size = self._output.get_size()

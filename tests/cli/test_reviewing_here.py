@@ -1,6 +1,8 @@
 """Holding a review: what is recorded, what is asked again, and the editor; the person is a list of answers."""
 
 import asyncio
+import errno
+import os
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -9,10 +11,12 @@ import pytest
 from conftest import Here, Place
 from reviews import APPROVE, REJECT, decide
 from sessions import run_here
-from view.sheets import DONE
+from view.sheets import DONE, review_of
 
 from gitbatch.batch.model import CheckpointMode
+from gitbatch.cli import review_screen
 from gitbatch.cli.editor import find_editor, open_editor, write_comment
+from gitbatch.cli.keys import is_in_foreground
 from gitbatch.cli.review_desk import ReviewDesk
 from gitbatch.cli.reviewing import HeldReview, describe_recorded, hold_review
 from gitbatch.errors import GitbatchError
@@ -185,3 +189,30 @@ def test_an_editor_that_fails_says_so(tmp_path: Path) -> None:
     with pytest.raises(GitbatchError, match="cannot read the comment"):
         write_comment("printf '\\377' >", DONE[0], "", "")
     assert write_comment("true", DONE[0], "", "begun") == "begun"
+
+
+def test_a_closed_terminal_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The signal that ends the run is not lost to the error that a closed terminal gives meanwhile."""
+    monkeypatch.setattr(review_screen, "_SIGNAL_SECONDS", 0.0)
+    state, gone = review_of(), OSError(errno.EIO, "gone")
+    assert asyncio.run(review_screen.leave_closed(state, gone)) == (state, ScreenRequest.LEAVE)
+
+    async def leave_cancelled() -> Step:
+        task = asyncio.current_task()
+        assert task
+        task.cancel()
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            return await review_screen.leave_closed(state, gone)
+        return state, None
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(leave_cancelled())
+
+
+def test_a_terminal_that_is_gone_is_not_in_the_foreground() -> None:
+    master, terminal = os.openpty()
+    os.close(master)
+    assert not is_in_foreground(terminal)
+    os.close(terminal)
