@@ -17,6 +17,7 @@ from gitbatch.plan.groups import read_groups
 from gitbatch.plan.lookalikes import report_lookalikes
 from gitbatch.plan.model import Hints, Plan, PlanOptions
 from gitbatch.plan.outputs import FIXED_FILES, INVENTORIES, control_paths
+from gitbatch.plan.reticked import retick_plan
 from gitbatch.plan.scopes import find_scopes
 from gitbatch.plan.sections import find_layout
 from gitbatch.plan.source import read
@@ -47,4 +48,15 @@ def parse_plan(source: bytes, path: str, options: PlanOptions) -> Plan:
 @lru_cache(maxsize=4)
 def read_plan(source: bytes, path: str, options: PlanOptions) -> Plan:
     """The plan in a text. Remembered: a run asks for the same one several times at each checkpoint."""
-    return parse_plan(source, path, options)
+    known = _LAST.get((path, options))
+    plan = (known and retick_plan(known[1], known[0], source)) or parse_plan(source, path, options)
+    if len(_LAST) >= _KEPT:
+        _LAST.clear()
+    _LAST[path, options] = (source, plan)
+    return plan
+
+
+_KEPT = 4
+"""The number of paths whose last plan is kept."""
+_LAST: dict[tuple[str, PlanOptions], tuple[bytes, Plan]] = {}
+"""By path and options: the text that was read last, and its plan. The next one often differs in ticks alone."""
