@@ -169,6 +169,12 @@ def test_a_block_is_laid_out_in_a_width() -> None:
     assert "".join("".join(lines[4:]).split()) == "bcd" + "z" * 30
 
 
+def test_wide_characters_are_folded_by_their_columns() -> None:
+    lines = [plain_text(line) for line in lay_out((make_line("漢" * 30),), 25)]
+    assert [display_width(line) for line in lines] == [24, 24, 12]
+    assert "".join(lines) == "漢" * 30
+
+
 def test_many_items_are_counted_above_and_below() -> None:
     state, _ = press_keys(review_of(*(sheet_item(f"T{n}") for n in range(40))), *"j" * 20)
     assert any(line.endswith(" 16 above, 15 below") for line in draw(state))
