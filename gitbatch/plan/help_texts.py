@@ -255,6 +255,11 @@ GATE_FOR_GROUP = Advice(
     "a gate is for a group: put it between its heading and its first item",
     "ein Gate gilt einer Gruppe: setze es zwischen ihre Überschrift und ihren ersten Punkt",
 )
+BARRIER_FOR_GROUP = Advice(
+    "a barrier is for a group: put it between its heading and its first item; for one item, say wait",
+    "eine Barriere gilt einer Gruppe: setze sie zwischen ihre Überschrift und ihren ersten Punkt; "
+    "für einen Punkt schreibe wait",
+)
 HINT_FOR_GROUP = Advice(
     "for the group, put it between its heading and its first item; to run an item alone, say sequential",
     "für die Gruppe setze ihn zwischen ihre Überschrift und ihren ersten Punkt; "

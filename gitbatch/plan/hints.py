@@ -35,6 +35,8 @@ class Name(Enum):
     OUTPUT = "output"
     CHECK = "check"
     GATE = "gate"
+    WAIT = "wait"
+    BARRIER = "barrier"
 
 
 AGENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,79}")
@@ -56,6 +58,8 @@ _CHECK_NAMES = rf"none|(?!(?:.*[\s,;])?none\s*(?:[,;]|$)){CHECK_NAME}(?:\s*[,;]\
 _FORMS = {
     Name.SEQUENTIAL: "",
     Name.PARALLEL: "",
+    Name.WAIT: "",
+    Name.BARRIER: "",
     Name.MAX: r"0*[1-9][0-9]{0,5}",
     Name.RETRIES: r"[0-9]{1,6}",
     Name.AFTER: r"(?s:.*[^\s`,;].*)",
@@ -217,6 +221,8 @@ def _hints(said: dict[Name, Hint]) -> Hints:
         agent=value.get(Name.AGENT),
         checks=_split_names(value.get(Name.CHECK)),
         gates=_split_names(value.get(Name.GATE)),
+        wait=Name.WAIT in value,
+        barrier=Name.BARRIER in value,
     )
 
 

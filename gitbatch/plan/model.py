@@ -75,6 +75,10 @@ class Hints(Struct, frozen=True):
     """The names of the checks in place of those that the patterns of the configuration give; `()`: none."""
     gates: tuple[str, ...] | None = None
     """As `checks`, for the gates of a group."""
+    wait: bool = False
+    """Whether an item never starts before its group."""
+    barrier: bool = False
+    """Whether no item of a later group starts before this group has been recorded."""
 
 
 class Criterion(Struct, frozen=True):

@@ -14,9 +14,11 @@ from gitbatch.plan.findings import Findings
 from gitbatch.plan.hints import Hint, HintSettings, Name, read_hint, settle
 from gitbatch.plan.sections import Layout
 
-_IDLE_IN_ITEMS = frozenset({Name.MAX, Name.PARALLEL, Name.GATE})
-_NOT_FOR_GROUPS = frozenset({Name.OUTPUT})
-_NOT_FOR_PLANS = frozenset({Name.OUTPUT, Name.AFTER})
+_IDLE_IN_ITEMS = frozenset({Name.MAX, Name.PARALLEL, Name.GATE, Name.BARRIER})
+_NOT_FOR_GROUPS = frozenset({Name.OUTPUT, Name.WAIT})
+_NOT_FOR_PLANS = frozenset({Name.OUTPUT, Name.AFTER, Name.WAIT, Name.BARRIER})
+
+_IDLE_ADVICE = {Name.GATE: help_texts.GATE_FOR_GROUP, Name.BARRIER: help_texts.BARRIER_FOR_GROUP}
 
 
 class Scopes(Struct, frozen=True):
@@ -83,7 +85,7 @@ def _owner(comment: Comment, blocks: Blocks, layout: Layout) -> _Owner | None:
 
 def _report_idle(hint: Hint, findings: Findings) -> None:
     message = f"{hint.name.value} says nothing of a single item"
-    advice = help_texts.GATE_FOR_GROUP if hint.name is Name.GATE else help_texts.HINT_FOR_GROUP
+    advice = _IDLE_ADVICE.get(hint.name, help_texts.HINT_FOR_GROUP)
     findings.warning("GB303", hint.span, message, advice)
 
 

@@ -28,6 +28,8 @@ from gitbatch.plan.model import Hints, ItemReference
         ("agent: org/model:1.0", Hints(agent="org/model:1.0")),
         ("\n  max: 2\n", Hints(max=2)),
         ("check: none", Hints(checks=())),
+        ("wait", Hints(wait=True)),
+        ("gitbatch: wait", Hints(wait=True)),
         ("check: links", Hints(checks=("links",))),
         ("gitbatch: check = links, style; links", Hints(checks=("links", "style"))),
         ("check: none-at-all", Hints(checks=("none-at-all",))),
@@ -45,6 +47,7 @@ def test_what_hints_say(comment: str, hints: Hints) -> None:
         *("timeout: 0", "timeout:", "timeout: 5 apples"),
         *("agent: a b", "agent: -x", "agent=", "after: ,"),
         *("output: a b", "output: ``", "sequential: yes", "parallel=no"),
+        *("wait: 5m", "barrier: on"),
         *("check:", "check: a b", "check: a,, b", "check: none, a", "check: a, none", "gate: -x"),
     ],
 )
@@ -74,7 +77,7 @@ def test_foreign_comments_are_left_alone(comment: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "comment", ["paralell", "sequentiel", "agents: x", "timout: 3", "parallel, agent: x"]
+    "comment", ["paralell", "sequentiel", "agents: x", "timout: 3", "parallel, agent: x", "waits", "barier"]
 )
 def test_near_misses_are_warned_of(comment: str) -> None:
     plan = in_group(f"- [ ] a <!-- {comment} -->")
@@ -101,6 +104,7 @@ Prose with `<!-- parallel -->` and <!-- timeout: 2 --> in it.
 ### Two
 <!-- retries: 4 -->
 <!-- retries: 4 -->
+<!-- barrier -->
 """
 
 
@@ -113,7 +117,7 @@ def test_place_decides_whom_a_hint_acts_on() -> None:
         retries=3, max=3, timeout=3, agent="three", after=(ItemReference("1:one/T1.md"),)
     )
     assert plan.items[1].hints == Hints()
-    assert plan.groups[1].hints == Hints(retries=4)
+    assert plan.groups[1].hints == Hints(retries=4, barrier=True)
 
 
 @pytest.mark.parametrize(
@@ -128,6 +132,9 @@ def test_place_decides_whom_a_hint_acts_on() -> None:
         "## Arbeitspakete\n<!-- output: x.md -->\n### G\n- [ ] a",
         "## Arbeitspakete\n<!-- after: a -->\n### G\n- [ ] a",
         "## Arbeitspakete\n### G\n<!-- output: x.md -->\n- [ ] a",
+        "## Arbeitspakete\n### G\n<!-- wait -->\n- [ ] a",
+        "## Arbeitspakete\n<!-- wait -->\n### G\n- [ ] a",
+        "## Arbeitspakete\n<!-- barrier -->\n### G\n- [ ] a",
     ],
 )
 def test_hints_without_an_owner_have_no_effect(text: str) -> None:
