@@ -126,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_many,
         nargs="+",
         default=[250, 500, 1000],
-        help="items, by one factor; also 10000 (growth)",
+        help="items; also 2500 5000 10000 (growth)",
     )
     add("--length-groups", type=_count, nargs="+", default=[1, 10], help="groups of each of them (growth)")
     add("--branches", type=_count, default=10_000, help="that a repository has besides (growth)")

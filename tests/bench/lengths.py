@@ -4,7 +4,7 @@ No item declares a context: each reads the outputs of all groups before its own.
 machine says little; the agent's own (a shell that writes a line) is part of the run's.
 """
 
-import math
+import statistics
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -91,10 +91,8 @@ def _measure_command(repo: Repository, name: str) -> tuple[float, float]:
 
 
 def extrapolate(lengths: Sequence[tuple[int, float]], items: int) -> float:
-    """A number at another length: a fixed part and a power of the items, through three lengths that grow by one factor."""
-    (_, low), (b, middle), (c, high) = lengths[0], lengths[len(lengths) // 2], lengths[-1]
-    if min(middle - low, high - middle) <= 0:
-        return high  # it does not grow with the items
-    power: float = math.log((high - middle) / (middle - low)) / math.log(c / b)
-    slope = (high - middle) / (c**power - b**power)
-    return float(high + slope * (items**power - c**power))
+    """A number at another length, by the straight line that is nearest to those measured; never less than the last."""
+    if len(lengths) < 2:
+        return lengths[-1][1]
+    line = statistics.linear_regression(*zip(*lengths, strict=True))
+    return max(lengths[-1][1], line.intercept + line.slope * items) if line.slope > 0 else lengths[-1][1]
