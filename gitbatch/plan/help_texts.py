@@ -251,14 +251,9 @@ SOME_PATH = Advice(
 )
 SOME_NAMES = Advice("names with commas between them, or none", "Namen mit Kommas dazwischen, oder none")
 WRITE_CHECKS = Advice("write “→ Check: links, style”", "schreibe „→ Prüfung: links, style“")
-GATE_FOR_GROUP = Advice(
-    "a gate is for a group: put it between its heading and its first item",
-    "ein Gate gilt einer Gruppe: setze es zwischen ihre Überschrift und ihren ersten Punkt",
-)
-BARRIER_FOR_GROUP = Advice(
-    "a barrier is for a group: put it between its heading and its first item; for one item, say wait",
-    "eine Barriere gilt einer Gruppe: setze sie zwischen ihre Überschrift und ihren ersten Punkt; "
-    "für einen Punkt schreibe wait",
+ONLY_FOR_GROUP = Advice(
+    "it is for a group: put it between its heading and its first item",
+    "er gilt einer Gruppe: setze ihn zwischen ihre Überschrift und ihren ersten Punkt",
 )
 HINT_FOR_GROUP = Advice(
     "for the group, put it between its heading and its first item; to run an item alone, say sequential",

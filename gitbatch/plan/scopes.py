@@ -18,7 +18,7 @@ _IDLE_IN_ITEMS = frozenset({Name.MAX, Name.PARALLEL, Name.GATE, Name.BARRIER})
 _NOT_FOR_GROUPS = frozenset({Name.OUTPUT, Name.WAIT})
 _NOT_FOR_PLANS = frozenset({Name.OUTPUT, Name.AFTER, Name.WAIT, Name.BARRIER})
 
-_IDLE_ADVICE = {Name.GATE: help_texts.GATE_FOR_GROUP, Name.BARRIER: help_texts.BARRIER_FOR_GROUP}
+_ONLY_FOR_GROUPS = frozenset({Name.GATE, Name.BARRIER})
 
 
 class Scopes(Struct, frozen=True):
@@ -85,7 +85,8 @@ def _owner(comment: Comment, blocks: Blocks, layout: Layout) -> _Owner | None:
 
 def _report_idle(hint: Hint, findings: Findings) -> None:
     message = f"{hint.name.value} says nothing of a single item"
-    advice = _IDLE_ADVICE.get(hint.name, help_texts.HINT_FOR_GROUP)
+    is_of_group = hint.name in _ONLY_FOR_GROUPS
+    advice = help_texts.ONLY_FOR_GROUP if is_of_group else help_texts.HINT_FOR_GROUP
     findings.warning("GB303", hint.span, message, advice)
 
 

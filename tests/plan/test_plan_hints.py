@@ -207,4 +207,4 @@ def test_gates_are_of_groups_and_of_the_plan() -> None:
     assert plan.hints.gates == ("all",)
     (found,) = plan.diagnostics
     assert (found.code, found.line) == ("GB303", 5)
-    assert "a gate is for a group" in found.help
+    assert "it is for a group" in found.help
