@@ -69,8 +69,9 @@ class LedgerEntries(Struct, frozen=True):
         return tuple(map(tuple, parts))
 
     def spent_on(self, item: ItemKey) -> Spent:
-        """Returns the usage of the failed attempts at an item."""
-        return sum((Spent.of_attempt(attempt.usage) for attempt in self.of_item(item)), Spent())
+        """Returns the usage of the failed attempts at an item. The marks of reviews are no attempts: they cost nothing."""
+        attempts = (attempt for attempt in self.of_item(item) if attempt.number or not attempt.base)
+        return sum((Spent.of_attempt(attempt.usage) for attempt in attempts), Spent())
 
     @property
     def items(self) -> tuple[ItemKey, ...]:

@@ -7,12 +7,16 @@ from conftest import Place
 from reviews import REJECT, RETRY, REVISE, decide
 from sessions import run_here
 
-from gitbatch.batch.history.ledger import read_ledger
+from gitbatch.batch.history.ledger import LedgerEntries, read_ledger
 from gitbatch.batch.history.progress import read_ended_progress, read_progress
 from gitbatch.batch.history.record import all_batches
 from gitbatch.batch.history.spending import ItemSpent, read_spending
+from gitbatch.batch.model import FailedAttempt, ItemStatus
+from gitbatch.limits.causes import Cause
+from gitbatch.limits.usage import Spent, Usage
 from gitbatch.plan.model import ItemKey
 from gitbatch.repo.opening import open_repository
+from gitbatch.text import clean_text
 
 AGENT = """\
 set -eu
@@ -82,3 +86,14 @@ def test_what_a_conflicted_item_cost_stays_known(three: Place, monkeypatch: pyte
     spent = read_spent(three, monkeypatch)[key].spent
     assert (spent.usage.cost, spent.unknown) == (1.0, 0), "its old branch is not one of a killed attempt"
     assert three.read("out/words/one.md") == "version 2\n"
+
+
+def test_the_mark_of_a_review_costs_nothing() -> None:
+    """It would count as an attempt of unknown cost, and a limit would be held by an estimate that is too high."""
+    key, review, no_reason = ItemKey("1-a"), "5" * 40, clean_text("")
+    tried = FailedAttempt(key, "4" * 40, 1, ItemStatus.FAILED, Cause.FAILED, no_reason, usage=Usage(cost=1.5))
+    killed = FailedAttempt(key, "", 0, ItemStatus.FAILED, None, no_reason)
+    mark = FailedAttempt(key, review, 0, ItemStatus.FAILED, None, no_reason)
+    assert LedgerEntries((tried, mark)).spent_on(key) == Spent.of_attempt(tried.usage)
+    spent = LedgerEntries((tried, killed, mark)).spent_on(key)
+    assert (spent.known, spent.unknown) == (1, 1)
