@@ -147,8 +147,13 @@ def test_a_rejected_item_is_not_decided_again(paused: Place) -> None:
     ):
         with pytest.raises(GitbatchError, match=why):
             decide(paused, (kind, word))
+    with pytest.raises(GitbatchError, match="T102 cannot be retried: it runs again already"):
+        decide(paused, (RETRY, "T102"))  # its comment would be lost
     decide(paused, (REJECT, "T102"))
     assert list_items(paused)["T102"] == ("rejected", REJECT)
+    decide(paused, (RETRY, "T102"))
+    decide(paused, (RETRY, "T102"), comment="By another agent.")
+    assert list_items(paused)["T102"] == ("reopened", RETRY), "a halt before it ran leaves it to be retried"
 
 
 def test_an_ended_batch_is_reviewed_until_its_branch_loses_it(
