@@ -116,6 +116,7 @@ def test_ordinary_users_have_it_too(layered: Place, kind: str) -> None:
         said = run_directly(theirs, kind, user=NOBODY, group=NOBODY, extra_groups=[])
         assert said.startswith("0\n"), said
         assert "  worktrees overlay\n" in said
+        assert not list(home.rglob("*.work"))  # the kernel's folder in it has the mode 000
         for path in (moved, *moved.rglob("*")):
             os.chown(path, 0, 0, follow_symlinks=False)
         assert theirs.git("show", "main:out/letters/a.md").startswith(f"{theirs.root}\n")
