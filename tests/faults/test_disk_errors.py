@@ -227,7 +227,9 @@ def test_the_proof_that_the_index_is_locked_by_us_stays_as_long_as_the_lock(
 @pytest.mark.parametrize("staged", [False, True], ids=["on disk", "staged too"])
 def test_the_ticks_reach_a_plan_that_was_edited_though_the_disk_failed(bench: Bench, *, staged: bool) -> None:
     place = bench.place()
-    place.environment["GITBATCH_WORKTREE"] = "copy"  # in an overlay worktree, the agent does not see the checkout
+    place.environment["GITBATCH_WORKTREE"] = (
+        "copy"  # in an overlay worktree, the agent does not see the checkout
+    )
     edit = 'case "$GITBATCH_ITEM" in 1-t1) cd "$HOME/../repo" && echo mine >>task.md'
     place.edit("agent.sh", "{ echo", f"({edit}{' && git add task.md' * staged} ;; esac)\n{{ echo")
     place.git("commit", "--quiet", "--message", "edits", "agent.sh")
