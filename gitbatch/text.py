@@ -3,11 +3,14 @@
 `clean_text` and `markdown` give one line: no line break, no escape sequence, no invisible or unassigned character can
 come through, so text from an agent can neither start a Markdown block nor a commit trailer nor move a cursor.
 `clean_lines` keeps the lines of a person's comment: who writes it somewhere indents or quotes them.
+`spell_hidden` is for a file that a person judges: what is hidden in it is seen.
 What they can't do: judge what the words say. Text stays untrusted when a later agent reads it.
 """
 
 import re
 import unicodedata
+from collections.abc import Iterator
+from itertools import groupby
 from typing import NewType
 
 CleanText = NewType("CleanText", str)
@@ -36,6 +39,11 @@ _NO_WIDTH = frozenset({"Mn", "Me"})
 _IGNORABLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
+_EMOJI_FORM = re.compile("(?<=[\u00a9\u00ae\u203c-\u3299\U0001f000-\U0001faff])\ufe0f")
+"""The selector that follows many an emoji, and does nothing but choose its form."""
+_BYTES = range(0xDC80, 0xDD00)
+"""What `surrogateescape` makes of bytes that are not UTF-8."""
+_FIRST_OF_C1 = 0x80
 _BREAKS = str.maketrans(dict.fromkeys("\t\n\v\f\r\x1c\x1d\x1e\x1f\x85\u2028\u2029", " "))
 _LONGEST_COMPOSED = 4
 """The most characters that NFC makes one of."""
@@ -85,6 +93,34 @@ def clean_lines(text: str, limit: int) -> str:
 def _clean_line(line: str) -> str:
     visible = (c for c in _IGNORABLE.sub("", line) if unicodedata.category(c) not in INVISIBLE)
     return unicodedata.normalize("NFC", "".join(visible)).rstrip()
+
+
+def spell_hidden(line: str) -> Iterator[tuple[str, bool]]:
+    """Yields the parts of a line, each with whether it spells characters that a terminal hides or obeys.
+
+    As git's pager does: `^[` for a control character, `<U+202E>` for an invisible one, `<FF>` for a byte that is not UTF-8
+    (decoded with `surrogateescape`). Nothing is dropped but the selector of an emoji's form.
+    """
+    if line.isascii() and line.isprintable():
+        yield line, False
+        return
+    for is_hidden, run in groupby(_EMOJI_FORM.sub("", line), _is_hidden):
+        text = "".join(run)
+        yield (
+            ("".join(map(_spell_character, text)) if is_hidden else unicodedata.normalize("NFC", text)),
+            is_hidden,
+        )
+
+
+def _is_hidden(character: str) -> bool:
+    return unicodedata.category(character) in INVISIBLE or _IGNORABLE.match(character) is not None
+
+
+def _spell_character(character: str) -> str:
+    code = ord(character)
+    if code < _FIRST_OF_C1:
+        return f"^{chr(code ^ 0x40)}"
+    return f"<{code - 0xDC00:02X}>" if code in _BYTES else f"<U+{code:04X}>"
 
 
 def neutralise_forge_commands(message: str) -> str:

@@ -30,6 +30,7 @@ from gitbatch.text import (
     format_seconds,
     markdown,
     neutralise_forge_commands,
+    spell_hidden,
 )
 
 DROPPED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -587,3 +588,25 @@ def test_counts(count: int, noun: str, plural: str, expected: str) -> None:
 )
 def test_seconds_for_people(seconds: float, shown: str) -> None:
     assert format_seconds(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("line", "spelled"),
+    [
+        ("plain", "plain"),
+        ("\x00\x1b\x7f\x85", "^@^[^?<U+0085>"),
+        ("a\u202eb\u2069\u200b\ufeff", "a<U+202E>b<U+2069><U+200B><U+FEFF>"),
+        ("\U000e0041\u3164\u2028", "<U+E0041><U+3164><U+2028>"),
+        ("\udcff\udc80\ud800", "<FF><80><U+D800>"),
+        ("a\ufe0f ⚠\ufe0f 👩\u200d💻", "a<U+FE0F> ⚠ 👩<U+200D>💻"),
+        ("e\u0301", "\u00e9"),
+    ],
+)
+def test_hidden_characters_are_spelled(line: str, spelled: str) -> None:
+    assert "".join(part for part, _ in spell_hidden(line)) == spelled
+
+
+@given(st.text())
+def test_nothing_is_hidden_where_it_is_spelled(line: str) -> None:
+    for part, _ in spell_hidden(line):
+        assert not any(unicodedata.category(c) in DROPPED or ord(c) in IGNORABLE for c in part)

@@ -111,9 +111,11 @@ def test_item_that_reads_nothing_it_was_to_read() -> None:
 @pytest.mark.parametrize(
     ("line", "shown"),
     [
-        (b"+a\x1b[2J\tb", "\x1b[32m+a  b\x1b[m"),
-        (b"-\xff", "\x1b[31m-\N{REPLACEMENT CHARACTER}\x1b[m"),
-        (b"--- a\x0c+++ b", "\x1b[31m--- a +++ b\x1b[m"),
+        (b"+a\x1b[2Jb", "\x1b[32m+a\x1b[m\x1b[32;7m^[\x1b[m\x1b[32m[2Jb\x1b[m"),
+        (b"+a\tb", "\x1b[32m+a  b\x1b[m"),
+        (b"-\xff\r", "\x1b[31m-\x1b[m\x1b[31;7m<FF>^M\x1b[m"),
+        (b"--- a\x0c+++ b", "\x1b[31m--- a\x1b[m\x1b[31;7m^L\x1b[m\x1b[31m+++ b\x1b[m"),
+        (" \u202eab\u200b".encode(), " \x1b[7m<U+202E>\x1b[mab\x1b[7m<U+200B>\x1b[m"),
         (b" same", " same"),
         (b"@@ -1 +1 @@ f", "\x1b[36m@@ -1 +1 @@ f\x1b[m"),
     ],

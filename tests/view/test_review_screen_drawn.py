@@ -136,14 +136,14 @@ def test_a_long_comment_shows_its_end() -> None:
     assert line.endswith("⏎the end_")
 
 
-def test_escape_sequences_in_a_diff_are_harmless() -> None:
+def test_escape_sequences_in_a_diff_are_seen_and_not_obeyed() -> None:
     diff = b"diff --git a/x b/x\n@@ -0,0 +1,2 @@\n+\x1b[2J\x1b]0;title\x07red\x1b[31m\xff\r\x9b1m\n+\ttab\n-old\n"
     page = render_diff_page(diff, "gitbatch show T1 --diff")
     assert "\x1b" not in str(page)
     assert [line for line in draw(press_keys(review_of(), "d")[0], content=page)[1:6] if line] == [
         "diff --git a/x b/x",
         "@@ -0,0 +1,2 @@",
-        "+red� �1m",
+        "+^[[2J^[]0;title^Gred^[[31m<FF>^M<9B>1m",
         "+   tab",
         "-old",
     ]

@@ -80,7 +80,7 @@ def list_about(item: SheetItem, summary: str) -> tuple[str, ...]:
 
 
 def render_diff_page(diff: bytes, command: str) -> Block:
-    """Returns a diff as lines; what a terminal would obey in it is shown harmless.
+    """Returns a diff as lines; what a terminal would hide or obey in it is spelled.
 
     `command`: what shows all of it.
     """
@@ -88,5 +88,5 @@ def render_diff_page(diff: bytes, command: str) -> Block:
     if not lines:
         return (make_line(("nothing is different", "dim")),)
     more = len(lines) - LONGEST_DIFF
-    shown = tuple(make_line((line, style)) for line, style in lines[:LONGEST_DIFF])
+    shown = tuple(make_line(*line) for line in lines[:LONGEST_DIFF])
     return (*shown, make_line((f"… and {more:,} more lines: {command}", "yellow"))) if more > 0 else shown
