@@ -89,7 +89,7 @@ class Choice(Struct, frozen=True):
 
     @property
     def reopens(self) -> bool:
-        """Whether the item runs again."""
+        """Returns true if the item runs again."""
         return self.kind.reopens or self.runs_again
 
 

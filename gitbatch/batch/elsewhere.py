@@ -1,4 +1,4 @@
-"""What other processes recorded of a batch while a run waited without the lock.
+"""Finding the records that other processes made of a batch while a run waited without the lock.
 
 Everything is read from commits on the line of the target branch, as at each start of a batch.
 """
@@ -30,7 +30,7 @@ class DecidedElsewhere(Struct, frozen=True):
 
 
 class Elsewhere(Struct, frozen=True):
-    """What was recorded elsewhere."""
+    """The reviews and checkpoints that other processes recorded."""
 
     decided: tuple[DecidedElsewhere, ...]
     checkpoints: tuple[str, ...]

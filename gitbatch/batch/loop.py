@@ -78,7 +78,7 @@ class Result(Struct, frozen=True):
 
 
 class Continuation(Struct, frozen=True):
-    """What a run keeps over a pause at which its state has to be read again, as the lock was given back meanwhile."""
+    """The values that a run keeps over a pause at which its state has to be read again, as the lock was given back."""
 
     began: float
     """Seconds since the epoch."""

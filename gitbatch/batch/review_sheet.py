@@ -1,4 +1,4 @@
-"""What a person has in front of them at a review: the items of a batch with all that a decision needs.
+"""The sheet of a review: the items of a batch with all that a decision of a person needs.
 
 A sheet is a value: it says what the branch had when it was read. A choice names the version and the standing decision
 that it was made on, so that it is refused if the branch has others by then.
@@ -49,7 +49,7 @@ class SheetItem(Struct, frozen=True):
 
     @property
     def key(self) -> ItemKey:
-        """What the item is known by inside the program."""
+        """Returns the key that the item is known by inside the program."""
         return self.item.key
 
     @property

@@ -16,7 +16,7 @@ class Reviewer(Protocol):
 
     @property
     def takes_time(self) -> bool:
-        """Whether a person answers: the lock of the repository is given back while they are asked."""
+        """Returns true if a person answers: the lock of the repository is given back while they are asked."""
         ...
 
     async def review_checkpoint(self, checkpoint: Checkpoint) -> bool:

@@ -8,7 +8,6 @@ reads no environment variable and no current directory, and installs no signal h
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from typing import TextIO
 
 from gitbatch.agents.pool import AgentPool
 from gitbatch.agents.process.children import watch_by_descriptor
@@ -34,7 +33,6 @@ from gitbatch.limits.rate_limit import RateLimit
 from gitbatch.plan.model import ItemKey
 from gitbatch.repo.fingerprint import require_same_refs, require_untouched
 from gitbatch.repo.lock import repository_lock
-from gitbatch.repo.private_dir import show_diff
 from gitbatch.repo.repository import Repository
 
 
@@ -100,11 +98,6 @@ class Session:
         """
         assert self.hold is not None  # noqa: S101 - a reviewer is asked by a run
         return await self.hold.decide(choices)
-
-    def show_diff(self, checkpoint: Checkpoint, screen: TextIO | None = None) -> None:
-        """Shows a checkpoint's changes on a terminal by `git diff`, in the user's pager."""
-        if self.active:
-            show_diff(self.active.repo, checkpoint.before, checkpoint.commit, screen)
 
     def notify(self, text: str) -> None:
         """Emits a notice about the batch."""

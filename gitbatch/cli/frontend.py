@@ -127,7 +127,7 @@ class PromptReviewer:
 
     @property
     def takes_time(self) -> bool:
-        """Whether a person answers."""
+        """Returns true if a person answers."""
         return self._prompts.can_ask
 
     @contextmanager

@@ -108,7 +108,7 @@ class NotifyingReviewer:
 
     @property
     def takes_time(self) -> bool:
-        """Whether a person answers."""
+        """Returns true if a person answers."""
         return self._reviewer.takes_time
 
     async def review_checkpoint(self, checkpoint: Checkpoint) -> bool:

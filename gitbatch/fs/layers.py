@@ -34,7 +34,7 @@ _LONGEST = 4095
 
 
 class LayerLookup(Enum):
-    """What a layer says about a path."""
+    """The result of looking a path up in a layer."""
 
     FOUND = auto()
     HIDDEN = auto()
@@ -46,7 +46,7 @@ class LayerLookup(Enum):
 
 
 class EntryKind(Enum):
-    """What an entry of a layer does to the lower layers."""
+    """The effect of an entry of a layer on the lower layers."""
 
     FILE = auto()
     """A file, a link, or something else that is not a folder; it replaces what is below."""

@@ -148,7 +148,7 @@ def _is_entry(line: str, said: str) -> bool:
 
 
 def _continues(text: list[str], at: int) -> bool:
-    """Whether the entry at a line has more than that line."""
+    """Returns true if the entry at a line has more than that line."""
     return at + 1 < len(text) and text[at + 1].strip() != "" and text[at + 1].startswith((" ", "\t"))
 
 

@@ -11,7 +11,7 @@ _GLOB = re.compile(r"[*?\[\]!\\]")
 
 
 class ExtrasTable(ConfigTable, frozen=True):
-    """What worktrees have besides the files of a commit."""
+    """The settings of what worktrees have besides the files of a commit."""
 
     include: tuple[str, ...] = ()
     """Patterns, as in a `.gitignore`, of ignored paths of the checkout that worktrees get, besides `.worktreeinclude`."""

@@ -164,7 +164,7 @@ class Manifest(tuple[ContextFile, ...]):  # noqa: SLOT001 - what is derived from
 
 @dataclass(frozen=True, slots=True)
 class _GroupFiles:
-    """What the items of a group share."""
+    """The files that the items of a group share."""
 
     first: tuple[_Wanted, ...]
     """The rules, the status and what the phase's documents name."""

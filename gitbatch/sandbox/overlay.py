@@ -1,4 +1,4 @@
-"""Whether programs can have a worktree that is made of layers: found out by mounting one and writing in it."""
+"""Finding out if programs can have a worktree that is made of layers: one is mounted, and written in."""
 
 import platform
 import re

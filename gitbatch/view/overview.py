@@ -183,7 +183,7 @@ def plan_state(project_state: ProjectView) -> PlanState:
 
 @dataclass(frozen=True, slots=True)
 class _Inputs:
-    """What the items of a plan read. What those of a group share is found once."""
+    """The files that the items of a plan read. Those that a group shares are found once."""
 
     manifests: ManifestBuilder
     writers: Mapping[str, tuple[WorkItem, ...]]

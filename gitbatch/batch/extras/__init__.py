@@ -1,1 +1,1 @@
-"""What worktrees have besides the files of a commit: layers of included files, and of what commands prepared."""
+"""The files of worktrees besides those of a commit: layers of included files, and of what commands prepared."""

@@ -32,7 +32,7 @@ Tell = Callable[[str], None]
 
 
 class ExtraSources(Struct, frozen=True):
-    """What the layers of a run are made from."""
+    """The sources of the layers of a run."""
 
     repo: Repository
     batch: str

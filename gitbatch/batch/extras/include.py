@@ -117,7 +117,7 @@ def _is_committed(snapshot: TreeSnapshot, path: str) -> bool:
 
 
 class _FileChoice(Struct, frozen=True):
-    """What is left out of the files, and why."""
+    """The choice of the files that are included, with those that are left out."""
 
     wanted: frozenset[str]
     guarded: frozenset[str]
@@ -142,7 +142,7 @@ class _FileChoice(Struct, frozen=True):
 
 
 def looks_secret(path: str) -> bool:
-    """Whether the last part of a path has a name that files with secrets have."""
+    """Returns true if the last part of a path has a name that files with secrets have."""
     *folders, name = path.casefold().split("/")
     patterns = _SECRETS_ANYWHERE if _PACKAGES & set(folders) else _SECRETS
     return any(map(partial(fnmatchcase, name), patterns))

@@ -1,4 +1,4 @@
-"""What the result of `batch.prepare` depends on, as the name of its layer says it.
+"""The name of the layer of `batch.prepare`: a digest of all that its result depends on.
 
 | part | changes when |
 |---|---|

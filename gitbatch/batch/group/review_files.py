@@ -23,7 +23,7 @@ from gitbatch.text import CleanText, clean_text, markdown
 
 
 class ReviewContent(Struct, frozen=True):
-    """What a review decides."""
+    """The decisions of a review, with the files that they change."""
 
     group: BatchGroup
     """The group of the last checkpoint."""

@@ -65,7 +65,7 @@ class ItemDefaults(Struct, frozen=True):
 
 
 class _GroupInputs(Struct, frozen=True):
-    """What is found once for all items that are scheduled together."""
+    """The inputs that are found once for all items that are scheduled together."""
 
     inputs: InputFinder
     manifests: ManifestBuilder

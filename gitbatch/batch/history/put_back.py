@@ -1,4 +1,4 @@
-"""What was at a path before the items that wrote it, derived from the versions that they brought. Pure.
+"""The content of a path before the items that wrote it, derived from the versions that they brought. Pure.
 
 A path is put back only over what its items left there: never over a version that the user or another item made since,
 neither at the end nor between two versions of an item.
@@ -46,6 +46,6 @@ def unwind_versions(now: TreeEntry | None, items: Iterable[tuple[BroughtVersion,
 
 
 def _ends_in(versions: tuple[BroughtVersion, ...], now: TreeEntry | None) -> bool:
-    """Whether the last version is what a path has, and each one was made on top of the one before."""
+    """Returns true if a path has the last version, and each one was made on top of the one before."""
     is_unbroken = all(older.made == newer.before for older, newer in pairwise(versions))
     return is_unbroken and bool(versions) and versions[-1].made == now

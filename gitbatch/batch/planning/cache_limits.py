@@ -1,4 +1,4 @@
-"""What the cache of layers may keep, by the configuration of a repository."""
+"""The limits of the cache of layers, by the configuration of a repository."""
 
 import time
 from pathlib import Path

@@ -35,7 +35,7 @@ class UserFolders(Struct, frozen=True):
 
 
 class Supply(NamedTuple):
-    """What a run makes its worktrees with."""
+    """The workplaces of a run, and the worktrees without a branch for its checks and for `batch.prepare`."""
 
     workplaces: Workplaces
     places: PreparePlaces

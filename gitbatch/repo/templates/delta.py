@@ -100,7 +100,7 @@ def _put_whiteout(folder: Path, path: str) -> None:
 
 
 def _converts(repo: Repository, rules: Rules) -> bool:
-    """Whether a checkout may write something else than the bytes of the objects."""
+    """Returns true if a checkout may write something else than the bytes of the objects."""
     links = repo.files_config.get("core.symlinks", "true").lower()
     return bool(rules or repo.attributes) or repo.line_ends.on_disk or links != "true"
 

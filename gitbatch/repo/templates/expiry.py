@@ -23,7 +23,7 @@ LAYERS = "layers"
 
 
 class CacheLimits(Struct, frozen=True):
-    """What the cache may keep; None: no limit."""
+    """The size and the age that the cache may keep; None: no limit."""
 
     size: int | None
     """Bytes."""

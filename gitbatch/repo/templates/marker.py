@@ -1,4 +1,4 @@
-"""What a layer holds: the marker that makes it complete, and the size of its files.
+"""The marker that makes a layer complete, and the size of its files.
 
 The files themselves are not synced, because that would cost more than making them. So a marker names the boot of the
 machine in which it was written: after another boot, the number and the sizes of the files are compared before use, which
@@ -49,7 +49,7 @@ class LayerMarker(Struct, frozen=True):
 
 
 class LayerInfo(Struct, frozen=True):
-    """What the maker of a layer says about it."""
+    """The statement of the maker of a layer about it."""
 
     purpose: str
     key: str

@@ -124,7 +124,7 @@ def put_submodules(repo: Repository, commit: str, folder: Path) -> None:
 
 
 class _UserModules(Struct, frozen=True):
-    """Where the user's submodules are."""
+    """The places of the user's submodules."""
 
     checkout: Path
     git_dirs: tuple[Path, ...]

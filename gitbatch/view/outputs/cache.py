@@ -5,7 +5,7 @@ from gitbatch.view.envelope import Envelope
 
 
 class CacheOutput(Envelope, frozen=True):
-    """What the cache folder keeps for worktrees, of all repositories."""
+    """The layers that the cache folder keeps for worktrees, of all repositories."""
 
     folder: str
     layers: tuple[CachedLayer, ...]

@@ -52,7 +52,7 @@ _SHOWN = 20
 
 
 class LineAnswer(NamedTuple):
-    """What a line did."""
+    """The effect of a line."""
 
     state: ReviewState
     request: ScreenRequest | None = None

@@ -1,4 +1,4 @@
-"""What a review shows in a terminal of a size. Pure: a state, a block and a size become lines.
+"""Drawing a review for a terminal of a size. Pure: a state, a block and a size become lines.
 
 From the top: what the review is about; the items, around the selected one; a pane about it; what is asked; the keys.
 """

@@ -1,4 +1,4 @@
-"""What each key of a review does to its state. Pure.
+"""The effect of each key of a review on its state. Pure.
 
 Enter decides nothing, and a question takes y, n or Escape only. Keys are characters, or names such as `up`.
 """

@@ -18,7 +18,7 @@ from gitbatch.text import format_count
 
 
 class Mode(StrEnum):
-    """What the screen shows, and what keys are for."""
+    """The part that the screen shows, which decides what keys do."""
 
     LIST = "list"
     """The items, and the selected one in a pane."""
@@ -43,7 +43,7 @@ class Mode(StrEnum):
 
 
 class ScreenRequest(StrEnum):
-    """What the person wants that the state alone cannot do."""
+    """A wish of the person that the state alone cannot fulfil."""
 
     WRITE_COMMENT = "write-comment"
     """Open an editor for the comment."""
@@ -109,7 +109,7 @@ class ReviewState(Struct, frozen=True):
 
     @property
     def choices(self) -> tuple[Choice, ...]:
-        """What is chosen, in the order of the items, each with the version that the person has seen."""
+        """Returns the decisions in the order of the items, each with the version that the person has seen."""
         found = ((each, self.chosen[each.key]) for each in self.sheet.items if each.key in self.chosen)
         return tuple(
             Choice(c.kind, each.item, each.state.blob, c.comment, review=each.state.review)
