@@ -1,7 +1,7 @@
 """Agents that fail as they are told, in whole runs: what an item is to do at each of its starts stands in its title.
 
-`do: 3 75 ok` in an item: exit code 3 at its first start, 75 at the second, success at the third and after. What was
-started when, and each prompt, is kept in the test's home folder.
+`do: 3 75 ok` in an item: exit code 3 at its first start, 75 at the second, success at the third and after. A single word
+is for all starts. What was started when, and each prompt, is kept in the test's home folder.
 """
 
 import os
@@ -31,6 +31,7 @@ for each in $words; do
     number=$((number + 1))
     [ "$number" != "$count" ] || word=$each
 done
+[ "$number" != 1 ] || word=$words
 say() { echo "{\"summary\": \"Wrote it. It is short.\"${1:-}}" >"$GITBATCH_REPLY"; }
 usage=", \"usage\": {\"model\": \"m-1\", \"input\": 100, \"output\": 20, \"cache_read\": 300, \"requests\": 2, \"cost\": 0.4}"
 page() { [ -d "${GITBATCH_OUTPUT%/*}" ] || mkdir -p "${GITBATCH_OUTPUT%/*}"; echo "$name $count" >"$GITBATCH_OUTPUT"; }
