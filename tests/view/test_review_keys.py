@@ -164,3 +164,23 @@ def test_a_review_of_several_groups_says_so() -> None:
     assert format_sheet(state) == "Checkpoint 1/3, Letters: 3 of 4 items done"
     several = replace(state, sheet=replace(state.sheet, groups=2, number=2))
     assert format_sheet(several) == "2 groups up to checkpoint 2/3: 3 of 4 items done"
+
+
+def test_a_typed_comment_is_kept_and_offered_again() -> None:
+    state, _ = press_keys(review_of(), "j", "v", *"Say", "enter", "a")
+    assert chosen_of(state) == {"T1": ("approve", "")}
+    again, _ = press_keys(state, "v")
+    assert (again.mode, again.typed) == (Mode.COMMENT, "Say")
+    left, _ = press_keys(again, "!", "escape", "x", "backspace")
+    assert chosen_of(left) == {}
+    assert press_keys(left, "v")[0].typed == "Say!"
+    interrupted, request = press_keys(left, "v", "?", "c-c")
+    assert (interrupted.mode, request, interrupted.draft) == (Mode.LIST, None, "Say!?")
+    assert press_keys(interrupted, "v", "enter")[0].choices[0].comment == "Say!?"
+    in_editor, request = press_keys(left, "v", "1", "c-e")
+    assert (in_editor.typed, in_editor.draft, request) == ("Say!1", "Say!1", ScreenRequest.WRITE_COMMENT)
+    assert press_keys(left, "j", "v")[0].typed == "", "each item has its own"
+    emptied = take_comment(press_keys(left, "v")[0], "")
+    assert (emptied.draft, emptied.notice) == ("", "no comment: nothing has changed")
+    changed = refresh_sheet(press_keys(left, "v", "enter")[0], review_of(FAILED).sheet, "")
+    assert changed.drafts == press_keys(left, "v", "enter")[0].drafts, "also where the choice is dropped"

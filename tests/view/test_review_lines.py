@@ -145,3 +145,13 @@ def test_each_question_says_how_it_is_answered() -> None:
     assert render_prompt(follow("u T1").state).endswith("to what it was before? (y, n) ")
     assert len(render_lines()) == len(LINES)
     assert isinstance(render_overview(review_of())[1], TextTable)
+
+
+def test_a_typed_comment_is_offered_again_in_lines() -> None:
+    state = follow("v T1 Say more.", "a T1", "v T1")
+    assert [plain_text(line.parts) for line in state.shown if isinstance(line, StyledLine)] == [
+        "typed before: Say more."
+    ]
+    assert render_prompt(state.state).startswith("Comment for T1 (empty: that one in your editor;")
+    assert follow("v T1 Say more.", "a T1", "v T1", "").state.typed == "Say more.", "as the editor begins"
+    assert chosen_of(follow("v T1 Say more.", "a T1", "v T1", ".").state) == {"T1": ("approve", "")}

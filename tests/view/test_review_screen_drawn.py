@@ -136,6 +136,13 @@ def test_a_long_comment_shows_its_end() -> None:
     assert line.endswith("⏎the end_")
 
 
+def test_a_comment_that_is_typed_and_not_chosen_is_seen() -> None:
+    state, _ = press_keys(review_of(), "j", "v", *"Say", "enter")
+    assert "your comment: Say" in draw(state)
+    assert "typed, not chosen (v): Say" in draw(press_keys(state, "a")[0])
+    assert not [line for line in draw(press_keys(state, "a", "v")[0]) if line.startswith("typed")]
+
+
 def test_escape_sequences_in_a_diff_are_seen_and_not_obeyed() -> None:
     diff = b"diff --git a/x b/x\n@@ -0,0 +1,2 @@\n+\x1b[2J\x1b]0;title\x07red\x1b[31m\xff\r\x9b1m\n+\ttab\n-old\n"
     page = render_diff_page(diff, "gitbatch show T1 --diff")

@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from gitbatch.batch.history.decisions import LONGEST_COMMENT
 from gitbatch.batch.review_sheet import SheetItem
-from gitbatch.text import clean_text, format_count
+from gitbatch.text import clean_lines, clean_text, format_count
 from gitbatch.view.block import Block, Cell, TextTable, make_line
 from gitbatch.view.review_screen.draw import (
     format_decision,
@@ -96,7 +97,9 @@ def _follow_letter(state: ReviewState, line: str) -> LineAnswer:
 def _follow_comment(state: ReviewState, line: str) -> LineAnswer:
     if not line.strip():
         return LineAnswer(state, ScreenRequest.WRITE_COMMENT)
-    return LineAnswer(take_comment(state, "" if line.strip() == _NOTHING else line))
+    if line.strip() == _NOTHING:
+        return LineAnswer(*press_key(state, "escape"))
+    return LineAnswer(take_comment(state, line))
 
 
 def _press(state: ReviewState, key: str) -> LineAnswer:
@@ -133,7 +136,13 @@ def _follow_item(
     after, request = press_key(chosen, _OF_ONE[letter])
     if after.mode in {Mode.PAGE, Mode.DIFF}:
         return LineAnswer(chosen, shown=read(after))
-    return LineAnswer(after, request)
+    return LineAnswer(after, request, _render_draft(after) if after.mode is Mode.COMMENT else ())
+
+
+def _render_draft(state: ReviewState) -> Block:
+    """Returns the comment that was typed before, which the editor begins with."""
+    draft = clean_lines(state.draft, LONGEST_COMMENT)
+    return (make_line(("typed before: ", "bold"), draft),) if draft else ()
 
 
 def _find_place(state: ReviewState, word: str) -> int | None:
@@ -182,7 +191,8 @@ def render_prompt(state: ReviewState) -> str:
     """Returns what is asked for, in front of the answer."""
     name = state.item.item.name if state.item else ""
     if state.mode is Mode.COMMENT:
-        return f"Comment for {name} (empty: in your editor; a dot: nothing): "
+        editor = "that one in your editor" if state.draft else "in your editor"
+        return f"Comment for {name} (empty: {editor}; a dot: nothing): "
     question = format_question(state)
     return f"{question} " if question else f"Review (c {state.consent}, q stop here, ? what else): "
 

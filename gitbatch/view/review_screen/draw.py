@@ -105,11 +105,14 @@ def _draw_list(state: ReviewState, pane: Block, width: int, room: int) -> tuple[
 
 
 def _render_comment(state: ReviewState) -> Block:
-    """Returns the comment that is chosen for the selected item."""
+    """Returns the comment that is chosen for the selected item, or that was typed for it."""
     chosen = state.chosen.get(state.item.key) if state.item else None
-    if chosen is None or not chosen.comment:
-        return ()
-    return (make_line(("your comment: ", "bold"), clean_text(chosen.comment, _COMMENT_SHOWN)),)
+    comment = chosen.comment if chosen else ""
+    if comment or not state.draft or state.mode is Mode.COMMENT:
+        return (
+            (make_line(("your comment: ", "bold"), clean_text(comment, _COMMENT_SHOWN)),) if comment else ()
+        )
+    return (make_line(("typed, not chosen (v): ", "dim"), clean_text(state.draft, _COMMENT_SHOWN)),)
 
 
 def _describe_item(state: ReviewState) -> str:

@@ -16,6 +16,7 @@ from gitbatch.view.review_screen.state import (
     ScreenRequest,
     choose_for,
     drop_choice,
+    keep_draft,
 )
 
 KEYS: tuple[tuple[str, str], ...] = (
@@ -68,15 +69,17 @@ def paste_text(state: ReviewState, text: str) -> ReviewState:
 
 
 def take_comment(state: ReviewState, text: str) -> ReviewState:
-    """Returns the state with the selected item sent back with a comment; without one, nothing is chosen."""
-    ended = replace(state, mode=Mode.LIST, typed="")
+    """Returns the state with the selected item sent back with a comment; without one, nothing changes."""
+    ended = keep_draft(state, text.strip("\n"))
     if state.item is None or not text.strip():
-        return replace(ended, notice="no comment: nothing is chosen")
+        return replace(ended, notice="no comment: nothing has changed")
     return choose_for(ended, state.item, DecisionKind.REVISE, text)
 
 
 def _interrupt(state: ReviewState) -> Step:
-    """Returns what Ctrl-C does: it asks as `q` does where something is chosen, and then leaves."""
+    """Returns what Ctrl-C does: it ends a comment, asks as `q` does where something is chosen, and then leaves."""
+    if state.mode is Mode.COMMENT and state.typed:
+        return _leave_comment(state), None
     if state.chosen and state.mode is not Mode.STOP:
         return replace(state, mode=Mode.STOP, scroll=0, typed=""), None
     return state, ScreenRequest.LEAVE
@@ -126,7 +129,7 @@ def _begin_comment(state: ReviewState) -> Step:
         return state, None
     if problem := state.item.problems.get(DecisionKind.REVISE):
         return replace(state, notice=f"{state.item.item.name} cannot be sent back: {problem}"), None
-    return replace(state, mode=Mode.COMMENT, typed=""), None
+    return replace(state, mode=Mode.COMMENT, typed=state.draft), None
 
 
 def _begin_undo(state: ReviewState) -> Step:
@@ -202,14 +205,19 @@ def _read_page(state: ReviewState, key: str) -> ReviewState:
 
 def _type_comment(state: ReviewState, key: str) -> Step:
     if key == "escape":
-        return replace(state, mode=Mode.LIST, typed="", notice="nothing is chosen"), None
+        return _leave_comment(state), None
     if key == "enter":
         return take_comment(state, state.typed), None
     if key == "c-e":
-        return state, ScreenRequest.WRITE_COMMENT
+        return replace(state, drafts=keep_draft(state, state.typed).drafts), ScreenRequest.WRITE_COMMENT
     if key == "backspace":
         return replace(state, typed=state.typed[:-1]), None
     return (replace(state, typed=state.typed + key) if len(key) == 1 else state), None
+
+
+def _leave_comment(state: ReviewState) -> ReviewState:
+    kept = "; v begins with what you have typed" if state.typed.strip() else ""
+    return replace(keep_draft(state, state.typed), notice=f"nothing has changed{kept}")
 
 
 def _answer(state: ReviewState, key: str) -> Step:

@@ -77,6 +77,8 @@ class ReviewState(Struct, frozen=True):
     mode: Mode = Mode.LIST
     typed: str = ""
     """The comment as far as it is typed."""
+    drafts: Mapping[ItemKey, str] = {}
+    """Comments as they were typed last, also where another decision was chosen since, or none: `v` begins with them."""
     scroll: int = 0
     """The first line of the pane, or of the page, that is shown."""
     notice: str = ""
@@ -86,6 +88,11 @@ class ReviewState(Struct, frozen=True):
     def item(self) -> SheetItem | None:
         """The selected item; None: the review has no items."""
         return self.sheet.items[self.selected] if self.sheet.items else None
+
+    @property
+    def draft(self) -> str:
+        """The comment about the selected item that was typed before; empty: none was."""
+        return self.drafts.get(self.item.key, "") if self.item else ""
 
     @property
     def runs_again(self) -> int:
@@ -151,6 +158,12 @@ def choose_for(state: ReviewState, item: SheetItem, kind: DecisionKind, comment:
         return replace(state, notice=f"{item.item.name} cannot be {kind.word}: {problem}")
     chosen = {**state.chosen, item.key: Chosen(kind, comment)}
     return replace(state, chosen=chosen, notice=f"{item.item.name}: {kind.word}, not recorded yet")
+
+
+def keep_draft(state: ReviewState, text: str) -> ReviewState:
+    """Returns the state with a comment about the selected item kept, and typed no more."""
+    kept = {**state.drafts, state.item.key: text} if state.item else state.drafts
+    return replace(state, mode=Mode.LIST, typed="", drafts=kept)
 
 
 def drop_choice(state: ReviewState, item: SheetItem) -> ReviewState:
