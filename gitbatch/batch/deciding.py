@@ -12,7 +12,13 @@ from msgspec import Struct
 from gitbatch.batch.group.put_back import ReviewConflictError
 from gitbatch.batch.group.review import RecordedReview, preview_review, record_review
 from gitbatch.batch.group.set_aside import note_conflicts
-from gitbatch.batch.history.decisions import DecisionKind, ItemDecision, ItemName, clean_comment
+from gitbatch.batch.history.decisions import (
+    LONGEST_COMMENT,
+    DecisionKind,
+    ItemDecision,
+    ItemName,
+    clean_comment,
+)
 from gitbatch.batch.history.ledger import Ledger
 from gitbatch.batch.history.progress import BatchProgress, read_ended_progress, read_progress
 from gitbatch.batch.history.reads import find_dependants, read_recorded_items
@@ -33,6 +39,9 @@ from gitbatch.repo.repository import Repository
 from gitbatch.text import CleanText, clean_text, list_names
 
 LIST = "see what is to be decided: gitbatch review --list"
+SHOW_BLOBS = "gitbatch review --list --json"
+_SHORTEST_BLOB = 7
+"""The fewest digits by which a blob is named, as in git."""
 
 
 class ReviewItem(Struct, frozen=True):
@@ -151,7 +160,7 @@ def select_review_items(found: Reviewable, words: tuple[str, ...]) -> tuple[tupl
     A word is the id of an item in any case, its slug, or its output.
 
     Raises:
-        UsageError: a word names no item that has a checkpoint, or several.
+        UsageError: a word names no item that has a checkpoint, or several, or ends where its blob should follow.
     """
     return tuple(_select_item(found, word) for word in words)
 
@@ -167,6 +176,8 @@ def _select_item(found: Reviewable, word: str) -> tuple[BatchItem, str]:
         if len(items) > 1:
             names = list_names(tuple(item.slug for item in items))
             raise UsageError(f"{clean_text(word)} names several items", f"name one of: {names}")
+        if items and name and not blob and wanted == name:  # a variable that is not set would be no condition
+            raise UsageError(f"{clean_text(word)} names no blob", f"after @ comes one, as in: {SHOW_BLOBS}")
         if items:
             return items[0], seen
     raise UsageError(f"no item with a checkpoint is called {clean_text(word)}", LIST)
@@ -231,13 +242,19 @@ def decide_items(
         clock: seconds since the epoch.
 
     Raises:
-        UsageError: nothing is chosen, or an item twice.
+        UsageError: nothing is chosen, an item is chosen twice, or a comment is too long.
         GitbatchError: an item is not up for such a decision, or its file has changed since. Nothing has changed.
     """
     if not choices:
         raise UsageError("there is nothing to decide", LIST)
     if len({choice.item.key for choice in choices}) < len(choices):
         raise UsageError("an item is decided twice", "name each item once")
+    longest = max(len(choice.comment) for choice in choices)
+    if longest > LONGEST_COMMENT:
+        raise UsageError(
+            f"the comment has {longest:,} characters; {LONGEST_COMMENT:,} is the most",
+            "nothing was decided. Commit the long part as a file, and name it in the comment",
+        )
     _require_seen(repo, found, choices)
     batch = found.batch
     resume_batch(repo, batch)
@@ -299,7 +316,10 @@ def _require_seen(repo: Repository, found: Reviewable, choices: tuple[Choice, ..
 def _as_decisions(repo: Repository, choice: Choice, tree: str) -> tuple[ItemDecision, ...]:
     item = choice.item
     entry = repo.objects.find_entry(tree, item.output)
-    name, seen = ItemName(item.group, item.output), choice.blob or (entry.oid if entry else None)
+    now, seen = entry.oid if entry else None, choice.blob
+    if not seen or (now and len(seen) >= _SHORTEST_BLOB and now.startswith(seen.lower())):
+        seen = now
+    name = ItemName(item.group, item.output)
     agent = choice.agent or ""
     decided = ItemDecision(choice.kind, name, seen, clean_comment(choice.comment), agent)
     return (decided, ItemDecision(DecisionKind.RETRY, name, seen)) if choice.runs_again else (decided,)

@@ -16,7 +16,7 @@ from gitbatch.batch.deciding import (
     select_review_items,
     select_stale,
 )
-from gitbatch.batch.history.decisions import DecisionKind
+from gitbatch.batch.history.decisions import DecisionKind, clean_comment
 from gitbatch.cli.common import (
     HERE,
     Directory,
@@ -133,12 +133,14 @@ def _read_comment(
         from gitbatch.cli.reviewing import write_comment_for
 
         return write_comment_for(edit_for, directory)
-    if file is None:
-        return text
-    try:
-        return sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {file}: {error}", "name a text file") from error
+    if file is not None:
+        try:
+            text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"cannot read {file}: {error}", "name a text file") from error
+    if text is not None and not clean_comment(text).strip():
+        raise UsageError("the comment is empty", "say what is to be done: the item's agent gets it")
+    return text
 
 
 def _require_no_decision(decides: bool) -> None:

@@ -1,6 +1,7 @@
 """`gitbatch review`, `retry` and `undo` as a script uses them."""
 
 import json
+import os
 
 import pytest
 from conftest import Here, Place
@@ -43,6 +44,14 @@ def test_a_script_lists_and_decides(paused: Place, here: Here) -> None:
     assert rows[-1] == ["every", "item", "is", "decided"]
 
 
+def test_a_blob_is_named_by_its_beginning(paused: Place, here: Here) -> None:
+    """As `gitbatch show` prints it; fewer than 7 digits are none."""
+    blob = paused.git("rev-parse", "HEAD:out/letters/a.md")
+    assert here("review", f"T101@{blob[:6]}", "--approve")[0] == 1
+    assert here("review", f"T101@{blob[:10]}", "--approve")[0] == 0
+    assert f"Gitbatch-Review: approve 1 out/letters/a.md {blob}\n" in paused.git("log", "-1", "--format=%B%n")
+
+
 def test_a_comment_comes_from_a_file(paused: Place, here: Here) -> None:
     paused.write("../comment.txt", "Line 1\n\nLine 2\n")
     assert here("review", "T101", "-F", "../comment.txt")[0] == 0
@@ -60,6 +69,10 @@ def test_a_comment_comes_from_a_file(paused: Place, here: Here) -> None:
         (("review", "T101", "--revise", "x", "-F", "y"), 2, "each give the comment"),
         (("review", "T101", "T102", "--edit"), 2, "--edit is for one item"),
         (("review", "T101", "-F", "missing"), 2, "cannot read missing"),
+        (("review", "T101", "--revise", " \u200b\n"), 2, "the comment is empty"),
+        (("review", "T101", "-F", os.devnull), 2, "the comment is empty"),
+        (("review", "T101", "--revise", "x" * 20_001), 2, "has 20,001 characters; 20,000 is the most"),
+        (("review", "T101@", "--approve"), 2, "T101@ names no blob"),
         (("review", "T999", "--approve"), 2, "no item with a checkpoint is called T999"),
         (("review", "T101@abc", "--approve"), 1, "changed since it was looked at: out/letters/a.md"),
         (("retry",), 2, "name items, --failed or --stale"),
