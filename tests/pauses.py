@@ -8,8 +8,8 @@ from conftest import Place
 from sessions import session_settings
 
 from gitbatch.batch.caller import PauseAlways
+from gitbatch.batch.ending import Result
 from gitbatch.batch.events import Event, GroupStarted, Listener, Notice
-from gitbatch.batch.loop import Result
 from gitbatch.batch.model import Checkpoint, CheckpointMode
 from gitbatch.batch.session import Session, open_session
 from gitbatch.repo.opening import open_repository

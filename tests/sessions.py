@@ -10,8 +10,8 @@ import pytest
 from conftest import Place
 
 from gitbatch.batch.caller import PauseAlways, SessionSettings
+from gitbatch.batch.ending import Result
 from gitbatch.batch.event_log import EventWriter
-from gitbatch.batch.loop import Result
 from gitbatch.batch.model import CheckpointMode
 from gitbatch.batch.session import open_session
 from gitbatch.repo.opening import open_repository

@@ -90,6 +90,7 @@ ORDER = (
         "batch.review_sheet",
         "batch.output_edit",
         "batch.announcing",
+        "batch.ending",
         "batch.loop",
     ),
     *(

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from gitbatch.batch.deciding import Choice, decide_items, find_reviewable
 from gitbatch.batch.elsewhere import read_elsewhere
+from gitbatch.batch.ending import Ending, Result
 from gitbatch.batch.event_log import BatchLog
 from gitbatch.batch.events import Notice
 from gitbatch.batch.group.review import RecordedReview
@@ -24,7 +25,6 @@ from gitbatch.batch.history.progress import BatchProgress, read_progress
 from gitbatch.batch.history.record import Batch, all_batches
 from gitbatch.batch.history.target import require_tip
 from gitbatch.batch.item.run import Run
-from gitbatch.batch.loop import Ending, Result
 from gitbatch.batch.notices import Notices
 from gitbatch.batch.opening import Opening
 from gitbatch.batch.planning.configuration import FixedConfig, read_fixed_config

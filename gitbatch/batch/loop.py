@@ -1,17 +1,20 @@
 """Running a batch: group after group (rule P4), a checkpoint after each, a pause where the mode asks for one."""
 
-from enum import StrEnum
-
 from msgspec import Struct
-from msgspec.structs import replace
 
 from gitbatch.batch.announcing import emit_group, emit_kept, emit_start
 from gitbatch.batch.approval import find_unapproved
+from gitbatch.batch.ending import (
+    Ending,
+    Result,
+    halt_batch,
+    make_result,
+    pause_batch,
+    stop_at_boundary,
+    stop_complete_phase,
+)
 from gitbatch.batch.events import (
     BatchFinished,
-    BatchHalted,
-    BatchPaused,
-    BatchStopped,
     BatchWaiting,
     CheckpointReached,
     CheckTime,
@@ -26,12 +29,11 @@ from gitbatch.batch.group.set_aside import set_aside
 from gitbatch.batch.history.progress import BatchProgress, read_progress
 from gitbatch.batch.item.charge import report_charges
 from gitbatch.batch.item.run import Run
-from gitbatch.batch.item.stop import Halt
-from gitbatch.batch.model import PHASE_COMPLETE, BatchGroup, Checkpoint, FailedItem
+from gitbatch.batch.model import PHASE_COMPLETE, BatchGroup, Checkpoint
 from gitbatch.batch.planning.agents import require_agents_left
 from gitbatch.batch.planning.configuration import ConfigChange
 from gitbatch.batch.planning.project_state import ProjectState
-from gitbatch.batch.planning.start import describe_open_items, stop_complete
+from gitbatch.batch.planning.start import describe_open_items
 from gitbatch.batch.preconditions import (
     describe_confinement,
     read_runnable_state,
@@ -42,39 +44,9 @@ from gitbatch.batch.resume import finish_batch, read_unreviewed, resume_batch
 from gitbatch.batch.reviewing import Answer, Reviewer, Reviews
 from gitbatch.batch.revisions import find_turn, prepare_revision
 from gitbatch.batch.tally import Tally
-from gitbatch.limits.causes import Cause
 from gitbatch.repo.refs.names import short
 from gitbatch.repo.refs.store import config_ref
 from gitbatch.text import clean_text, list_names
-
-
-class Ending(StrEnum):
-    """The way in which a run ended."""
-
-    COMPLETE = "complete"
-    """No item of the batch remains."""
-    PAUSED = "paused"
-    """Groups or the end of the batch remain, and the user wants to continue later."""
-    HALTED = "halted"
-    """No further item was started; `Result.halt` has the reason."""
-    CONFIG_CHANGED = "config-changed"
-    """Groups remain, and gitbatch.toml names programs, hosts, keys or paths that the user has not accepted."""
-    STOPPED = "stopped"
-    """A hard stop: only the user can continue."""
-
-
-class Result(Struct, frozen=True):
-    """The end of a run."""
-
-    ending: Ending
-    succeeded: int
-    failed: int
-    has_ended: bool
-    """Whether the batch has ended, so that the next run starts a new one."""
-    halt: Halt | None = None
-    failures: tuple[FailedItem, ...] = ()
-    not_run: str = ""
-    """Why open items of a complete phase do not run (rule O6); empty if the run was not stopped by that."""
 
 
 class Continuation(Struct, frozen=True):
@@ -87,11 +59,6 @@ class Continuation(Struct, frozen=True):
     """The checkpoints that no later review covers."""
     accepted: ConfigChange | None = None
     """The change of the configuration that the user has accepted at that moment."""
-
-
-def _make_result(tally: Tally, ending: Ending, *, has_ended: bool = False) -> Result:
-    failures = tally.failures
-    return Result(ending, tally.succeeded, len(failures), has_ended, failures=failures)
 
 
 async def run_batch(
@@ -124,7 +91,7 @@ async def run_batch(
     reviews.reviewed = reviewed
     while turn := find_turn(record, state, done):
         if not turn.revision and await _is_unapproved(run):
-            return _pause_batch(run, tally, turn.title)
+            return pause_batch(run, tally, turn.title)
         checkpoint = await _finish_group(run, state, tally, reviews, turn)
         if isinstance(checkpoint, Result | Continuation):
             return checkpoint
@@ -148,7 +115,7 @@ def _leave_pause(
 ) -> Result | Continuation:
     """Returns what follows a pause at which the run stops, or after which it reads its state again."""
     if answer is Answer.STOP:
-        return _pause_batch(run, tally, next_group)
+        return pause_batch(run, tally, next_group)
     return Continuation(tally.began, tally.check_time, reviews.reviewed, reviews.accepted)
 
 
@@ -158,12 +125,12 @@ async def _end_batch(run: Run, tally: Tally, reviews: Reviews) -> Result | Conti
     if answer is not Answer.CONTINUE:
         return _leave_pause(run, tally, reviews, answer, "")
     if await _is_unapproved(run):
-        return _pause_batch(run, tally, "")
+        return pause_batch(run, tally, "")
     project_state = await run.git(finish_batch, run.repo, run.batch)
     if project_state.is_complete:
         for text in filter(None, (describe_open_items(project_state.plan), PHASE_COMPLETE)):
             run.emit(Notice(batch=run.batch.id, text=text))
-    result = _make_result(tally, Ending.COMPLETE, has_ended=True)
+    result = make_result(tally, Ending.COMPLETE, has_ended=True)
     finished = BatchFinished(batch=run.batch.id, succeeded=result.succeeded, failed=result.failed)
     run.emit(tally.complete_end(run, finished))
     return result
@@ -177,11 +144,6 @@ async def _is_unapproved(run: Run) -> bool:
         text = f"undecided (review.require-approval): {names}; decide with gitbatch review"
         run.emit(Notice(batch=run.batch.id, text=clean_text(text)))
     return bool(waiting)
-
-
-def _pause_batch(run: Run, tally: Tally, next_group: str) -> Result:
-    run.emit(tally.complete_end(run, BatchPaused(batch=run.batch.id, next_group=next_group)))
-    return _make_result(tally, Ending.PAUSED)
 
 
 async def _resume(run: Run, *, resumed: bool, is_continued: bool) -> BatchProgress:
@@ -241,7 +203,7 @@ async def _finish_group(
             emit_group(run, start)
         recorded = None if run.stop_switch.halt else await _run_and_record(run, start)
         if recorded is None:
-            return await _halt_batch(run, tally)
+            return await halt_batch(run, tally)
         if isinstance(recorded, Checkpoint):
             return recorded
         already, is_again = await run.git(set_aside, run.repo, run.ledger, recorded), True
@@ -270,66 +232,18 @@ async def _run_and_record(run: Run, start: GroupStart) -> Checkpoint | Unsound |
     return checkpoint
 
 
-async def _halt_batch(run: Run, tally: Tally) -> Result:
-    """Halts the batch at a clean point, perhaps in the middle of a group: finished items are on their branches."""
-    halt = run.stop_switch.halt or Halt(Cause.FATAL, clean_text("the batch halted"), "resume: gitbatch run")
-    state = await run.git(read_progress, run.repo, run.batch)
-    run.emit(
-        tally.complete_end(
-            run,
-            BatchHalted(
-                batch=run.batch.id,
-                cause=halt.cause,
-                reason=halt.reason,
-                advice=halt.advice,
-                back_at=halt.back_at,
-                items_left=len(run.batch.record.items)
-                - state.succeeded
-                - len(state.failed)
-                - len(state.ready),
-            ),
-        )
-    )
-    return replace(_make_result(tally, Ending.HALTED), halt=halt)
-
-
 async def _hard_stop(
     run: Run, project_state: ProjectState, tally: Tally, reviews: Reviews
 ) -> Result | Continuation | None:
     """Returns the end of a run where only the user can continue; None: the next group may start."""
     if project_state.project.phase.name != run.batch.record.phase:
-        return _stop_at_boundary(run, project_state, tally)
+        return stop_at_boundary(run, project_state, tally)
     if project_state.is_complete:
         answer = await reviews.pause_at_end()
         if answer is not Answer.CONTINUE:
             return _leave_pause(run, tally, reviews, answer, "")
-        return await _stop_complete(run, tally)
+        return await stop_complete_phase(run, tally)
     answer = await _accept_config(run, project_state, tally, reviews)
     if answer is Answer.STOP:
-        return _make_result(tally, Ending.CONFIG_CHANGED)
+        return make_result(tally, Ending.CONFIG_CHANGED)
     return None if answer is Answer.CONTINUE else _leave_pause(run, tally, reviews, answer, "")
-
-
-def _stop_at_boundary(run: Run, project_state: ProjectState, tally: Tally) -> Result:
-    """Ends a run because the active phase is another one now (rules O5, K4)."""
-    run.emit(
-        tally.complete_end(
-            run,
-            BatchStopped(
-                batch=run.batch.id,
-                reason=f"the active phase is now {project_state.project.phase.name or 'not named'}; "
-                f"this batch belongs to {run.batch.record.phase or 'a project without phases'}",
-                advice="end the batch (gitbatch abort), or set Active Scope in CLAUDE.md back",
-            ),
-        )
-    )
-    return _make_result(tally, Ending.STOPPED)
-
-
-async def _stop_complete(run: Run, tally: Tally) -> Result:
-    """Ends a run because the phase is complete, although items of the batch remain (rule O6)."""
-    project_state = await run.git(finish_batch, run.repo, run.batch)
-    stopped = stop_complete(project_state.plan, run.batch.id, "every Definition-of-Done entry is done")
-    run.emit(tally.complete_end(run, stopped))
-    result = _make_result(tally, Ending.STOPPED, has_ended=True)
-    return replace(result, not_run=stopped.reason if stopped.open_items else "")

@@ -14,6 +14,7 @@ from gitbatch.agents.process.children import watch_by_descriptor
 from gitbatch.agents.process.starter import Starter
 from gitbatch.batch.caller import Frontend, SessionSettings, Unattended
 from gitbatch.batch.deciding import Choice
+from gitbatch.batch.ending import Ending, Result
 from gitbatch.batch.event_log import BatchLog
 from gitbatch.batch.events import BatchStopped, EventStream, Listener, Notice
 from gitbatch.batch.group.review import RecordedReview
@@ -21,7 +22,7 @@ from gitbatch.batch.history.record import unfinished_batch
 from gitbatch.batch.hold import Hold
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.stop import pause_by_user
-from gitbatch.batch.loop import Continuation, Ending, Result, run_batch
+from gitbatch.batch.loop import Continuation, run_batch
 from gitbatch.batch.model import Checkpoint
 from gitbatch.batch.notices import Notices
 from gitbatch.batch.opening import HOW_TO_START, Opening

@@ -12,9 +12,9 @@ from pathlib import Path
 from msgspec import Struct
 
 from gitbatch.batch.caller import SessionSettings
+from gitbatch.batch.ending import Ending, Result
 from gitbatch.batch.history.ledger import SpendingLimits
 from gitbatch.batch.history.record import Batch, unfinished_batch
-from gitbatch.batch.loop import Ending, Result
 from gitbatch.batch.model import CheckpointMode
 from gitbatch.batch.reviewing import Reviewer
 from gitbatch.batch.session import Session, open_session

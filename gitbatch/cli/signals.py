@@ -5,7 +5,7 @@ import signal
 from collections.abc import Coroutine
 from contextlib import suppress
 
-from gitbatch.batch.loop import Result
+from gitbatch.batch.ending import Result
 from gitbatch.batch.session import Session
 from gitbatch.errors import ExitCode
 

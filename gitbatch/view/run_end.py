@@ -2,8 +2,8 @@
 
 from msgspec import Struct
 
+from gitbatch.batch.ending import Ending, Result
 from gitbatch.batch.events import CHANGED_CONFIG
-from gitbatch.batch.loop import Ending, Result
 from gitbatch.batch.model import PHASE_COMPLETE
 from gitbatch.errors import ErrorKind, ExitCode
 from gitbatch.limits.causes import Cause

@@ -1,8 +1,8 @@
 """The end of a run that was watched from another terminal: the exit code that the run itself has."""
 
+from gitbatch.batch.ending import Ending, Result
 from gitbatch.batch.events import BatchFinished, BatchHalted, BatchPaused, BatchStopped, EndEvent
 from gitbatch.batch.item.stop import Halt
-from gitbatch.batch.loop import Ending, Result
 from gitbatch.errors import ErrorKind, ExitCode
 from gitbatch.view.run_end import EndReport, describe_end
 

@@ -15,6 +15,7 @@ from reviews import APPROVE, REJECT, REVISE, decide
 
 from gitbatch.batch.deciding import Choice, find_reviewable, list_review_items
 from gitbatch.batch.elsewhere import read_elsewhere
+from gitbatch.batch.ending import Ending
 from gitbatch.batch.events import (
     BatchPaused,
     CheckpointReached,
@@ -23,7 +24,6 @@ from gitbatch.batch.events import (
     GroupStarted,
 )
 from gitbatch.batch.hold import DecidedElsewhereError
-from gitbatch.batch.loop import Ending
 from gitbatch.batch.session import Session
 from gitbatch.errors import BusyError, GitbatchError
 from gitbatch.repo.holder import read_waiting

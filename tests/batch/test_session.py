@@ -9,8 +9,8 @@ from history import assert_tidy, ticked
 from sessions import run_here, session_settings
 
 from gitbatch.batch.caller import PauseAlways, Unattended
+from gitbatch.batch.ending import Ending
 from gitbatch.batch.events import BatchStopped, Event, Notice
-from gitbatch.batch.loop import Ending
 from gitbatch.batch.model import Checkpoint, CheckpointMode
 from gitbatch.batch.session import open_session
 from gitbatch.errors import BusyError, UsageError

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from gitbatch.batch.ending import Ending, Result
 from gitbatch.batch.item.stop import Halt
-from gitbatch.batch.loop import Ending, Result
 from gitbatch.cli.batch import RunOptions, report_end
 from gitbatch.cli.common import HERE
 from gitbatch.errors import ExitCode, UsageError

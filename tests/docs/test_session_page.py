@@ -8,7 +8,7 @@ import pytest
 from conftest import Place
 from history import assert_tidy, ticked
 
-from gitbatch.batch.loop import Ending
+from gitbatch.batch.ending import Ending
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "development" / "session.md"
 

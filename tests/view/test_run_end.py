@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
+from gitbatch.batch.ending import Ending, Result
 from gitbatch.batch.item.stop import Halt
-from gitbatch.batch.loop import Ending, Result
 from gitbatch.batch.model import FailedItem, ItemStatus
 from gitbatch.cli.batch import report_end
 from gitbatch.cli.common import HERE

@@ -1,6 +1,6 @@
 """The last line of `gitbatch run --json`, after the events."""
 
-from gitbatch.batch.loop import Ending, Result
+from gitbatch.batch.ending import Ending, Result
 from gitbatch.batch.model import FailedItem
 from gitbatch.limits.causes import Cause
 from gitbatch.view.envelope import Envelope, make_report

@@ -12,7 +12,7 @@ from conftest import Place
 from sessions import run_here
 from waiting import wait_until
 
-from gitbatch.batch.loop import Ending, Result
+from gitbatch.batch.ending import Ending, Result
 from gitbatch.batch.verdicts import GateState
 from gitbatch.errors import BusyError
 from gitbatch.fs.disk import DiskError

@@ -17,10 +17,10 @@ from rich.console import Console
 from sessions import run_here
 from waiting import loop_turns
 
+from gitbatch.batch.ending import Ending
 from gitbatch.batch.events import BatchWaiting
 from gitbatch.batch.item import retries as retry
 from gitbatch.batch.item.stop import StopSwitch, cannot_work, come_back_later
-from gitbatch.batch.loop import Ending
 from gitbatch.errors import ExitCode
 from gitbatch.limits import rate_limit as gate
 from gitbatch.limits.causes import TREATMENTS, Cause, Remedy, WaitReason

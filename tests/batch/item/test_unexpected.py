@@ -17,10 +17,10 @@ from waiting import loop_turns
 
 from gitbatch.agents.process.agent import ProcessAgent
 from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, Progress, Reply
+from gitbatch.batch.ending import Ending
 from gitbatch.batch.item import attempt, judge, unexpected
 from gitbatch.batch.item import commit as item_commit
 from gitbatch.batch.item.unexpected import find_run_error
-from gitbatch.batch.loop import Ending
 from gitbatch.errors import BusyError, GitError
 from gitbatch.repo.fingerprint import TamperedError
 

@@ -7,8 +7,8 @@ from conftest import Place
 from history import ticked
 from sessions import run_here
 
+from gitbatch.batch.ending import Ending
 from gitbatch.batch.history.record import Batch, all_batches
-from gitbatch.batch.loop import Ending
 from gitbatch.batch.model import CheckpointMode
 from gitbatch.batch.planning.continuation import Difference, GivenOptions, find_differences
 from gitbatch.errors import PlanError, UsageError

@@ -12,8 +12,8 @@ from processes import agents_below
 from sessions import run_here
 
 from gitbatch.agents.acp import dialogue
+from gitbatch.batch.ending import Ending, Result
 from gitbatch.batch.history.ledger import SpendingLimits
-from gitbatch.batch.loop import Ending, Result
 from gitbatch.limits import rate_limit
 
 HERE = Path(__file__).parents[2] / "agents"

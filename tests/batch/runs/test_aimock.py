@@ -13,7 +13,7 @@ from conftest import Place
 from history import assert_tidy, ticked
 from sessions import run_here
 
-from gitbatch.batch.loop import Ending
+from gitbatch.batch.ending import Ending
 
 AIMOCK = shutil.which("llmock")
 pytestmark = pytest.mark.skipif(AIMOCK is None, reason="aimock is not installed")

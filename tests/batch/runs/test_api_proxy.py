@@ -9,7 +9,7 @@ from batch.model_server import serve_model
 from conftest import Place
 from sessions import run_here
 
-from gitbatch.batch.loop import Ending
+from gitbatch.batch.ending import Ending
 
 KEY = "sk-ant-oat01-the-real-token-of-the-user"
 SEARCH = r"""#!/usr/bin/python3 -IS

@@ -13,8 +13,8 @@ from conftest import Place
 from history import assert_tidy, audit, ticked, trailers
 from sessions import run_here
 
+from gitbatch.batch.ending import Ending, Result
 from gitbatch.batch.history.ledger import SpendingLimits
-from gitbatch.batch.loop import Ending, Result
 from gitbatch.errors import GitbatchError, PlanError
 from gitbatch.limits import rate_limit
 

@@ -12,7 +12,7 @@ from history import assert_tidy, audit, ticked, trailers
 from sessions import run_here
 
 from gitbatch.agents.process import watch
-from gitbatch.batch.loop import Ending
+from gitbatch.batch.ending import Ending
 from gitbatch.limits import rate_limit
 
 STREAMS = Path(__file__).parents[2] / "agents" / "streams"

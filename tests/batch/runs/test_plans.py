@@ -8,11 +8,11 @@ from history import trailers
 from sessions import run_here, session_settings
 
 from gitbatch.batch.caller import PauseAlways, SessionSettings
+from gitbatch.batch.ending import Ending, Result
 from gitbatch.batch.events import Event, GroupStarted
 from gitbatch.batch.history.gc import find_garbage
 from gitbatch.batch.history.record import all_batches
 from gitbatch.batch.history.verify.audit import audit_history
-from gitbatch.batch.loop import Ending, Result
 from gitbatch.batch.model import CheckpointMode
 from gitbatch.batch.session import open_session
 from gitbatch.errors import BusyError, GitbatchError

@@ -14,7 +14,7 @@ from processes import agents_below
 from sessions import run_here
 
 from gitbatch.agents.anthropic.scripted.server import KEY, ScriptedServer
-from gitbatch.batch.loop import Ending, Result
+from gitbatch.batch.ending import Ending, Result
 
 claude = pytest.mark.skipif(
     shutil.which("claude-agent-acp") is None, reason="claude-agent-acp is not installed"

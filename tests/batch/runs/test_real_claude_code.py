@@ -22,7 +22,7 @@ from sessions import run_here
 from waiting import wait_until
 
 from gitbatch.agents.anthropic.scripted.server import KEY, ScriptedServer
-from gitbatch.batch.loop import Ending, Result
+from gitbatch.batch.ending import Ending, Result
 from gitbatch.batch.trial import repository
 
 

@@ -16,7 +16,7 @@ from sessions import run_here
 from gitbatch.agents.acp import table as acp_table
 from gitbatch.agents.command import table as command_table
 from gitbatch.agents.process.api_programs import FORMATS, PROGRAMS
-from gitbatch.batch.loop import Ending
+from gitbatch.batch.ending import Ending
 
 KEY = "sk-proj-the-real-key-of-the-user"
 WRITE = {

@@ -9,7 +9,7 @@ from conftest import Place
 from sessions import run_here
 
 from gitbatch.agents.anthropic.scripted.server import KEY, ScriptedServer
-from gitbatch.batch.loop import Ending
+from gitbatch.batch.ending import Ending
 
 pytestmark = pytest.mark.skipif(shutil.which("opencode") is None, reason="OpenCode is not installed")
 

@@ -13,8 +13,8 @@ from processes import agents_below
 from sessions import run_here
 from waiting import wait_until
 
+from gitbatch.batch.ending import Ending
 from gitbatch.batch.history.ledger import SpendingLimits
-from gitbatch.batch.loop import Ending
 from gitbatch.limits.causes import Cause
 
 

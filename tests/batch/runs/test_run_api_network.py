@@ -10,7 +10,7 @@ from conftest import Place
 from history import assert_tidy, audit, trailers
 from sessions import run_here
 
-from gitbatch.batch.loop import Ending
+from gitbatch.batch.ending import Ending
 from gitbatch.errors import ExitCode, GitbatchError
 
 STREAM = Path(__file__).parents[2] / "agents/streams/claude-code/success.jsonl"

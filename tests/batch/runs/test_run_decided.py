@@ -10,9 +10,9 @@ from reviews import APPROVE, REJECT, RETRY, REVISE, UNDO, decide
 from sessions import run_here, session_settings
 
 from gitbatch.batch.caller import PauseAlways
+from gitbatch.batch.ending import Ending
 from gitbatch.batch.events import Event, ItemFinished
 from gitbatch.batch.history.decisions import DecisionKind
-from gitbatch.batch.loop import Ending
 from gitbatch.batch.model import CheckpointMode
 from gitbatch.batch.session import Session, open_session
 from gitbatch.repo.opening import open_repository

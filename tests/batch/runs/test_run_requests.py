@@ -10,8 +10,8 @@ from history import assert_tidy, audit
 from sessions import session_settings
 
 from gitbatch.batch.caller import PauseAlways
+from gitbatch.batch.ending import Ending, Result
 from gitbatch.batch.events import BatchHalted, Event, ItemCharged, ItemFinished, ItemProgress, ItemStarted
-from gitbatch.batch.loop import Ending, Result
 from gitbatch.batch.session import Session, open_session
 from gitbatch.errors import ExitCode
 from gitbatch.limits.causes import Cause

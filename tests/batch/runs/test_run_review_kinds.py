@@ -13,7 +13,7 @@ from history import ticked, trailers
 from sessions import run_here
 
 from gitbatch.agents.anthropic.scripted.server import KEY, ScriptedServer
-from gitbatch.batch.loop import Ending
+from gitbatch.batch.ending import Ending
 from gitbatch.errors import GitbatchError
 
 STREAMS = Path(__file__).parents[2] / "agents" / "streams" / "claude-code"

@@ -8,7 +8,7 @@ from conftest import Here, Place
 from history import ticked, trailers
 from sessions import run_here
 
-from gitbatch.batch.loop import Ending
+from gitbatch.batch.ending import Ending
 
 AGENT = """\
 #!/bin/sh

@@ -15,7 +15,7 @@ from conftest import Place
 from history import assert_tidy, audit, ticked
 from sessions import run_here
 
-from gitbatch.batch.loop import Ending
+from gitbatch.batch.ending import Ending
 from gitbatch.sandbox.bubblewrap import Bubblewrap
 from gitbatch.sandbox.model import Confinement
 
