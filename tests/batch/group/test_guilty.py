@@ -197,6 +197,14 @@ def test_a_gate_that_is_red_without_some_items_is_resolved_too(
         assert is_red(gate, without(gate, [other for other in guilty if other != item]))
 
 
+def test_a_prefix_without_an_item_that_was_named_is_run_again() -> None:
+    links = {ItemKey("1-t00"): keys(1, 2), ItemKey("1-t06"): keys(0, 1, 2)}
+    gate = Gate(listed(7), (keys(3), keys(4, 5)), links=links)
+    found = gate.search()
+    assert found.is_resolved
+    assert not is_red(gate, without(gate, [one.item for one in found.guilty]))
+
+
 @given(count=st.integers(1, 20), data=st.data(), flakes=st.sets(st.integers(1, 60), max_size=6))
 def test_a_gate_that_is_red_by_chance_blames_nobody_but_the_guilty(
     count: int, data: st.DataObject, flakes: set[int]
