@@ -77,8 +77,8 @@ async def find_guilty(
         if not found or await trials.is_base_red(found):
             return GuiltSearch(guilty, is_resolved=False)
         guilty = (*guilty, *found)
-        if {one.item for one in found} & set(left[:start]):  # an earlier item was named: another prefix, not yet run
-            start = 0
+        if not {one.item for one in found}.isdisjoint(left[:start]):
+            start = 0  # an item of the green prefix was named: what is left of it has not been run
         left = _remove_with_dependants(left, below, found)
         if not await trials.is_rest_red(guilty):
             return GuiltSearch(await _put_back(guilty, trials), is_resolved=True)
