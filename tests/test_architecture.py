@@ -79,6 +79,7 @@ ORDER = (
         "batch.item",
         "batch.group",
         "batch.resume",
+        "batch.reopening",
         "batch.elsewhere",
         "batch.preconditions",
         "batch.reviewing",

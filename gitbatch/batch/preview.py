@@ -13,6 +13,7 @@ from gitbatch.batch.history.progress import read_progress
 from gitbatch.batch.history.record import unfinished_batch
 from gitbatch.batch.model import BatchGroup, Record
 from gitbatch.batch.opening import HOW_TO_START, Opening
+from gitbatch.batch.reopening import find_reopened
 from gitbatch.errors import UsageError
 from gitbatch.limits.rate_limit import RateLimit
 from gitbatch.repo.repository import Repository
@@ -42,7 +43,7 @@ def preview_batch(repo: Repository, settings: SessionSettings, frontend: Fronten
         pool = AgentPool(dict(settings.environment), settings.sandbox, starter, RateLimit())
         found = repo.fetching(frontend.report_waiting if settings.fetch else None)
         opening = Opening(found, settings, frontend, pool, EventStream(settings.clock, ()))
-        batch = unfinished_batch(repo)
+        batch = unfinished_batch(repo) or find_reopened(repo)
         if batch:
             record, changes = opening.plan_rest(batch)
             progress = read_progress(repo, batch)

@@ -26,6 +26,7 @@ from gitbatch.batch.loop import Continuation, run_batch
 from gitbatch.batch.model import Checkpoint
 from gitbatch.batch.notices import Notices
 from gitbatch.batch.opening import HOW_TO_START, Opening
+from gitbatch.batch.reopening import reopen_batch
 from gitbatch.batch.reviewing import Reviewer
 from gitbatch.concurrency import GitThread
 from gitbatch.errors import GitError, UsageError
@@ -160,7 +161,7 @@ def open_session(
             AgentPool(dict(settings.environment), settings.sandbox, starter, limit),
             emit,
         )
-        unfinished = unfinished_batch(opening.repo)
+        unfinished = unfinished_batch(opening.repo) or reopen_batch(opening.repo)
         if settings.continues and unfinished is None:
             raise UsageError("there is nothing to continue: no batch is unfinished", HOW_TO_START)
         batch = opening.continue_batch(unfinished) if unfinished else opening.begin_batch()

@@ -1,0 +1,40 @@
+"""Decisions that come from another machine with the branch."""
+
+from dataclasses import replace
+
+import pytest
+from conftest import Here, Place
+from reviews import APPROVE, REVISE, decide
+from sessions import run_here
+
+from gitbatch.batch.loop import Ending
+
+
+@pytest.mark.rule("F7")
+def test_a_review_of_another_clone_opens_the_ended_batch(
+    three: Place, monkeypatch: pytest.MonkeyPatch, here: Here
+) -> None:
+    """The commands are those of the documentation. An approval opens nothing."""
+    refs = "+refs/gitbatch/*:refs/gitbatch/*"
+    hub, other = three.root.parent / "hub.git", replace(three, root=three.root.parent / "other")
+    three.git("init", "--quiet", "--bare", "--initial-branch=main", str(hub))
+    three.git("remote", "add", "origin", str(hub))
+    run_here(three, monkeypatch, items="T101")
+    three.git("push", "--quiet", "origin", "main", refs)
+    three.git("clone", "--quiet", str(hub), str(other.root))
+    other.git("fetch", "--quiet", "origin", refs)
+    decide(other, (APPROVE, "T101"))
+    other.git("push", "--quiet", "origin", "main")
+    three.git("pull", "--quiet", "--ff-only", "origin", "main")
+    assert here("run", "--dry-run")[0] == 2, "it is asked which items a new batch has"
+    decide(other, (REVISE, "T101"), comment="From afar.")
+    other.git("push", "--quiet", "origin", "main")
+    three.git("pull", "--quiet", "--ff-only", "origin", "main")
+    before = three.state()
+    assert "resume" in here("run", "--dry-run")[1]
+    assert three.state() == before
+    result, events = run_here(three, monkeypatch, items=None, checkpoint=None)
+    assert (result.ending, result.has_ended) == (Ending.COMPLETE, True)
+    assert [(e["group"], e["revision"]) for e in events if e["event"] == "group-started"] == [(1, 1)]
+    assert three.subjects()[-1].startswith("gitbatch: checkpoint 1/1, revision 1: Letters")
+    assert here("run", "--dry-run")[0] == 2
