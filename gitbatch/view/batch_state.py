@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.batch.history.activity import BatchActivity, BatchPause, ItemActivity, ItemPhase
-from gitbatch.batch.history.messages import format_cost, format_tokens, format_usage
+from gitbatch.batch.history.effort import format_cost, format_tokens, format_usage
 from gitbatch.batch.history.progress import BatchProgress
 from gitbatch.batch.history.record import Batch
 from gitbatch.batch.history.rescued_files import RescuedFile

@@ -3,7 +3,7 @@
 import time
 
 from gitbatch.batch.history.batches import BatchSummary
-from gitbatch.batch.history.messages import format_cost
+from gitbatch.batch.history.effort import format_cost
 from gitbatch.limits.usage import Usage
 from gitbatch.repo.refs.names import short
 from gitbatch.text import clean_text, format_count

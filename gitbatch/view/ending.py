@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from gitbatch.batch.events import EndEvent
-from gitbatch.batch.history.messages import format_usage
+from gitbatch.batch.history.effort import format_usage
 from gitbatch.batch.model import FailedItem
 from gitbatch.limits.usage import Usage
 from gitbatch.text import format_seconds

@@ -4,8 +4,8 @@ import shlex
 from collections.abc import Iterator
 
 from gitbatch.agents.protocol import FLAG_DESCRIPTIONS
+from gitbatch.batch.history.effort import format_cost, format_tokens
 from gitbatch.batch.history.item_details import AttemptDetails, ItemDetails, PersonDecision
-from gitbatch.batch.history.messages import format_cost, format_tokens
 from gitbatch.batch.model import ItemStatus
 from gitbatch.checks.verdict import VERDICT_WORDS
 from gitbatch.limits.causes import TREATMENTS, Cause

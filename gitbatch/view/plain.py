@@ -30,7 +30,7 @@ from gitbatch.batch.events import (
     ItemWaiting,
     Notice,
 )
-from gitbatch.batch.history.messages import format_cost, format_tokens, format_usage
+from gitbatch.batch.history.effort import format_cost, format_tokens, format_usage
 from gitbatch.batch.model import Outcome
 from gitbatch.checks.verdict import VERDICT_WORDS, CheckVerdict
 from gitbatch.limits.causes import TREATMENTS, WAIT_DESCRIPTIONS, Cause

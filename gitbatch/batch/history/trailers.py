@@ -6,7 +6,7 @@ finding of `gitbatch verify`: two readers must never disagree on what a commit s
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from enum import StrEnum
 from functools import cached_property
 
@@ -19,6 +19,13 @@ from gitbatch.batch.history.decisions import (
     parse_decision,
 )
 from gitbatch.batch.history.trailer_lines import OURS, PREFIX, find_misplaced, split_paragraphs
+from gitbatch.batch.history.trailer_values import (
+    FAILED_FORM,
+    FORMS,
+    MISSING_FORM,
+    PATH_TRAILERS,
+    is_well_formed,
+)
 from gitbatch.batch.model import ItemStatus
 from gitbatch.batch.verdicts import GateState, GateVerdict
 from gitbatch.checks.verdict import CheckResult, CheckVerdict
@@ -82,35 +89,6 @@ _SHAPES = {
     ),
 }
 _NAMES = frozenset[str]().union(*(shape.names for shape in _SHAPES.values()))
-_PATHS = frozenset({"Item", "Succeeded", "Plan"})
-_PARSERS: Mapping[str, Callable[[str], object]] = {
-    "Review": parse_decision,
-    "Review-Agent": parse_chosen_agent,
-}
-_NUMBER = r"[1-9][0-9]{0,5}"
-"""Bounded, as `int` raises `ValueError` for more than 4,300 digits."""
-_FORMS = {
-    "Format": _NUMBER,
-    "Batch": r"[0-9]{4}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])-(?:[01][0-9]|2[0-3])(?:[0-5][0-9]){2}-[0-9a-f]{4}",
-    "Group": rf"{_NUMBER}(?: .*)?",
-    "Checkpoint": rf"{_NUMBER}/{_NUMBER}",
-    "Reviewed": rf"{_NUMBER}/{_NUMBER}",
-    "Revision": _NUMBER,
-    "Attempt": _NUMBER,
-    "Seconds": r"[0-9]{1,9}[.][0-9]",
-    "Waited": r"[0-9]{1,9}[.][0-9]",
-    "Tokens": r"[0-9]{1,18}",
-    "Cost": r"[0-9]{1,9}[.][0-9]{6}",
-    "Cost-Unknown": _NUMBER,
-    "Context-Outputs": r"([1-9][0-9]{0,8}) ([0-9a-f]{64})",
-    "DoD": rf"#{_NUMBER}(?:, #{_NUMBER})*",
-    "Check": r"(\S+) (pass|skip) \(([0-9]{1,9}[.][0-9])\)",
-    "Gate": rf"\S+ (?:{'|'.join(GateState)}) [0-9a-f]{{40}}(?:[0-9a-f]{{24}})?",
-}
-_NOT_FAILED = frozenset({ItemStatus.SUCCEEDED, ItemStatus.REJECTED})
-_STATUSES = "|".join(status for status in ItemStatus if status not in _NOT_FAILED)
-_FAILED = re.compile(rf"(.+?): ({_STATUSES}):(?: (.*))?")
-_MISSING = re.compile(rf"(.+?): ({'|'.join(InputProblem)}):(?: (.*))?")
 
 
 class Failed(Struct, frozen=True):
@@ -216,13 +194,13 @@ class Trailers(Struct, frozen=True, dict=True):
     @cached_property
     def failed(self) -> tuple[Failed, ...]:
         """Returns the items that did not succeed, according to a checkpoint."""
-        found = filter(None, map(_FAILED.fullmatch, self.values_of("Failed")))
+        found = filter(None, map(FAILED_FORM.fullmatch, self.values_of("Failed")))
         return tuple(Failed(unquote_path(f[1]), ItemStatus(f[2]), f[3] or "") for f in found)
 
     @property
     def checks(self) -> tuple[CheckResult, ...]:
         """Returns the results of the checks that an item's output has passed or that skipped it."""
-        found = filter(None, (re.fullmatch(_FORMS["Check"], value) for value in self.values_of("Check")))
+        found = filter(None, (re.fullmatch(FORMS["Check"], value) for value in self.values_of("Check")))
         return tuple(CheckResult(f[1], CheckVerdict(f[2]), float(f[3])) for f in found)
 
     @property
@@ -240,13 +218,13 @@ class Trailers(Struct, frozen=True, dict=True):
     @property
     def context_outputs(self) -> tuple[int, str] | None:
         """Returns the number and the digest of the outputs of earlier groups that an item read besides; None: it states none."""
-        found = re.fullmatch(_FORMS["Context-Outputs"], self.first_value("Context-Outputs"))
+        found = re.fullmatch(FORMS["Context-Outputs"], self.first_value("Context-Outputs"))
         return (int(found[1]), found[2]) if found else None
 
     @property
     def missing(self) -> tuple[MissingInput, ...]:
         """Returns the files that an item was to read and did not get."""
-        found = filter(None, map(_MISSING.fullmatch, self.values_of("Missing")))
+        found = filter(None, map(MISSING_FORM.fullmatch, self.values_of("Missing")))
         return tuple(
             MissingInput(unquote_path(f[1]), InputProblem(f[2]), clean_text(f[3] or "")) for f in found
         )
@@ -287,7 +265,7 @@ def parse_trailers(message: str) -> Trailers:
 def _render_value(name: str, value: object) -> str:
     if name not in _NAMES:
         raise KeyError(name)  # add it to a shape above, or readers reject the commit
-    if name in _PATHS:
+    if name in PATH_TRAILERS:
         return quote_for_message(str(value))
     return (
         str(value)
@@ -309,7 +287,7 @@ def _kind_of(trailers: Trailers) -> Kind:
 
 def _find_format_problem(trailers: Trailers) -> str:
     """Returns why a commit cannot be read by this version; a later format may mean something else by each trailer."""
-    form = re.compile(_FORMS["Format"])
+    form = re.compile(FORMS["Format"])
     later = next((n for n in trailers.values_of("Format") if form.fullmatch(n) and int(n) > FORMAT), None)
     return f"its format {later} is unknown: this version of gitbatch reads {FORMAT}" if later else ""
 
@@ -324,27 +302,6 @@ def _find_problem(trailers: Trailers) -> str:
             return f"its trailers are not those of one item, one merge or one checkpoint: {PREFIX}{name} in a {kind} commit"
         if not values or (len(values) > 1 and name not in shape.several):
             return f"its trailers are not those of one item, one merge or one checkpoint: {len(values)} {PREFIX}{name}"
-        if not all(_is_well_formed(name, value) for value in values):
+        if not all(is_well_formed(name, value) for value in values):
             return f"its trailer {PREFIX}{name} cannot be read"
     return ""
-
-
-def _is_well_formed(name: str, value: str) -> bool:
-    if name in _PATHS:
-        return _is_path(value)
-    if form := {"Failed": _FAILED, "Missing": _MISSING}.get(name):
-        found = form.fullmatch(value)
-        return bool(found and _is_path(found[1]))
-    if name in _PARSERS:
-        return _PARSERS[name](value) is not None
-    if name == "Rescued":
-        return _is_path(value.partition(": ")[0])
-    if name == "Context":
-        path, _, blob = value.rpartition("@")
-        return _is_path(path) and bool(re.fullmatch(r"[0-9a-f]{40}(?:[0-9a-f]{24})?", blob))
-    return bool(re.fullmatch(_FORMS.get(name, ".*"), value))
-
-
-def _is_path(text: str) -> bool:
-    """Whether a path is quoted in the one way in which we quote it."""
-    return bool(text) and quote_for_message(unquote_path(text)) == text

@@ -11,7 +11,7 @@ from gitbatch.batch.events import (
     ItemStarted,
     ItemWaiting,
 )
-from gitbatch.batch.history.messages import format_usage
+from gitbatch.batch.history.effort import format_usage
 from gitbatch.batch.model import Outcome
 from gitbatch.batch.trial.model import StepList, StepName, find_advice
 from gitbatch.batch.trial.repository import OTHER_FILE, OUTPUT

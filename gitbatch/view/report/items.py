@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from gitbatch.agents.protocol import FLAG_DESCRIPTIONS
-from gitbatch.batch.history.messages import format_gate_effort
+from gitbatch.batch.history.effort import format_gate_effort
 from gitbatch.batch.model import FailedAttempt
 from gitbatch.batch.report.model import BatchReport, ReportCheckpoint, ReportGroup, ReportItem
 from gitbatch.batch.verdicts import GateState

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from itertools import accumulate
 
 from gitbatch.batch.history.decisions import DecisionKind
-from gitbatch.batch.history.messages import format_cost
+from gitbatch.batch.history.effort import format_cost
 from gitbatch.batch.report.model import ReportItem
 from gitbatch.limits.usage import Spent
 from gitbatch.paths import quote_for_message

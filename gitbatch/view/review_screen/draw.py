@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from gitbatch.batch.deciding import REOPENED
 from gitbatch.batch.history.decisions import DecisionKind
-from gitbatch.batch.history.messages import format_cost
+from gitbatch.batch.history.effort import format_cost
 from gitbatch.batch.model import ItemStatus
 from gitbatch.batch.review_sheet import SheetItem
 from gitbatch.paths import quote_path

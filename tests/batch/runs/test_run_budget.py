@@ -14,8 +14,8 @@ from waiting import loop_turns
 
 from gitbatch.batch.caller import PauseAlways
 from gitbatch.batch.events import Event, ItemProgress
+from gitbatch.batch.history.effort import format_usage
 from gitbatch.batch.history.item_message import parse_spent
-from gitbatch.batch.history.messages import format_usage
 from gitbatch.batch.history.trailers import parse_trailers
 from gitbatch.batch.session import Session, open_session
 from gitbatch.limits.budget import Budget
