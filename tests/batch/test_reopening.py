@@ -7,7 +7,7 @@ from conftest import Here, Place
 from reviews import APPROVE, REVISE, decide
 from sessions import run_here
 
-from gitbatch.batch.loop import Ending
+from gitbatch.batch.ending import Ending
 
 
 @pytest.mark.rule("F7")
