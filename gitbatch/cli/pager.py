@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import TextIO
 
 from gitbatch.cli.common import make_page
 from gitbatch.repo.process import Git
@@ -44,18 +45,22 @@ def show_in_pager(inherited: Mapping[str, str], block: Block) -> None:
     show_text_in_pager(inherited, page.render_text(block), page.console.height)
 
 
-def show_text_in_pager(inherited: Mapping[str, str], text: str, height: int) -> None:
+def show_text_in_pager(
+    inherited: Mapping[str, str], text: str, height: int, screen: TextIO | None = None
+) -> None:
     """Shows a text that may have colours; in the pager, if it has more lines than the terminal.
 
     Args:
         inherited: as above.
         text: the output, with a line break at its end.
         height: the rows of the terminal; 0: it is not a terminal.
+        screen: the terminal; None: standard output.
     """
     pager = find_pager(inherited) if 0 < height <= text.count("\n") else ""
-    if not pager or not _run_pager(pager, text):
-        sys.stdout.write(text)
-        sys.stdout.flush()
+    if not pager or not _run_pager(pager, text, screen):
+        shown = screen or sys.stdout
+        shown.write(text)
+        shown.flush()
 
 
 def find_pager(inherited: Mapping[str, str]) -> str:
@@ -68,12 +73,12 @@ def find_pager(inherited: Mapping[str, str]) -> str:
     return "" if named == "cat" else named
 
 
-def _run_pager(command: str, text: str) -> bool:
+def _run_pager(command: str, text: str, screen: TextIO | None) -> bool:
     """Runs a pager to its end; returns false if the shell does not find it."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the pager
     try:
         process = subprocess.Popen(  # noqa: S602 - a command of the user's, as git runs it
-            command, shell=True, stdin=subprocess.PIPE, env={**_VARIABLES, **os.environ}
+            command, shell=True, stdin=subprocess.PIPE, stdout=screen, env={**_VARIABLES, **os.environ}
         )
         with suppress(BrokenPipeError):  # the user has seen enough
             process.communicate(text.encode(sys.stdout.encoding, errors=ASCII_FORMS))

@@ -21,17 +21,20 @@ from gitbatch.batch.review_sheet import ReviewSheet, SheetItem, read_item_diff, 
 from gitbatch.cli.batch_reading import name_show, read_batch_state
 from gitbatch.cli.common import tell_waiting
 from gitbatch.cli.editor import find_editor, open_editor, write_comment
+from gitbatch.cli.pager import show_text_in_pager
 from gitbatch.cli.terminal import open_screen
 from gitbatch.errors import GitbatchError
 from gitbatch.repo.lock import repository_lock
-from gitbatch.repo.private_dir import show_diff
+from gitbatch.repo.private_dir import read_diff
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.user_commit import UserGit, select_user_variables
 from gitbatch.text import clean_text
 from gitbatch.view.block import Block, make_line
+from gitbatch.view.diff import render_diff
 from gitbatch.view.item_page import render_item_page
 from gitbatch.view.review_screen.pane import render_diff_page, render_pane
 from gitbatch.view.review_screen.state import Mode, ReviewState
+from gitbatch.view.terminal import Terminal
 
 
 class ReviewDesk:
@@ -117,9 +120,12 @@ class ReviewDesk:
 
     def show_all(self, state: ReviewState) -> None:
         """Shows all changes since the last pause in the user's pager."""
-        tip = require_tip(self._repo, state.sheet.target)
+        diff = read_diff(self._repo, state.sheet.before, require_tip(self._repo, state.sheet.target))
         with open_screen() as screen:
-            show_diff(self._repo, state.sheet.before, tip, screen)
+            console = Terminal.of_screen(screen).console
+            has_colour = console.color_system is not None and not console.no_color
+            text = render_diff(diff, has_colour=has_colour)
+            show_text_in_pager(self._inherited, text, console.height, screen)
 
     async def record_choices(self, state: ReviewState) -> RecordedReview | None:
         """Records what is chosen as one review; None: nothing is.

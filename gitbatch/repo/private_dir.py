@@ -27,7 +27,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
 
 from gitbatch.fs.durable import sync_file
 from gitbatch.repo.config_file import format_settings, render_config
@@ -105,14 +104,6 @@ def _git_variables(repo: Repository, folder: Path, files: Path, index: Path | No
         "GIT_ATTR_NOSYSTEM": "1",
         **({"GIT_INDEX_FILE": str(index)} if index else {}),
     }
-
-
-def show_diff(repo: Repository, before: str, after: str, screen: TextIO | None = None) -> None:
-    """Shows the user the changes between two commits on a terminal, through their pager."""
-    with private_git(repo, repo.root) as private:
-        git = private if repo.pager is None else private.with_config({"core.pager": repo.pager})
-        options = ("--stat", "--patch", "--no-ext-diff", "--no-textconv")
-        git.run_in_pager("diff", *options, before, after, screen=screen)
 
 
 def read_diff(repo: Repository, before: str, after: str, *paths: str) -> bytes:

@@ -10,7 +10,6 @@ import subprocess
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TextIO
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -95,10 +94,7 @@ class Git(Struct, frozen=True):
         return replace(self, memory=memory)
 
     def without_children(self) -> "Git":
-        """Returns the same git, whose processes cannot start a program, whatever they read.
-
-        `run_in_pager` is the exception.
-        """
+        """Returns the same git, whose processes cannot start a program, whatever they read."""
         return replace(self, childless=True)
 
     def run(
@@ -199,16 +195,6 @@ class Git(Struct, frozen=True):
             GitError: it failed.
         """
         return os.fsdecode(self.run(*arguments).stdout).removesuffix("\n")
-
-    def run_in_pager(self, *arguments: str, screen: TextIO | None = None) -> None:
-        """Runs a command that writes to a terminal itself, through the user's pager; None: to standard output."""
-        subprocess.run(
-            ["git", *_OPTIONS, "--paginate", *arguments],  # noqa: S607
-            cwd=self.directory,
-            env={**os.environ, **ENVIRONMENT, **self.variables, "LC_ALL": os.environ.get("LC_ALL", "")},
-            stdout=screen,
-            check=False,
-        )
 
     def run_as_user(self, *arguments: str, extra: Mapping[str, str]) -> GitResult:
         """Runs a command as the user would: with their configuration, hooks, programs and terminal.

@@ -54,8 +54,6 @@ class Repository(Struct, frozen=True):
     """Settings about files, read when the process started; see `private_dir.py`."""
     attributes: bytes
     """The user's own attributes (`info/attributes`), which are in no commit, read at the same time."""
-    pager: str | None = None
-    """The user's pager, by GIT_PAGER or their own configuration, never by the repository's; None: they name none."""
     promised: Promised | None = None
     """The remote that has the objects that a partial clone lacks."""
 

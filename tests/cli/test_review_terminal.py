@@ -55,7 +55,7 @@ def test_every_key_decides_on_the_screen(three: Place) -> None:
         assert "  T101  succeeded   -          +1 " in text
         eyes.child.send(ENTER + ESCAPE)
         eyes.child.send("jjd")
-        text = eyes.look_for(r"\+red")
+        text = eyes.look_for(r"\+\^\[\[2J\^\[\]0;owned\^G\^\[\[31mred")
         assert text.splitlines()[0].startswith(" Checkpoint 1/3, Letters: 3 of 4 items done"), (
             "nothing is cleared"
         )

@@ -3,8 +3,10 @@
 import asyncio
 import errno
 import os
+import pty
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from sessions import run_here
 from view.sheets import DONE, review_of
 
 from gitbatch.batch.model import CheckpointMode
-from gitbatch.cli import review_screen
+from gitbatch.cli import review_desk, review_screen
 from gitbatch.cli.editor import find_editor, open_editor, write_comment
 from gitbatch.cli.keys import is_in_foreground
 from gitbatch.cli.review_desk import ReviewDesk
@@ -24,7 +26,7 @@ from gitbatch.repo.opening import open_repository
 from gitbatch.repo.repository import Repository
 from gitbatch.view.block import Block
 from gitbatch.view.review_screen.keys import Step, press_key
-from gitbatch.view.review_screen.state import Mode, ReviewState, ScreenRequest
+from gitbatch.view.review_screen.state import Mode, ReviewState, ScreenRequest, start_review
 
 Read = Callable[[ReviewState], Block]
 
@@ -114,6 +116,28 @@ def test_what_was_decided_elsewhere_is_asked_again(paused: tuple[Place, Reposito
     assert "choose again: T101" in person.notices[1]
     assert held.decisions == (("approved", "T102"),)
     assert place.subjects()[-2:] == ["gitbatch: review 1/3: 1 rejected", "gitbatch: review 1/3: 1 approved"]
+
+
+def test_all_changes_go_to_the_users_pager(
+    paused: tuple[Place, Repository], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a terminal would obey is spelled in them, and no program of the repository is started."""
+    place, repo = paused
+    place.write("out/letters/a.md", "\x1b[8mhidden\n")
+    place.commit()
+    for name in ("core.pager", "pager.diff", "diff.external"):
+        place.git("config", name, f"touch {place.home}/evil; cat")
+    parent, child = pty.openpty()
+    with os.fdopen(child, "w") as screen:
+        monkeypatch.setattr(review_desk, "open_screen", lambda: nullcontext(screen))
+        desk = ReviewDesk(repo, {"GIT_PAGER": f"cat >{place.home}/shown"}, Path())
+        desk.show_all(start_review(desk.read_sheet(), ""))
+    os.close(parent)
+    shown = (place.home / "shown").read_text(encoding="utf-8")
+    assert "^[" in shown
+    assert "[8mhidden" in shown
+    assert "\x1b[8m" not in shown
+    assert not (place.home / "evil").exists()
 
 
 def test_nothing_is_recorded_where_nothing_is_wanted(paused: tuple[Place, Repository]) -> None:

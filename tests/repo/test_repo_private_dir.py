@@ -6,7 +6,6 @@ The race with a process that an agent has left behind, 200 times with each comma
 """
 
 import os
-import pty
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,7 +14,6 @@ from pathlib import Path
 
 import pytest
 from conftest import Place
-from msgspec.structs import replace
 
 from gitbatch.errors import GitbatchError
 from gitbatch.repo import childless
@@ -23,7 +21,7 @@ from gitbatch.repo.attributes import store
 from gitbatch.repo.checkout.follow import find_uncommitted, update_checkout
 from gitbatch.repo.childless import start_childless
 from gitbatch.repo.opening import open_repository
-from gitbatch.repo.private_dir import private_git, show_diff
+from gitbatch.repo.private_dir import private_git
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.worktrees.agent_git import read_agent_git
 from gitbatch.repo.worktrees.worktree import NewWorktree, add_worktree, remove_worktree
@@ -185,36 +183,6 @@ def test_a_filter_that_gets_into_our_folder_cannot_start(repo: Repository, tmp_p
             capture_output=True,
         )
     assert (tmp_path / "canary").exists(), "the naive way runs it"
-
-
-def test_a_diff_is_shown_through_the_users_pager_alone(
-    repo: Repository, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = place.git("rev-parse", "HEAD")
-    place.write("a.md", "b\r\n")
-    after = place.commit()
-    for name in ("core.pager", "pager.diff"):
-        place.git("config", name, f"touch {tmp_path}/canary; cat")
-    monkeypatch.setenv("PAGER", f"cat >{tmp_path}/shown")
-    show_diff(repo, before, after)
-    if (tmp_path / "shown").exists():  # only a terminal gets a pager
-        assert "+b" in (tmp_path / "shown").read_text(encoding="utf-8")
-    assert not (tmp_path / "canary").exists()
-
-
-def test_a_diff_is_shown_through_the_pager_that_git_would_take(
-    repo: Repository, place: Place, tmp_path: Path
-) -> None:
-    """git starts a pager only in a terminal."""
-    named = replace(repo, pager=f"cat >{tmp_path}/shown")
-    before = place.git("rev-parse", "HEAD")
-    place.write("a.md", "b\r\n")
-    after = place.commit()
-    parent, child = pty.openpty()
-    with os.fdopen(child, "w") as screen:
-        show_diff(named, before, after, screen)
-    os.close(parent)
-    assert "+b" in (tmp_path / "shown").read_text(encoding="utf-8")
 
 
 def test_a_split_index_is_read(repo: Repository, place: Place) -> None:

@@ -9,5 +9,5 @@ def test_no_advice_about_the_graft_file_is_printed(
     repo: Repository, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert repo.git.run("log", "-p", "HEAD").stderr == ""
-    repo.git.run_in_pager("show", "--stat", "HEAD")
+    repo.git.run("show", "--stat", "HEAD")
     assert capfd.readouterr().err == ""
