@@ -23,6 +23,7 @@ from gitbatch.batch.history.ledger import read_ledger
 from gitbatch.batch.history.spending import read_all_versions, read_spending
 from gitbatch.batch.history.target import require_tip
 from gitbatch.batch.model import BatchItem, ItemStatus, LineCount
+from gitbatch.batch.planning.freed import BlockedItem, find_blocked_items
 from gitbatch.batch.planning.stale import find_stale_items
 from gitbatch.batch.resume import find_commit_before
 from gitbatch.limits.usage import Spent
@@ -81,6 +82,8 @@ class ReviewSheet(Struct, frozen=True):
     items: tuple[SheetItem, ...]
     requires_approval: bool = False
     """Whether the batch continues only when every item is decided."""
+    blocked: tuple[BlockedItem, ...] = ()
+    """The items that did not start, in the order of the plan."""
 
 
 def read_sheet(repo: Repository) -> ReviewSheet:
@@ -107,6 +110,7 @@ def read_sheet(repo: Repository) -> ReviewSheet:
         groups=len(current),
         items=tuple(sorted(_list_items(repo, found, current), key=_rank_item)),
         requires_approval=requires_approval(repo, found.batch),
+        blocked=find_blocked_items(repo, found.batch, found.state),
     )
 
 

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from view.sheets import DONE, FAILED, ITEMS, chosen_of, press_keys, review_of, sheet_item
 
 from gitbatch.batch.history.decisions import DecisionKind
+from gitbatch.batch.planning.freed import BlockedItem
 from gitbatch.view.review_screen.keys import KEYS, paste_text, press_key, take_comment
 from gitbatch.view.review_screen.state import Mode, ScreenRequest, format_left, format_sheet, refresh_sheet
 
@@ -49,6 +50,34 @@ def test_a_key_chooses(keys: tuple[str, ...], chosen: dict[str, tuple[str, str]]
     state, request = press_keys(review_of(), *keys)
     assert chosen_of(state) == chosen
     assert request is None
+
+
+@pytest.mark.rule("F7")
+@pytest.mark.parametrize(
+    ("keys", "chosen"),
+    [
+        (("r",), ["T2", "T5", "T6"]),
+        (("R",), ["T2", "T5", "T6", "T7"]),
+        (("r", "backspace"), []),
+        (("r", "j", "backspace"), ["T2", "T6"]),
+        (("j", "r"), ["T5"]),
+        (("j", "r", "k", "r"), ["T2", "T5", "T6"]),
+        (("j", "r", "k", "r", "backspace"), ["T5"]),
+    ],
+)
+def test_what_a_retried_item_blocks_is_retried_too(keys: tuple[str, ...], chosen: list[str]) -> None:
+    """T5 lacks what T2 writes, T6 also what T5 writes; T7 lacks something else besides."""
+    waiting = tuple(sheet_item(name, "blocked") for name in ("T5", "T6", "T7"))
+    lacked = (("out/T2.md",), ("out/T2.md", "out/T5.md"), ("out/T2.md", "out/lost.md"))
+    state = review_of(FAILED, *waiting, *DONE)
+    blocked = tuple(
+        BlockedItem(each.item, frozenset(paths), frozenset(paths) - {"out/T5.md"})
+        for each, paths in zip(waiting, lacked, strict=True)
+    )
+    state, _ = press_keys(replace(state, sheet=replace(state.sheet, blocked=blocked)), *keys)
+    assert list(chosen_of(state)) == chosen
+    if keys == ("r",):
+        assert state.notice == "T2: retried, not recorded yet, and what it blocks: T5, T6"
 
 
 @pytest.mark.parametrize(

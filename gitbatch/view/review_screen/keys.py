@@ -24,7 +24,7 @@ KEYS: tuple[tuple[str, str], ...] = (
     ("A", "approve every other item that succeeded and is undecided"),
     ("v", "send back: it runs again on its own output, with your comment"),
     ("x", "reject: the file is put back, the item does not run again"),
-    ("r", "retry: an item that did not succeed runs again"),
+    ("r", "retry: an item that did not succeed runs again, and what it blocks"),
     ("R", "retry every item that did not succeed"),
     ("o", "open the output in your editor; what you change is your commit"),
     ("u", "undo: the file is put back, as with reject"),

@@ -9,12 +9,13 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gitbatch.batch.deciding import Choice
+from gitbatch.batch.deciding import REOPENED, Choice
 from gitbatch.batch.history.decisions import DecisionKind
 from gitbatch.batch.model import ItemStatus
+from gitbatch.batch.planning.freed import select_freed
 from gitbatch.batch.review_sheet import ReviewSheet, SheetItem
 from gitbatch.plan.model import ItemKey
-from gitbatch.text import format_count
+from gitbatch.text import format_count, list_names
 
 
 class Mode(StrEnum):
@@ -64,6 +65,8 @@ class Chosen(Struct, frozen=True):
 
     kind: DecisionKind
     comment: str = ""
+    is_freed: bool = False
+    """Whether it is chosen because what blocks the item runs again."""
 
 
 class ReviewState(Struct, frozen=True):
@@ -153,11 +156,37 @@ def _is_same(before: SheetItem, after: SheetItem) -> bool:
 
 
 def choose_for(state: ReviewState, item: SheetItem, kind: DecisionKind, comment: str = "") -> ReviewState:
-    """Returns the state with a decision chosen about an item; or a notice why it is not possible."""
+    """Returns the state with a decision chosen about an item; or a notice why it is not possible.
+
+    What a retried item blocks is retried too, as with `gitbatch retry`.
+    """
     if problem := item.problems.get(kind):
         return replace(state, notice=f"{item.item.name} cannot be {kind.word}: {problem}")
-    chosen = {**state.chosen, item.key: Chosen(kind, comment)}
-    return replace(state, chosen=chosen, notice=f"{item.item.name}: {kind.word}, not recorded yet")
+    text = f"{item.item.name}: {kind.word}, not recorded yet"
+    return _free_blocked(state, {**state.chosen, item.key: Chosen(kind, comment)}, text)
+
+
+def _free_blocked(state: ReviewState, chosen: Mapping[ItemKey, Chosen], notice: str) -> ReviewState:
+    """Returns the state with other choices; those for items that retried ones free are made where retries changed."""
+    retried, before = _list_retried(chosen), _list_retried(state.chosen)
+    if retried == before:
+        return replace(state, chosen=chosen, notice=notice)
+    kept = {key: what for key, what in chosen.items() if not what.is_freed}
+    items = {each.key: each for each in state.sheet.items}
+    again = (each.item for each in items.values() if each.key in retried or each.state.status == REOPENED)
+    freed = [
+        item
+        for item in select_freed(state.sheet.blocked, again if retried else ())
+        if item.key in items and item.key not in kept
+    ]
+    more = f", and what it blocks: {list_names(tuple(item.name for item in freed))}" if freed else ""
+    kept |= {item.key: Chosen(DecisionKind.RETRY, is_freed=True) for item in freed}
+    return replace(state, chosen=kept, notice=f"{notice}{more}")
+
+
+def _list_retried(chosen: Mapping[ItemKey, Chosen]) -> frozenset[ItemKey]:
+    """Returns the items that the person retries, without those that are freed thereby."""
+    return frozenset(k for k, what in chosen.items() if what.kind is DecisionKind.RETRY and not what.is_freed)
 
 
 def keep_draft(state: ReviewState, text: str) -> ReviewState:
@@ -170,7 +199,7 @@ def drop_choice(state: ReviewState, item: SheetItem) -> ReviewState:
     """Returns the state with nothing chosen about an item."""
     chosen = {key: what for key, what in state.chosen.items() if key != item.key}
     what = "nothing is chosen" if item.key not in state.chosen else "no longer chosen"
-    return replace(state, chosen=chosen, notice=f"{item.item.name}: {what}")
+    return _free_blocked(state, chosen, f"{item.item.name}: {what}")
 
 
 def format_sheet(state: ReviewState) -> str:
