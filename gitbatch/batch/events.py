@@ -292,11 +292,11 @@ Listener = Callable[[Event], None]
 def encode_event(event: Event) -> str:
     """Returns an event as one line of JSON, with an item's commit as its id; a checkpoint of many items by its failures."""
     if isinstance(event, CheckpointReached):
-        event = msgspec.structs.replace(event, checkpoint=_shorten(event.checkpoint))
+        event = msgspec.structs.replace(event, checkpoint=_shorten_checkpoint(event.checkpoint))
     return msgspec.json.encode(event, enc_hook=str).decode()
 
 
-def _shorten(checkpoint: Checkpoint) -> Checkpoint:
+def _shorten_checkpoint(checkpoint: Checkpoint) -> Checkpoint:
     """Returns a checkpoint with its failures alone, if it has more outcomes than `MOST_OUTCOMES`."""
     if len(checkpoint.outcomes) <= MOST_OUTCOMES:
         return checkpoint

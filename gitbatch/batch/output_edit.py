@@ -79,7 +79,7 @@ def _edit_here(
         if not find_uncommitted(repo, (path,)):
             return EditedOutput()
         _require_file(repo.root / path, item)
-        return EditedOutput(_commit(user, repo.root, item))
+        return EditedOutput(_commit_output(user, repo.root, item))
 
 
 def _edit_apart(
@@ -92,10 +92,10 @@ def _edit_apart(
 ) -> EditedOutput:
     with user.check_out(repo.root, tip) as folder, _kept_unless_committed(folder / item.item.output):
         open_editor(folder / item.item.output)
-        if not user.run(folder, "status", "--porcelain", "--", item.item.output)[1].strip():
+        if not user.run_git(folder, "status", "--porcelain", "--", item.item.output)[1].strip():
             return EditedOutput()
         _require_file(folder / item.item.output, item)
-        commit = _commit(user, folder, item)
+        commit = _commit_output(user, folder, item)
         if not repo.commit_point(target, commit, tip, "gitbatch: edited by the user at a review"):
             raise GitbatchError(
                 f"branch {short(target)} has moved while you edited", "look again, then edit it again"
@@ -110,7 +110,7 @@ def _require_file(file: Path, item: SheetItem) -> None:
         )
 
 
-def _commit(user: UserGit, folder: Path, item: SheetItem) -> str:
+def _commit_output(user: UserGit, folder: Path, item: SheetItem) -> str:
     path = item.item.output
     try:
         return user.commit_path(folder, path, f"Edit {quote_path(path)} in the review of {item.item.name}")

@@ -133,7 +133,9 @@ def remove_contributions(source: bytes, heading: str, lines: tuple[str, ...]) ->
     text = source[section.body : section.end].decode(errors="surrogateescape").splitlines(keepends=True)
     left = []
     for line in reversed(lines):
-        found = [at for at, entry in enumerate(text) if _is_entry(entry, line) and not _continues(text, at)]
+        found = [
+            at for at, entry in enumerate(text) if _is_entry(entry, line) and not _is_continued(text, at)
+        ]
         if found:
             del text[found[-1]]
         else:
@@ -144,15 +146,15 @@ def remove_contributions(source: bytes, heading: str, lines: tuple[str, ...]) ->
 
 def _is_entry(line: str, said: str) -> bool:
     """Whether a line is the entry of a contribution."""
-    return line.startswith("- ") and bool(_letters(said)) and _letters(line) == _letters(said)
+    return line.startswith("- ") and bool(_letters_of(said)) and _letters_of(line) == _letters_of(said)
 
 
-def _continues(text: list[str], at: int) -> bool:
-    """Returns true if the entry at a line has more than that line."""
+def _is_continued(text: list[str], at: int) -> bool:
+    """Whether the entry at a line has more than that line."""
     return at + 1 < len(text) and text[at + 1].strip() != "" and text[at + 1].startswith((" ", "\t"))
 
 
-def _letters(text: str) -> str:
+def _letters_of(text: str) -> str:
     return "".join(filter(str.isalnum, text)).casefold()
 
 

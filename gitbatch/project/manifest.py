@@ -47,10 +47,10 @@ class OutlineEntry(Struct, frozen=True):
 
 def outline_files(files: tuple[ContextFile, ...]) -> tuple[OutlineEntry, ...]:
     """Returns what an agent reads, in order: outputs of earlier groups by folders, if they are more than `LISTED`."""
-    return files.outline if isinstance(files, Manifest) else _outline(files)
+    return files.outline if isinstance(files, Manifest) else _make_outline(files)
 
 
-def _outline(files: tuple[ContextFile, ...]) -> tuple[OutlineEntry, ...]:
+def _make_outline(files: tuple[ContextFile, ...]) -> tuple[OutlineEntry, ...]:
     earlier = [file for file in files if file.reason is ContextReason.EARLIER]
     if len(earlier) <= LISTED:
         return tuple(OutlineEntry(file.path, file.reason, file.note) for file in files)
@@ -154,7 +154,7 @@ class Manifest(tuple[ContextFile, ...]):  # noqa: SLOT001 - what is derived from
     @cached_property
     def outline(self) -> tuple[OutlineEntry, ...]:
         """Returns the files, or their folders; see `outline_files`."""
-        return _outline(self)
+        return _make_outline(self)
 
     @cached_property
     def listing(self) -> str:
@@ -200,23 +200,23 @@ class ManifestBuilder:
         declared = tuple(self._find_declared(item))
         awaited = self._find_awaited(item, group, shared)
         if not item.reads_earlier:
-            return Manifest(self._choose((*shared.first, *declared)))
+            return Manifest(self._choose_files((*shared.first, *declared)))
         is_revision = item.output in shared.outputs
         if not (declared or awaited or is_revision):
             return shared.manifest
         if not shared.is_plain:
             # Its own file is what it revises, and no context.
             documents = (each for each in shared.documents if each[0] != item.output)
-            return Manifest(self._choose((*shared.first, *declared, *documents, *awaited)))
-        return self._extend(item, shared, (*shared.first, *declared, *awaited))
+            return Manifest(self._choose_files((*shared.first, *declared, *documents, *awaited)))
+        return self._extend_manifest(item, shared, (*shared.first, *declared, *awaited))
 
     def find_earlier(self, group: Group) -> EarlierOutputs:
         """Returns the list of outputs that the items of a group share."""
         return self._find_shared(group).manifest.earlier
 
-    def _extend(self, item: WorkItem, shared: _GroupFiles, wanted: tuple[_Wanted, ...]) -> Manifest:
+    def _extend_manifest(self, item: WorkItem, shared: _GroupFiles, wanted: tuple[_Wanted, ...]) -> Manifest:
         """Returns the manifest of an item whose own files do not change how the outputs of earlier groups are read."""
-        own = self._choose(wanted)
+        own = self._choose_files(wanted)
         before = tuple(file for file in own if file.reason is not ContextReason.AWAITED)
         earlier = shared.manifest.earlier
         left_out = (earlier.paths & {file.path for file in before}) | (earlier.paths & {item.output})
@@ -232,7 +232,7 @@ class ManifestBuilder:
                 (output, ContextReason.EARLIER)
                 for output in dict.fromkeys(item.output for earlier in before for item in earlier.items)
             )
-            listed = self._choose((*first, *documents))
+            listed = self._choose_files((*first, *documents))
             own = tuple(file for file in listed if file.reason is not ContextReason.EARLIER)
             earlier = EarlierOutputs(tuple(f for f in listed if f.reason is ContextReason.EARLIER))
             outputs = frozenset(path for path, _ in documents)
@@ -261,7 +261,7 @@ class ManifestBuilder:
         places = sorted(shared.places[other] for other in item.hints.after if other in shared.places)
         return tuple((group.items[at].output, ContextReason.AWAITED) for at in places)
 
-    def _choose(self, wanted: tuple[_Wanted, ...]) -> tuple[ContextFile, ...]:
+    def _choose_files(self, wanted: tuple[_Wanted, ...]) -> tuple[ContextFile, ...]:
         """Returns the files that are read for wanted documents, each once."""
         forms = self._forms.choose_forms(path for path, _ in wanted)
         found: dict[str, ContextFile] = {}

@@ -125,14 +125,14 @@ class Repository(Struct, frozen=True):
     def with_spares(self) -> Iterator[None]:
         """Gives new objects second names, and those back that another process prunes meanwhile; see `SpareLinks`."""
         spares = self.objects.writer.spares
-        spares.begin(self.own_dir / "spares")
+        spares.begin_links(self.own_dir / "spares")
         self.objects.find_missing(spares.names)  # of a killed process: what is missing is restored
         try:
             yield
         finally:
             with suppress(GitbatchError):  # such as a git that a signal has stopped
                 self.objects.find_missing(spares.names)
-            spares.end()
+            spares.remove_links()
 
     def publish(self, write: Callable[[], _T], clean_up: Callable[[], None] = lambda: None) -> _T:
         """Stores objects and makes a ref point at them, and does both again if the objects vanished in between.

@@ -24,7 +24,7 @@ class UserGit(Struct, frozen=True):
 
     variables: Mapping[str, str]
 
-    def run(self, folder: Path, *arguments: str) -> tuple[int, str]:
+    def run_git(self, folder: Path, *arguments: str) -> tuple[int, str]:
         """Runs a command in a folder; returns its exit status and all that it printed."""
         done = Git(folder).run_as_user(*arguments, extra={**self.variables, "GIT_LITERAL_PATHSPECS": "1"})
         return done.status, done.stdout.decode(errors="replace")
@@ -35,11 +35,11 @@ class UserGit(Struct, frozen=True):
         Raises:
             GitError: git, a hook or the signing program refused; `stderr` is what they printed.
         """
-        self._run(folder, "commit", "--quiet", "--only", "--message", message, "--", path)
-        return self._run(folder, "rev-parse", "HEAD").strip()
+        self._require_run(folder, "commit", "--quiet", "--only", "--message", message, "--", path)
+        return self._require_run(folder, "rev-parse", "HEAD").strip()
 
-    def _run(self, folder: Path, *arguments: str) -> str:
-        status, printed = self.run(folder, *arguments)
+    def _require_run(self, folder: Path, *arguments: str) -> str:
+        status, printed = self.run_git(folder, *arguments)
         if status:
             raise GitError(arguments, status, printed)
         return printed
@@ -54,11 +54,13 @@ class UserGit(Struct, frozen=True):
         with tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as made:
             folder = Path(made) / root.name
             without_hooks = ("-c", f"core.hooksPath={os.devnull}")
-            self._run(root, *without_hooks, "worktree", "add", "--quiet", "--detach", str(folder), commit)
+            self._require_run(
+                root, *without_hooks, "worktree", "add", "--quiet", "--detach", str(folder), commit
+            )
             try:
                 yield folder
             finally:
-                self.run(root, "worktree", "remove", "--force", "--force", str(folder))
+                self.run_git(root, "worktree", "remove", "--force", "--force", str(folder))
 
 
 def select_user_variables(environment: Mapping[str, str]) -> dict[str, str]:

@@ -96,7 +96,7 @@ class WorktreeExtras:
         table, repo = self.sources.table, self.sources.repo
         first = await self.git(_list_files_on, repo, self.sources.base, table)
         files = await self.git(_list_files_on, repo, commit, table) if table.prepare_on else first
-        settings = hash_settings(table, self.runner.variables(), self._places.seen_at)
+        settings = hash_settings(table, self.runner.list_variables(), self._places.seen_at)
         below = self.include.name if self.include else ""
         is_again = files != first
         name = name_layer(settings, files, below, self.sources.batch if is_again else "")

@@ -76,7 +76,7 @@ class PrepareRunner(Struct, frozen=True):
     tools: CheckTools
     table: ExtrasTable
 
-    def variables(self) -> dict[str, str]:
+    def list_variables(self) -> dict[str, str]:
         """Returns the variables that the commands get, without those of one run."""
         program = ProgramTable(command=("",))
         given = passed_variables(program, self.tools.services.environment)

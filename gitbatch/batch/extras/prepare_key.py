@@ -51,7 +51,7 @@ def hash_settings(table: ExtrasTable, variables: Mapping[str, str], place: str) 
     kept = sorted((name, value) for name, value in variables.items() if name not in _OF_TERMINAL)
     machine = (sys.platform, platform.machine(), *platform.libc_ver())
     parts = (_FORMAT, table.prepare_commands, table.prepare_sandbox, kept, machine, place)
-    return _digest(parts)
+    return _hash_parts(parts)
 
 
 def name_layer(settings: str, files: tuple[tuple[str, str], ...], include: str, batch: str = "") -> str:
@@ -63,8 +63,8 @@ def name_layer(settings: str, files: tuple[tuple[str, str], ...], include: str, 
         include: the name of the layer of included files; empty if no file is included.
         batch: the only batch that may use it; empty: any.
     """
-    return f"prepare-{_digest((settings, files, include, batch))[:24]}"
+    return f"prepare-{_hash_parts((settings, files, include, batch))[:24]}"
 
 
-def _digest(parts: object) -> str:
+def _hash_parts(parts: object) -> str:
     return sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest()

@@ -125,7 +125,11 @@ def find_stale(
 
     def find_inputs(reader: RecordedItem, read: Iterable[tuple[str, str | None]]) -> Iterator[StaleInput]:
         for path, blob in read:
-            now = _unwind(writers.get(path, ()), reader, find_blob(path)) if path not in ignored else (blob,)
+            now = (
+                _unwind_versions(writers.get(path, ()), reader, find_blob(path))
+                if path not in ignored
+                else (blob,)
+            )
             if blob not in now:
                 yield StaleInput(path, blob, now[0])
 
@@ -153,7 +157,9 @@ def list_changed(
     return tuple(path for path, blob in given if path not in left_out and known.get(path) != blob)
 
 
-def _unwind(writers: Sequence[RecordedItem], reader: RecordedItem, now: str | None) -> tuple[str | None, ...]:
+def _unwind_versions(
+    writers: Sequence[RecordedItem], reader: RecordedItem, now: str | None
+) -> tuple[str | None, ...]:
     """Returns the versions of a file that a reader may have read: without those that it and later items wrote.
 
     `writers` are the items that write it. The first is without those of later groups; the others are without those of its

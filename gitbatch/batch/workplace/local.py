@@ -97,7 +97,7 @@ class LocalWorkplace:
             DiskError: the folder cannot be written.
             PrepareError: a command of `batch.prepare` failed.
         """
-        self.slot = self.shared.slots.take()
+        self.slot = self.shared.slots.take_slot()
         extra = await self.shared.list_extra_layers(setup.commit)
         self.made = await self.shared.git(make_worktree, self.shared, self.path, setup, extra)
         self.setup = setup

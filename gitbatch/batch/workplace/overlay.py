@@ -92,7 +92,7 @@ class OverlayWorkplace:
             PrepareError: a command of `batch.prepare` failed.
         """
         plain = self.shared.plain
-        self.slot = plain.slots.take()
+        self.slot = plain.slots.take_slot()
         extra = await plain.list_extra_layers(setup.commit)
         self.made = await plain.git(_make_workplace, self.shared, self.path, setup, extra)
 

@@ -9,7 +9,7 @@ class Slots:
 
     _taken: set[int] = field(default_factory=set)
 
-    def take(self) -> int:
+    def take_slot(self) -> int:
         """Takes the lowest free number, from 0 on: with n attempts at a time, all are below n."""
         number = next(number for number in range(len(self._taken) + 1) if number not in self._taken)
         self._taken.add(number)

@@ -97,7 +97,7 @@ class ObjectReader:
     def _query_restored(self, pipe: Pipe, question: str, oid: str) -> list[bytes]:
         """Returns the words that a process answers; it is asked again about an object that is missing and is restored."""
         answer = self._query_pipe(pipe, question)
-        is_restored = len(answer) != 3 and self.writer.spares.restore(oid)
+        is_restored = len(answer) != 3 and self.writer.spares.restore_object(oid)
         return self._query_pipe(pipe, question) if is_restored else answer
 
     def _query_pipe(self, pipe: Pipe, question: str) -> list[bytes]:
@@ -129,7 +129,7 @@ class ObjectReader:
             raise
         found = zip(wanted, answers, strict=True)
         gone = tuple(oid for oid, answer in found if len(answer.split(b" ")) != 3)
-        return tuple(oid for oid in gone if not self.writer.spares.restore(oid))
+        return tuple(oid for oid in gone if not self.writer.spares.restore_object(oid))
 
     def is_blob(self, oid: str) -> bool:
         """Whether an object is in the repository and is a blob; its content is not read."""

@@ -29,19 +29,19 @@ class SpareLinks:
         """The objects that have one."""
         return tuple(os.listdir(self.folder)) if self.folder else ()  # noqa: PTH208 - names alone
 
-    def begin(self, folder: Path) -> None:
+    def begin_links(self, folder: Path) -> None:
         """Starts to give new objects a second name in a folder, which may have those of a killed process."""
         with suppress(OSError):
             folder.mkdir(exist_ok=True)
             self.folder = folder
 
-    def end(self) -> None:
+    def remove_links(self) -> None:
         """Removes all second names."""
         if self.folder:
             remove_anything(self.folder)
             self.folder = None
 
-    def keep(self, oids: Iterable[str]) -> None:
+    def keep_objects(self, oids: Iterable[str]) -> None:
         """Gives objects a second name. A file system without hard links, or an object in a pack, has none."""
         if self.folder is None:
             return
@@ -49,7 +49,7 @@ class SpareLinks:
             with suppress(OSError):
                 os.link(self._find_file(oid), f"{self.folder}/{oid}")
 
-    def restore(self, oid: str) -> bool:
+    def restore_object(self, oid: str) -> bool:
         """Gives an object its first name back. Returns true if it was gone and is there again."""
         if self.folder is None:
             return False
@@ -62,7 +62,7 @@ class SpareLinks:
 
     def restore_all(self) -> int:
         """Gives all objects their first names back. Returns the number of those that were gone."""
-        return sum(map(self.restore, self.names))
+        return sum(map(self.restore_object, self.names))
 
     def _find_file(self, oid: str) -> Path:
         return self.store / oid[:2] / oid[2:]

@@ -160,7 +160,7 @@ class Writer:
             GitError: git cannot store one of them.
         """
         self.flush()
-        self.spares.keep(self._unsynced)
+        self.spares.keep_objects(self._unsynced)
         if self._unsynced:
             paths = [f"{self.folder}/{oid[:2]}/{oid[2:]}" for oid in self._unsynced]
             sync_all((*paths, *{os.path.dirname(path) for path in paths}, str(self.folder)))  # noqa: PTH120

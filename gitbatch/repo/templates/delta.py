@@ -45,7 +45,7 @@ def fill_delta(repo: Repository, delta: Delta, folder: Path) -> None:
         _put_whiteout(folder, path)
     new = {change.path: change.new for change in delta.changes if change.new}
     rules = read_rules(repo, delta.tree, new)
-    if _converts(repo, rules):
+    if _may_convert(repo, rules):
         _check_out_by_git(repo, delta.tree, new, folder)
     else:
         for path, entry in new.items():
@@ -99,8 +99,8 @@ def _put_whiteout(folder: Path, path: str) -> None:
         os.mknod(name, stat.S_IFCHR | 0o600, os.makedev(0, 0), dir_fd=parent)
 
 
-def _converts(repo: Repository, rules: Rules) -> bool:
-    """Returns true if a checkout may write something else than the bytes of the objects."""
+def _may_convert(repo: Repository, rules: Rules) -> bool:
+    """Whether a checkout may write something else than the bytes of the objects."""
     links = repo.files_config.get("core.symlinks", "true").lower()
     return bool(rules or repo.attributes) or repo.line_ends.on_disk or links != "true"
 

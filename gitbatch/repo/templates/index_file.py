@@ -135,7 +135,7 @@ class _OldIndex:
         parts: list[slice | bytes] = []
         start, count = _HEADER.size, self.count
         for name in sorted(changes):
-            at, end = self._locate(name)
+            at, end = self._find_entry(name)
             parts.append(slice(start, at))
             entry = changes[name].entry
             if entry is not None:
@@ -145,7 +145,7 @@ class _OldIndex:
         parts.append(slice(start, self.offsets[-1]))
         return parts, count
 
-    def _locate(self, name: bytes) -> tuple[int, int]:
+    def _find_entry(self, name: bytes) -> tuple[int, int]:
         """Returns where the entry of a path begins and ends; twice where it would begin, if the path is not in it."""
         step = bisect_right(self.offsets, name, hi=len(self.offsets) - 1, key=self._name_at)
         at = self.offsets[max(0, step - 1)]

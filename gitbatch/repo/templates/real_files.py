@@ -57,7 +57,7 @@ def put_lfs_files(repo: Repository, tree: str, folder: Path, paths: Iterable[str
     return [
         path
         for path, pointer in found.items()
-        if filters.get(path) == "lfs" and _put(store, folder / path, pointer)
+        if filters.get(path) == "lfs" and _put_file(store, folder / path, pointer)
     ]
 
 
@@ -88,7 +88,7 @@ def _find_pointers(folder: Path, paths: Iterable[str]) -> Iterator[tuple[str, _P
                 yield path, _Pointer(match[1].decode(), int(match[2]))
 
 
-def _put(store: Path, path: Path, pointer: _Pointer) -> bool:
+def _put_file(store: Path, path: Path, pointer: _Pointer) -> bool:
     """Replaces a pointer by its file; false: the store does not have it, or has another content by that name."""
     source = store / pointer.digest[:2] / pointer.digest[2:4] / pointer.digest
     made = path.with_name(f".{secrets.token_hex(8)}")

@@ -81,12 +81,12 @@ def add_worktree(
     path.parent.mkdir(parents=True, exist_ok=True)
     git_dir = agents.make(path, new.base, new.output)
 
-    def fill() -> None:
+    def fill_folder() -> None:
         if new.sparse is not None:
             index = check_out(repo.objects, repo.objects.tree_of(new.base), new.sparse, path)
             (git_dir / "index").write_bytes(index)
 
-    pointer = put_empty_worktree(repo, git_dir, new, fill)
+    pointer = put_empty_worktree(repo, git_dir, new, fill_folder)
     if new.sparse is None or repo.refs.is_reftable:
         check_out_now = check_out_files or partial(check_out_all, repo)
         check_out_now(path, git_dir / "index", new.base)

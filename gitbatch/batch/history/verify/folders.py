@@ -41,7 +41,7 @@ class FolderReader:
     _sound: set[str] = field(default_factory=set)
     _contents: dict[str, bytes] = field(default_factory=dict)
 
-    def compare(self, old: str, new: str) -> FolderChange:
+    def compare_folders(self, old: str, new: str) -> FolderChange:
         """Returns the difference between two trees; an empty id stands for no folder."""
         content = self._read_content(new) if new else b""
         if old in self._sound and len(content) >= _LONG:
@@ -90,14 +90,14 @@ class FolderReader:
         is_canonical = render_tree(after) == new[at : ends[1]] and _have_names(after)
         others = (new[:at], new[ends[1] :])
         is_twice = len({entry.name for entry in after}) < len(after) or any(
-            _named(entry.name) in part for entry in after for part in others
+            _encode_name(entry.name) in part for entry in after for part in others
         )
         if not is_canonical or is_twice or any(a >= b for a, b in pairwise(keys)):
             return None
         return FolderChange({e.name: e for e in before}, {e.name: e for e in after}, is_sound=True)
 
 
-def _named(name: str) -> bytes:
+def _encode_name(name: str) -> bytes:
     return b" " + encode_path(name) + b"\0"
 
 

@@ -90,7 +90,7 @@ class Trees:
         to_do = [("", self.tree_of(commit.parents[0]), commit.tree)]
         while to_do:
             folder, old, new = to_do.pop()
-            change = self._folders.compare(old, new)
+            change = self._folders.compare_folders(old, new)
             before, after = change.before, change.after
             if not change.is_sound:
                 malformed.append(folder or "the top folder")
