@@ -127,13 +127,32 @@ class _ReplacedError(OSError):
 @contextmanager
 def _open_upper(upper: UpperLayer) -> Iterator[int]:
     try:
-        top = os.open(upper.folder, _FOLDER)
-    except (FileNotFoundError, NotADirectoryError) as error:  # a link is not a folder either
-        raise _ReplacedError(error.errno, f"{upper.folder} is gone") from error
+        top = _open_unreplaced(upper, _FOLDER)
+    except PermissionError:  # its agent took the rights away; it is ours, so we can have them back
+        _make_readable(upper)
+        top = _open_unreplaced(upper, _FOLDER)
     try:
-        status = os.fstat(top)
-        if (status.st_dev, status.st_ino) != (upper.device, upper.inode):
-            raise _ReplacedError(errno.ENOENT, f"{upper.folder} is not the folder that was made")
         yield top
     finally:
         os.close(top)
+
+
+def _make_readable(upper: UpperLayer) -> None:
+    named = _open_unreplaced(upper, os.O_PATH | _FOLDER)
+    try:
+        Path(f"/proc/self/fd/{named}").chmod(0o700)
+    finally:
+        os.close(named)
+
+
+def _open_unreplaced(upper: UpperLayer, flags: int) -> int:
+    """Opens the folder of an upper layer, unless it is gone, or another one."""
+    try:
+        top = os.open(upper.folder, flags)
+    except (FileNotFoundError, NotADirectoryError) as error:  # a link is not a folder either
+        raise _ReplacedError(error.errno, f"{upper.folder} is gone") from error
+    status = os.fstat(top)
+    if (status.st_dev, status.st_ino) != (upper.device, upper.inode):
+        os.close(top)
+        raise _ReplacedError(errno.ENOENT, f"{upper.folder} is not the folder that was made")
+    return top

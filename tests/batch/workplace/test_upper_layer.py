@@ -310,6 +310,21 @@ def test_unreadable_folder(layers: Layers) -> None:
     assert (changes.written, changes.removed) == (("docs/",), ("docs/a.md",))
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_unreadable_layer(layers: Layers) -> None:
+    """An agent of an ordinary user takes the rights to its own worktree away: what it wrote is taken."""
+    layers.make_output()
+    upper = note(layers)
+    layers.upper.chmod(0)
+    os.chown(layers.upper, 65534, 65534)
+    with _reachable(layers.upper):
+        os.seteuid(65534)
+        try:
+            assert take(upper) == "4: work"
+        finally:
+            os.seteuid(0)
+
+
 def test_deleted_and_replaced(layers: Layers) -> None:
     layers.make_whiteout("task.md")
     layers.mark("docs", "user.overlay.opaque")
