@@ -39,6 +39,14 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def overlay(session: nox.Session) -> None:
+    """Run the tests of batches with overlay worktrees, which users have on Linux; the usual round has copies (minutes)."""
+    _install(session, "test")
+    areas = session.posargs or [f"tests/{name}" for name in ("batch", "faults", "sandbox", "wall")]
+    session.run("pytest", "-q", "-n", "auto", *areas, env={"GITBATCH_WORKTREE": "overlay"})
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Check the links and the examples of the documentation."""
     _install(session, "test")

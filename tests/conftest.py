@@ -240,16 +240,20 @@ def base_environment() -> dict[str, str]:
     return kept | {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
 
 
+def choose_worktree(test: pytest.Item) -> str:
+    """The kind of worktree of a test: copies, which cost least in small checkouts, or what the round was given."""
+    asked = os.environ.get("GITBATCH_WORKTREE", "copy")
+    return "copy" if asked == "overlay" and test.get_closest_marker("copied") else asked
+
+
 @pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
+def environment(tmp_path: Path, request: pytest.FixtureRequest) -> dict[str, str]:
     """An environment in which only the test's own files count."""
     home = tmp_path / "home"
     home.mkdir()
     return {
         **base_environment(),
-        "GITBATCH_WORKTREE": os.environ.get(
-            "GITBATCH_WORKTREE", "copy"
-        ),  # that of small checkouts costs least
+        "GITBATCH_WORKTREE": choose_worktree(request.node),
         **IDENTITY,
         "HOME": str(home),
         "XDG_CACHE_HOME": str(home / "cache"),

@@ -119,11 +119,16 @@ def test_a_checkout_without_room_for_an_output(
     assert len(place.read("out/letters/a.md")) >= 3_000_000
 
 
-def test_a_worktree_without_room_for_the_files(three: Place, disk: Path) -> None:
+@pytest.mark.parametrize(("kind", "full"), [("copy", "worktrees"), ("overlay", "cache")])
+def test_a_worktree_without_room_for_the_files(three: Place, disk: Path, kind: str, full: str) -> None:
     (three.root / "large.bin").write_bytes(os.urandom(3_000_000))
     three.commit()
-    three.environment["GITBATCH_WORKTREES"] = str(disk / "worktrees")
+    three.environment |= {
+        "GITBATCH_WORKTREE": kind,
+        "GITBATCH_WORKTREES": str(disk / "worktrees"),
+        "GITBATCH_CACHE": str(disk / "cache"),
+    }
     ballast = fill(disk, 2000)
-    shown_full(three, str(disk / "worktrees"))
+    shown_full(three, str(disk / full))
     ballast.unlink()
     three.gitbatch("run", code=0)

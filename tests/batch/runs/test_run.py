@@ -464,6 +464,7 @@ def test_jobs_bound_how_many_run(three: Place) -> None:
     ] * 4
 
 
+@pytest.mark.copied("an agent in an overlay does not find the checkout that it changes here")
 def test_the_users_commit_during_a_group_is_built_upon(three: Place) -> None:
     three.edit("task.md", "Write a →", "Write a do: commit-on-main →")
     three.edit(
@@ -487,6 +488,7 @@ def test_the_users_commit_during_a_group_is_built_upon(three: Place) -> None:
     assert_tidy(three)
 
 
+@pytest.mark.copied("an agent in an overlay does not find the checkout that it changes here")
 def test_a_conflict_is_a_value(three: Place) -> None:
     three.edit("task.md", "Write a →", "Write a do: take →")
     three.edit(
@@ -510,6 +512,7 @@ def test_a_conflict_is_a_value(three: Place) -> None:
 
 
 @pytest.mark.rule("S1")
+@pytest.mark.copied("an agent in an overlay does not find the checkout that it changes here")
 def test_a_changed_git_configuration_stops_before_anything_moves(three: Place) -> None:
     three.edit("task.md", "Write a →", "Write a do: tamper →")
     three.edit(
@@ -532,6 +535,7 @@ def test_a_changed_git_configuration_stops_before_anything_moves(three: Place) -
 
 
 @pytest.mark.rule("S1")
+@pytest.mark.copied("an agent in an overlay does not find the checkout that it changes here")
 def test_a_filter_that_an_agent_sets_up_is_not_run_for_the_next(three: Place) -> None:
     three.edit("gitbatch.toml", "jobs = 4", "jobs = 1")
     three.edit("task.md", "Write a →", "Write a do: tamper →")

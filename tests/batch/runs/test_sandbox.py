@@ -20,6 +20,7 @@ from gitbatch.sandbox.bubblewrap import Bubblewrap
 from gitbatch.sandbox.model import Confinement
 
 WALLS = ["bubblewrap", "landlock"]
+NOT_FOUND = "an agent in an overlay does not find the checkout that it attacks"
 
 ATTACKS = {
     "checkout": 'echo pwned >"$root/rules.md"',
@@ -65,7 +66,10 @@ def reached(place: Place, attack: str) -> bool:
 
 
 @pytest.mark.rule("S1", "S2")
-@pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.parametrize(
+    "attack",
+    [pytest.param("checkout", marks=pytest.mark.copied(NOT_FOUND)), *sorted(ATTACKS.keys() - {"checkout"})],
+)
 @pytest.mark.parametrize("kind", WALLS)
 @pytest.mark.sample(6)
 def test_behind_a_wall_an_attack_reaches_nothing(three: Place, attack: str, kind: str) -> None:
@@ -81,6 +85,7 @@ def test_behind_a_wall_an_attack_reaches_nothing(three: Place, attack: str, kind
 
 @pytest.mark.parametrize("attack", ATTACKS)
 @pytest.mark.sample(3)
+@pytest.mark.copied(NOT_FOUND)
 def test_without_one_it_does_and_history_is_right_all_the_same(three: Place, attack: str) -> None:
     run(three, ATTACKS[attack], "none")
     assert reached(three, attack), "else the test above proves nothing"
@@ -139,6 +144,7 @@ def _read(path: Path) -> bytes:
         return b""
 
 
+@pytest.mark.copied("the trial mount of an overlay finds the broken sandbox before any item")
 def test_a_sandbox_that_can_not_be_set_up_halts_the_batch_after_the_first_item(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -218,8 +224,10 @@ def test_an_agent_reads_its_worktree_and_history_and_nothing_of_the_checkout(
     branch = "work" if how == "linked" else "main"
     seen = place.git("show", f"{branch}:out/letters/a.md").splitlines()
     assert seen[-4:] == ["Peek", "?? out/", "rules number one", "rules.md"]
-    assert (TOKEN in "".join(seen)) == (kind == "none"), "without a sandbox it is there to be read"
-    assert ("rules number one" in seen[:-4]) == (kind == "none")
+    is_layered = place.environment["GITBATCH_WORKTREE"] == "overlay"
+    is_hidden = is_layered and how in {"main", "home"}  # its worktree is where the checkout would be
+    assert (TOKEN in "".join(seen)) == (kind == "none" and not is_hidden), "without a sandbox it is there"
+    assert ("rules number one" in seen[:-4]) == (kind == "none" or is_layered)
     assert "https://example.org/x.git" in "".join(seen), "of the remote, the place is known"
     assert place.git("worktree", "list", "--porcelain").count("worktree ") == (2 if how == "linked" else 1)
 
