@@ -4,11 +4,13 @@ Each recording takes the repository's lock and gives it back.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-from gitbatch.batch.deciding import Choice, decide_items, find_reviewable
+from msgspec.structs import replace
+
+from gitbatch.batch.deciding import Choice, choose_dependants, decide_items, find_reviewable
 from gitbatch.batch.group.review import RecordedReview
 from gitbatch.batch.history.batches import read_any_progress
 from gitbatch.batch.history.item_details import ItemDetails, read_item_details
@@ -32,7 +34,7 @@ from gitbatch.text import clean_text
 from gitbatch.view.block import Block, make_line
 from gitbatch.view.diff import render_diff
 from gitbatch.view.item_page import render_item_page
-from gitbatch.view.review_screen.pane import render_diff_page, render_pane
+from gitbatch.view.review_screen.pane import render_additions, render_diff_page, render_pane
 from gitbatch.view.review_screen.state import Mode, ReviewState
 from gitbatch.view.terminal import Terminal
 
@@ -59,6 +61,7 @@ class ReviewDesk:
         self._repo = repo
         self._inherited = inherited
         self._directory = directory
+        self._additions: tuple[tuple[Choice, ...], tuple[Choice, ...]] = ((), ())
         self._details: dict[tuple[str, str | None], ItemDetails] = {}
         self._blocks: dict[tuple[Mode, str, str | None], Block] = {}
 
@@ -67,17 +70,22 @@ class ReviewDesk:
         return read_sheet(self._repo)
 
     def read_content(self, state: ReviewState) -> Block:
-        """Returns what a mode shows of the selected item."""
+        """Returns what a mode shows of the selected item, or before a review is recorded, what comes with it."""
+        try:
+            return self._read_block(state)
+        except GitbatchError as error:  # an item that cannot be shown ends no review
+            return (make_line((clean_text(f"cannot be shown: {error}"), "red")),)
+
+    def _read_block(self, state: ReviewState) -> Block:
+        if state.mode in {Mode.CONTINUE, Mode.STOP}:
+            return render_additions(self.find_additions(state))
         item = state.item
         if item is None:
             return ()
         mode = state.mode if state.mode in {Mode.PAGE, Mode.DIFF} else Mode.LIST
         place = (mode, item.key, item.state.blob)
-        try:
-            if place not in self._blocks:
-                self._blocks[place] = self._render(mode, state.sheet, item)
-        except GitbatchError as error:  # an item that cannot be shown ends no review
-            return (make_line((clean_text(f"cannot be shown: {error}"), "red")),)
+        if place not in self._blocks:
+            self._blocks[place] = self._render(mode, state.sheet, item)
         return self._blocks[place]
 
     def _render(self, mode: Mode, sheet: ReviewSheet, item: SheetItem) -> Block:
@@ -127,13 +135,32 @@ class ReviewDesk:
             text = render_diff(diff, has_colour=has_colour)
             show_text_in_pager(self._inherited, text, console.height, screen)
 
-    async def record_choices(self, state: ReviewState) -> RecordedReview | None:
-        """Records what is chosen as one review; None: nothing is.
+    def find_additions(self, state: ReviewState) -> tuple[Choice, ...]:
+        """Returns the choices that come with items that are undone with what was written from them.
+
+        What something else is chosen about is left out.
+        """
+        if self._additions[0] != state.choices:
+            self._additions = state.choices, tuple(self._list_additions(state))
+        return self._additions[1]
+
+    def _list_additions(self, state: ReviewState) -> Iterator[Choice]:
+        whole = tuple(c for c in state.choices if state.chosen[c.item.key].with_dependants)
+        if not whole:
+            return
+        seen = {each.key: each.state for each in state.sheet.items}
+        for choice in choose_dependants(self._repo, find_reviewable(self._repo), whole):
+            shown = seen.get(choice.item.key)
+            if shown and choice.item.key not in state.chosen:
+                yield replace(choice, blob=shown.blob, review=shown.review)
+
+    async def record_choices(self, choices: tuple[Choice, ...]) -> RecordedReview | None:
+        """Records choices as one review; None: there are none.
 
         Raises:
             GitbatchError: what is in the way. Nothing has changed.
         """
-        return await self._record(state.choices) if state.choices else None
+        return await self._record(choices) if choices else None
 
     async def _record_here(self, choices: tuple[Choice, ...]) -> RecordedReview:
         with repository_lock(self._repo, tell_waiting, "review") as locked:

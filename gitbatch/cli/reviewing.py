@@ -14,7 +14,7 @@ from typing import TypeAlias, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gitbatch.batch.deciding import find_reviewable, select_review_items
+from gitbatch.batch.deciding import Choice, find_reviewable, select_review_items
 from gitbatch.batch.group.review import RecordedReview
 from gitbatch.batch.history.record import unfinished_batch
 from gitbatch.cli.batch import RunOptions, run_command
@@ -121,15 +121,16 @@ async def hold_review(desk: ReviewDesk, consent: str, form: ReviewForm) -> HeldR
                 await _use_terminal(desk.show_all, state)
                 await _wait_for_enter()
             else:
-                recorded = await desk.record_choices(state)
-                return HeldReview(request is ScreenRequest.CONTINUE, recorded, _list_decisions(state))
+                choices = (*state.choices, *desk.find_additions(state))
+                recorded = await desk.record_choices(choices)
+                return HeldReview(request is ScreenRequest.CONTINUE, recorded, _list_decisions(choices))
         except GitbatchError as error:
             text = f"{error.message}: {error.advice}" if error.advice else error.message
             state = refresh_sheet(replace(state, mode=Mode.LIST), desk.read_sheet(), text)
 
 
-def _list_decisions(state: ReviewState) -> tuple[tuple[str, str], ...]:
-    return tuple((choice.kind.word, choice.item.name) for choice in state.choices)
+def _list_decisions(choices: tuple[Choice, ...]) -> tuple[tuple[str, str], ...]:
+    return tuple((choice.kind.word, choice.item.name) for choice in choices)
 
 
 async def _edit_output(desk: ReviewDesk, state: ReviewState) -> ReviewState:

@@ -84,7 +84,7 @@ def test_every_key_decides_on_the_screen(three: Place) -> None:
         eyes.child.send("ju")
         eyes.look_for("T102 cannot be undone: nothing of it is in history")
         eyes.child.send("jju")
-        eyes.look_for("Undo T104: its file is put back")
+        eyes.look_for("Undo T104: file put back")
         eyes.child.send(ESCAPE + "q")
         assert end(eyes) == 3
     subjects = three.subjects()

@@ -6,11 +6,12 @@ import os
 import pty
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import pytest
 from conftest import Here, Place
+from msgspec.structs import replace
 from reviews import APPROVE, REJECT, decide
 from sessions import run_here
 from view.sheets import DONE, review_of
@@ -24,9 +25,14 @@ from gitbatch.cli.reviewing import HeldReview, describe_recorded, hold_review
 from gitbatch.errors import GitbatchError
 from gitbatch.repo.opening import open_repository
 from gitbatch.repo.repository import Repository
-from gitbatch.view.block import Block
+from gitbatch.view.block import Block, plain_text
 from gitbatch.view.review_screen.keys import Step, press_key
-from gitbatch.view.review_screen.state import Mode, ReviewState, ScreenRequest, start_review
+from gitbatch.view.review_screen.state import (
+    Mode,
+    ReviewState,
+    ScreenRequest,
+    start_review,
+)
 
 Read = Callable[[ReviewState], Block]
 
@@ -138,6 +144,36 @@ def test_all_changes_go_to_the_users_pager(
     assert "[8mhidden" in shown
     assert "\x1b[8m" not in shown
     assert not (place.home / "evil").exists()
+
+
+def test_what_an_undo_brings_with_it_is_shown_and_recorded(
+    three: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was written from the item is undone too, as with --with-dependants; a retry brings what the item blocks."""
+    three.edit("task.md", "Write a →", "Write a do: fail →")
+    three.commit()
+    run_here(three, monkeypatch)
+    for name, value in three.environment.items():
+        monkeypatch.setenv(name, value)
+    with closing(open_repository(three.root)) as repo:
+        desk = ReviewDesk(repo, three.environment, Path())
+        state = start_review(desk.read_sheet(), "")
+        assert desk.find_additions(state) == ()
+        places = {each.item.name: at for at, each in enumerate(state.sheet.items)}
+        readers = ["T202", "T301", "T302", "T303", "T304"]
+        for key in ("u", "w", "c"):
+            state, _ = press_key(replace(state, selected=places["T102"]), key)
+        assert [each.item.name for each in desk.find_additions(state)] == readers
+        assert [plain_text(line.parts) for line in desk.read_content(state)] == [  # type: ignore[union-attr]
+            f"written from that, undone too, and run again: {', '.join(readers)}"
+        ]
+        state, _ = press_key(replace(state, mode=Mode.LIST, selected=places["T202"]), "a")
+        assert [each.item.name for each in desk.find_additions(state)] == readers[1:]
+        held = hold(three, repo, Person(["r", *["j"] * places["T102"], *"uwcy"]))
+        again = [("retried", name) for name in ("T101", "T201", "T204")]
+        undone = [("undone", name) for name in ("T102", *readers)]
+        assert sorted(held.decisions) == again + undone
+    assert "gitbatch: review 3/3: 8 retried, 6 undone" in three.subjects()[-1]
 
 
 def test_nothing_is_recorded_where_nothing_is_wanted(paused: tuple[Place, Repository]) -> None:

@@ -30,6 +30,8 @@ ANY_KEY = st.sampled_from([*printable[:95], "up", "down", "pageup", "pagedown", 
         (("j", "u"), {}),
         (("j", "u", "enter", "a"), {}),
         (("j", "u", "n"), {}),
+        (("j", "w"), {}),
+        (("j", "u", "w"), {"T1": ("undo", "")}),
         (("j", "u", "y"), {"T1": ("undo", "")}),
         (("j", "v", *"Say x", "backspace", "y", "enter"), {"T1": ("revise", "Say y")}),
         (("j", "v", "enter"), {}),
@@ -213,3 +215,12 @@ def test_a_typed_comment_is_kept_and_offered_again() -> None:
     assert (emptied.draft, emptied.notice) == ("", "no comment: nothing has changed")
     changed = refresh_sheet(press_keys(left, "v", "enter")[0], review_of(FAILED).sheet, "")
     assert changed.drafts == press_keys(left, "v", "enter")[0].drafts, "also where the choice is dropped"
+
+
+def test_what_was_written_from_an_undone_item_can_be_undone_with_it() -> None:
+    state, _ = press_keys(review_of(), "j", "u", "w")
+    assert [chosen.with_dependants for chosen in state.chosen.values()] == [True]
+    assert state.notice == "T1: undone with what was written from it, not recorded yet"
+    state, _ = press_keys(state, "u", "y")
+    assert [chosen.with_dependants for chosen in state.chosen.values()] == [False]
+    assert press_keys(state, "c", "w")[0].mode is Mode.CONTINUE, "it answers this question alone"

@@ -142,7 +142,7 @@ def test_the_overview_has_a_line_for_each_item() -> None:
 def test_each_question_says_how_it_is_answered() -> None:
     assert render_prompt(review_of()) == "Review (c continue with the next group, q stop here, ? what else): "
     assert render_prompt(follow("v T1").state) == "Comment for T1 (empty: in your editor; a dot: nothing): "
-    assert render_prompt(follow("u T1").state).endswith("to what it was before? (y, n) ")
+    assert render_prompt(follow("u T1").state).endswith("also what was written from it) ")
     assert len(render_lines()) == len(LINES)
     assert isinstance(render_overview(review_of())[1], TextTable)
 

@@ -30,10 +30,10 @@ LINES: tuple[tuple[str, str], ...] = (
     ("A", "approve every other item that succeeded and is undecided"),
     ("v ITEM TEXT", "send back with a comment; without a text it is asked for"),
     ("x ITEM…", "reject: the file is put back, the item does not run again"),
-    ("r ITEM…", "retry: an item that did not succeed runs again"),
+    ("r ITEM…", "retry: an item that did not succeed runs again, with what it blocks"),
     ("R", "retry every item that did not succeed"),
     ("o ITEM", "open the output in your editor; what you change is your commit"),
-    ("u ITEM", "undo: the file is put back, as with reject"),
+    ("u ITEM", "undo: the file is put back, as with reject; w: also what was written from it"),
     ("b ITEM…", "take back what is chosen about items"),
     ("s ITEM", "the summary of an item, with reasons and checks"),
     ("f ITEM", "an item in full"),
@@ -75,17 +75,17 @@ def follow_line(state: ReviewState, line: str, read: Callable[[ReviewState], Blo
         return _follow_items(state, letter, rest.split())
     if letter in _OF_ONE:
         return _follow_item(state, letter, rest.strip(), read)
-    return _follow_letter(state, line.strip())
+    return _follow_letter(state, line.strip(), read)
 
 
 def _answer_question(state: ReviewState, word: str) -> LineAnswer:
-    key = {"y": "y", "yes": "y", "n": "n", "no": "n"}.get(word, "escape")
+    key = {"y": "y", "yes": "y", "n": "n", "no": "n", "w": "w"}.get(word, "escape")
     return LineAnswer(*press_key(state, key)) if word else LineAnswer(state)
 
 
-def _follow_letter(state: ReviewState, line: str) -> LineAnswer:
+def _follow_letter(state: ReviewState, line: str, read: Callable[[ReviewState], Block]) -> LineAnswer:
     if line in _ALONE:
-        return _press(state, line)
+        return _press(state, line, read)
     if line in {"?", "help"}:
         return LineAnswer(state, shown=render_lines())
     if line == "l":
@@ -102,9 +102,10 @@ def _follow_comment(state: ReviewState, line: str) -> LineAnswer:
     return LineAnswer(take_comment(state, line))
 
 
-def _press(state: ReviewState, key: str) -> LineAnswer:
+def _press(state: ReviewState, key: str, read: Callable[[ReviewState], Block]) -> LineAnswer:
     after, request = press_key(state, key)
-    return LineAnswer(after, request, render_plan(after) if after.mode in {Mode.CONTINUE, Mode.STOP} else ())
+    shown = (*render_plan(after), *read(after)) if after.mode in {Mode.CONTINUE, Mode.STOP} else ()
+    return LineAnswer(after, request, shown)
 
 
 def _follow_items(state: ReviewState, letter: str, words: list[str]) -> LineAnswer:

@@ -65,7 +65,8 @@ def draw_review(state: ReviewState, content: Block, width: int, height: int) -> 
 
     Args:
         state: the review.
-        content: of the selected item what the mode shows: its pane, its page, or its diff.
+        content: what the mode shows: of the selected item its pane, its page, or its diff; before a review is recorded, what
+            comes with what is chosen.
         width: columns of the terminal.
         height: lines of the terminal.
     """
@@ -165,7 +166,7 @@ def format_words(item: SheetItem) -> str:
 def _page_content(state: ReviewState, content: Block) -> Block:
     if state.mode is Mode.HELP:
         return render_help()
-    return render_plan(state) if state.mode in {Mode.CONTINUE, Mode.STOP} else content
+    return (*render_plan(state), *content) if state.mode in {Mode.CONTINUE, Mode.STOP} else content
 
 
 def render_help() -> Block:
@@ -241,9 +242,9 @@ def format_question(state: ReviewState) -> str:
     """Returns what is asked, with the answers; empty: nothing is."""
     what = "record this and " if state.chosen else ""
     consent = "run it before what is left" if state.runs_again else state.consent
-    name = state.item.item.name if state.item else ""
+    name = cut_start(state.item.item.name, _NAME_WIDTH) if state.item else ""
     return {
-        Mode.UNDO: f"Undo {name}: its file is put back to what it was before? (y, n)",
+        Mode.UNDO: f"Undo {name}: file put back? (y, n; w: also what was written from it)",
         Mode.CONTINUE: f"{what}{consent}? (y, n)".capitalize(),
         Mode.STOP: "Stop here: record this? (y record, n drop it, Esc back)",
     }.get(state.mode, "")

@@ -1,6 +1,6 @@
 """The effect of each key of a review on its state. Pure.
 
-Enter decides nothing, and a question takes y, n or Escape only. Keys are characters, or names such as `up`.
+Enter decides nothing, and a question takes the letters that it names or Escape, nothing else. Keys are characters, or names such as `up`.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,6 +11,7 @@ from gitbatch.batch.history.decisions import DecisionKind
 from gitbatch.batch.model import ItemStatus
 from gitbatch.text import list_names
 from gitbatch.view.review_screen.state import (
+    Chosen,
     Mode,
     ReviewState,
     ScreenRequest,
@@ -27,7 +28,7 @@ KEYS: tuple[tuple[str, str], ...] = (
     ("r", "retry: an item that did not succeed runs again, and what it blocks"),
     ("R", "retry every item that did not succeed"),
     ("o", "open the output in your editor; what you change is your commit"),
-    ("u", "undo: the file is put back, as with reject"),
+    ("u", "undo: the file is put back, as with reject; w: also what was written from it"),
     ("Backspace", "take back what is chosen about the item"),
     ("Enter", "the item in full"),
     ("d", "the diff of the item"),
@@ -73,7 +74,7 @@ def take_comment(state: ReviewState, text: str) -> ReviewState:
     ended = keep_draft(state, text.strip("\n"))
     if state.item is None or not text.strip():
         return replace(ended, notice="no comment: nothing has changed")
-    return choose_for(ended, state.item, DecisionKind.REVISE, text)
+    return choose_for(ended, state.item, Chosen(DecisionKind.REVISE, text))
 
 
 def _interrupt(state: ReviewState) -> Step:
@@ -103,7 +104,7 @@ def _move(state: ReviewState, by: int) -> ReviewState:
 
 def _decide(kind: DecisionKind) -> Callable[[ReviewState], Step]:
     def decide(state: ReviewState) -> Step:
-        return (choose_for(state, state.item, kind) if state.item else state), None
+        return (choose_for(state, state.item, Chosen(kind)) if state.item else state), None
 
     return decide
 
@@ -111,14 +112,14 @@ def _decide(kind: DecisionKind) -> Callable[[ReviewState], Step]:
 def _approve_rest(state: ReviewState) -> Step:
     count = len(state.approvable)
     for item in state.approvable:
-        state = choose_for(state, item, DecisionKind.APPROVE)
+        state = choose_for(state, item, Chosen(DecisionKind.APPROVE))
     return replace(state, notice=f"approved, not recorded yet: {count}"), None
 
 
 def _retry_failed(state: ReviewState) -> Step:
     failed = [each for each in state.sheet.items if each.is_failure]
     for item in failed:
-        state = choose_for(state, item, DecisionKind.RETRY)
+        state = choose_for(state, item, Chosen(DecisionKind.RETRY))
     if not failed:
         return replace(state, notice="every item has succeeded"), None
     return replace(state, notice=f"retried, not recorded yet: {len(failed)}"), None
@@ -226,6 +227,8 @@ def _answer(state: ReviewState, key: str) -> Step:
         by = {"up": -1, "down": 1, **_SCROLLS}[key]
         return replace(state, scroll=max(0, state.scroll + by)), None
     back = replace(state, mode=Mode.LIST, scroll=0)
+    if key == "w" and state.mode is Mode.UNDO:
+        return _choose_undo(back, with_dependants=True), None
     if key == "y":
         return _agree(back, state.mode)
     if key == "n" and state.mode is Mode.STOP:
@@ -234,6 +237,11 @@ def _answer(state: ReviewState, key: str) -> Step:
 
 
 def _agree(state: ReviewState, asked: Mode) -> Step:
-    if asked is Mode.UNDO and state.item:
-        return choose_for(state, state.item, DecisionKind.UNDO), None
+    if asked is Mode.UNDO:
+        return _choose_undo(state, with_dependants=False), None
     return state, ScreenRequest.CONTINUE if asked is Mode.CONTINUE else ScreenRequest.STOP
+
+
+def _choose_undo(state: ReviewState, *, with_dependants: bool) -> ReviewState:
+    what = Chosen(DecisionKind.UNDO, with_dependants=with_dependants)
+    return choose_for(state, state.item, what) if state.item else state

@@ -67,6 +67,8 @@ class Chosen(Struct, frozen=True):
     comment: str = ""
     is_freed: bool = False
     """Whether it is chosen because what blocks the item runs again."""
+    with_dependants: bool = False
+    """Whether what was written from the item's output is undone with it, and runs again."""
 
 
 class ReviewState(Struct, frozen=True):
@@ -155,15 +157,16 @@ def _is_same(before: SheetItem, after: SheetItem) -> bool:
     )
 
 
-def choose_for(state: ReviewState, item: SheetItem, kind: DecisionKind, comment: str = "") -> ReviewState:
+def choose_for(state: ReviewState, item: SheetItem, what: Chosen) -> ReviewState:
     """Returns the state with a decision chosen about an item; or a notice why it is not possible.
 
     What a retried item blocks is retried too, as with `gitbatch retry`.
     """
-    if problem := item.problems.get(kind):
-        return replace(state, notice=f"{item.item.name} cannot be {kind.word}: {problem}")
-    text = f"{item.item.name}: {kind.word}, not recorded yet"
-    return _free_blocked(state, {**state.chosen, item.key: Chosen(kind, comment)}, text)
+    if problem := item.problems.get(what.kind):
+        return replace(state, notice=f"{item.item.name} cannot be {what.kind.word}: {problem}")
+    more = " with what was written from it" if what.with_dependants else ""
+    text = f"{item.item.name}: {what.kind.word}{more}, not recorded yet"
+    return _free_blocked(state, {**state.chosen, item.key: what}, text)
 
 
 def _free_blocked(state: ReviewState, chosen: Mapping[ItemKey, Chosen], notice: str) -> ReviewState:
