@@ -26,6 +26,8 @@ Layer = Path | int
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NAMESPACES = ("user.overlay.", "trusted.overlay.")
 """The attributes of the kernel; the second kind exists where an overlay was mounted without `userxattr`."""
+OPAQUE_ATTRIBUTES = tuple(f"{space}opaque" for space in _NAMESPACES)
+"""The names of the attribute by which a folder hides the lower one at its path."""
 _OF_ANOTHER_FILE = ("metacopy", "redirect", "whiteout")
 _MOST_OPEN = 200
 """The most folders that are open at the same time, as in `launcher/limits.py`."""
@@ -199,7 +201,7 @@ def is_whiteout(status: os.stat_result) -> bool:
 
 def is_opaque(folder: int) -> bool:
     """Whether a folder, by its descriptor, hides the lower folder at its path."""
-    return any(_read_attribute(folder, f"{space}opaque") == b"y" for space in _NAMESPACES)
+    return any(_read_attribute(folder, name) == b"y" for name in OPAQUE_ATTRIBUTES)
 
 
 def _read_attribute(descriptor: int, name: str) -> bytes | None:

@@ -16,11 +16,11 @@ from gitbatch.batch.extras.include import IncludedFiles, find_included
 from gitbatch.batch.extras.include_layer import make_include_layer
 from gitbatch.batch.extras.prepare import PURPOSE, NewPlace, PreparePlaces, PrepareRunner
 from gitbatch.batch.extras.prepare_key import hash_settings, list_deciding_files, name_layer
+from gitbatch.batch.extras.result_layer import uncover_guarded
 from gitbatch.checks.command import CheckTools
 from gitbatch.concurrency import GitThread
 from gitbatch.fs.copying import copy_sources, list_sources
 from gitbatch.fs.disk import DiskError
-from gitbatch.paths import path_key
 from gitbatch.project.extras_table import ExtrasTable
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.snapshot import TreeSnapshot
@@ -119,7 +119,7 @@ class WorktreeExtras:
         new = NewPlace(self.sources.folder / f"{PURPOSE}-{secrets.token_hex(4)}", commit, commit, include)
         async with self._places.open_place(new) as opened:
             await self.runner.run_in(opened.place, network=table.prepare_network and not is_again)
-            keep = partial(_fill_with_result, opened.take, self.sources.guarded, name)
+            keep = partial(_fill_with_result, opened.take, self.sources, (commit, include), name)
             lease = await self.git(self.store.make, name, keep)
         self.tell(f"worktrees are prepared ({monotonic() - began:.1f} s)")
         return lease
@@ -183,13 +183,21 @@ def _describe_again(files: tuple[tuple[str, str], ...], first: tuple[tuple[str, 
 
 
 def _fill_with_result(
-    take: Callable[[Path], None], guarded: frozenset[str], name: str, folder: Path
+    take: Callable[[Path], None],
+    sources: ExtraSources,
+    below: tuple[str, tuple[Path, ...]],
+    name: str,
+    folder: Path,
 ) -> LayerInfo:
-    """Makes a layer of what commands changed; shared files and outputs are not in it."""
-    tree = folder / "tree"
+    """Makes a layer of what commands changed on a commit and the layers on top of it."""
+    tree, (commit, layers) = folder / "tree", below
     take(tree)
-    for top in sorted(path.name for path in tree.iterdir()):
-        for file in list_sources(tree, top, lambda _: False):
-            if not file.is_folder and path_key(file.path) in guarded:
-                (tree / file.path).unlink()
+    objects = sources.repo.objects
+    tree_of_commit = objects.tree_of(commit)
+
+    def had_folder(path: str) -> bool:
+        entry = objects.find_entry(tree_of_commit, path)
+        return bool(entry and entry.is_tree) or any((layer / path).is_dir() for layer in layers)
+
+    uncover_guarded(tree, sources.guarded, had_folder)
     return LayerInfo(PURPOSE, name)

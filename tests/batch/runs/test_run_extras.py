@@ -136,6 +136,25 @@ def test_prepared_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [text for text in notices(again) if "prepar" in text] == [], "the next batch finds it"
 
 
+HIDING_AGENT = """
+mkdir -p out
+cat out/*.md >"$GITBATCH_OUTPUT" 2>&1
+echo '{"summary": "Read the outputs. They are there."}' >"$GITBATCH_REPLY"
+"""
+
+
+def test_prepared_worktrees_show_outputs(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that the commands made, where groups write later, hides nothing that a group has written."""
+    lay_out(place, 'prepare = ["mkdir", "-p", "out/deep"]', **{"tools/agent.sh": HIDING_AGENT})
+    place.environment["GITBATCH_WORKTREE"] = "overlay"
+    place.edit("tools/agent.sh", "mkdir", "echo words >words\nmkdir")
+    place.edit("tools/agent.sh", "cat out/*.md", "cat words out/o*.md")
+    place.commit()
+    result, _ = run_here(place, monkeypatch)
+    assert result.succeeded == 3
+    assert outputs(place)["three"].count("words") > 1
+
+
 def test_files_that_cannot_be_included(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are too large together, or one cannot be read: nothing has run, and the next start takes it up."""
     lay_out(place, 'worktree = "copy"\ninclude-max = 10')
