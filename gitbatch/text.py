@@ -62,6 +62,7 @@ _SKIPPING = re.compile(
 _CLOSING = re.compile(
     r"(\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?)\b:?\s+(?:[\w.-]+/[\w.-]+)?)#(?=\d)", re.IGNORECASE
 )
+_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 _NAMED = 5
 """The most names in a line."""
 _LEADING = re.compile(r"^(?:[-+=]|(\d+)(?=[.)]))")
@@ -140,6 +141,17 @@ def markdown(text: str, limit: int = LIMIT) -> CleanText:
 def format_count(count: int, noun: str, plural: str = "") -> str:
     """Returns a count with its noun: 1 item, 2 items; `plural` where the noun does not simply get an s."""
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def format_size(size: int) -> str:
+    """Returns a number of bytes in the unit in which it has at most four digits."""
+    number, units = float(size), iter(_UNITS)
+    unit = next(units)
+    for larger in units:
+        if number < 1024:
+            break
+        number, unit = number / 1024, larger
+    return f"{size} {unit}" if unit == _UNITS[0] else f"{number:.1f} {unit}"
 
 
 def format_seconds(seconds: float) -> str:

@@ -25,9 +25,6 @@ from gitbatch.text import (
     LIMIT,
     CleanText,
     clean_text,
-    display_width,
-    format_count,
-    format_seconds,
     markdown,
     neutralise_forge_commands,
     spell_hidden,
@@ -540,54 +537,6 @@ def test_the_type_checker_finds_a_text_that_was_not_cleaned(tmp_path: Path) -> N
 def test_a_message_gives_no_orders_to_a_forge(said: str, expected: str) -> None:
     assert neutralise_forge_commands(said) == expected
     assert neutralise_forge_commands(expected) == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "columns"),
-    [
-        ("", 0),
-        ("abc", 3),
-        ("Prüfen", 6),
-        ("u\u0308", 1),
-        ("漢字", 4),
-        ("\uff46", 2),
-        ("🙂!", 3),
-        ("\u20dda", 1),
-    ],
-)
-def test_display_width(text: str, columns: int) -> None:
-    assert display_width(text) == columns
-
-
-@pytest.mark.parametrize(
-    ("count", "noun", "plural", "expected"),
-    [
-        (0, "item", "", "0 items"),
-        (1, "item", "", "1 item"),
-        (1200, "item", "", "1,200 items"),
-        (1, "entry", "entries", "1 entry"),
-        (2, "entry", "entries", "2 entries"),
-    ],
-)
-def test_counts(count: int, noun: str, plural: str, expected: str) -> None:
-    assert format_count(count, noun, plural) == expected
-
-
-@pytest.mark.parametrize(
-    ("seconds", "shown"),
-    [
-        (-1, "0.0 s"),
-        (0.44, "0.4 s"),
-        (9.96, "10 s"),
-        (59.4, "59 s"),
-        (59.6, "1 min"),
-        (61, "1 min 1 s"),
-        (7200, "2 h"),
-        (7265, "2 h 1 min"),
-    ],
-)
-def test_seconds_for_people(seconds: float, shown: str) -> None:
-    assert format_seconds(seconds) == shown
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 
 from gitbatch.repo.templates.expiry import CachedLayer
-from gitbatch.text import clean_text, format_count
+from gitbatch.text import clean_text, format_count, format_size
 from gitbatch.view.outputs.cache import CacheOutput
 
-_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 _STEPS = ((86400, "day"), (3600, "hour"), (60, "minute"))
 
 
@@ -25,17 +24,6 @@ def _render_layer(layer: CachedLayer, now: float) -> str:
     used = f"used {_format_age(now - layer.used)} ago" if layer.purpose else "incomplete"
     where = clean_text(f"{layer.repository}/{layer.name}", 2000)
     return f"{layer.purpose or '-':<8}  {format_size(layer.size):>10}  {used:<20}  {where}"
-
-
-def format_size(size: int) -> str:
-    """Returns a number of bytes in the unit in which it has at most four digits."""
-    number, units = float(size), iter(_UNITS)
-    unit = next(units)
-    for larger in units:
-        if number < 1024:
-            break
-        number, unit = number / 1024, larger
-    return f"{size} {unit}" if unit == _UNITS[0] else f"{number:.1f} {unit}"
 
 
 def _format_age(seconds: float) -> str:

@@ -9,7 +9,7 @@ from conftest import Here, Place
 from gitbatch.repo.templates.expiry import CachedLayer
 from gitbatch.repo.templates.marker import LayerInfo
 from gitbatch.repo.templates.store import LayerStore
-from gitbatch.view.cache_text import format_size, render_cache
+from gitbatch.view.cache_text import render_cache
 from gitbatch.view.outputs.cache import CacheOutput
 
 
@@ -42,10 +42,7 @@ def test_the_environment_names_the_folder(here: Here, place: Place, tmp_path: Pa
     assert here("cache")[1] == f"0 layers, 0 bytes, in {tmp_path}/elsewhere/layers\n"
 
 
-def test_sizes_and_ages() -> None:
-    assert [format_size(size) for size in (0, 1023, 1024, 5 * 1024**3, 1024**5)] == [
-        *("0 bytes", "1023 bytes", "1.0 KiB", "5.0 GiB", "1024.0 TiB")
-    ]
+def test_ages() -> None:
     layers = tuple(
         CachedLayer("r", name, purpose, 0, used)
         for name, purpose, used in (("a", "", 0), ("b", "delta", 1000), ("c", "delta", 86400 * 3 - 5))

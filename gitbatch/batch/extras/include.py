@@ -32,13 +32,12 @@ from gitbatch.project.extras_table import ExtrasTable
 from gitbatch.repo.ignored import list_ignored, split_patterns
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.snapshot import TreeSnapshot
-from gitbatch.text import CleanText, clean_text, list_names
+from gitbatch.text import CleanText, clean_text, format_size, list_names
 
 _SECRETS_ANYWHERE = (".env*", ".netrc", ".npmrc", ".pypirc")
 _SECRETS = (*_SECRETS_ANYWHERE, "*.pem", "*.key", "id_*", "credentials*")
 _PACKAGES = frozenset({"node_modules", "site-packages"})
 _LARGEST = 3
-_UNITS = ((1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"))
 
 
 class IncludedFiles(Struct, frozen=True):
@@ -159,8 +158,3 @@ def _require_size(found: Mapping[str, tuple[SourceFile, ...]], limit: int) -> No
             f"({format_size(limit)}); the largest: {clean_text(named)}",
             f"narrow {INCLUDE_FILE} or batch.include, or raise include-max under [batch]",
         )
-
-
-def format_size(size: int) -> str:
-    """Returns a number of bytes for people."""
-    return next((f"{size / unit:.1f} {name}" for unit, name in _UNITS if size >= unit), f"{size} bytes")

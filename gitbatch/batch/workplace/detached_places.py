@@ -18,7 +18,7 @@ from gitbatch.batch.workplace.overlay import SharedLayers, choose_place
 from gitbatch.checks.tree import TreeContent
 from gitbatch.concurrency import shielded
 from gitbatch.fs.copying import SourceFile, copy_sources, list_sources
-from gitbatch.fs.layers import EntryKind, walk_layer
+from gitbatch.fs.layers import OPAQUE_ATTRIBUTES, EntryKind, walk_layer
 from gitbatch.fs.removal import remove_anything, remove_tree
 from gitbatch.repo.fingerprint import require_untouched
 from gitbatch.repo.templates.layers import Layers
@@ -27,8 +27,6 @@ from gitbatch.repo.worktrees.agent_git import git_dir_of
 from gitbatch.repo.worktrees.layered import work_folders_of
 from gitbatch.repo.worktrees.worktree import Worktree, make_detached, wait_for_ctime_tick
 from gitbatch.sandbox.model import Overlay
-
-_OPAQUE = "user.overlay.opaque"
 
 
 class CopyPlaces(Struct, frozen=True):
@@ -198,7 +196,7 @@ def _copy_upper(upper: Path, target: Path) -> None:
             (target / path).parent.mkdir(parents=True, exist_ok=True)
             os.mknod(target / path, stat.S_IFCHR, 0)
         elif kind is EntryKind.OPAQUE:
-            os.setxattr(target / path, _OPAQUE, b"y")
+            os.setxattr(target / path, OPAQUE_ATTRIBUTES[0], b"y")
 
 
 def _remove_folders(path: Path) -> None:

@@ -12,7 +12,6 @@ from gitbatch.batch.extras.include import (
     IncludedFiles,
     IncludeSizeError,
     find_included,
-    format_size,
     looks_secret,
 )
 from gitbatch.batch.extras.include_layer import ChangingFilesError, make_include_layer
@@ -225,9 +224,3 @@ def test_secret_names(path: str, *, is_secret: bool) -> None:
 
 def test_words() -> None:
     assert split_patterns("a\r\n\n# b\n\\#c\n d/ \n") == ("a", "\\#c", " d/ ")
-    assert [format_size(n) for n in (5, 2048, 3 * 1024**2, 2 * 1024**3)] == [
-        "5 bytes",
-        "2.0 KiB",
-        "3.0 MiB",
-        "2.0 GiB",
-    ]
