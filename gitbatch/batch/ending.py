@@ -45,6 +45,8 @@ class Result(Struct, frozen=True):
     failures: tuple[FailedItem, ...] = ()
     not_run: str = ""
     """Why open items of a complete phase do not run (rule O6); empty if the run was not stopped by that."""
+    needs_review: bool = False
+    """Whether items wait for a decision without which the batch does not continue (`review.require-approval`)."""
 
 
 def make_result(tally: Tally, ending: Ending, *, has_ended: bool = False) -> Result:

@@ -1,6 +1,7 @@
 """Running a batch: group after group (rule P4), a checkpoint after each, a pause where the mode asks for one."""
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gitbatch.batch.announcing import emit_group, emit_kept, emit_start
 from gitbatch.batch.approval import find_unapproved
@@ -91,7 +92,7 @@ async def run_batch(
     reviews.reviewed = reviewed
     while turn := find_turn(record, state, done):
         if not turn.revision and await _is_unapproved(run):
-            return pause_batch(run, tally, turn.title)
+            return replace(pause_batch(run, tally, turn.title), needs_review=True)
         checkpoint = await _finish_group(run, state, tally, reviews, turn)
         if isinstance(checkpoint, Result | Continuation):
             return checkpoint
@@ -125,7 +126,7 @@ async def _end_batch(run: Run, tally: Tally, reviews: Reviews) -> Result | Conti
     if answer is not Answer.CONTINUE:
         return _leave_pause(run, tally, reviews, answer, "")
     if await _is_unapproved(run):
-        return pause_batch(run, tally, "")
+        return replace(pause_batch(run, tally, ""), needs_review=True)
     project_state = await run.git(finish_batch, run.repo, run.batch)
     if project_state.is_complete:
         for text in filter(None, (describe_open_items(project_state.plan), PHASE_COMPLETE)):

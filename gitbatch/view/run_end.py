@@ -36,6 +36,11 @@ def describe_end(result: Result, place: str, plan: str = "") -> EndReport:
     """Returns the end of a run. `place`, `plan`: see `list_next_steps`."""
     command = f"gitbatch run{place}"
     resume = f"resume: {command}"
+    if result.ending is Ending.PAUSED and result.needs_review:
+        message, advice = "paused: items are undecided", f"decide: gitbatch review{place}; then {resume}"
+        return EndReport(
+            ExitCode.PAUSED, ErrorKind.PAUSED, message, advice, (f"gitbatch: {message}. {advice}",)
+        )
     if result.ending is Ending.PAUSED:
         return EndReport(
             ExitCode.PAUSED, ErrorKind.PAUSED, "paused", resume, (f"gitbatch: paused. {resume}",)

@@ -36,6 +36,12 @@ def halted(cause: Cause) -> Result:
             "resume: gitbatch run -C x",
         ),
         (
+            Result(Ending.PAUSED, 2, 0, has_ended=False, needs_review=True),
+            ExitCode.PAUSED,
+            ErrorKind.PAUSED,
+            "decide: gitbatch review -C x; then resume: gitbatch run -C x",
+        ),
+        (
             Result(Ending.CONFIG_CHANGED, 0, 0, has_ended=False),
             ExitCode.PAUSED,
             ErrorKind.CONFIG_CHANGED,

@@ -144,11 +144,11 @@ def test_where_approval_is_required_nothing_continues_without_it(
     run_here(revised, monkeypatch, items="T101,T102,T301", checkpoint=AFTER_EACH)
     result, events = run_here(revised, monkeypatch, items=None, checkpoint=None)
     notices = [event["text"] for event in events if event["event"] == "notice"]
-    assert result.ending is Ending.PAUSED
+    assert (result.ending, result.needs_review) == (Ending.PAUSED, True)
     assert notices == ["undecided (review.require-approval): T101, T102; decide with gitbatch review"]
     decide(revised, (REJECT, "T101"), rest=True)
     result, events = run_here(revised, monkeypatch, items=None, checkpoint=None)
-    assert result.ending is Ending.PAUSED, "the last group is undecided"
+    assert (result.ending, result.needs_review) == (Ending.PAUSED, True), "the last group is undecided"
     assert [event["group"] for event in events if event["event"] == "group-started"] == [3]
     decide(revised, rest=True)
     assert run_here(revised, monkeypatch, items=None, checkpoint=None)[0].ending is Ending.COMPLETE
