@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from gitbatch.batch.events import CheckpointReached
 from gitbatch.batch.model import Checkpoint, CheckpointMode
 from gitbatch.batch.planning.project_state import ProjectState
 from gitbatch.batch.session import Session
@@ -145,8 +146,13 @@ class PromptReviewer:
         """Asks for decisions, and whether to continue after a checkpoint."""
         return self._prompts.can_ask and await self._hold_review("continue with the next group")
 
-    async def review_last(self, checkpoint: Checkpoint, *, is_earlier: bool) -> bool:  # noqa: ARG002 - as above
-        """Asks for decisions, and whether the batch ends after its last checkpoint. Without a terminal, it does."""
+    async def review_last(self, checkpoint: Checkpoint, *, is_earlier: bool) -> bool:
+        """Asks for decisions, and whether the batch ends after its last checkpoint. Without a terminal, it does.
+
+        What an earlier start has shown of the checkpoint is shown again: gates and missing inputs are not in the review.
+        """
+        if is_earlier and self._prompts.can_ask:
+            self._view(CheckpointReached(batch=checkpoint.batch, checkpoint=checkpoint))
         return not self._prompts.can_ask or await self._hold_review("end the batch")
 
     async def _hold_review(self, consent: str) -> bool:

@@ -1,10 +1,11 @@
 """The command line as a whole: the group of verbs, and how an error is shown."""
 
+import errno
 import io
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
@@ -78,6 +79,13 @@ def _require_current_folder() -> None:
 def main() -> None:
     """Runs the command line and exits with its code."""
     _open_closed_streams()
+    try:
+        _run_app()
+    finally:
+        discard_unseen()
+
+
+def _run_app() -> None:
     reset_level()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -86,7 +94,7 @@ def main() -> None:
     try:
         code = app(standalone_mode=not json)
     except BrokenPipeError:
-        _discard_output()
+        _discard_output(sys.stdout)
         sys.exit(ExitCode.FAILED)
     except GitbatchError as error:
         sys.exit(report_error(error, json=json))
@@ -107,9 +115,19 @@ def _open_closed_streams() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - until the end
 
 
-def _discard_output() -> None:
-    """Discards what is left in standard output's buffer: the reader has closed its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def discard_unseen() -> None:
+    """Discards what is left for a terminal that was closed: Python would exit with 120 instead of the command's code."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError as error:
+            if error.errno == errno.EIO:
+                _discard_output(stream)
+
+
+def _discard_output(stream: TextIO) -> None:
+    """Discards what is left in a stream's buffer: the reader has closed its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Bad input: one line what happened, one line what to do, the right exit code, and nothing changed."""
 
 import os
+import pty
 import shutil
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import Place
 
-from gitbatch.cli.main import app
+from gitbatch.cli.main import app, discard_unseen
 from gitbatch.errors import GitbatchError
 
 RUN = ("run", "--items", "all", "--checkpoint", "at-end")
@@ -186,6 +187,22 @@ def test_where_few_files_may_be_open_fewer_agents_run_at_a_time(three: Place) ->
     assert done.returncode == 0, done.stderr
     assert "the open-file limit allows 2 agents at a time, not 40" in done.stdout
     assert ", 2 at a time" in done.stdout
+
+
+def test_what_a_closed_terminal_did_not_get_is_discarded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python exits with 120 if it cannot write it at the end. A full disk keeps that."""
+    parent, child = pty.openpty()
+    os.close(parent)
+    with os.fdopen(child, "w") as screen, Path("/dev/full").open("w", encoding="utf-8") as full:
+        screen.write("unseen")
+        full.write("lost")
+        monkeypatch.setattr(sys, "stdout", screen)
+        monkeypatch.setattr(sys, "stderr", full)
+        discard_unseen()
+        screen.flush()
+        with pytest.raises(OSError, match="No space left"):
+            full.flush()
+        os.dup2(screen.fileno(), full.fileno())
 
 
 def test_closed_standard_streams_stop_nothing(three: Place) -> None:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from view.events import CHECKPOINT
 
-from gitbatch.batch.events import Event
+from gitbatch.batch.events import CheckpointReached, Event
 from gitbatch.batch.session import Session
 from gitbatch.cli import questions
 from gitbatch.cli.frontend import PromptReviewer
@@ -20,7 +20,8 @@ class Recorder:
         self.calls: list[str] = []
 
     def __call__(self, event: Event) -> None:
-        raise AssertionError(event)
+        assert isinstance(event, CheckpointReached)
+        self.calls.append(f"show {event.checkpoint.number}")
 
     def close(self) -> None:
         self.calls.append("close")
@@ -66,11 +67,25 @@ def test_screen_and_signals(question: str, monkeypatch: pytest.MonkeyPatch) -> N
     assert recorder.calls == ["stop", "close", question, "listen", "start"]
 
 
+def test_a_checkpoint_that_an_earlier_start_has_shown_is_shown_again() -> None:
+    recorder = Recorder()
+    reviewer = PromptReviewer(SETTLED, recorder, recorder, recorder, Answering(recorder))
+    assert asyncio.run(reviewer.review_last(CHECKPOINT, is_earlier=True))
+    assert recorder.calls == [
+        f"show {CHECKPOINT.number}",
+        "stop",
+        "close",
+        "end the batch",
+        "listen",
+        "start",
+    ]
+
+
 def test_without_a_terminal_nothing_is_asked() -> None:
     recorder = Recorder()
     prompts = Answering(recorder, can_ask=False)
     reviewer = PromptReviewer(SETTLED, recorder, recorder, recorder, prompts)
     assert not asyncio.run(reviewer.review_checkpoint(CHECKPOINT))
-    assert asyncio.run(reviewer.review_last(CHECKPOINT, is_earlier=False)), "the batch ends"
+    assert asyncio.run(reviewer.review_last(CHECKPOINT, is_earlier=True)), "the batch ends"
     assert not asyncio.run(reviewer.accept_config())
     assert recorder.calls == []
