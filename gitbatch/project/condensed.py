@@ -7,7 +7,7 @@ neither, as it can be that of one only.
 
 import posixpath
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from msgspec import Struct
@@ -37,17 +37,22 @@ class ChosenForm(Struct, frozen=True):
 
 def find_condensed(path: str, patterns: Iterable[str], snapshot: Snapshot) -> CondensedForm | None:
     """Returns the condensed form of a document by the first pattern that finds one."""
+    for form, pattern in list_condensed(path, patterns):
+        blob = snapshot.blob(form)
+        if blob:
+            return CondensedForm(form, blob, pattern)
+    return None
+
+
+def list_condensed(path: str, patterns: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yields the paths that a document's condensed form may have, each with its pattern."""
     folder, base = posixpath.split(path)
     for pattern in patterns:
         named = pattern.replace("{name}", posixpath.splitext(base)[0]).replace("{folder}", folder)
         place = named.lstrip("/") if named.startswith("/") else posixpath.join(folder, named)
         form = posixpath.normpath(place)
-        if form == path or form.partition("/")[0] in {".", ".."}:
-            continue
-        blob = snapshot.blob(form)
-        if blob:
-            return CondensedForm(form, blob, pattern)
-    return None
+        if form != path and form.partition("/")[0] not in {".", ".."}:
+            yield form, pattern
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ Pure: the loop follows this order, and `gitbatch plan` shows it.
 """
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from heapq import heappop, heappush
 
 from msgspec import Struct
@@ -109,22 +110,30 @@ def find_critical_path(plan: Plan, steps: Iterable[tuple[tuple[WorkItem, ...], .
 def _find_chain(waits: Waits, found: tuple[tuple[WorkItem, ...], ...]) -> list[WorkItem]:
     """Returns one item for each step, from the last back: one that the next item waits for, else the step's first."""
     chain: list[WorkItem] = []
+    left = frozenset(item.reference for step in found for item in step)
     for step in reversed(found):
-        waited = _find_open_before(waits, chain[-1]) if chain else frozenset[ItemReference]()
+        waited = find_items_before(waits, chain[-1], left) if chain else frozenset[ItemReference]()
         chain.append(next((item for item in step if item.reference in waited), step[0]))
     return chain[::-1]
 
 
-def _find_open_before(waits: Waits, item: WorkItem) -> frozenset[ItemReference]:
-    """Returns the open items that an item waits for itself, or by way of ticked ones.
+def find_items_before(
+    waits: Waits, item: WorkItem, left: AbstractSet[ItemReference]
+) -> frozenset[ItemReference]:
+    """Returns the items that an item waits for itself, or by way of items that do not run.
 
     What these wait for in turn ran in an earlier step than they.
+
+    Args:
+        waits: those of the item's group.
+        item: the item.
+        left: the items that run.
     """
     found: set[ItemReference] = set()
     to_do, seen = [item.reference], set[ItemReference]()
     while to_do:
         for other in waits.direct[to_do.pop()]:
-            if not other.done:
+            if other.reference in left:
                 found.add(other.reference)
             elif other.reference not in seen:
                 seen.add(other.reference)

@@ -1,0 +1,169 @@
+"""What each item of a batch has to wait for: the items that write what it reads, and those that it names. Pure.
+
+A file that an item reads is one that it declares, the rules, the status, what the phase's documents name, or the condensed
+form of one of them, there already or not: an item may write `notes.condensed.md`, which is then read instead of
+`notes.md`. A name that may mean several paths counts for all of them, up to the first that exists.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+
+from gitbatch.batch.planning.early.model import EarlyGroup, EarlyItem, EarlyPlan, Obstacle
+from gitbatch.batch.planning.project_state import ProjectView
+from gitbatch.batch.planning.schedule import count_at_once, find_items_before
+from gitbatch.batch.planning.waits import find_waits
+from gitbatch.plan.model import Group, ItemReference, Plan, WorkItem
+from gitbatch.project.condensed import list_condensed
+from gitbatch.project.context import phase_names, possible_paths
+from gitbatch.project.control import Project
+from gitbatch.project.snapshot import Snapshot
+
+
+def plan_early(
+    view: ProjectView, jobs: int, chosen: AbstractSet[ItemReference], pauses: AbstractSet[int] = frozenset()
+) -> EarlyPlan:
+    """Returns the items that are to run, with what each has to wait for.
+
+    Args:
+        view: the plan and its files.
+        jobs: how many items may run at the same time.
+        chosen: the items of the batch.
+        pauses: the numbers of the groups after which the batch pauses, and nothing is to start before that.
+    """
+    plan = view.plan
+    left = frozenset(i.reference for i in plan.items if i.reference in chosen and not i.done)
+    written = _find_written(plan, left)
+    finder = _WriterFinder(view.project, view.snapshot, written, tuple(sorted(written)))
+    places = {item.reference: place for place, item in enumerate(plan.items)}
+    ends = _find_end(plan, left) if view.project.config.batch.tick_dod else None
+    items, groups = list[EarlyItem](), list[EarlyGroup]()
+    for group in plan.groups:
+        own = [item for item in group.items if item.reference in left]
+        if own:
+            waits, of_phase = find_waits(group, plan), finder.find_for_group(group)
+            boundary = _find_boundary(group, ends, pauses)
+            groups.append(EarlyGroup(group.number, count_at_once(group, plan, jobs), boundary))
+            for item in own:
+                before = tuple(sorted(find_items_before(waits, item, left), key=places.__getitem__))
+                items.append(_describe_item(item, finder, of_phase, before, left))
+    return EarlyPlan(tuple(items), tuple(groups))
+
+
+def _find_written(
+    plan: Plan, left: AbstractSet[ItemReference]
+) -> Mapping[str, tuple[tuple[int, ItemReference], ...]]:
+    """Returns the items that are to run by the paths that they write, each with its group, in the order of the plan."""
+    found: dict[str, list[tuple[int, ItemReference]]] = {}
+    for item in plan.items:
+        if item.reference in left:
+            found.setdefault(item.output, []).append((item.group, item.reference))
+    return {path: tuple(writers) for path, writers in found.items()}
+
+
+def _find_end(plan: Plan, left: AbstractSet[ItemReference]) -> int | None:
+    """Returns the number of the first group with which the Definition of Done can be complete; None: none of them."""
+    naming: dict[int, list[WorkItem]] = {}
+    for item in plan.items:
+        for number in item.criteria:
+            naming.setdefault(number, []).append(item)
+    last = 0
+    for criterion in plan.criteria:
+        if not criterion.done:
+            open_items = [item for item in naming.get(criterion.number, ()) if not item.done]
+            if criterion.number not in naming or any(item.reference not in left for item in open_items):
+                return None  # it stays open
+            last = max((last, *(item.group for item in open_items)))
+    return last if plan.criteria else None
+
+
+def _find_boundary(group: Group, ends: int | None, pauses: AbstractSet[int]) -> Obstacle | None:
+    if ends is not None and group.number >= ends:
+        return Obstacle.DEFINITION_OF_DONE
+    if group.hints.barrier:
+        return Obstacle.BARRIER
+    return Obstacle.PAUSE if group.number in pauses else None
+
+
+def _describe_item(
+    item: WorkItem,
+    finder: "_WriterFinder",
+    of_phase: tuple[ItemReference, ...],
+    waits: tuple[ItemReference, ...],
+    left: AbstractSet[ItemReference],
+) -> EarlyItem:
+    obstacle = Obstacle.NO_CONTEXT if item.reads_earlier else None
+    if item.hints.wait:
+        obstacle = Obstacle.WAIT
+    named = (reference for reference in item.hints.after if reference in left)
+    reads = (*of_phase, *finder.find_for_item(item), *named)
+    own = f"{item.group}:"
+    found = dict.fromkeys(reference for reference in reads if not reference.startswith(own))
+    return EarlyItem(item.reference, item.group, tuple(found), waits, obstacle)
+
+
+@dataclass(frozen=True, slots=True)
+class _WriterFinder:
+    """Finds the items that write what others read. Each name is looked for once."""
+
+    project: Project
+    snapshot: Snapshot
+    written: Mapping[str, tuple[tuple[int, ItemReference], ...]]
+    outputs: tuple[str, ...]
+    """The paths that they write, sorted."""
+    _of_names: dict[str, tuple[tuple[int, ItemReference], ...]] = field(default_factory=dict)
+
+    def find_for_group(self, group: Group) -> tuple[ItemReference, ...]:
+        """Returns the items of earlier groups that write what every item of a group reads (C1, C2), or that it waits for."""
+        project = self.project
+        names = (name for _, name in phase_names(group, project, self.snapshot))
+        always = ((path,) for path in (project.rules, project.status) if path)
+        found = (
+            *(each for documents in always for each in self._find_documents(documents)),
+            *(each for name in names for each in self._find_named(name)),
+        )
+        after = (reference for reference in group.hints.after if self._is_written(reference))
+        return (*_keep_earlier(found, group.number), *after)
+
+    def find_for_item(self, item: WorkItem) -> tuple[ItemReference, ...]:
+        """Returns the items of earlier groups that write what an item declares, or the file that it revises."""
+        named = (each for name in item.context for each in self._find_named(name))
+        return tuple(_keep_earlier((*named, *self.written.get(item.output, ())), item.group))
+
+    def _is_written(self, reference: ItemReference) -> bool:
+        _, _, output = reference.partition(":")
+        return any(other == reference for _, other in self.written.get(output, ()))
+
+    def _find_named(self, name: str) -> tuple[tuple[int, ItemReference], ...]:
+        if name not in self._of_names:
+            self._of_names[name] = tuple(self._find_documents(self._list_documents(name)))
+        return self._of_names[name]
+
+    def _list_documents(self, name: str) -> Iterator[str]:
+        """Yields the files that a name may mean, there already or still to be written."""
+        for path in possible_paths(name, self.project):
+            yield path
+            if self.snapshot.blob(path):
+                return
+            start = bisect_left(self.outputs, f"{path}/")
+            for output in self.outputs[start:]:
+                if not output.startswith(f"{path}/"):
+                    break
+                yield output
+            inside = self.snapshot.files(path)
+            yield from inside
+            if inside:
+                return
+
+    def _find_documents(self, documents: Iterable[str]) -> Iterator[tuple[int, ItemReference]]:
+        """Yields the items that write documents, or what may be their condensed forms."""
+        patterns = self.project.config.project.condensed
+        for document in documents:
+            yield from self.written.get(document, ())
+            for form, _ in list_condensed(document, patterns):
+                yield from self.written.get(form, ())
+
+
+def _keep_earlier(found: Iterable[tuple[int, ItemReference]], group: int) -> Iterator[ItemReference]:
+    return (reference for number, reference in found if number < group)
