@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable
 
 from msgspec import Struct
 
+from gitbatch.batch.history.messages import is_base_message
 from gitbatch.batch.history.trailers import Kind, parse_trailers
+from gitbatch.repo.objects.codec import Commit
 from gitbatch.repo.objects.store import Objects
 
 
@@ -29,10 +31,17 @@ def read_base(objects: Objects, base: str) -> BaseParts:
     """
     merged: tuple[str, ...] = ()
     commit = objects.read_commit(base)
-    while len(commit.parents) > 1 and parse_trailers(commit.message).kind is Kind.MERGE:
+    while _is_base_merge(commit):
         merged = (*commit.parents[1:], *merged)
         commit = objects.read_commit(commit.parents[0])
     return BaseParts(commit.oid, merged)
+
+
+def _is_base_merge(commit: Commit) -> bool:
+    """Whether a commit is a base merge; a branch may also begin at the merge of a group, of any batch."""
+    if len(commit.parents) < 2 or not is_base_message(commit.message):
+        return False
+    return parse_trailers(commit.message).kind is Kind.MERGE
 
 
 def find_below(commits: Iterable[str], direct: Callable[[str], tuple[str, ...]]) -> frozenset[str]:

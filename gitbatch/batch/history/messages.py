@@ -35,6 +35,8 @@ from gitbatch.project.manifest import LISTED, NO_OUTPUTS, Manifest
 from gitbatch.text import clean_text, format_count, list_names, neutralise_forge_commands
 
 _WIDTH = 72
+_BASE = "gitbatch: base of "
+"""The beginning of the subject of a merge that an item starts from."""
 _END = re.compile(r"^(?=---|diff -|Index: )", re.MULTILINE)
 """Line beginnings at which `git interpret-trailers` and `git am` end a message."""
 
@@ -140,7 +142,12 @@ def render_merge_message(record: Record, group: BatchGroup, items: tuple[Outcome
 def render_base_message(record: Record, group: BatchGroup, item: BatchItem) -> str:
     """Returns the message of a merge that an item starts from, because it waits for the items that are merged."""
     said = f"{item.name} starts from what it waits for. This merge is on no branch of its own."
-    return render_message(f"gitbatch: base of {item.name}", [_wrap_text(said)], batch_pairs(record, group))
+    return render_message(f"{_BASE}{item.name}", [_wrap_text(said)], batch_pairs(record, group))
+
+
+def is_base_message(message: str) -> bool:
+    """Whether a message is that of a merge that an item starts from, not that of a merge on a branch."""
+    return message.startswith(_BASE)
 
 
 def render_checkpoint_message(

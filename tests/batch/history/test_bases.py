@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gitbatch.batch.group.base import BaseBuilder
-from gitbatch.batch.group.merge import find_unsound
+from gitbatch.batch.group.merge import find_unsound, merge_items
 from gitbatch.batch.group.rebase import rebase_items
 from gitbatch.batch.history.bases import BaseReader, find_below
 from gitbatch.batch.history.item_commits import as_item_commit, read_item_commit
@@ -136,6 +136,20 @@ def test_what_stands_on_an_item_that_is_not_merged_is_unsound(place: Place, repo
     assert find_unsound(lost, shop.reader) == {"1-t1", "1-t2"}
     assert find_unsound(outcomes[1:], shop.reader) == {"1-t1", "1-t2"}
     assert find_unsound((*outcomes[:3], replace_status(outcomes[3]), outcomes[4]), shop.reader) == {"1-t4"}
+
+
+def test_a_branch_may_begin_at_the_merge_of_a_group(place: Place, repo: Repository) -> None:
+    """A user who goes back to it starts a batch there: its items stand on none of those that it merges."""
+    shop = Shop(place, repo, 1)
+    done = shop.write(0)
+    merged = merge_items(repo, shop.builder.commits, shop.group, (done,), shop.tip)
+    place.git("reset", "--hard", "--quiet", merged.commit)
+    later = Shop(place, repo, 3)
+    later.write(1)
+    later.write(2, 1)
+    assert later.tip == merged.commit
+    assert find_unsound(tuple(later.outcomes.values()), later.reader) == frozenset()
+    assert {later.reader.parts_of(str(o.commit)).line for o in later.outcomes.values()} == {later.tip}
 
 
 def replace_status(outcome: Outcome) -> Outcome:
