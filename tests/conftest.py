@@ -124,6 +124,7 @@ class Place:
             env=self.environment,
             capture_output=True,
             text=True,
+            errors="surrogateescape",
             check=False,
         )
         assert not check or done.returncode == 0, done.stderr

@@ -63,7 +63,14 @@ def name_holder(own_dir: Path, folder: Path, verb: str, since: float | None = No
         OSError: the file cannot be written.
     """
     began = time.time() if since is None else since
-    holder = Holder(str(folder), os.getpid(), _user_name(), socket.gethostname(), began, verb)
+    holder = Holder(
+        os.fsencode(folder).decode(errors="replace"),
+        os.getpid(),
+        _user_name(),
+        socket.gethostname(),
+        began,
+        verb,
+    )
     path = own_dir / _FILE
     path.unlink(missing_ok=True)  # of a process that was killed
     with _write_locked(path, holder):

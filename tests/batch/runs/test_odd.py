@@ -30,6 +30,12 @@ def linked_worktree(place: Place) -> Place:
     return replace(place, root=other)
 
 
+def path_of_strange_bytes(three: Place) -> Place:
+    folder = three.root.parent / os.fsdecode(b'a:b, c\\d"\xc3\xa9 \xff $x') / "repo"
+    shutil.copytree(three.root, folder, symlinks=True)
+    return replace(three, root=folder)
+
+
 def other_line_ends_in_the_path(place: Place) -> Place:
     place.git("checkout", "-q", "--detach")
     other = place.root.parent / "linked\r\x0c\u2028worktree"
@@ -148,6 +154,7 @@ def packed(place: Place) -> Place:
 
 
 WORKING = {
+    "a path of strange bytes": path_of_strange_bytes,
     "plain": as_it_is,
     "a linked worktree": linked_worktree,
     "line ends in the path": other_line_ends_in_the_path,
