@@ -72,7 +72,7 @@ def _find_reopening(
     return Reopening(
         decision.kind,
         decided.review,
-        decision.comment,
+        standing.instruction,
         last.reply.summary if last and last.reply else clean_text(""),
         agent=decision.agent,
         is_there=is_there,

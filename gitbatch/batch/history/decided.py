@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gitbatch.batch.history.decisions import ItemDecision, ItemName
+from gitbatch.batch.history.decisions import DecisionKind, ItemDecision, ItemName
 from gitbatch.batch.history.review_message import parse_review_message
 from gitbatch.batch.history.trailers import Kind, Trailers, parse_trailers
 
@@ -40,15 +40,32 @@ class ItemStanding(Struct, frozen=True):
     """For its first run and for each later one: the checkpoint that brought its output; empty: none did."""
     reviews: tuple[str, ...] = ()
     """The reviews that made it run again, one for each phase but the first."""
+    sent_back: str = ""
+    """What the person said who sent it back, until a run by that has succeeded, or it was taken back."""
+    retried: str = ""
+    """The same of a retry. The run of a retry that says nothing is by what was said before."""
+
+    @property
+    def instruction(self) -> str:
+        """Returns what its next run is to do, in the words of the reviews; may be empty."""
+        return "\n\n".join(filter(None, (self.sent_back, self.retried)))
 
     def decide(self, decision: ItemDecision, review: str) -> "ItemStanding":
         """Returns the standing after a decision."""
         decided, kind = StandingDecision(decision, review), decision.kind
-        brought = () if kind.puts_back else self.brought_by
+        if kind.puts_back:
+            return replace(self, decided=decided, brought_by=(), sent_back="", retried="")
         if not kind.reopens:
-            return replace(self, decided=decided, brought_by=brought)
-        phases, reviews = (*self.phases, ""), (*self.reviews, review)
-        return ItemStanding(decided, brought, phases, reviews)
+            return replace(self, decided=decided)
+        is_revised = kind is DecisionKind.REVISE
+        return replace(
+            self,
+            decided=decided,
+            phases=(*self.phases, ""),
+            reviews=(*self.reviews, review),
+            sent_back=decision.comment if is_revised else self.sent_back,
+            retried="" if is_revised else decision.comment or self.retried,
+        )
 
     def record(self, checkpoint: str, *, is_done: bool) -> "ItemStanding":
         """Returns the standing after a checkpoint that names the item."""
@@ -59,6 +76,8 @@ class ItemStanding(Struct, frozen=True):
             decided=None,
             brought_by=(*self.brought_by, checkpoint),
             phases=(*self.phases[:-1], checkpoint),
+            sent_back="",
+            retried="",
         )
 
 

@@ -31,7 +31,7 @@ class Reopening(Struct, frozen=True):
     review: str
     """The commit of the review."""
     comment: str
-    """An instruction to the agent; may be empty, and may have several lines."""
+    """An instruction to the agent, also that of an earlier review by which no run has succeeded; may be empty."""
     summary: CleanText
     """What the agent said of the version that is there; empty: none is."""
     agent: str = ""

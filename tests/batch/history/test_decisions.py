@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from gitbatch.batch.history.decided import ItemStanding
 from gitbatch.batch.history.decisions import (
     LONGEST_COMMENT,
     DecisionKind,
@@ -164,3 +165,38 @@ def test_a_long_comment_is_cut() -> None:
 
 def test_only_a_review_has_decisions() -> None:
     assert parse_review_message("Write a\n\nGitbatch-Review: approve 1 a\n") == ()
+
+
+DONE, FAILED = True, False
+
+
+@pytest.mark.rule("F7")
+@pytest.mark.parametrize(
+    ("steps", "instruction"),
+    [
+        (((DecisionKind.REVISE, "Say more."),), "Say more."),
+        (((DecisionKind.REVISE, "Say more."), FAILED, (DecisionKind.RETRY, "")), "Say more."),
+        (
+            ((DecisionKind.REVISE, "Say more."), FAILED, (DecisionKind.RETRY, "Now.")),
+            "Say more.\n\nNow.",
+        ),
+        (((DecisionKind.RETRY, "Now."), FAILED, (DecisionKind.RETRY, "")), "Now."),
+        (((DecisionKind.RETRY, "Now."), (DecisionKind.RETRY, "Later.")), "Later."),
+        (((DecisionKind.RETRY, "Now."), (DecisionKind.REVISE, "Say more.")), "Say more."),
+        (((DecisionKind.REVISE, "Say more."), DONE, (DecisionKind.RETRY, "")), ""),
+        (((DecisionKind.REVISE, "Say more."), (DecisionKind.REJECT, "No."), (DecisionKind.RETRY, "")), ""),
+        (((DecisionKind.REVISE, "Say more."), (DecisionKind.REVISE, "Say less.")), "Say less."),
+        (((DecisionKind.REVISE, "Say more."), FAILED, (DecisionKind.APPROVE, "Well.")), "Say more."),
+    ],
+)
+def test_what_a_person_said_counts_until_a_run_has_succeeded(
+    steps: tuple[tuple[DecisionKind, str] | bool, ...], instruction: str
+) -> None:
+    """A retry after a revision that failed, by a crash or a limit, says it to the agent again."""
+    standing = ItemStanding()
+    for step in steps:
+        if isinstance(step, bool):
+            standing = standing.record("5" * 40, is_done=step)
+        else:
+            standing = standing.decide(decide(step[0], comment=step[1]), "6" * 40)
+    assert standing.instruction == instruction

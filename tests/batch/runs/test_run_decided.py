@@ -114,9 +114,14 @@ def test_a_revision_that_fails_leaves_its_last_version(
     assert [failure.name for failure in result.failures] == ["T101"]
     assert revised.read("out/letters/a.md") == before
     assert ticked(revised) == ["T102", "T103", "T104"]
+    decide(revised, (RETRY, "T101"))
+    result, _ = run_here(revised, monkeypatch, items=None, checkpoint=None)
+    assert [failure.name for failure in result.failures] == ["T101"], "its agent is told the same again"
     decide(revised, (REVISE, "T101"), comment="Better")
     run_here(revised, monkeypatch, items=None, checkpoint=None)
-    assert revised.subjects()[-1] == "gitbatch: checkpoint 1/3, revision 2: Letters (1 of 1 done)"
+    assert revised.subjects()[-1] == "gitbatch: checkpoint 1/3, revision 3: Letters (1 of 1 done)"
+    assert "> Better\n" in revised.read("out/letters/a.md")
+    assert "FAIL" not in revised.read("out/letters/a.md"), "what was said last when it was sent back counts"
     assert ticked(revised) == ["T101", "T102", "T103", "T104"]
     decide(revised, (REJECT, "T101"))
     assert not (revised.root / "out/letters/a.md").exists()
