@@ -12,11 +12,11 @@ from msgspec.structs import fields
 
 from gitbatch.errors import FilePlace, PlanError
 from gitbatch.paths import path_key
-from gitbatch.plan import help_texts
-from gitbatch.plan.help_texts import Advice
+from gitbatch.plan.help_texts import SAVE_AS_UTF8, Advice
 from gitbatch.plan.model import OUTPUT_TEMPLATE, TITLES_DOD, TITLES_SCOPE, TITLES_WORK, PlanOptions
 from gitbatch.plan.outputs import CONFIG_NAME, CONTROL_NAMES, path_problem, template_problem
 from gitbatch.plan.render import render_diagnostic, summary
+from gitbatch.project import help_texts
 from gitbatch.project.agent_kinds import find_kind, kind_names
 from gitbatch.project.agent_table import AgentTable, Amount, ConfigTable, Positive, duration_problem
 from gitbatch.project.check_tables import CheckTable, GateTable, read_named_tables
@@ -218,9 +218,7 @@ def read_config(source: bytes | None) -> ConfigReading:
     try:
         raw = tomllib.loads((source or b"").decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        problem = ConfigProblem(
-            (), f"{CONFIG_FILE} is not UTF-8 (byte {error.start})", help_texts.SAVE_AS_UTF8
-        )
+        problem = ConfigProblem((), f"{CONFIG_FILE} is not UTF-8 (byte {error.start})", SAVE_AS_UTF8)
         return ConfigReading(Config(), (problem,))
     except (ValueError, RecursionError) as error:  # tomllib lets those of int() and of deep nesting through
         message = f"{CONFIG_FILE} is not valid TOML: {error}"

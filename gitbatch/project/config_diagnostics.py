@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterable, Mapping
 
-from gitbatch.plan import help_texts
 from gitbatch.plan.findings import Findings
 from gitbatch.plan.help_texts import Language
 from gitbatch.plan.model import Diagnostic
 from gitbatch.plan.source import Source, Span, read
+from gitbatch.project import help_texts
 from gitbatch.project.config_tables import ConfigProblem, format_path
 from gitbatch.project.toml_places import KeyPlace, Path, find_places
 

@@ -8,9 +8,9 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import fields
 
-from gitbatch.plan import help_texts
 from gitbatch.plan.help_texts import Advice
 from gitbatch.plan.spelling import nearest
+from gitbatch.project import help_texts
 from gitbatch.project.toml_places import Path
 
 _T = TypeVar("_T")

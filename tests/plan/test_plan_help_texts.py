@@ -13,10 +13,11 @@ from gitbatch.plan import help_texts
 from gitbatch.plan.help_texts import Advice, Language
 from gitbatch.plan.model import Diagnostic
 from gitbatch.project import control, scope
+from gitbatch.project import help_texts as project_texts
 
 TABLE = {
     name: value
-    for module in (help_texts, scope, control, check_problems)
+    for module in (help_texts, project_texts, scope, control, check_problems)
     for name, value in vars(module).items()
     if isinstance(value, Advice)
 }
@@ -44,7 +45,7 @@ def test_every_help_text_of_the_package_is_in_the_table() -> None:
     texts = {path.relative_to(package).as_posix(): path.read_text("utf-8") for path in package.rglob("*.py")}
     tables = {path for path, text in texts.items() if re.search(r"\bAdvice\(", text)}
     assert tables == {
-        *("plan/help_texts.py", "project/scope.py", "project/control.py"),
+        *("plan/help_texts.py", "project/help_texts.py", "project/scope.py", "project/control.py"),
         "batch/planning/check_problems.py",
     }
     passed_on = [

@@ -9,11 +9,11 @@ from gitbatch.batch.planning.project_state import ProjectView
 from gitbatch.checks.command import find_missing_program
 from gitbatch.checks.self_read import is_self_read
 from gitbatch.errors import GitbatchError
-from gitbatch.plan import help_texts
 from gitbatch.plan.findings import Findings, quoted
 from gitbatch.plan.help_texts import Advice
 from gitbatch.plan.model import Diagnostic, Group, Plan, WorkItem
 from gitbatch.plan.source import read
+from gitbatch.project import help_texts
 from gitbatch.project.check_choice import group_gates, item_checks, matches_any, matches_group
 from gitbatch.project.check_tables import ProgramTable
 from gitbatch.project.config import CONFIG_FILE, Config

@@ -13,9 +13,9 @@ from gitbatch.batch.planning.schedule import find_earlier_versions, settings_of
 from gitbatch.batch.planning.surroundings import Surroundings
 from gitbatch.batch.planning.waits import find_waits
 from gitbatch.errors import PlanError
-from gitbatch.plan import help_texts
 from gitbatch.plan.help_texts import Advice
 from gitbatch.plan.model import Plan, WorkItem
+from gitbatch.project import help_texts
 from gitbatch.project.config import Config
 from gitbatch.project.config_tables import suggest_name
 from gitbatch.project.context import find_files, possible_paths

@@ -18,10 +18,10 @@ from gitbatch.batch.planning.item_problems import (
 )
 from gitbatch.batch.planning.project_state import ProjectState, read_with_objects
 from gitbatch.batch.planning.surroundings import CommitSurroundings, Surroundings
-from gitbatch.plan import help_texts
 from gitbatch.plan.findings import Findings, quoted
 from gitbatch.plan.model import Diagnostic, Plan, WorkItem
 from gitbatch.plan.source import Span, read
+from gitbatch.project import help_texts
 from gitbatch.project.context import ContextFile, describe_filter, find_files
 from gitbatch.project.control import Project
 from gitbatch.repo.repository import Repository
