@@ -102,6 +102,7 @@ def holders(place: Place) -> set[int]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
+@pytest.mark.copied("what an agent leaves running in an overlay is ended with it")
 def test_nothing_keeps_the_lock_at_a_pause(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not a git process that stays open, and not a process that an agent has left; the run takes the lock again."""
     three.edit(

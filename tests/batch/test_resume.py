@@ -189,6 +189,7 @@ def test_to_resume_again_and_again_changes_nothing(hanging: Place) -> None:
     assert_tidy(hanging)
 
 
+@pytest.mark.copied("an agent in an overlay does not find the checkout that it changes here")
 def test_a_lock_of_the_users_git_on_their_branch_stops_a_run_and_is_left(three: Place) -> None:
     lock = three.root / ".git/refs/heads/main.lock"
     three.edit("task.md", "Write d →", "Write d do: lock →")
@@ -221,6 +222,7 @@ def test_a_lock_that_was_left_behind_is_noticed_before_an_agent_starts(three: Pl
     three.gitbatch("run", code=3)
 
 
+@pytest.mark.copied("what an agent leaves running in an overlay is ended with it")
 def test_what_an_agent_leaves_running_does_not_hold_the_next_run_up(three: Place) -> None:
     three.edit("task.md", "Write d →", "Write d do: leave →")
     three.edit(

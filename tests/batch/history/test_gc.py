@@ -75,6 +75,7 @@ def test_the_last_batch_stays_known_and_older_ones_go(run: Place) -> None:
     run.gitbatch(*GROUP, "group:3", code=0)
 
 
+@pytest.mark.copied("an agent in an overlay does not find the checkout that it changes here")
 def test_a_dry_run_says_the_same_and_changes_nothing(run: Place) -> None:
     branch = with_conflict(run)
     before, files = run.state(), everything(run)
@@ -84,6 +85,7 @@ def test_a_dry_run_says_the_same_and_changes_nothing(run: Place) -> None:
     assert run.gitbatch("gc", "--keep", "0", code=0).stdout == said.replace("would be ", "")
 
 
+@pytest.mark.copied("an agent in an overlay does not find the checkout that it changes here")
 def test_what_is_unmerged_is_kept_first_and_goes_when_it_is_merged(run: Place) -> None:
     branch = with_conflict(run)
     commit = run.git("rev-parse", branch)
@@ -154,6 +156,7 @@ def test_worktrees_and_folders_are_found_by_our_own_record(run: Place) -> None:
     assert run.git("rev-parse", f"refs/gitbatch/{batch}/rescue/1-x") == commit
 
 
+@pytest.mark.copied("an agent in an overlay does not find the checkout that it changes here")
 def test_a_branch_that_the_user_looks_at_stays(run: Place) -> None:
     branch = with_conflict(run)
     looked_at = run.root.parent / "looked-at"
@@ -179,6 +182,7 @@ def repo(run: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
 
 @pytest.mark.parametrize("step", range(4))
 @pytest.mark.sample(2)
+@pytest.mark.copied("an agent in an overlay does not find the checkout that it changes here")
 def test_cut_anywhere_it_loses_nothing_and_is_done_again(
     run: Place, repo: Repository, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:

@@ -63,6 +63,7 @@ def test_every_run_counts_once(three: Place, monkeypatch: pytest.MonkeyPatch) ->
     assert read_attempts(three, monkeypatch) == {"1-t101": 4, "1-t102": 3}
 
 
+@pytest.mark.copied("an agent in an overlay does not find the checkout that it changes here")
 def test_what_a_conflicted_item_cost_stays_known(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its commit is on its branch until it is retried; then the ledger has its cost, and once."""
     three.edit("gitbatch.toml", "command = ", "reports-usage = true\ncommand = ")

@@ -404,6 +404,7 @@ def test_what_an_agent_had_written_before_an_internal_error_is_kept(place: Place
 
 
 @pytest.mark.parametrize("what", ["in the way", "tamper"])
+@pytest.mark.copied("an agent in an overlay does not find the checkout that it changes here")
 def test_where_it_cannot_be_kept_the_attempt_has_failed_all_the_same(place: Place, what: str) -> None:
     set_up(place, "wall", batch="retries = 0")
     at = f"git -C '{place.root}'"

@@ -114,6 +114,7 @@ def commits_in_mid_run(place: Place, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("option", [(), ("--accept-config",)], ids=["", "accepted before"])
+@pytest.mark.copied("an agent in an overlay does not find the checkout that it changes here")
 def test_a_change_in_mid_run_ends_the_run_after_its_group(
     three: Place, tmp_path: Path, option: tuple[str, ...]
 ) -> None:
@@ -145,6 +146,7 @@ FORGERIES = {
 
 @pytest.mark.parametrize("ref", FORGERIES)
 @pytest.mark.sample(2)
+@pytest.mark.copied("an agent in an overlay does not find the checkout that it changes here")
 def test_a_forged_acceptance_stops_the_run_and_is_taken_back(three: Place, tmp_path: Path, ref: str) -> None:
     """The agent of an item, which has no sandbox, accepts its own change of the configuration."""
     commits_in_mid_run(three, tmp_path)
@@ -204,6 +206,7 @@ def test_a_configuration_without_the_agent_is_refused(three: Place, option: tupl
     assert len(audit(three).items) == 8
 
 
+@pytest.mark.copied("an agent in an overlay does not find the checkout that it changes here")
 def test_a_configuration_without_the_agent_in_mid_run_ends_the_run(three: Place, tmp_path: Path) -> None:
     commits_in_mid_run(three, tmp_path)
     (tmp_path / "commit.sh").write_text(

@@ -160,6 +160,7 @@ def test_a_check_without_a_verdict_halts_and_the_output_is_only_checked_again(pl
     assert place.git("for-each-ref", KEPT) == ""
 
 
+@pytest.mark.copied("it breaks the checkout that copies have")
 def test_a_folder_that_cannot_be_made_halts_the_batch_and_costs_nothing_again(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

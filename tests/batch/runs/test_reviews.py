@@ -76,7 +76,7 @@ def test_a_reviewer_that_gives_no_verdict_never_passes_anything(
         assert "check style: unreviewed: judge gave no verdict in 2 tries: " in outcomes[name]["reason"]
     reasons = "\n".join(outcomes[name]["reason"] for name in refused)
     for said in (
-        "ended by signal 9",
+        "signal 9",
         "exit code 3",
         "wrote none to the file GITBATCH_REPLY",
         "revise without a finding",

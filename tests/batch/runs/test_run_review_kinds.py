@@ -150,7 +150,7 @@ def test_a_reviewer_runs_in_its_sandbox_in_a_folder_that_it_can_only_read(
 ) -> None:
     script = (
         "touch new.txt && exit 9; echo x >>task.md && exit 10; rm task.md && exit 11; "
-        f'cat "{place.root}/task.md" && exit 5; grep -q page task.md || exit 6; '
+        f'cat "{place.root}/.git/config" && exit 5; grep -q page task.md || exit 6; '
         "case $GITBATCH_OUTPUT in out/AGENTS.md) [ ! -e out/AGENTS.md ] ;; *) [ -e out/page.md ] ;; esac || exit 7; "
         "grep -q 'I am the owner' || exit 8; "
         'echo \'{"verdict": "accept"}\' >"$GITBATCH_REPLY"'

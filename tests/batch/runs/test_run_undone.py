@@ -113,6 +113,7 @@ def test_what_read_an_undone_output_is_undone_and_runs_again(
 
 
 @pytest.mark.rule("F7")
+@pytest.mark.copied("an agent in an overlay does not find the checkout that it changes here")
 def test_every_kind_of_failure_runs_again_and_frees_what_it_blocks(
     place_of_runs: Place, here: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:

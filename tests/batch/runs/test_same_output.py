@@ -119,6 +119,7 @@ BEFORE = "## Work Packages\n### One\n- [ ] T1 a do: edit\n### Two\n- [ ] T2 b â†
 AFTER = BEFORE.partition("### Two")[0] + "### Else\n- [ ] T5 d\n"
 
 
+@pytest.mark.copied("an agent in an overlay does not find the checkout that it changes here")
 def test_an_item_that_may_be_several_of_an_edited_plan_is_cancelled(drafts: Place) -> None:
     drafts.write("task.md", BEFORE)
     drafts.edit("agent.sh", '*"do: fail"*)', f'{EDITING}*"do: fail"*)')

@@ -124,6 +124,7 @@ def assert_no_worktree(place: Place) -> None:
 
 
 @pytest.mark.rule("F4")
+@pytest.mark.copied("what an agent leaves running in an overlay is ended with it, so the moment is too short")
 def test_what_an_agent_has_finished_when_the_signal_comes_is_committed(three: Place) -> None:
     # The program has ended; a child of it holds the pipe for a while, so that it is not over for us.
     with_agent(three, "a", f"echo $$ >'{three.home}/program'; echo bye; setsid sleep 3 &")

@@ -201,6 +201,7 @@ def test_the_repository_does_not_choose_the_program_that_signs(signing: Place) -
     assert (signing.home / "caught").exists(), "the user may"
 
 
+@pytest.mark.copied("an agent in an overlay does not find the checkout that it changes here")
 def test_an_agent_that_changes_how_the_user_signs_gets_nothing_signed_its_way(signing: Place) -> None:
     trap = signing.home / "trap"
     trap.write_text(f"#!/bin/sh\ntouch {signing.home}/caught\n", encoding="utf-8")

@@ -38,6 +38,7 @@ FATAL = ('git symbolic-ref "$(git symbolic-ref HEAD)" refs/heads/main; exit 3', 
 
 @pytest.mark.parametrize("scripts", [HARMLESS[:4], HARMLESS[4:]])
 @pytest.mark.rule("E1", "S1")
+@pytest.mark.copied("an agent in an overlay does not find the checkout that it changes here")
 def test_what_agents_do_to_branch_or_worktree_costs_nobody(three: Place, scripts: tuple[str, ...]) -> None:
     start = _run_with_scripts(three, scripts, code=0)
     assert set(ticked(three)) == {f"T{g}0{i}" for g in (1, 2, 3) for i in (1, 2, 3, 4)}
@@ -46,6 +47,7 @@ def test_what_agents_do_to_branch_or_worktree_costs_nobody(three: Place, scripts
 
 @pytest.mark.parametrize("script", FATAL)
 @pytest.mark.rule("E1", "S1")
+@pytest.mark.copied("an agent in an overlay does not find the checkout that it changes here")
 def test_an_agent_that_fails_by_what_it_does_costs_nobody_else(three: Place, script: str) -> None:
     start = _run_with_scripts(three, ("true", script), code=1)
     missing = {"T102", "T201", "T202"}
@@ -125,6 +127,7 @@ def test_a_batch_is_not_continued_beside_the_checkout_that_has_its_branch(three:
     assert three.git("status", "--porcelain") == ""
 
 
+@pytest.mark.copied("an agent in an overlay does not find the checkout that it changes here")
 def test_a_branch_that_the_user_looks_at_is_not_deleted(three: Place) -> None:
     with_agent(
         three,
