@@ -207,18 +207,28 @@ def choose_dependants(repo: Repository, found: Reviewable, undone: tuple[Choice,
     return tuple(Choice(DecisionKind.UNDO, item, runs_again=True) for item in items)
 
 
-def select_group(found: Reviewable, number: int | None) -> tuple[BatchItem, ...]:
-    """Returns the items of a checkpoint whose outputs are in history. `number`: its number; None: the last one.
+def select_group(found: Reviewable, number: int) -> tuple[BatchItem, ...]:
+    """Returns the items of the checkpoint with that number, and of its revisions, whose outputs are in history.
 
     Raises:
         UsageError: the batch has no such checkpoint.
     """
-    record, finished = found.batch.record, found.state.finished
-    wanted = [f for f in finished if number in {None, record.position_of(f.group)}][-1:]
-    if not wanted:
-        raise UsageError(f"batch {record.batch} has no checkpoint {number or ''}".rstrip(), LIST)
-    standings = wanted[0].standings
-    return tuple(item for item in wanted[0].group.items if standings[item.key].brought_by)
+    record = found.batch.record
+    finished = next((f for f in found.state.finished if record.position_of(f.group) == number), None)
+    if finished is None:
+        raise UsageError(f"batch {record.batch} has no checkpoint {number}", LIST)
+    return tuple(item for item in finished.group.items if finished.standings[item.key].brought_by)
+
+
+def select_last(found: Reviewable) -> tuple[BatchItem, ...]:
+    """Returns the items whose outputs the last checkpoint brought, of a group or of a revision, and that are in history."""
+    oid = found.state.last_checkpoint
+    return tuple(
+        item
+        for finished in found.state.finished
+        for item in finished.group.items
+        if finished.standings[item.key].brought_by[-1:] == (oid,)
+    )
 
 
 def choose_rest(repo: Repository, found: Reviewable, chosen: frozenset[ItemKey]) -> tuple[Choice, ...]:

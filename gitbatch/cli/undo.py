@@ -9,6 +9,7 @@ from gitbatch.batch.deciding import (
     Reviewable,
     choose_dependants,
     select_group,
+    select_last,
     select_review_items,
 )
 from gitbatch.batch.history.decisions import DecisionKind
@@ -45,7 +46,8 @@ def undo(
 
     def choose(repo: Repository, found: Reviewable) -> tuple[Choice, ...]:
         named = select_review_items(found, tuple(items or ())) if items else ()
-        chosen = named or tuple((item, "") for item in select_group(found, checkpoint))
+        of_checkpoint = select_last(found) if checkpoint is None else select_group(found, checkpoint)
+        chosen = named or tuple((item, "") for item in of_checkpoint)
         undone = tuple(Choice(DecisionKind.UNDO, item, seen or None, say) for item, seen in chosen)
         return (*undone, *(choose_dependants(repo, found, undone) if with_dependants else ()))
 

@@ -144,3 +144,9 @@ def test_a_checkpoint_is_undone_and_its_items_run_again(
     assert json.loads(said.splitlines()[-1])["ending"] == "complete"
     assert three.git("rev-parse", "main:out") == tree
     assert len(ticked(three)) == 12
+    assert here("undo", "T101")[0] == 0
+    assert here("retry", "T101")[0] == 0
+    assert here("undo")[0] == 0, "the last checkpoint is the revision of one item"
+    assert three.subjects()[-1] == "gitbatch: review 3/3: 1 undone"
+    assert "nothing to decide" in here("undo")[2]
+    assert len(ticked(three)) == 11

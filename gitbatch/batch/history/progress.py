@@ -73,6 +73,8 @@ class BatchProgress(Struct, frozen=True, dict=True):
     """By key: the outputs of items that are not done, which are harvested and wait for their checks."""
     last: str = ""
     """The last commit of the batch on the branch, a checkpoint or a review; empty: nothing is recorded."""
+    last_checkpoint: str = ""
+    """The last checkpoint on the branch, of a group or of a revision; empty: none is recorded."""
 
     @cached_property
     def failed(self) -> tuple[Outcome, ...]:
@@ -140,8 +142,10 @@ def _derive_progress(repo: Repository, batch: Batch, commits: Iterable[tuple[str
     standings = derive_standings(line)
     found = (_read_finished_group(group, line, standings) for group in batch.record.groups)
     finished = tuple(group for group in found if group)
+    checkpoints = [c.oid for c in line if c.trailers.kind is Kind.CHECKPOINT]
     ours = [c.oid for c in line if c.trailers.kind in {Kind.CHECKPOINT, Kind.REVIEW}]
-    state = BatchProgress(finished, {}, last=ours[-1] if ours else "")
+    last, last_checkpoint = ours[-1] if ours else "", checkpoints[-1] if checkpoints else ""
+    state = BatchProgress(finished, {}, last=last, last_checkpoint=last_checkpoint)
     state = replace(state, ready=_read_ready_items(repo, batch, state, [oid for oid, _ in listed]))
     open_items = tuple(state.find_open(batch.record.items))
     return replace(
