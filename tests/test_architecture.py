@@ -97,6 +97,7 @@ ORDER = (
     *(
         "batch.event_log",
         "batch.caller",
+        "batch.worktree_choice",
         "batch.opening",
         "batch.preview",
         "batch.hold",

@@ -4,7 +4,7 @@ Nothing here waits for an agent. Where a step refuses, a new batch has not been 
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from msgspec import Struct
@@ -32,7 +32,6 @@ from gitbatch.batch.planning.agents import (
     require_measurable_limits,
     set_limits,
 )
-from gitbatch.batch.planning.cache_limits import cache_limits
 from gitbatch.batch.planning.configuration import FixedConfig
 from gitbatch.batch.planning.continuation import (
     CHANGEABLE,
@@ -50,15 +49,14 @@ from gitbatch.batch.planning.start_checks import Folders, StartChoice
 from gitbatch.batch.planning.target import Target, find_target
 from gitbatch.batch.planning.worktrees_dir import find_worktrees_dir
 from gitbatch.batch.workplace.detached_places import CheckPlaces
-from gitbatch.batch.workplace.kinds import KindChoice, WorktreeKind, choose_kind
 from gitbatch.batch.workplace.local import LocalWorkplaces
-from gitbatch.batch.workplace.supply import UserFolders, open_workplaces
+from gitbatch.batch.workplace.supply import open_workplaces
+from gitbatch.batch.worktree_choice import choose_worktrees, find_user_folders
 from gitbatch.checks.command import SIDE_BY_SIDE, CheckTools
 from gitbatch.checks.tree import FreshTrees
 from gitbatch.concurrency import GitThread
-from gitbatch.errors import GitbatchError, UsageError
+from gitbatch.errors import UsageError
 from gitbatch.plan.duration import require_duration
-from gitbatch.project.config import Config
 from gitbatch.repo.fingerprint import Fingerprint, require_untouched, take_fingerprint
 from gitbatch.repo.refs.names import base_ref, gates_ref, limits_ref, record_ref
 from gitbatch.repo.refs.store import config_ref
@@ -67,7 +65,6 @@ from gitbatch.repo.settings import read_own_config
 from gitbatch.repo.templates.templates import layers_dir
 from gitbatch.repo.worktrees.agent_git import read_agent_git
 from gitbatch.repo.worktrees.checkouts import find_checkouts
-from gitbatch.sandbox.model import SandboxKind
 
 HOW_TO_START = "for example: gitbatch run --items all --checkpoint after-each"
 ACCEPTED = "accepted: the batch runs with this configuration from now on"
@@ -205,10 +202,8 @@ class Opening(Struct, frozen=True):
         self, batch: Batch, state: ProjectState, fixed: FixedConfig, git: GitThread, notices: Notices
     ) -> Iterator[Run]:
         """Yields what a run of the batch needs, and closes it."""
-        settings, repo, emit = self.settings, self.repo, self.emit
-        folder = (
-            find_worktrees_dir(repo, state.project.config, settings.worktrees, settings.cache_dir) / batch.id
-        )
+        settings, repo, config = self.settings, self.repo, state.project.config
+        folder = find_worktrees_dir(repo, config, settings.worktrees, settings.cache_dir) / batch.id
         recorded = read_progress(repo, batch)
         names = recorded_agents(state, batch.record, recorded.chosen_agents)
         ledger = self._open_ledger(batch, state, recorded, names)
@@ -217,10 +212,9 @@ class Opening(Struct, frozen=True):
         wanted = settings.jobs or batch.record.jobs
         watched = _guard_fetches(_apply_config(repo, state, notices), fingerprint, notices)
         checkouts = find_checkouts(repo, settings.environment.get("PATH", ""))
-        kind = self._choose_worktrees(state, names, folder)
-        around = self._find_user_folders(state)
-        sources = _find_sources(watched, batch, folder, state)
         tools, store = CheckTools(self.agents), layers_dir(repo, settings.cache_dir)
+        kind = choose_worktrees(settings, config, self.agents, names, (folder, store))
+        sources = _find_sources(watched, batch, folder, state)
         with (
             closing(read_agent_git(repo, folder, batch.record.target)) as agent_git,
             open_extras(sources, git, tools, store, notices) as extras,
@@ -229,7 +223,7 @@ class Opening(Struct, frozen=True):
                     *(watched, git, folder, agent_git, checkouts.folders, fingerprint), extras=extras
                 ),
                 kind.kind,
-                around,
+                find_user_folders(settings, config),
             ) as supply,
         ):
             extras.places = supply.places
@@ -240,7 +234,7 @@ class Opening(Struct, frozen=True):
                 jobs=make_room(wanted * programs) // programs or 1,
                 worktrees_dir=folder,
                 agents=self.agents,
-                emit=emit,
+                emit=self.emit,
                 clock=settings.clock,
                 git=git,
                 fingerprint=fingerprint,
@@ -261,35 +255,6 @@ class Opening(Struct, frozen=True):
             if run.jobs < wanted:
                 notices(f"the open-file limit allows {run.jobs} agents at a time, not {wanted} (ulimit -n)")
             yield run
-
-    def _find_user_folders(self, state: ProjectState) -> UserFolders:
-        settings = self.settings
-        home = Path(settings.environment.get("HOME", "/nonexistent"))
-        return UserFolders(settings.cache_dir, home, cache_limits(state.project.config))
-
-    def _choose_worktrees(self, state: ProjectState, names: frozenset[str], folder: Path) -> KindChoice:
-        """Returns the kind of worktree of a run, and starts the server that mounts them where no sandbox needs it."""
-        config, settings = state.project.config, self.settings
-        found = (self.agents.get_agent(name, config).sandbox_kind for name in names)
-        wanted = settings.environment.get("GITBATCH_WORKTREE") or config.batch.worktree
-        layers = layers_dir(self.repo, settings.cache_dir)
-        sandboxes = frozenset(map(SandboxKind, filter(None, found))) | self._find_program_sandboxes(config)
-        choice = choose_kind(wanted, sandboxes, folder, layers)
-        if sandboxes and choice.kind is WorktreeKind.OVERLAY:
-            with suppress(OSError):  # the first item tries again, and reports the error
-                self.agents.starter.start_server()
-        return choice
-
-    def _find_program_sandboxes(self, config: Config) -> frozenset[SandboxKind]:
-        """Returns the sandboxes of the programs that are not agents: checks, gates, and what prepares worktrees."""
-        tables = (*config.checks.values(), *config.gates.values())
-        wanted = {table.sandbox for table in tables if table.command}
-        wanted |= {config.batch.prepare_sandbox} if config.batch.prepare else set()
-        found = set()
-        for name in wanted:
-            with suppress(GitbatchError):  # the program itself reports it
-                found.add(self.agents.open_sandbox(name).kind)
-        return frozenset(found)
 
     def _open_ledger(
         self, batch: Batch, state: ProjectState, recorded: BatchProgress, names: frozenset[str]

@@ -1,0 +1,57 @@
+"""Choosing the kind of worktree of a run: what the settings ask for, and what works in all sandboxes of its programs."""
+
+from contextlib import suppress
+from pathlib import Path
+
+from gitbatch.agents.pool import AgentPool
+from gitbatch.batch.caller import SessionSettings
+from gitbatch.batch.planning.cache_limits import cache_limits
+from gitbatch.batch.workplace.kinds import KindChoice, WorktreeKind, choose_kind
+from gitbatch.batch.workplace.supply import UserFolders
+from gitbatch.errors import GitbatchError
+from gitbatch.project.config import Config
+from gitbatch.sandbox.model import SandboxKind
+
+
+def choose_worktrees(
+    settings: SessionSettings,
+    config: Config,
+    agents: AgentPool,
+    names: frozenset[str],
+    folders: tuple[Path, Path],
+) -> KindChoice:
+    """Returns the kind of worktree of a run, and starts the server that mounts them where no sandbox needs it.
+
+    Args:
+        settings: the caller's choices.
+        config: the configuration of the run.
+        agents: open the agents and the sandboxes.
+        names: of the agents of the run.
+        folders: that of the worktrees, and that of the layers.
+    """
+    found = (agents.get_agent(name, config).sandbox_kind for name in names)
+    wanted = settings.environment.get("GITBATCH_WORKTREE") or config.batch.worktree
+    sandboxes = frozenset(map(SandboxKind, filter(None, found))) | _find_program_sandboxes(config, agents)
+    choice = choose_kind(wanted, sandboxes, *folders)
+    if sandboxes and choice.kind is WorktreeKind.OVERLAY:
+        with suppress(OSError):  # the first item tries again, and reports the error
+            agents.starter.start_server()
+    return choice
+
+
+def find_user_folders(settings: SessionSettings, config: Config) -> UserFolders:
+    """Returns the user's folders that matter for where a worktree is."""
+    home = Path(settings.environment.get("HOME", "/nonexistent"))
+    return UserFolders(settings.cache_dir, home, cache_limits(config))
+
+
+def _find_program_sandboxes(config: Config, agents: AgentPool) -> frozenset[SandboxKind]:
+    """Returns the sandboxes of the programs that are not agents: checks, gates, and what prepares worktrees."""
+    tables = (*config.checks.values(), *config.gates.values())
+    wanted = {table.sandbox for table in tables if table.command}
+    wanted |= {config.batch.prepare_sandbox} if config.batch.prepare else set()
+    found = set()
+    for name in wanted:
+        with suppress(GitbatchError):  # the program itself reports it
+            found.add(agents.open_sandbox(name).kind)
+    return frozenset(found)
