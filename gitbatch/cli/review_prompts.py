@@ -24,6 +24,11 @@ from gitbatch.view.terminal import Terminal
 
 _LONGEST = 1 << 16
 """Bytes of a line; a terminal gives fewer."""
+_CUT = 4_096 if sys.platform == "linux" else 1_024
+"""Bytes that a line has at least which the terminal has cut: the system drops what is beyond."""
+_TOO_LONG = (
+    f"more than {_CUT - 1:,} bytes in a line are cut by the terminal: nothing was taken. Use your editor."
+)
 
 
 class LineReview:
@@ -56,7 +61,16 @@ def _print_block(block: Block) -> None:
 
 
 async def ask_line(prompt: str) -> str | None:
-    """Prints a prompt, and returns the line that is typed then; None: the input has ended."""
+    """Prints a prompt, and returns the line that is typed then; None: the input has ended.
+
+    A line that the terminal has cut counts as not typed, and the prompt says so.
+    """
+    while (typed := await _read_typed(prompt)) and len(typed) >= _CUT:
+        _print_block((make_line(_TOO_LONG),))
+    return typed.decode(sys.stdin.encoding, errors="replace").rstrip("\r\n") if typed else None
+
+
+async def _read_typed(prompt: str) -> bytes:
     termios.tcflush(sys.stdin, termios.TCIFLUSH)
     with open_screen() as screen:
         screen.write(prompt)
@@ -67,5 +81,4 @@ async def ask_line(prompt: str) -> str | None:
         await typed.wait()
     finally:
         loop.remove_reader(sys.stdin.fileno())
-    line = os.read(sys.stdin.fileno(), _LONGEST).decode(sys.stdin.encoding, errors="replace")
-    return line.rstrip("\r\n") if line else None
+    return os.read(sys.stdin.fileno(), _LONGEST)

@@ -28,6 +28,7 @@ from gitbatch.cli.common import (
 from gitbatch.cli.pager import read_git_variables, show_in_pager
 from gitbatch.cli.unused_changes import tell_unused_changes
 from gitbatch.cli.verbosity import show_prose
+from gitbatch.errors import UsageError
 from gitbatch.repo.holder import Holder
 from gitbatch.repo.repository import Repository
 from gitbatch.text import clean_text
@@ -62,6 +63,7 @@ def status(
         tell_unused_changes(repo, chosen.record.plan if chosen else plan)
         holder = read_runner(repo)  # before the state: what it has done since is seen
         if chosen is None:
+            _require_plan(repo, plan.path, wanted)
             _show_none(plan.path, holder, json=json)
             return
         if stale:
@@ -77,6 +79,18 @@ def status(
 
 def _select_batches(batches: tuple[Batch, ...], plan: str | None) -> tuple[Batch, ...]:
     return tuple(batch for batch in batches if plan in {None, batch.record.task})
+
+
+def _require_plan(repo: Repository, path: str | None, wanted: str | None) -> None:
+    """Refuses a word that is neither the id of a batch nor a plan.
+
+    Raises:
+        UsageError: no file is there.
+    """
+    if wanted and path and not (repo.root / path).exists():
+        raise UsageError(
+            f"{clean_text(wanted)} is no batch, and no plan is there", "list the batches: gitbatch batches"
+        )
 
 
 def _show_none(plan: str | None, holder: Holder | None, *, json: bool) -> None:

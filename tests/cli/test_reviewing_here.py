@@ -2,9 +2,12 @@
 
 import asyncio
 import errno
+import io
 import os
 import pty
 import subprocess
+import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
@@ -17,7 +20,7 @@ from sessions import run_here
 from view.sheets import DONE, review_of
 
 from gitbatch.batch.model import CheckpointMode
-from gitbatch.cli import review_desk, review_screen
+from gitbatch.cli import review_desk, review_prompts, review_screen
 from gitbatch.cli.editor import find_editor, open_editor, write_comment
 from gitbatch.cli.keys import is_in_foreground
 from gitbatch.cli.review_desk import ReviewDesk
@@ -249,6 +252,28 @@ def test_an_editor_that_fails_says_so(tmp_path: Path) -> None:
     with pytest.raises(GitbatchError, match="cannot read the comment"):
         write_comment("printf '\\377' >", DONE[0], "", "")
     assert write_comment("true", DONE[0], "", "begun") == "begun"
+
+
+def test_a_line_that_the_terminal_has_cut_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    parent, child = pty.openpty()
+    seen = bytearray()
+
+    def type_lines() -> None:
+        for number, line in enumerate((b"x" * 5_000 + b"\n", b"short\n"), 1):
+            while seen.count(b"say: ") < number:
+                seen.extend(os.read(parent, 65_536))
+            os.write(parent, line)
+
+    with os.fdopen(child, "r+b", buffering=0) as raw, open(child, closefd=False) as stdin:
+        screen = io.TextIOWrapper(raw, write_through=True)
+        monkeypatch.setattr(sys, "stdin", stdin)
+        monkeypatch.setattr(review_prompts, "open_screen", lambda: nullcontext(screen))
+        typing = threading.Thread(target=type_lines)
+        typing.start()
+        assert asyncio.run(review_prompts.ask_line("say: ")) == "short"
+        typing.join()
+    os.close(parent)
+    assert b"cut by the terminal: nothing was taken" in b" ".join(seen.split())
 
 
 def test_a_closed_terminal_is_left(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from conftest import Place
+from conftest import Here, Place
 from waiting import wait_until
 
 from gitbatch.repo.holder import name_plan
@@ -77,3 +77,13 @@ def test_a_run_that_has_not_begun_its_batch_yet(three: Place, repo: Repository) 
         assert three.gitbatch("status", code=0).stdout.endswith(" runs other/task.md\n")
     with repository_lock(repo, lambda _: None, "gc"):
         assert "process" not in three.gitbatch("status", code=0).stdout
+
+
+def test_a_word_that_names_no_plan_and_no_batch(three: Place, here: Here) -> None:
+    assert here("status", "task.md") == (0, "no batch of task.md has run yet; start one: gitbatch run\n", "")
+    code, _, error = here("status", "nope")
+    assert (code, error.splitlines()) == (
+        2,
+        ["gitbatch: nope is no batch, and no plan is there", "  list the batches: gitbatch batches"],
+    )
+    assert three.git("for-each-ref", "refs/gitbatch") == ""
