@@ -89,7 +89,7 @@ def _require_plan(repo: Repository, path: str | None, wanted: str | None) -> Non
     """
     if wanted and path and not (repo.root / path).exists():
         raise UsageError(
-            f"{clean_text(wanted)} is no batch, and no plan is there", "list the batches: gitbatch batches"
+            f"{clean_text(wanted)} names neither a batch nor a plan", "list the batches: gitbatch batches"
         )
 
 

@@ -84,6 +84,6 @@ def test_a_word_that_names_no_plan_and_no_batch(three: Place, here: Here) -> Non
     code, _, error = here("status", "nope")
     assert (code, error.splitlines()) == (
         2,
-        ["gitbatch: nope is no batch, and no plan is there", "  list the batches: gitbatch batches"],
+        ["gitbatch: nope names neither a batch nor a plan", "  list the batches: gitbatch batches"],
     )
     assert three.git("for-each-ref", "refs/gitbatch") == ""
