@@ -67,7 +67,7 @@ class KeptCheckouts:
             GitError: git cannot check the commit out.
         """
         tree = self.repo.objects.tree_of(commit)
-        kept = self._take(tree)
+        kept = self._take_waiting(tree)
         if kept:
             (path / ".git").rename(kept.folder / ".git")
             path.rmdir()
@@ -78,7 +78,7 @@ class KeptCheckouts:
             if _count_files(index) <= _FEW:
                 return
             self.folder.mkdir(exist_ok=True)
-            kept = self._new(tree)
+            kept = self._make_waiting(tree)
             shutil.copyfile(index, kept.index)
         self._used[path] = kept
 
@@ -104,7 +104,7 @@ class KeptCheckouts:
             self._update_index(kept, changes)
             self._free.append(kept)
             return
-        self._remove(kept)
+        self._remove_waiting(kept)
 
     def close(self) -> None:
         """Removes the checkouts that wait."""
@@ -112,17 +112,17 @@ class KeptCheckouts:
         self._used.clear()
         remove_anything(self.folder)
 
-    def _take(self, tree: str) -> _WaitingCheckout | None:
+    def _take_waiting(self, tree: str) -> _WaitingCheckout | None:
         """Returns a waiting checkout that has the files of a tree now; None: none can have them."""
         self._free.sort(key=lambda kept: kept.tree == tree)
         while self._free:
             kept = self._free.pop()
             with suppress(OSError, GitError, UnknownIndexError, NotRestorableError):
                 return kept if kept.tree == tree else self._change_base(kept, tree)
-            self._remove(kept)
+            self._remove_waiting(kept)
         return None
 
-    def _remove(self, kept: _WaitingCheckout) -> None:
+    def _remove_waiting(self, kept: _WaitingCheckout) -> None:
         remove_anything(kept.folder)
         kept.index.unlink(missing_ok=True)
 
@@ -147,7 +147,7 @@ class KeptCheckouts:
         table.unlink()
         made.replace(kept.index)
 
-    def _new(self, tree: str) -> _WaitingCheckout:
+    def _make_waiting(self, tree: str) -> _WaitingCheckout:
         name = secrets.token_hex(4)
         return _WaitingCheckout(self.folder / name, self.folder / f"{name}.index", tree)
 

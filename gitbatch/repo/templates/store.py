@@ -87,7 +87,7 @@ class LayerStore:
             name: of the layer.
             is_below: another layer needs it, whose last use counts.
         """
-        descriptor = self._share(name)
+        descriptor = self._hold_layer(name)
         if descriptor is None:
             return None
         marker = read_marker(self.root / name)
@@ -117,18 +117,18 @@ class LayerStore:
         try:
             marker = write_marker(made, fill(made))
             fcntl.flock(descriptor, fcntl.LOCK_SH)
-            existing = self._publish(made, name)
+            existing = self._publish_layer(made, name)
         except BaseException:
-            self._drop(made, descriptor)
+            self._drop_unfinished(made, descriptor)
             raise
         if existing:
-            self._drop(made, descriptor)
+            self._drop_unfinished(made, descriptor)
             return existing
         self._held[name] = _Held(descriptor, leases=1)
         _note_use(descriptor)
         return Lease(self, name, marker)
 
-    def _publish(self, made: Path, name: str) -> Lease | None:
+    def _publish_layer(self, made: Path, name: str) -> Lease | None:
         """Gives a complete layer its name; returns the lease of another process's, if that was quicker."""
         try:
             made.rename(self.root / name)
@@ -142,7 +142,7 @@ class LayerStore:
         sync_file(self.root)
         return None
 
-    def _drop(self, made: Path, descriptor: int) -> None:
+    def _drop_unfinished(self, made: Path, descriptor: int) -> None:
         os.close(descriptor)
         with suppress(OSError):  # another error is the one that counts; what is left is removed later
             remove_anything(made)
@@ -167,7 +167,7 @@ class LayerStore:
         """Returns the names of the layers, the one that was used last first; some may be incomplete."""
         return list_names(self.root)
 
-    def _share(self, name: str) -> int | None:
+    def _hold_layer(self, name: str) -> int | None:
         held = self._held.get(name)
         if held is None:
             descriptor = _open_lock(self.root / name, fcntl.LOCK_SH)

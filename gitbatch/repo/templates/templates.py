@@ -62,12 +62,16 @@ class Templates:
             TamperedError: see `guard`.
         """
         tree = self.repo.objects.tree_of(commit)
-        return self._find(self._name_of(tree)) or self._make_delta(tree) or self._make_template(commit, tree)
+        return (
+            self._find_layers(self._name_of(tree))
+            or self._make_delta(tree)
+            or self._make_template(commit, tree)
+        )
 
     def _name_of(self, tree: str) -> str:
         return f"{tree[:20]}-{self.settings}"
 
-    def _find(self, name: str) -> Layers | None:
+    def _find_layers(self, name: str) -> Layers | None:
         """Returns existing layers by the name of the uppermost one."""
         first = self.store.find(name)
         if first is None:
@@ -135,10 +139,10 @@ class Templates:
 
     def _find_extensible(self, name: str) -> Layers | None:
         """Returns existing layers on which another one may lie: of too many, the template alone, so they are joined."""
-        layers = self._find(name)
+        layers = self._find_layers(name)
         if layers is None or len(layers.leases) < _MOST_LAYERS:
             return layers
-        template = self._find(layers.leases[-1].name)
+        template = self._find_layers(layers.leases[-1].name)
         layers.close()
         return template
 

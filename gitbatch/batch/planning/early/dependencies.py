@@ -1,4 +1,4 @@
-"""What each item of a batch has to wait for: the items that write what it reads, and those that it names. Pure.
+"""The items that each item of a batch has to wait for: those that write what it reads, and those that it names. Pure.
 
 A file that an item reads is one that it declares, the rules, the status, what the phase's documents name, or the condensed
 form of one of them, there already or not: an item may write `notes.condensed.md`, which is then read instead of

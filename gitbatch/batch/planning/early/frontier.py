@@ -29,7 +29,7 @@ class _Standing(Enum):
 
 @dataclass(slots=True)
 class _TrackedItem:
-    """What is known of an item."""
+    """The state of an item."""
 
     item: EarlyItem
     position: int

@@ -33,5 +33,5 @@ def measure_heights(plan: EarlyPlan, limits: EarlyLimits) -> Mapping[ItemReferen
 
 
 def _counts(item: EarlyItem, heights: Mapping[ItemReference, int], early: set[ItemReference]) -> bool:
-    """Whether an item starts early, or holds up one that does."""
+    """Returns true if an item starts early, or holds up one that does."""
     return item.reference in early or heights[item.reference] > 0

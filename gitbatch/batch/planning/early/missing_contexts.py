@@ -1,4 +1,4 @@
-"""What early start saves in a plan, and which missing `(context: …)` costs most of it. Pure: simulations with seeded times.
+"""Estimating what early start saves in a plan, and which missing `(context: …)` costs most of it. Pure: simulations with seeded times.
 
 The times of items are not known before they run. They are drawn from a lognormal distribution, the same for all items: if
 each item took the same time, groups would end together, and waiting for the slowest would seem to cost nothing.

@@ -69,7 +69,7 @@ class EarlyPlan(Struct, frozen=True, dict=True):
 
 
 class EarlyLimits(Struct, frozen=True):
-    """What a batch allows."""
+    """The limits that a batch sets to early items."""
 
     jobs: int
     """How many items may run at the same time."""

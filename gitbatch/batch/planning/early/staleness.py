@@ -14,7 +14,7 @@ from gitbatch.plan.model import Group, WorkItem
 
 
 class EarlyReading(Struct, frozen=True):
-    """What an early item was written from, as the trailers and the base of its commit have it."""
+    """The inputs that an early item was written from, as the trailers and the base of its commit have it."""
 
     files: tuple[tuple[str, str], ...]
     """The paths that its agent was given, each with its blob."""
