@@ -32,7 +32,8 @@ def find_reopened(repo: Repository) -> Batch | None:
     tip, end = repo.refs.read(last.record.target), repo.refs.read(end_ref(last.id))
     if not tip or not end or tip == end:
         return None
-    reviews = ("rev-list", "--first-parent", "--max-count=1", "--grep=^Gitbatch-Reviewed: ", f"^{end}", tip)
-    if not repo.git.read_output(*reviews) or not read_progress(repo, last).reopened:
+    since = ("rev-list", "--first-parent", "--grep=^Gitbatch-Reviewed: ", f"^{end}", tip)
+    reviews = frozenset(repo.git.read_output(*since).split())
+    if not reviews or all(d.review not in reviews for d in read_progress(repo, last).reopened.values()):
         return None
     return None if audit_reviews(repo, last.id, last.base, tip) else last

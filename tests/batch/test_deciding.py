@@ -156,6 +156,22 @@ def test_a_rejected_item_is_not_decided_again(paused: Place) -> None:
     assert list_items(paused)["T102"] == ("reopened", RETRY), "a halt before it ran leaves it to be retried"
 
 
+def test_in_a_complete_phase_nothing_is_made_to_run_again(
+    three: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T302 names no criterion; with T101, its criterion is open again, and both run."""
+    run_here(three, monkeypatch, items="T101,T302")
+    three.write(
+        "task.md", three.read("task.md").replace("- [ ] Every", "- [x] Every").replace("[ ] Some", "[x] Some")
+    )
+    three.commit()
+    before = three.state()
+    with pytest.raises(GitbatchError, match="every criterion of the Definition of Done is ticked"):
+        decide(three, (REVISE, "T302"))
+    assert three.state() == before
+    decide(three, (REVISE, "T302"), (REVISE, "T101"))
+
+
 def test_an_ended_batch_is_reviewed_until_its_branch_loses_it(
     three: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

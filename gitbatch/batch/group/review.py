@@ -15,6 +15,7 @@ from gitbatch.batch.group.put_back import (
     require_committed,
 )
 from gitbatch.batch.group.review_files import ReviewContent, consolidate_review
+from gitbatch.batch.group.shared_files import Consolidation
 from gitbatch.batch.history.decisions import DecisionKind, ItemDecision, ItemName
 from gitbatch.batch.history.progress import BatchProgress, FinishedGroup
 from gitbatch.batch.history.record import Batch
@@ -148,12 +149,27 @@ def _build_review(
     paths = find_put_back(repo, project_state.tree, taken)
     decided = ReviewContent(group, _shown_outcomes(repo, commits, state, decisions), decisions, taken)
     shared = consolidate_review(record, decided, project_state, now)
+    _require_open_phase(shared, decisions)
     blobs = {path: repo.objects.write_blob(content) for path, content in shared.files}
     tree = repo.objects.write_tree(project_state.tree, {**paths, **blobs})
     message = render_review_message(record, group, decisions)
     write = repo.objects.write_commit if commits.signs else repo.objects.write_unsigned
     commit = write(tree, (tip,), message, commits.user, commits.user)
     return RecordedReview(commit, tip, shared.notes)
+
+
+def _require_open_phase(shared: Consolidation, decisions: tuple[ItemDecision, ...]) -> None:
+    """Refuses to make items run again where nothing runs (rule O6): the next run would end the batch without them.
+
+    Raises:
+        GitbatchError: every criterion is ticked after the review, too.
+    """
+    again = tuple(quote_path(d.item.output) for d in decisions if d.kind.reopens)
+    if again and shared.criteria and all(criterion.done for criterion in shared.criteria):
+        raise GitbatchError(
+            f"every criterion of the Definition of Done is ticked, so nothing runs: {list_names(again)}",
+            "nothing was decided. Untick one, commit that, and decide again",
+        )
 
 
 def _require_possible(
