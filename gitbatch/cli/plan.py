@@ -17,6 +17,7 @@ from gitbatch.errors import UsageError
 from gitbatch.project.control import PlanChoice
 from gitbatch.repo.refs.names import HEADS
 from gitbatch.repo.repository import Repository
+from gitbatch.view.early_start import find_early_start
 from gitbatch.view.overview import plan_state
 from gitbatch.view.plan_text import render_brief_plan, render_plan
 
@@ -42,11 +43,14 @@ def plan(
         view = read_working_tree(repo, choice) if working_tree else _read_commit(repo, choice, branch)
         require_runnable(view)
         tell_warnings(view)
-        shown = plan_state(view)
+        if brief and not json:
+            show_in_pager(variables, render_brief_plan(plan_state(view)))
+            return
+        shown = plan_state(view, find_early_start(view))
         if json:
             print_output(shown)
         else:
-            show_in_pager(variables, render_brief_plan(shown) if brief else render_plan(shown))
+            show_in_pager(variables, render_plan(shown))
 
 
 def _read_commit(repo: Repository, choice: PlanChoice, branch: str | None) -> ProjectView:

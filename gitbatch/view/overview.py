@@ -22,6 +22,7 @@ from gitbatch.project.context import (
     possible_paths,
 )
 from gitbatch.project.manifest import LISTED, Manifest, ManifestBuilder
+from gitbatch.view.early_start import EarlyStart
 from gitbatch.view.envelope import Envelope
 
 
@@ -141,10 +142,12 @@ class PlanState(Envelope, frozen=True):
     limits: PlannedLimits = PlannedLimits()
     absent: tuple[str, ...] = ()
     """Those of status, decisions and artifacts that do not exist yet: a checkpoint creates them."""
+    early: EarlyStart | None = None
+    """What could start before its group; null: at most one group has open items, or nothing runs at all."""
 
 
-def plan_state(project_state: ProjectView) -> PlanState:
-    """Returns what would run, as values."""
+def plan_state(project_state: ProjectView, early: EarlyStart | None = None) -> PlanState:
+    """Returns what would run, as values. `early`: what could start early, as `find_early_start` returns it."""
     project, plan, blob = project_state.project, project_state.plan, project_state.snapshot.blob
     batch = project.config.batch
     inputs = _Inputs.of_view(project_state)
@@ -178,6 +181,7 @@ def plan_state(project_state: ProjectView) -> PlanState:
         absent=tuple(
             path for path in (project.status, project.decisions, *project.artifacts) if not blob(path)
         ),
+        early=early,
     )
 
 

@@ -7,6 +7,7 @@ from gitbatch.limits.usage import format_dollars
 from gitbatch.project.context import ContextReason
 from gitbatch.text import format_count, format_seconds
 from gitbatch.view.block import Block, Cell, StyledLine, TextTable, make_line
+from gitbatch.view.early_start import render_early_start
 from gitbatch.view.overview import (
     AwaitedOutputs,
     PlannedFile,
@@ -30,17 +31,22 @@ _MEGABYTE = 1024 * 1024
 def render_plan(shown: PlanState) -> Block:
     """Returns a plan for people: control files, then groups with their items, outputs and what they read."""
     parts: list[StyledLine | TextTable] = [_render_head(shown)]
+    early = {(each.group, each.item): each.after for each in (shown.early.items if shown.early else ())}
     for group in shown.groups:
         limit = (f"  at most {group.at_once} at a time", "dim") if group.at_once < shown.jobs else ""
         parts.append(make_line("\n", (f"group {group.number}", "bold"), f"  {group.title}", limit))
         if group.gates:
             parts.append(make_line((_name_judges("gate", group.gates), "dim"), indent=2))
-        parts += [part for item in group.items for part in _item_lines(item)]
+        parts += [
+            part for item in group.items for part in _item_lines(item, early.get((group.number, item.item)))
+        ]
         if len(group.steps) > 1:
             parts.append(make_line(f"  order: {' → '.join(' '.join(step) for step in group.steps)}"))
     if shown.critical_path:
         chain = " → ".join(shown.critical_path)
         parts.append(make_line(f"\ncritical path with {shown.jobs} at a time: {chain}"))
+    if shown.early:
+        parts += render_early_start(shown.early, shown.jobs)
     if shown.criteria:
         parts += [make_line(("\nDefinition of Done", "bold")), *render_criteria(shown.criteria)]
     return tuple(parts)
@@ -133,7 +139,13 @@ def _format_limits(shown: PlanState) -> Iterator[str]:
     yield f"{limits.max_output_bytes / _MEGABYTE:,.1f} MiB for an output"
 
 
-def _item_lines(item: PlannedItem) -> Iterator[StyledLine]:
+def _describe_early(after: tuple[str, ...]) -> str:
+    """Returns from when on an item could start before its group."""
+    return f"could start early: after {' '.join(shorten_names(after))}" if after else "could start at once"
+
+
+def _item_lines(item: PlannedItem, after: tuple[str, ...] | None) -> Iterator[StyledLine]:
+    """Yields an item. `after`: the items that it reads, if it could start before its group."""
     box = "[x]" if item.done else "[ ]"
     yield make_line((f"{box} ", "green" if item.done else ""), (item.title, "bold"), indent=2)
     yield make_line("→ ", (item.item, "cyan"), indent=8)
@@ -150,6 +162,8 @@ def _item_lines(item: PlannedItem) -> Iterator[StyledLine]:
         yield make_line((f"reads {outputs}", "dim"), indent=8)
     for outputs in _describe_outputs(item.awaited_from):
         yield make_line((f"reads {outputs} (not there yet)", "dim"), indent=8)
+    if after is not None:
+        yield make_line((_describe_early(after), "dim"), indent=8)
 
 
 def _describe_outputs(counted: tuple[AwaitedOutputs | ReadOutputs, ...]) -> Iterator[str]:

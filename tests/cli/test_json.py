@@ -164,6 +164,9 @@ def test_batch(call: Call, three: Place) -> None:
     code, said = call("plan")
     plan = read_output(said, "plan")
     assert (code, plan["ok"], len(plan["groups"])) == (0, True, 3)
+    early = plan["early"]
+    assert early["held"] == [{"reason": "no-context", "items": 4}]
+    assert early["items"][0] == {"group": 2, "item": "out/pairs/ab.md", "after": ["T101", "T102"]}
     code, said = call("lint")
     linted = read_output(said, "lint")
     assert (code, linted["ok"], linted["files"][0]["items"]) == (0, True, 12)

@@ -1,8 +1,9 @@
 """What each item has to wait for before it can start early, from the plan and its files. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
+from counting import growth_of
 from msgspec.structs import replace
 from plan.plan_samples import parse
 from project.file_tree import FileTree
@@ -10,11 +11,18 @@ from project.file_tree import FileTree
 from gitbatch.batch.planning.early.dependencies import plan_early
 from gitbatch.batch.planning.early.model import EarlyPlan, Obstacle
 from gitbatch.batch.planning.project_state import ProjectView
-from gitbatch.plan.model import ItemReference
 from gitbatch.project.config import parse_config
 from gitbatch.project.control import find_project
 
 FIRST = "### One\n- [ ] A1 a → Output: out/a.md\n- [ ] A2 b → Output: out/b.md\n"
+
+
+def view_of(text: str, files: Mapping[str, str] | None = None, config: str = "") -> ProjectView:
+    task = f"## Work Packages\n{text}\n"
+    tree = FileTree({"task.md": task, "status.md": "", "gitbatch.toml": config, **(files or {})})
+    plan = parse(task)
+    assert plan.errors == ()
+    return ProjectView("", tree, find_project(tree, parse_config(config.encode())), plan, task.encode())
 
 
 def plan_text(
@@ -25,12 +33,8 @@ def plan_text(
     config: str = "",
     pauses: frozenset[int] = frozenset(),
 ) -> EarlyPlan:
-    task = f"## Work Packages\n{text}\n"
-    tree = FileTree({"task.md": task, "status.md": "", "gitbatch.toml": config, **(files or {})})
-    plan = parse(task)
-    assert plan.errors == ()
-    view = ProjectView("", tree, find_project(tree, parse_config(config.encode())), plan, task.encode())
-    references = frozenset(i.reference for i in plan.items if chosen is None or i.name in chosen)
+    view = view_of(text, files, config)
+    references = frozenset(i.reference for i in view.plan.items if chosen is None or i.name in chosen)
     return plan_early(view, 4, references, pauses)
 
 
@@ -151,5 +155,14 @@ def test_nothing_passes_a_group_that_can_complete_the_definition_of_done(
         assert not any(group.boundary for group in of_first.groups)
 
 
-def test_references_are_those_of_the_plan() -> None:
-    assert plan_text(FIRST).items[0].reference == ItemReference("1:out/a.md")
+def test_what_items_read_is_found_in_a_time_that_grows_with_the_items_alone() -> None:
+    def prepare(size: int) -> Callable[[], object]:
+        lines = (
+            f"### G{group}\n" + "".join(f"- [ ] T{group}{n:03} a (context: x/T{n}.md)\n" for n in range(size))
+            for group in (1, 2, 3)
+        )
+        view = view_of("".join(lines))
+        references = frozenset(item.reference for item in view.plan.items)
+        return lambda: plan_early(view, 4, references)
+
+    assert growth_of(prepare, 10) < 2.2

@@ -6,7 +6,7 @@ what is there now. The open group comes first, then the longest chain of items t
 plan. A choice costs no more with more items, but for a logarithm.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from heapq import heappop, heappush
@@ -83,7 +83,7 @@ class Frontier:
         self._busy = 0
         self._turn: dict[ItemReference, _TrackedItem] = {}
         """The items whose turn has come and that are not recorded, nor reported as failed."""
-        self._open = -1
+        self._open = self._last = -1
         for node in self._nodes.values():
             self._of_groups[node.position].append(node)
             for other in node.inputs:
@@ -103,6 +103,7 @@ class Frontier:
             Its items that are done already, in the order of the plan: whether they are stale is to be judged.
         """
         self._open = self._plan.positions[number]
+        self._last = self._find_last()
         for node in self._of_groups[self._open]:
             self._turn[node.item.reference] = node
             self._offer(node)
@@ -240,13 +241,13 @@ class Frontier:
 
     def _choose_node(self) -> _TrackedItem | None:
         """Takes the next item: of a group whose turn has come, else the first of those that can start early."""
-        last = self._find_last()
-        return self._take_first(position for position in self._ready if position <= self._open) or (
-            self._take_first(position for position in self._ready if self._open < position <= last)
-        )
+        now = [position for position in self._ready if position <= self._open]
+        if now and (node := self._take_first(now)):
+            return node
+        return self._take_first([at for at in self._ready if self._open < at <= self._last])
 
-    def _take_first(self, positions: Iterable[int]) -> _TrackedItem | None:
-        found = [(entry, position) for position in tuple(positions) if (entry := self._peek(position))]
+    def _take_first(self, positions: list[int]) -> _TrackedItem | None:
+        found = [(entry, position) for position in positions if (entry := self._peek(position))]
         return self._nodes[heappop(self._ready[min(found)[1]])[2]] if found else None
 
     def _peek(self, position: int) -> _Entry | None:
@@ -265,7 +266,7 @@ class Frontier:
         """Returns the position of the last group whose items may start now."""
         groups, ahead = self._plan.groups, self._limits.lookahead
         most = len(groups) - 1 if ahead is None else min(len(groups) - 1, self._open + ahead)
-        return next((at for at in range(max(self._open, 0), most) if groups[at].boundary), most)
+        return next((at for at in range(self._open, most) if groups[at].boundary), most)
 
     def _read_versions(self, node: _TrackedItem) -> tuple[int, ...]:
         return tuple(self._nodes[other].version for other in node.inputs)

@@ -21,7 +21,9 @@ from gitbatch.plan.model import ItemReference
 SPREAD = 0.5
 """The standard deviation of the logarithm of an item's time."""
 _ROUNDS = 5
-_ITEMS = 5_000
+_COMPARED = 3
+"""How many of the rounds each missing context is simulated in."""
+_ITEMS = 3_000
 """The most items of all simulations together: large plans are simulated less often."""
 
 _LEAST = 0.005
@@ -44,7 +46,7 @@ class Savings(Struct, frozen=True):
     wall_time: float
     """With early start."""
     rounds: int
-    """How many simulations each number is the mean of."""
+    """How many simulations the times are the mean of."""
     missing: tuple[MissingContext, ...] = ()
     """By group, what costs most first; then the item of the first group that alone costs most, if one does."""
 
@@ -62,8 +64,9 @@ def estimate_savings(plan: EarlyPlan, limits: EarlyLimits) -> Savings | None:
     times = tuple(_draw_times(plan, seed) for seed in range(rounds))
     without = _measure_plan(plan, replace(limits, lookahead=0), times)
     wall_time = _measure_plan(plan, limits, times)
-    most = _ITEMS // (rounds * len(plan.items)) - 2
-    missing = _find_missing(plan, limits, times, wall_time, most)
+    compared = times[:_COMPARED]
+    most = (_ITEMS // len(plan.items) - 2 * rounds) // len(compared)
+    missing = _find_missing(plan, limits, compared, most)
     return Savings(without, wall_time, rounds, missing)
 
 
@@ -83,10 +86,10 @@ def _find_missing(
     plan: EarlyPlan,
     limits: EarlyLimits,
     times: tuple[Mapping[ItemReference, float], ...],
-    wall_time: float,
     most: int,
 ) -> tuple[MissingContext, ...]:
-    """Returns the missing contexts that cost something, with at most a number of simulated plans."""
+    """Returns the missing contexts that cost something, with at most a number of changed plans."""
+    wall_time = _measure_plan(plan, limits, times)
 
     def measure(items: tuple[ItemReference, ...]) -> MissingContext:
         declared = _declare_contexts(plan, frozenset(items))
