@@ -157,7 +157,7 @@ def _describe_item(repo: Repository, state: BatchProgress, item: BatchItem, tree
 def select_review_items(found: Reviewable, words: tuple[str, ...]) -> tuple[tuple[BatchItem, str], ...]:
     """Returns the items that words name, each with the blob that was named with it (`ITEM@BLOB`); empty: none was.
 
-    A word is the id of an item in any case, its slug, or its output.
+    A word is the id of an item in any case, its slug, its output, or the number of its group and its output (`2:docs/a.md`).
 
     Raises:
         UsageError: a word names no item that has a checkpoint, or several, or ends where its blob should follow.
@@ -171,7 +171,11 @@ def _select_item(found: Reviewable, word: str) -> tuple[BatchItem, str]:
         items = [
             item
             for item in found.items.values()
-            if wanted and (wanted in {item.output, item.slug} or wanted.casefold() == item.name.casefold())
+            if wanted
+            and (
+                wanted in {item.output, item.slug, f"{item.group}:{item.output}"}
+                or wanted.casefold() == item.name.casefold()
+            )
         ]
         if len(items) > 1:
             names = list_names(tuple(item.slug for item in items))

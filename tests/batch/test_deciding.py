@@ -219,6 +219,6 @@ def test_a_word_that_names_several_items_is_refused(three: Place, monkeypatch: p
         decide(three, (APPROVE, "out/letters/b.md"))
     with pytest.raises(ReviewConflictError, match="a later item"):
         decide(three, (REJECT, "T102"))
-    decide(three, (UNDO, "T102"), (REJECT, "T302"))
+    decide(three, (UNDO, "1:out/letters/b.md"), (REJECT, "T302"))
     assert not (three.root / "out/letters/b.md").exists()
     assert three.gitbatch("verify", code=0).stdout.endswith("nothing found\n")
