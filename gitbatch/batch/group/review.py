@@ -17,7 +17,7 @@ from gitbatch.batch.group.put_back import (
 from gitbatch.batch.group.review_files import ReviewContent, consolidate_review
 from gitbatch.batch.group.shared_files import Consolidation
 from gitbatch.batch.history.decisions import DecisionKind, ItemDecision, ItemName
-from gitbatch.batch.history.progress import BatchProgress, FinishedGroup
+from gitbatch.batch.history.progress import BatchProgress
 from gitbatch.batch.history.record import Batch
 from gitbatch.batch.history.review_message import render_review_message
 from gitbatch.batch.history.spending import read_merged_outcomes, read_versions
@@ -205,19 +205,13 @@ def find_decision_problem(state: BatchProgress, item: BatchItem, kind: DecisionK
     is_again = item.key in finished.reopened
     if kind is DecisionKind.RETRY:
         fine = "it has succeeded, and what it read has not changed: send it back"
-        return "" if failed or _is_retried(finished, item) else "it runs again already" if is_again else fine
+        return "" if failed or is_again else fine  # another agent, or a batch that was ended before it ran
     if kind is DecisionKind.APPROVE and is_again:
         return "it was sent back and has not run again yet"
     if kind is DecisionKind.APPROVE and failed:
         return f"it is {failed.status}"
     has_output = bool(finished.standings[item.key].brought_by)
     return "" if has_output else "nothing of it is in history"
-
-
-def _is_retried(finished: FinishedGroup, item: BatchItem) -> bool:
-    """Whether an item runs again by a retry: another one may name another agent. One that was sent back has its comment."""
-    decided = finished.reopened.get(item.key)
-    return decided is not None and decided.decision.kind is DecisionKind.RETRY
 
 
 def _require_as_seen(repo: Repository, tree: str, decisions: tuple[ItemDecision, ...]) -> None:
