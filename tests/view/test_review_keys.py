@@ -1,6 +1,7 @@
 """What the keys of a review do, as values."""
 
 import re
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from string import printable
 
@@ -224,3 +225,22 @@ def test_what_was_written_from_an_undone_item_can_be_undone_with_it() -> None:
     state, _ = press_keys(state, "u", "y")
     assert [chosen.with_dependants for chosen in state.chosen.values()] == [False]
     assert press_keys(state, "c", "w")[0].mode is Mode.CONTINUE, "it answers this question alone"
+
+
+def test_a_retry_of_many_items_takes_time_by_their_number() -> None:
+    """The blocked ones are looked through once, not once for each that is retried."""
+    looked = []
+
+    class Counted(BlockedItem, frozen=True):
+        def is_freed_by(self, written: AbstractSet[str]) -> bool:
+            looked.append(self.item.name)
+            return super().is_freed_by(written)
+
+    failed = tuple(sheet_item(f"F{number}", "failed") for number in range(50))
+    waiting = tuple(sheet_item(f"B{number}", "blocked") for number in range(50))
+    paths = [frozenset({each.item.output}) for each in failed]
+    blocked = tuple(Counted(each.item, lacked, lacked) for each, lacked in zip(waiting, paths, strict=True))
+    state = review_of(*failed, *waiting)
+    state, _ = press_keys(replace(state, sheet=replace(state.sheet, blocked=blocked)), "R")
+    assert (len(chosen_of(state)), state.notice) == (100, "retried, not recorded yet: 100")
+    assert len(looked) <= 50

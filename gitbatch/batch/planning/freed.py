@@ -1,6 +1,7 @@
 """Blocked items that can start again, because a review makes what they lack run again."""
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 
 from msgspec import Struct
 
@@ -21,7 +22,7 @@ class BlockedItem(Struct, frozen=True):
     needed: frozenset[str]
     """Those without which it does not start."""
 
-    def is_freed_by(self, written: frozenset[str]) -> bool:
+    def is_freed_by(self, written: AbstractSet[str]) -> bool:
         """Whether it can start when some files are written, and could not without them."""
         return self.needed <= written and (bool(self.lacked & written) or self.item.output in written)
 
@@ -53,12 +54,12 @@ def select_freed(blocked: Iterable[BlockedItem], again: Iterable[BatchItem]) -> 
         blocked: in the order of the plan: what an item lacks comes before it.
         again: the items that run again.
     """
-    known = tuple(again)
-    written, freed = frozenset(item.output for item in known), list[BatchItem]()
+    known = {item.key: item.output for item in again}
+    written, freed = set(known.values()), list[BatchItem]()
     for each in blocked:
-        if each.item not in known and each.is_freed_by(written):
+        if each.item.key not in known and each.is_freed_by(written):
             freed.append(each.item)
-            written |= {each.item.output}
+            written.add(each.item.output)
     return tuple(freed)
 
 

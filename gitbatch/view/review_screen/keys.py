@@ -15,6 +15,7 @@ from gitbatch.view.review_screen.state import (
     Mode,
     ReviewState,
     ScreenRequest,
+    choose_each,
     choose_for,
     drop_choice,
     keep_draft,
@@ -110,19 +111,16 @@ def _decide(kind: DecisionKind) -> Callable[[ReviewState], Step]:
 
 
 def _approve_rest(state: ReviewState) -> Step:
-    count = len(state.approvable)
-    for item in state.approvable:
-        state = choose_for(state, item, Chosen(DecisionKind.APPROVE))
-    return replace(state, notice=f"approved, not recorded yet: {count}"), None
+    notice = f"approved, not recorded yet: {len(state.approvable)}"
+    return choose_each(state, state.approvable, DecisionKind.APPROVE, notice), None
 
 
 def _retry_failed(state: ReviewState) -> Step:
-    failed = [each for each in state.sheet.items if each.is_failure]
-    for item in failed:
-        state = choose_for(state, item, Chosen(DecisionKind.RETRY))
+    failed = tuple(each for each in state.sheet.items if each.is_failure)
     if not failed:
         return replace(state, notice="every item has succeeded"), None
-    return replace(state, notice=f"retried, not recorded yet: {len(failed)}"), None
+    notice = f"retried, not recorded yet: {len(failed)}"
+    return choose_each(state, failed, DecisionKind.RETRY, notice), None
 
 
 def _begin_comment(state: ReviewState) -> Step:

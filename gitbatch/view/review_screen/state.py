@@ -169,6 +169,14 @@ def choose_for(state: ReviewState, item: SheetItem, what: Chosen) -> ReviewState
     return _free_blocked(state, {**state.chosen, item.key: what}, text)
 
 
+def choose_each(
+    state: ReviewState, items: tuple[SheetItem, ...], kind: DecisionKind, notice: str
+) -> ReviewState:
+    """Returns the state with a decision chosen about several items at once, where it is possible."""
+    chosen = {item.key: Chosen(kind) for item in items if kind not in item.problems}
+    return replace(_free_blocked(state, {**state.chosen, **chosen}, notice), notice=notice)
+
+
 def _free_blocked(state: ReviewState, chosen: Mapping[ItemKey, Chosen], notice: str) -> ReviewState:
     """Returns the state with other choices; those for items that retried ones free are made where retries changed."""
     retried, before = _list_retried(chosen), _list_retried(state.chosen)
