@@ -16,6 +16,7 @@ from gitbatch.view.block import StyledLine, make_line
 _HELD = {
     Obstacle.NO_CONTEXT: "without (context: …)",
     Obstacle.WAIT: "with the hint wait",
+    Obstacle.MISSING_INPUT: "that read what is not written",
     Obstacle.BARRIER: "behind a barrier",
     Obstacle.DEFINITION_OF_DONE: "behind the group that can complete the Definition of Done",
 }

@@ -99,6 +99,13 @@ def test_what_does_not_run_is_not_waited_for() -> None:
     )
     found = plan_text(text, {"out/c.md": ""}, chosen=frozenset({"A1", "B1", "B3"}))
     assert list_reads(found) == "out/a.md"
+    assert [item.obstacle for item in found.items] == [
+        *(
+            Obstacle.NO_CONTEXT,
+            Obstacle.MISSING_INPUT,
+            Obstacle.MISSING_INPUT,
+        ),  # A2 was not chosen, or failed
+    ]
     assert found.items[-1].waits == (found.items[1].reference,)
     assert [group.at_once for group in found.groups] == [4, 1]
 
@@ -106,7 +113,7 @@ def test_what_does_not_run_is_not_waited_for() -> None:
 def test_a_group_that_waits() -> None:
     text = f"{FIRST}### Two\n<!-- after: A2 -->\n- [ ] B1 b (context: src)\n- [ ] B2 b (context: out/a.md)"
     found = plan_text(text, chosen=frozenset({"A1", "A2", "B1", "B2"}))
-    assert [item.reads for item in found.items[2:]] == [("1:out/b.md",), ("1:out/b.md", "1:out/a.md")]
+    assert [item.reads for item in found.items[2:]] == [("1:out/b.md",), ("1:out/a.md", "1:out/b.md")]
     assert plan_text(text, chosen=frozenset({"A1", "B1"})).items[-1].reads == ()
 
 

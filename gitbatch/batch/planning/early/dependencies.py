@@ -29,12 +29,12 @@ def plan_early(
     Args:
         view: the plan and its files.
         jobs: how many items may run at the same time.
-        chosen: the items of the batch.
+        chosen: the items of the batch, without those that have failed and do not run again.
         pauses: the numbers of the groups after which the batch pauses, and nothing is to start before that.
     """
     plan = view.plan
     left = frozenset(i.reference for i in plan.items if i.reference in chosen and not i.done)
-    written = _find_written(plan, left)
+    written = _find_written(plan)
     finder = _WriterFinder(view.project, view.snapshot, written, tuple(sorted(written)))
     places = {item.reference: place for place, item in enumerate(plan.items)}
     ends = _find_end(plan, left) if view.project.config.batch.tick_dod else None
@@ -47,17 +47,15 @@ def plan_early(
             groups.append(EarlyGroup(group.number, count_at_once(group, plan, jobs), boundary))
             for item in own:
                 before = tuple(sorted(find_items_before(waits, item, left), key=places.__getitem__))
-                items.append(_describe_item(item, finder, of_phase, before, left))
+                items.append(_describe_item(item, group, finder, of_phase, before, left))
     return EarlyPlan(tuple(items), tuple(groups))
 
 
-def _find_written(
-    plan: Plan, left: AbstractSet[ItemReference]
-) -> Mapping[str, tuple[tuple[int, ItemReference], ...]]:
-    """Returns the items that are to run by the paths that they write, each with its group, in the order of the plan."""
+def _find_written(plan: Plan) -> Mapping[str, tuple[tuple[int, ItemReference], ...]]:
+    """Returns the open items by the paths that they write, each with its group, in the order of the plan."""
     found: dict[str, list[tuple[int, ItemReference]]] = {}
     for item in plan.items:
-        if item.reference in left:
+        if not item.done:
             found.setdefault(item.output, []).append((item.group, item.reference))
     return {path: tuple(writers) for path, writers in found.items()}
 
@@ -88,24 +86,30 @@ def _find_boundary(group: Group, ends: int | None, pauses: AbstractSet[int]) -> 
 
 def _describe_item(
     item: WorkItem,
+    group: Group,
     finder: "_WriterFinder",
     of_phase: tuple[ItemReference, ...],
     waits: tuple[ItemReference, ...],
-    left: AbstractSet[ItemReference],
+    left: frozenset[ItemReference],
 ) -> EarlyItem:
-    obstacle = Obstacle.NO_CONTEXT if item.reads_earlier else None
+    own = f"{item.group}:"
+    named = (reference for reference in (*group.hints.after, *item.hints.after) if reference in left)
+    written = (*of_phase, *finder.find_for_item(item))
+    reads = (reference for reference in (*written, *named) if reference in left)
+    found = dict.fromkeys(reference for reference in reads if not reference.startswith(own))
+    obstacle = None
     if item.hints.wait:
         obstacle = Obstacle.WAIT
-    named = (reference for reference in item.hints.after if reference in left)
-    reads = (*of_phase, *finder.find_for_item(item), *named)
-    own = f"{item.group}:"
-    found = dict.fromkeys(reference for reference in reads if not reference.startswith(own))
+    elif item.reads_earlier:
+        obstacle = Obstacle.NO_CONTEXT
+    elif not left.issuperset(written):
+        obstacle = Obstacle.MISSING_INPUT
     return EarlyItem(item.reference, item.group, tuple(found), waits, obstacle)
 
 
 @dataclass(frozen=True, slots=True)
 class _WriterFinder:
-    """Finds the items that write what others read. Each name is looked for once."""
+    """Finds the open items that write what others read. Each name is looked for once."""
 
     project: Project
     snapshot: Snapshot
@@ -115,7 +119,7 @@ class _WriterFinder:
     _of_names: dict[str, tuple[tuple[int, ItemReference], ...]] = field(default_factory=dict)
 
     def find_for_group(self, group: Group) -> tuple[ItemReference, ...]:
-        """Returns the items of earlier groups that write what every item of a group reads (C1, C2), or that it waits for."""
+        """Returns the items of earlier groups that write what every item of a group reads (rules C1, C2)."""
         project = self.project
         names = (name for _, name in phase_names(group, project, self.snapshot))
         always = ((path,) for path in (project.rules, project.status) if path)
@@ -123,17 +127,12 @@ class _WriterFinder:
             *(each for documents in always for each in self._find_documents(documents)),
             *(each for name in names for each in self._find_named(name)),
         )
-        after = (reference for reference in group.hints.after if self._is_written(reference))
-        return (*_keep_earlier(found, group.number), *after)
+        return tuple(_keep_earlier(found, group.number))
 
     def find_for_item(self, item: WorkItem) -> tuple[ItemReference, ...]:
         """Returns the items of earlier groups that write what an item declares, or the file that it revises."""
         named = (each for name in item.context for each in self._find_named(name))
         return tuple(_keep_earlier((*named, *self.written.get(item.output, ())), item.group))
-
-    def _is_written(self, reference: ItemReference) -> bool:
-        _, _, output = reference.partition(":")
-        return any(other == reference for _, other in self.written.get(output, ()))
 
     def _find_named(self, name: str) -> tuple[tuple[int, ItemReference], ...]:
         if name not in self._of_names:

@@ -16,6 +16,8 @@ class Obstacle(StrEnum):
     """It declares no context, so it reads what all groups before it write."""
     WAIT = "wait"
     """It has the hint `wait`."""
+    MISSING_INPUT = "missing-input"
+    """It reads what an open item writes that does not run: one that failed, or that is not part of the batch."""
     FIRST_GROUP = "first-group"
     """Its group is the first."""
     BARRIER = "barrier"
