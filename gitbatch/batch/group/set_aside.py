@@ -115,10 +115,11 @@ def note_conflicts(repo: Repository, ledger: Ledger, outcomes: tuple[Outcome, ..
 def _as_attempt(ledger: Ledger, outcome: Outcome) -> FailedAttempt:
     """Returns what is recorded of the work that is set aside: an attempt without a cause, which does not count.
 
-    Its time and usage are those of the last attempt: the ledger has those of the earlier ones.
+    Its time and usage are those of the last attempt: the ledger has those of the earlier ones of the same run. What the
+    runs before a review took is no part of the outcome.
     """
     key = outcome.item.key
-    earlier = sum(tried.seconds for tried in ledger.entries.of_item(key))
+    earlier = sum(tried.seconds for tried in ledger.entries.of_last_run(key))
     return FailedAttempt(
         key,
         outcome.commit.base if outcome.commit else "",
@@ -127,5 +128,5 @@ def _as_attempt(ledger: Ledger, outcome: Outcome) -> FailedAttempt:
         None,
         REASON,
         seconds=round(max(0.0, outcome.seconds - earlier), 3),
-        usage=outcome.spent.usage.without(ledger.entries.spent_on(key).usage),
+        usage=outcome.spent.usage.without(ledger.entries.spent_on_last_run(key).usage),
     )

@@ -5,6 +5,7 @@ attempts, which cost money too, and the limits that the user gave. Each entry is
 kill loses at most the attempts that were running.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -70,8 +71,17 @@ class LedgerEntries(Struct, frozen=True):
 
     def spent_on(self, item: ItemKey) -> Spent:
         """Returns the usage of the failed attempts at an item. The marks of reviews are no attempts: they cost nothing."""
-        attempts = (attempt for attempt in self.of_item(item) if attempt.number or not attempt.base)
-        return sum((Spent.of_attempt(attempt.usage) for attempt in attempts), Spent())
+        return _sum_attempts(attempt for attempt in self.of_item(item) if not _is_any_mark(attempt))
+
+    def of_last_run(self, item: ItemKey) -> tuple[FailedAttempt, ...]:
+        """Returns the attempts at an item since the last review that made it run again; all of them if none did."""
+        attempts = self.of_item(item)
+        marks = [at for at, attempt in enumerate(attempts) if _is_any_mark(attempt)]
+        return attempts[marks[-1] + 1 :] if marks else attempts
+
+    def spent_on_last_run(self, item: ItemKey) -> Spent:
+        """Returns the usage of the failed attempts of an item's last run."""
+        return _sum_attempts(self.of_last_run(item))
 
     @property
     def items(self) -> tuple[ItemKey, ...]:
@@ -113,6 +123,14 @@ class Ledger:
 
     def _write_value(self, ref: str, value: tuple[FailedAttempt, ...] | SpendingLimits) -> None:
         self.repo.publish_blob(ref, msgspec.json.encode(value))
+
+
+def _sum_attempts(attempts: Iterable[FailedAttempt]) -> Spent:
+    return sum((Spent.of_attempt(attempt.usage) for attempt in attempts), Spent())
+
+
+def _is_any_mark(attempt: FailedAttempt) -> bool:
+    return not attempt.number and bool(attempt.base)
 
 
 def _is_mark(attempt: FailedAttempt, review: str) -> bool:

@@ -98,3 +98,27 @@ def test_the_mark_of_a_review_costs_nothing() -> None:
     assert LedgerEntries((tried, mark)).spent_on(key) == Spent.of_attempt(tried.usage)
     spent = LedgerEntries((tried, killed, mark)).spent_on(key)
     assert (spent.known, spent.unknown) == (1, 1)
+
+
+def test_what_is_set_aside_cost_what_its_own_run_cost(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """T301 fails for $4, and is retried; that run costs $0.5 and is in conflict: the failure is not taken off it."""
+    three.edit("gitbatch.toml", "command = ", "reports-usage = true\ncommand = ")
+    reply = 'echo \'{"summary": "It is good.", "usage": {"requests": 1, "cost": %s}}\' >"$GITBATCH_REPLY"\n'
+    failing = reply % "4.0" + "exit 3\n"
+    change = 'cd "$HOME/../repo" && mkdir -p out/words && echo mine >out/words/one.md && git add out && '
+    change += "git -c user.name=Me -c user.email=me@example.org commit -qm Mine out"
+    three.write("tools/agent.sh", f"cat >/dev/null\n{failing}")
+    three.commit()
+    run_here(three, monkeypatch, items="T301")
+    key = ItemKey("3-t301")
+    assert read_spent(three, monkeypatch)[key].spent.usage.cost == 4.0
+    script = f"cat >/dev/null\nmkdir -p out/words\necho good >$1\n({change})\n{reply % '0.5'}"
+    three.write("tools/agent.sh", script)
+    three.commit()
+    decide(three, (RETRY, "T301"))
+    run_here(three, monkeypatch, items=None, checkpoint=None)
+    decide(three, (RETRY, "T301"))
+    three.write("tools/agent.sh", f"cat >/dev/null\n{failing}")
+    three.commit()
+    run_here(three, monkeypatch, items=None, checkpoint=None)
+    assert read_spent(three, monkeypatch)[key].spent.usage.cost == 8.5
