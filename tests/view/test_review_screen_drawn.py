@@ -136,6 +136,18 @@ def test_a_long_comment_shows_its_end() -> None:
     assert line.endswith("⏎the end_")
 
 
+def test_a_long_notice_takes_several_lines() -> None:
+    """What a refusal asks for stands at its end."""
+    words = [f"word{number:02}" for number in range(60)]
+    for count, lines in ((0, 1), (5, 1), (15, 2), (60, 3)):
+        drawn = draw(replace(review_of(), notice=" ".join(words[:count])))
+        start = len(drawn) - 2 - lines
+        assert drawn[start - 1].startswith("──")
+        shown = " ".join(line.strip() for line in drawn[start:-2]).strip()
+        assert shown == " ".join(words[:count]) or (count, shown[-1]) == (60, "…")
+        assert len(drawn) == 24
+
+
 def test_a_comment_that_is_typed_and_not_chosen_is_seen() -> None:
     state, _ = press_keys(review_of(), "j", "v", *"Say", "enter")
     assert "your comment: Say" in draw(state)

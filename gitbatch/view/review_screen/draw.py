@@ -18,7 +18,7 @@ from gitbatch.view.block import Block, Cell, StyledLine, make_line, plain_text
 from gitbatch.view.cutting import cut_end, cut_start, pad_end
 from gitbatch.view.review import STYLES
 from gitbatch.view.review_screen.keys import KEYS
-from gitbatch.view.review_screen.layout import cut_line, lay_out
+from gitbatch.view.review_screen.layout import cut_line, fold_line, lay_out
 from gitbatch.view.review_screen.state import Mode, ReviewState, format_left, format_sheet
 
 SMALLEST = (80, 24)
@@ -35,6 +35,8 @@ _ITEM_STYLES = {**{str(status): style for status, style in STYLES.items()}, REOP
 _NUMBER_OF_ATTEMPTS = " and "
 _COMMENT_SHOWN = 300
 """Characters of a comment that are shown before it is recorded."""
+_NOTICE_LINES = 3
+"""The most lines that a notice takes."""
 _TAIL = 4
 """Characters that are looked at for a column: some have no width."""
 
@@ -234,8 +236,15 @@ def _draw_foot(state: ReviewState, width: int) -> Iterator[Cell]:
         tail = state.typed[-_TAIL * width :].replace("\n", "⏎")  # cutting a text at its start takes long
         yield ((prompt, "bold"), cut_start(clean_text(f"{tail}_", len(tail) + 1), room))
     else:
-        yield ((cut_end(state.notice, width), "yellow"),)
+        yield from _draw_notice(state.notice, width)
     yield from (((line, "dim"),) for line in _choose_keys(state))
+
+
+def _draw_notice(notice: str, width: int) -> Iterator[Cell]:
+    """Yields a notice in as many lines as it takes, up to a few: why something was refused stands at its end."""
+    lines = [plain_text(line) for line in fold_line((notice,), width)] or [""]
+    shown = (*lines[: _NOTICE_LINES - 1], " ".join(line.strip() for line in lines[_NOTICE_LINES - 1 :]))
+    yield from (((cut_end(line, width), "yellow"),) for line in shown[: len(lines)])
 
 
 def format_question(state: ReviewState) -> str:
