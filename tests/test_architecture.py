@@ -72,7 +72,15 @@ ORDER = (
     ),
     "checks",
     "guard",
-    *("batch.verdicts", "batch.model", "batch.events", "batch.notices", "batch.history", "batch.planning"),
+    *(
+        "batch.verdicts",
+        "batch.line_count",
+        "batch.model",
+        "batch.events",
+        "batch.notices",
+        "batch.history",
+        "batch.planning",
+    ),
     *(
         "batch.extras",
         "batch.workplace",

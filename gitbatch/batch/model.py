@@ -7,6 +7,7 @@ from typing import Self
 from msgspec import Struct, field
 
 from gitbatch.agents.protocol import Failure, Reply
+from gitbatch.batch.line_count import LineCount
 from gitbatch.batch.verdicts import GateVerdict
 from gitbatch.checks.verdict import CheckResult
 from gitbatch.errors import UsageError
@@ -208,19 +209,6 @@ class ItemCommit(str):
     base: str
     trees: tuple[str, ...]
     blob: str
-
-
-class LineCount(Struct, frozen=True):
-    """The lines that a commit adds and removes, as `git diff` counts them."""
-
-    added: int
-    removed: int
-
-    def __add__(self, other: "LineCount") -> "LineCount":
-        return LineCount(self.added + other.added, self.removed + other.removed)
-
-    def __str__(self) -> str:
-        return f"+{self.added:,} \N{MINUS SIGN}{self.removed:,}"
 
 
 class Outcome(Struct, frozen=True):

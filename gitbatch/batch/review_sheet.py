@@ -22,7 +22,8 @@ from gitbatch.batch.history.decisions import DecisionKind
 from gitbatch.batch.history.ledger import read_ledger
 from gitbatch.batch.history.spending import read_all_versions, read_spending
 from gitbatch.batch.history.target import require_tip
-from gitbatch.batch.model import BatchItem, ItemStatus, LineCount
+from gitbatch.batch.line_count import LineCount
+from gitbatch.batch.model import BatchItem, ItemStatus
 from gitbatch.batch.planning.freed import BlockedItem, find_blocked_items
 from gitbatch.batch.planning.stale import find_stale_items
 from gitbatch.batch.resume import find_commit_before

@@ -5,7 +5,8 @@ from msgspec.structs import replace
 from gitbatch.agents.protocol import FLAG_DESCRIPTIONS
 from gitbatch.batch.history.effort import format_effort, format_gate_effort, format_usage
 from gitbatch.batch.history.messages import describe_missing
-from gitbatch.batch.model import Checkpoint, CriterionState, ItemStatus, LineCount, Outcome
+from gitbatch.batch.line_count import LineCount
+from gitbatch.batch.model import Checkpoint, CriterionState, ItemStatus, Outcome
 from gitbatch.batch.verdicts import GateState, GateVerdict, describe_state
 from gitbatch.checks.verdict import VERDICT_WORDS, CheckVerdict
 from gitbatch.limits.causes import Cause

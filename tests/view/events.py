@@ -26,6 +26,7 @@ from gitbatch.batch.events import (
     ItemWaiting,
     Notice,
 )
+from gitbatch.batch.line_count import LineCount
 from gitbatch.batch.model import (
     BatchGroup,
     BatchItem,
@@ -33,7 +34,6 @@ from gitbatch.batch.model import (
     CriterionState,
     FailedItem,
     ItemStatus,
-    LineCount,
     Outcome,
 )
 from gitbatch.checks.verdict import CheckResult, CheckVerdict

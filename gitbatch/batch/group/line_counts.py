@@ -5,7 +5,8 @@ from contextlib import suppress
 
 from msgspec.structs import replace
 
-from gitbatch.batch.model import Checkpoint, LineCount
+from gitbatch.batch.line_count import LineCount
+from gitbatch.batch.model import Checkpoint
 from gitbatch.errors import GitError
 from gitbatch.repo.private_dir import private_git
 from gitbatch.repo.repository import Repository

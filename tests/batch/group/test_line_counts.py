@@ -6,7 +6,8 @@ from msgspec.structs import replace
 from view.events import BROKE, CHECKPOINT, WROTE
 
 from gitbatch.batch.group.line_counts import add_line_counts
-from gitbatch.batch.model import ItemCommit, LineCount, Outcome
+from gitbatch.batch.line_count import LineCount
+from gitbatch.batch.model import ItemCommit, Outcome
 from gitbatch.repo.repository import Repository
 
 
