@@ -60,7 +60,7 @@ def test_item_in_full(place: Place, here: Here) -> None:
     assert "\x1b" not in evil
     assert "  see red\n" in evil, "a decision of the agent"
     assert " ! oops\n" in evil
-    assert "\n+page\n+\n++++ b/other x\n" in evil
+    assert "\n+^[[2Jpage\n+\n++++ b/other^Mx\n" in evil
 
     output: Any = json.loads(here("show", "T1", "--json")[1])
     validate(output, "show")
