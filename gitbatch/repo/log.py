@@ -26,6 +26,8 @@ class LogEntry(Struct, frozen=True):
 
     oid: str
     message: str
+    author: str = ""
+    """The name; empty if the commit has none."""
 
 
 def read_first_parents(root: Path, base: str, end: str) -> tuple[LogEntry, ...]:
@@ -61,4 +63,5 @@ def _opened(root: Path) -> "Iterator[Repo]":
 
 def _as_entry(commit: "Commit") -> LogEntry:
     message = commit.message  # bytes if the commit states an encoding that Python does not know
-    return LogEntry(commit.hexsha, message if isinstance(message, str) else message.decode(errors="replace"))
+    text = message if isinstance(message, str) else message.decode(errors="replace")
+    return LogEntry(commit.hexsha, text, commit.author.name or "")

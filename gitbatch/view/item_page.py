@@ -141,8 +141,9 @@ def _render_reviews(reviews: tuple[PersonDecision, ...]) -> Iterator[StyledLine]
     if reviews:
         yield make_line(("decisions of a person", "bold"))
     for each in reviews:
-        by = f" by {each.agent}" if each.agent else ""
-        yield make_line(f"{each.kind.word}{by}", (f"  commit {each.commit[:_SHORT]}", "dim"), indent=2)
+        by = f" by {each.author}" if each.author else ""
+        agent = f", for agent {each.agent}" if each.agent else ""
+        yield make_line(f"{each.kind.word}{by}{agent}", (f"  commit {each.commit[:_SHORT]}", "dim"), indent=2)
         yield from (make_line(line, indent=4) for line in each.comment.splitlines())
 
 

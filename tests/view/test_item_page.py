@@ -64,7 +64,7 @@ def test_failed_item() -> None:
 
 def test_finished_item() -> None:
     check = CheckResult("lint", CheckVerdict.PASS, 0.5)
-    review = PersonDecision(DecisionKind.REVISE, "more\nof it", "c" * 40, "strong")
+    review = PersonDecision(DecisionKind.REVISE, "more\nof it", "c" * 40, "strong", CleanText("Ann"))
     details = ItemDetails(
         CleanText("T1 Write a"),
         commit="a" * 40,
@@ -94,7 +94,7 @@ def test_finished_item() -> None:
         f"1 | {'e' * 10} | rules.md",
         "without: not written: out/c.md (T9 failed)",
         "lint | passed | 0.5 s | ",
-        f"sent back by strong  commit {'c' * 10}",
+        f"sent back by Ann, for agent strong  commit {'c' * 10}",
         "more",
         "of it",
         "diff:  gitbatch show -C x T1 --diff",

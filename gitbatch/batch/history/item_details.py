@@ -74,6 +74,8 @@ class PersonDecision(Struct, frozen=True):
     """The commit of the review."""
     agent: str = ""
     """The agent that was chosen for the next run; empty: none was."""
+    author: CleanText = CleanText("")
+    """Who decided: the author of that commit, by name."""
 
 
 class ItemDetails(Struct, frozen=True):
@@ -247,4 +249,5 @@ def _find_reviews(repo: Repository, batch: Batch, item: BatchItem) -> Iterator[P
                 continue
             for decision in parse_review_message(entry.message):
                 if decision.item == name:
-                    yield PersonDecision(decision.kind, decision.comment, entry.oid, decision.agent)
+                    author = clean_text(entry.author)
+                    yield PersonDecision(decision.kind, decision.comment, entry.oid, decision.agent, author)

@@ -99,7 +99,7 @@ def test_what_read_an_undone_output_is_undone_and_runs_again(
     assert agent_of(place, "out/pairs/bc.md") == ["strong"]
     assert "or have changed: out/letters/b.md. Bring" in place.read("out/pairs/bc.md")
     assert "out/pairs/bc.md is there as the last run" in place.read("out/pairs/bc.md")
-    assert "retried by strong" in here("show", "T202")[1]
+    assert "retried by Test User, for agent strong" in here("show", "T202")[1]
     kept = here("show", "T202", "--prompt")[1]
     assert f"{place.read('out/pairs/bc.md')}".rstrip() == kept.rstrip()
     shutil.rmtree(next((place.root / ".git/gitbatch").glob("*/prompts")))
