@@ -8,6 +8,7 @@ import random
 from dataclasses import dataclass, field
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gitbatch.batch.planning.early.frontier import Frontier
 from gitbatch.batch.planning.early.model import (
@@ -81,6 +82,8 @@ class RandomBatch:
     """The item branches that are not merged."""
     running: dict[ItemReference, tuple[Start, EarlyReading]] = field(default_factory=dict)
     ended: set[ItemReference] = field(default_factory=set)
+    taken: set[ItemReference] = field(default_factory=set)
+    """Early items that were judged in their turn: what they read is there, even if its item has failed since."""
     recorded: set[ItemReference] = field(default_factory=set)
     starts: list[Start] = field(default_factory=list)
     allowed: dict[ItemReference, int] = field(default_factory=dict)
@@ -89,6 +92,8 @@ class RandomBatch:
     """How many done items were not taken."""
     said: dict[ItemReference, int] = field(default_factory=dict)
     """The version of what the plan says of each item."""
+    known: set[ItemReference] = field(default_factory=set)
+    """The items that the process knows: not those that an earlier one recorded."""
     of_user: set[str] = field(default_factory=set)
     """The paths that the user has changed: only the judgement in an item's turn can know."""
     commits: int = 0
@@ -97,12 +102,15 @@ class RandomBatch:
 
     def __post_init__(self) -> None:
         self.items = {item.reference: item for item in self.plan.items}
+        self.known = set(self.items)
         self.allowed = dict.fromkeys(self.items, 1)
         self.said = dict.fromkeys(self.items, 0)
         self.frontier = Frontier(self.plan, self.limits)
 
     def run(self) -> None:
         for group in self.plan.groups:
+            if self.open and self.drawn.random() < 0.2:
+                self.restart()
             self.open = group.number
             self.judge(self.frontier.open_group(group.number))
             self.finish_group()
@@ -111,6 +119,39 @@ class RandomBatch:
                 self.finish_group()
         assert not self.running
         assert self.ended == set(self.items)
+
+    def restart(self) -> None:
+        """The process ends, and another one begins with what is in git: records and item branches."""
+        for reference in self.running:
+            self.allowed[reference] += 1
+        self.running.clear()
+        left = {each for each, item in self.items.items() if item.group > self.open}
+        self.known = left
+        items = (
+            replace(item, reads=tuple(each for each in item.reads if each in left))
+            if self.recorded | left >= {*item.reads}
+            else replace(item, reads=(), obstacle=Obstacle.MISSING_INPUT)
+            for item in self.plan.items
+            if item.reference in left
+        )
+        plan = EarlyPlan(tuple(items), self.plan.groups[self.open :])
+        self.frontier = Frontier(plan, self.limits)
+        ended = [start for start in self.starts if start.reference in self.ended & left]
+        for reference, start in {start.reference: start for start in ended}.items():
+            self.frontier.restore_item(start, is_done=reference in self.done)
+        for reference in self.items:
+            if reference in left and reference in self.done and self.is_sound(reference):
+                self.frontier.keep_item(reference)
+
+    def is_sound(self, reference: ItemReference) -> bool:
+        """Whether a done item was written from what the branch and the item branches have."""
+        there = {**self.tree, **{path_of(each): done.blob for each, done in self.done.items()}}
+        alive = {done.commit for done in self.done.values()} | self.merged
+        given, reading = self.read_files(reference, there), self.done[reference].reading
+        inputs = (*self.items[reference].reads, *self.items[reference].waits)
+        return not judge_reading(reading, given, self.say(reference), frozenset({STATUS}), alive) and all(
+            each in self.recorded or (each in self.done and self.is_sound(each)) for each in inputs
+        )
 
     def finish_group(self) -> None:
         steps = 0
@@ -167,12 +208,14 @@ class RandomBatch:
                 self.run_again(self.frontier.reopen_item(reference))
             else:
                 self.frontier.keep_item(reference)
+                self.taken.add(reference)
 
     def run_again(self, references: tuple[ItemReference, ...]) -> None:
         assert len(set(references)) == len(references)
         for reference in references:
             self.done.pop(reference, None)
             self.ended.discard(reference)
+            self.taken.discard(reference)
             self.recorded.discard(reference)
             self.allowed[reference] += 1
 
@@ -207,7 +250,11 @@ class RandomBatch:
     def review(self) -> None:
         """Sends an item back or rejects it; or the user changes a file or the plan. Early items end meanwhile."""
         self.disturb()
-        chosen = [each for each in self.items if self.items[each].group <= self.open and each in self.ended]
+        chosen = [
+            each
+            for each in self.items
+            if self.items[each].group <= self.open and each in self.ended & self.known
+        ]
         reference = self.drawn.choice(chosen)
         match self.drawn.randrange(4):
             case 0:
@@ -283,7 +330,7 @@ class RandomBatch:
                 files = (read for read in reading.files[1:] if read[0] not in self.of_user)
                 assert all(there[path] == blob for path, blob in files), "it was written from something older"
                 assert {*reading.base} <= alive, "it stands on a commit that is given up"
-                if self.done[reference].start.is_early:
+                if self.done[reference].start.is_early and reference not in self.taken:
                     self.check_sound((*item.reads, *item.waits))
 
     def check_nothing_left(self) -> None:

@@ -1,7 +1,7 @@
 """The core of early start, step by step: what starts, in which order, from what. Pure."""
 
 from gitbatch.batch.planning.early.frontier import Frontier
-from gitbatch.batch.planning.early.model import EarlyGroup, EarlyItem, EarlyLimits, EarlyPlan, Obstacle
+from gitbatch.batch.planning.early.model import EarlyGroup, EarlyItem, EarlyLimits, EarlyPlan, Obstacle, Start
 from gitbatch.plan.model import ItemReference
 
 
@@ -147,7 +147,7 @@ def test_what_stands_on_a_commit_that_is_given_up_runs_again() -> None:
 
 def test_what_a_process_left_done_is_found_again() -> None:
     frontier = Frontier(make_plan("1a", "1b < 1a", "2a < 1a"), EarlyLimits(9))
-    frontier.restore_item(ItemReference("1a"))
+    frontier.restore_item(Start(ItemReference("1a"), is_early=False), is_done=True)
     assert frontier.start_items() == ()
     assert frontier.open_group(1) == ("1a",)
     assert start(frontier) == "1b+1a"

@@ -90,10 +90,13 @@ class Frontier:
                 self._behind[other].append(node)
             self._offer(node)
 
-    def restore_item(self, reference: ItemReference) -> None:
-        """Notes that an earlier process left an item done; `keep_item` or `reopen_item` says what that is worth."""
-        node = self._nodes[reference]
-        node.standing = _Standing.DONE
+    def restore_item(self, start: Start, *, is_done: bool) -> None:
+        """Notes that an item which started in an earlier process is done, or has failed.
+
+        What it wrote is not read before `keep_item` says that it is what it was written from.
+        """
+        node = self._nodes[start.reference]
+        node.standing, node.start = _Standing.DONE if is_done else _Standing.FAILED, start
         self._count_end(node)
 
     def open_group(self, number: int) -> tuple[ItemReference, ...]:
