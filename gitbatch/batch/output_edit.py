@@ -5,6 +5,7 @@ that exists as long as the editor is open. A commit that is refused, by a hook f
 they were, and the edited text in a file that is named.
 """
 
+import filecmp
 import os
 import shutil
 import tempfile
@@ -133,13 +134,18 @@ def _kept_unless_committed(file: Path) -> Iterator[None]:
             yield
         except GitbatchError as error:
             kept = _put_back(file, before)
+            if kept is None:
+                raise
             raise GitbatchError(error.message, f"what you wrote is kept: {kept}") from error
 
 
-def _put_back(file: Path, before: Path) -> Path:
-    """Puts a file back; returns where its edited text is kept."""
-    kept = Path(tempfile.mkdtemp(prefix=_KEPT)) / file.name
+def _put_back(file: Path, before: Path) -> Path | None:
+    """Puts a file back; returns where its edited text is kept. None: nothing was written."""
+    kept = None
     if os.path.lexists(file):
+        if not file.is_symlink() and file.is_file() and filecmp.cmp(before, file, shallow=False):
+            return None
+        kept = Path(tempfile.mkdtemp(prefix=_KEPT)) / file.name
         shutil.move(file, kept)
     shutil.copy2(before, file, follow_symlinks=False)
     return kept

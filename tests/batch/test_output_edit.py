@@ -1,6 +1,7 @@
 """A person edits an output at a review: whose commit it is, what it has in it, and what a refusal leaves."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from sessions import run_here
 from gitbatch.batch.deciding import Choice
 from gitbatch.batch.output_edit import edit_output
 from gitbatch.batch.review_sheet import ReviewSheet, SheetItem, read_item_diff, read_sheet
+from gitbatch.cli.editor import open_editor
 from gitbatch.errors import GitbatchError
 from gitbatch.repo.opening import open_repository
 from gitbatch.repo.repository import Repository
@@ -87,9 +89,14 @@ def test_a_refused_commit_leaves_everything_as_it_was(reviewed: tuple[Place, Rep
     kept = Path(refused.value.advice.partition("kept: ")[2])
     assert kept.read_text(encoding="utf-8") == text + "Edited by hand.\n"
     hook(place, "pre-commit", "exit 0")
-    with pytest.raises(GitbatchError, match="is not a file any more"):
+    with pytest.raises(GitbatchError, match="is not a file any more") as refused:
         edit(place, repo, Path.unlink)
+    assert refused.value.advice == "to take it back, reject the item", "nothing was written that is kept"
+    with pytest.raises(GitbatchError, match="the editor failed") as refused:
+        edit(place, repo, partial(open_editor, "exit 7;"))
+    assert refused.value.advice == "set EDITOR to another one"
     assert place.state() == before
+    assert place.read(OUTPUT) == text
     add_line(place.root / OUTPUT)
     with pytest.raises(GitbatchError, match=f"{OUTPUT} has changes in your checkout"):
         edit(place, repo)
