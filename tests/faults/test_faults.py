@@ -10,8 +10,9 @@ import os
 import random
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import pytest
 from faults.trials import AT_ONCE, RUN, Bench, open_bench, trial
@@ -24,6 +25,7 @@ SAMPLE = 4
 VICTIMS = ("everything", "git", "gitbatch")
 READING = ("start", "exit", "waited")
 """Steps that change nothing on the disk themselves."""
+Case = TypeVar("Case")
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,23 @@ def tell(capsys: pytest.CaptureFixture[str], text: str) -> None:
     if LONG:
         with capsys.disabled():
             print(text, flush=True)  # noqa: T201 - what the long round is for
+
+
+def hold_trials(
+    capsys: pytest.CaptureFixture[str], trials: list[Case], sample: int, trial: Callable[[Case], bool]
+) -> None:
+    """Makes trials in any order, in the usual round a sample of them; most of them have to kill something."""
+    random.Random(SEED).shuffle(trials)  # noqa: S311 - to be the same each time
+    held, failed = 0, []
+    for one in trials if LONG else trials[:sample]:
+        try:
+            held += trial(one)
+        except AssertionError as error:
+            failed.append(f"{one}: {error}")
+            tell(capsys, failed[-1])
+    tell(capsys, f"held {held} of {len(trials)}")
+    assert failed == []
+    assert held >= (len(trials) * 8 // 10 if LONG else sample // 2)
 
 
 def test_what_is_killed_anywhere_is_as_if_nothing_had_happened(

@@ -4,14 +4,13 @@ Every step after the first run of a gate has begun is known (`shim.c`). The usua
 one all: `GITBATCH_FAULTS=long`.
 """
 
-import random
 import shutil
 from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 from conftest import Place
-from faults.test_faults import LONG, READING, SEED, VICTIMS, tell
+from faults.test_faults import READING, VICTIMS, hold_trials
 from faults.trials import CONFIG, Bench, agents, fsck, open_server, snapshot
 from history import list_cached
 
@@ -114,14 +113,4 @@ def test_what_gates_have_said_outlives_any_kill(bench: Bench, capsys: pytest.Cap
         for victim in VICTIMS
         if int(number) >= first and call not in READING and (victim == "everything" or process == "git")
     ]
-    random.Random(SEED).shuffle(trials)  # noqa: S311 - to be the same each time
-    held, failed = 0, []
-    for step, victim in trials if LONG else trials[:SAMPLE]:
-        try:
-            held += trial(bench, step, victim, expected)
-        except AssertionError as error:
-            failed.append(f"{victim} at {step}: {error}")
-            tell(capsys, failed[-1])
-    tell(capsys, f"held {held} of {len(trials)}")
-    assert failed == []
-    assert held >= (len(trials) * 8 // 10 if LONG else SAMPLE // 2)
+    hold_trials(capsys, trials, SAMPLE, lambda one: trial(bench, *one, expected))

@@ -4,14 +4,13 @@ Whoever is killed, the history is valid at once, and unattended runs complete th
 round takes a sample of the steps, the long one all: `GITBATCH_FAULTS=long`.
 """
 
-import random
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 from conftest import Place, assert_valid
-from faults.test_faults import LONG, READING, SEED, VICTIMS, tell
+from faults.test_faults import READING, VICTIMS, hold_trials
 from faults.test_review_faults import AGENT, PLAN
 from faults.trials import Bench, fsck, open_server
 from history import list_cached, ticked
@@ -97,15 +96,4 @@ def trial(unharmed: Unharmed, step: int, victim: str) -> bool:
 
 @pytest.mark.rule("F7")
 def test_a_pause_outlives_any_kill(unharmed: Unharmed, capsys: pytest.CaptureFixture[str]) -> None:
-    trials = list(unharmed.trials)
-    random.Random(SEED).shuffle(trials)  # noqa: S311 - to be the same each time
-    held, failed = 0, []
-    for step, victim in trials if LONG else trials[:SAMPLE]:
-        try:
-            held += trial(unharmed, step, victim)
-        except AssertionError as error:
-            failed.append(f"{victim} at {step}: {error}")
-            tell(capsys, failed[-1])
-    tell(capsys, f"held {held} of {len(trials)}")
-    assert failed == []
-    assert held >= (len(trials) * 8 // 10 if LONG else SAMPLE // 2)
+    hold_trials(capsys, list(unharmed.trials), SAMPLE, lambda one: trial(unharmed, *one))

@@ -3,14 +3,13 @@
 The usual round takes a sample of the steps, the long one all: `GITBATCH_FAULTS=long`.
 """
 
-import random
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 from conftest import Place
-from faults.test_faults import LONG, READING, SEED, VICTIMS, tell
+from faults.test_faults import READING, VICTIMS, hold_trials
 from faults.trials import Bench, Snapshot, fsck, open_server, snapshot
 from history import list_cached
 
@@ -131,15 +130,4 @@ def trial(unharmed: Unharmed, number: int, step: int, victim: str) -> bool:
 
 @pytest.mark.rule("F7")
 def test_a_review_outlives_any_kill(unharmed: Unharmed, capsys: pytest.CaptureFixture[str]) -> None:
-    trials = list(unharmed.trials)
-    random.Random(SEED).shuffle(trials)  # noqa: S311 - to be the same each time
-    held, failed = 0, []
-    for number, step, victim in trials if LONG else trials[:SAMPLE]:
-        try:
-            held += trial(unharmed, number, step, victim)
-        except AssertionError as error:
-            failed.append(f"{victim} at {step} of {' '.join(COMMANDS[number])}: {error}")
-            tell(capsys, failed[-1])
-    tell(capsys, f"held {held} of {len(trials)}")
-    assert failed == []
-    assert held >= (len(trials) * 8 // 10 if LONG else SAMPLE // 2)
+    hold_trials(capsys, list(unharmed.trials), SAMPLE, lambda one: trial(unharmed, *one))

@@ -116,7 +116,7 @@ def _as_attempt(ledger: Ledger, outcome: Outcome) -> FailedAttempt:
     """Returns what is recorded of the work that is set aside: an attempt without a cause, which does not count.
 
     Its time and usage are those of the last attempt: the ledger has those of the earlier ones of the same run. What the
-    runs before a review took is no part of the outcome.
+    runs before a review took does not belong to the outcome.
     """
     key = outcome.item.key
     earlier = sum(tried.seconds for tried in ledger.entries.of_last_run(key))
