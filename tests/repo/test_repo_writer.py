@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,6 +85,12 @@ def test_a_git_stays_open_for_each_kind_and_more_where_several_wait(
     assert len(started) == 5, "trees are stored by three"
 
 
+def stop(pipe: Pipe) -> None:
+    """Make a git read and answer nothing more: otherwise it may have answered before it is killed."""
+    assert pipe._process is not None
+    pipe._process.send_signal(signal.SIGSTOP)
+
+
 def end(pipe: Pipe) -> None:
     process = pipe._process
     assert process is not None
@@ -112,6 +119,7 @@ def test_a_git_that_does_not_start_again_is_an_error(
 ) -> None:
     some(writer, 1)
     writer.flush()
+    stop(writer._processes["blob"][0])
     writer.write("blob", b"one")
     end(writer._processes["blob"][0])
     monkeypatch.setenv("PATH", str(place.root / "nothing"))
@@ -214,6 +222,8 @@ def test_where_no_more_descriptors_or_processes_are_to_be_had_nothing_gets_out_o
     def refuse(*_args: object, **_more: object) -> int:
         raise OSError(errno.EMFILE, "Too many open files")
 
+    if call == "fork":
+        stop(writer._processes["blob"][0])
     writer.write("blob", b"first")
     if call == "fork":  # the git has ended, and no other can be started
         end(writer._processes["blob"][0])
