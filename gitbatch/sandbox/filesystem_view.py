@@ -57,9 +57,9 @@ def _with_overlay(rules: dict[Path, Access], confinement: Confinement) -> dict[P
     worktree = real_path(confinement.worktree)
     outside = {path: access for path, access in rules.items() if not path.is_relative_to(worktree)}
     own = Access.READ if confinement.strict_output or confinement.reads_only else Access.WRITE
-    git = confinement.overlay.git if confinement.overlay else None
-    index = {real_path(git.upper): own} if git else {}
-    return {**outside, **index, worktree: own, worktree / ".git": Access.READ}
+    layers = confinement.overlay.git if confinement.overlay else ()
+    git = {real_path(layer.place): own for layer in layers}
+    return {**outside, **git, worktree: own, worktree / ".git": Access.READ}
 
 
 def access_at(path: Path, rules: Mapping[Path, Access]) -> Access | None:

@@ -60,6 +60,17 @@ class ProcessLimits(NamedTuple):
     """Processor time of any one process."""
 
 
+class GitLayer(NamedTuple):
+    """A git directory that worktrees share, mounted with a folder on top that has what one program changes in it."""
+
+    lower: Path
+    upper: Path
+    work: Path
+    """An empty folder on the file system of `upper`, for the kernel alone."""
+    place: Path
+    """The folder that it is mounted on: `lower`, or `upper`."""
+
+
 class Overlay(NamedTuple):
     """A worktree that the launcher mounts, where only the program and what it starts see it: layers, with changes on top."""
 
@@ -69,8 +80,8 @@ class Overlay(NamedTuple):
     """The folder that receives all changes; files may be in it from the beginning."""
     work: Path
     """An empty folder on the same file system, for the kernel alone."""
-    git: "Overlay | None" = None
-    """The git directory of the worktree, which is mounted over its own upper folder: so an index can be shared."""
+    git: tuple[GitLayer, ...] = ()
+    """The git directories of the worktree: so an index can be shared, and objects written that no other program sees."""
     binds: tuple[tuple[Path, Path], ...] = ()
     """Folders (source, place) that are shown at another place too, because the worktree hides them at their own."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sandbox.arena import Arena, Wall, behind
 
-from gitbatch.sandbox.model import Confinement, Overlay, ProcessLimits
+from gitbatch.sandbox.model import Confinement, GitLayer, Overlay, ProcessLimits
 
 EVERYWHERE = (
     *(Wall.BUBBLEWRAP, Wall.LANDLOCK, Wall.NONE),
@@ -24,6 +24,11 @@ git status --porcelain; git log -1 --format=%s; git ls-files | wc -l
 rm CLAUDE.md; rm -r docs; mkdir docs; echo new > docs/own; echo more >> README.md; echo done > output.md
 git status --porcelain; git mv README.md READ.md; git ls-files
 """
+COMMIT = """
+set -e
+echo one > one.md; git add one.md; git -c user.name=a -c user.email=a@b commit -qm One
+git log --format=%s; git branch kept; git tag v1; git stash list; git show HEAD:one.md; git fsck --connectivity-only
+"""
 
 
 def make_layers(arena: Arena, place: Path) -> Confinement:
@@ -32,7 +37,17 @@ def make_layers(arena: Arena, place: Path) -> Confinement:
     shutil.rmtree(base, ignore_errors=True)
     template, delta, index, upper = (base / name for name in ("template", "delta", "index", "item"))
     objects = base / "objects"
-    for folder in (template / "docs", delta, index, upper, base / "work", base / "git-work", objects):
+    for folder in (
+        template / "docs",
+        delta,
+        index,
+        upper,
+        base / "work",
+        base / "git-work",
+        objects,
+        base / "common",
+        base / "common-work",
+    ):
         folder.mkdir(parents=True)
     for name in ("README.md", ".gitignore"):
         shutil.copy2(arena.worktree / name, template)
@@ -45,7 +60,11 @@ def make_layers(arena: Arena, place: Path) -> Confinement:
     if arena.wall.user:
         for file in (*base.rglob("*"), base):
             os.chown(file, arena.wall.user, arena.wall.user, follow_symlinks=False)
-    git = Overlay((index,), arena.base / "shop/item.git", base / "git-work")
+    own = arena.base / "shop/item.git"
+    git = (
+        GitLayer(index, own, base / "git-work", own),
+        GitLayer(shared, base / "common", base / "common-work", shared),
+    )
     binds = ((arena.repo / ".git/objects", objects),)
     overlay = Overlay((delta, template), upper, base / "work", git, binds)
     usual = arena.usual
@@ -84,6 +103,18 @@ def test_program_sees_layers_at_the_place_of_the_checkout(arena: Arena) -> None:
     kept = {str(file.relative_to(overlay.upper)) for file in overlay.upper.rglob("*") if file.is_file()}
     assert kept == {".git", "READ.md", "docs/own", "output.md"}
     assert str(arena.base) not in Path("/proc/self/mountinfo").read_text()
+
+
+@everywhere
+def test_program_commits_for_itself(arena: Arena) -> None:
+    """Objects and refs are in the folder on top: the git directories of the user and of other programs stay as they are."""
+    confinement = make_layers(arena, arena.repo)
+    (shared,) = (arena.base / "shop").glob("*.common")
+    before = [list_state(folder) for folder in (arena.repo, shared)]
+    done = arena.run("sh", "-c", COMMIT, confinement=confinement)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == ["One", "The plan", "one"]
+    assert [list_state(folder) for folder in (arena.repo, shared)] == before
 
 
 @behind(Wall.BUBBLEWRAP, Wall.LANDLOCK)

@@ -14,7 +14,7 @@ from gitbatch.batch.extras.extras import WorktreeExtras, copy_layers
 from gitbatch.batch.extras.prepare import NewPlace, PreparePlace, PreparePlaces
 from gitbatch.batch.workplace.changes import list_changes
 from gitbatch.batch.workplace.local import LocalWorkplaces, raising_disk_errors
-from gitbatch.batch.workplace.overlay import SharedLayers, choose_place
+from gitbatch.batch.workplace.overlay import SharedLayers, choose_place, list_git_layers
 from gitbatch.checks.tree import TreeContent
 from gitbatch.concurrency import shielded
 from gitbatch.fs.copying import SourceFile, copy_sources, list_sources
@@ -24,7 +24,7 @@ from gitbatch.repo.fingerprint import require_untouched
 from gitbatch.repo.templates.layers import Layers
 from gitbatch.repo.templates.store import LayerStore, remove_layer
 from gitbatch.repo.worktrees.agent_git import git_dir_of
-from gitbatch.repo.worktrees.layered import work_folders_of
+from gitbatch.repo.worktrees.layered import common_folders_of, work_folders_of
 from gitbatch.repo.worktrees.worktree import Worktree, make_detached, wait_for_ctime_tick
 from gitbatch.sandbox.model import Overlay
 
@@ -168,11 +168,12 @@ def _make_overlay(layers: SharedLayers, new: NewPlace, held: Layers) -> Overlay:
         git_dir = layers.git.agents.make(path, new.base, "", head=new.commit)
         (path / ".git").write_bytes(os.fsencode(f"gitdir: {git_dir}\n"))
         work, git_work = work_folders_of(path)
-        for folder in (work, git_work, _scratch_of(path)):
+        for folder in (work, git_work, *common_folders_of(path), _scratch_of(path)):
             folder.mkdir(parents=True)
         for _, shown in layers.git.binds:
             shown.mkdir(parents=True, exist_ok=True)
-        of_git = Overlay((layers.git.share_index(held.index, path),), git_dir_of(path), git_work)
+        index = layers.git.share_index(held.index, path)
+        of_git = list_git_layers(layers.git, path, new.base, index)
         return Overlay((*new.layers, *held.lower), path, work, of_git, layers.git.binds)
 
 

@@ -31,12 +31,13 @@ from gitbatch.repo.worktrees.agent_git import git_dir_of
 from gitbatch.repo.worktrees.layered import (
     LayeredGit,
     add_layered_worktree,
+    common_folders_of,
     remove_layered_worktree,
     work_folders_of,
 )
 from gitbatch.repo.worktrees.sparse import check_out
 from gitbatch.repo.worktrees.worktree import NewWorktree
-from gitbatch.sandbox.model import Overlay
+from gitbatch.sandbox.model import GitLayer, Overlay
 
 
 class SharedLayers(Struct, frozen=True):
@@ -150,6 +151,16 @@ def choose_place(checkout: Path, home: Path, own: Path) -> Path:
     return own if is_needed else root
 
 
+def list_git_layers(git: LayeredGit, worktree: Path, base: str, index: Path) -> tuple[GitLayer, ...]:
+    """Returns the git directories of a worktree: its own with a shared index, and the one that worktrees of a base share."""
+    own, (upper, work) = git_dir_of(worktree), common_folders_of(worktree)
+    shared = git.agents.shared(base)
+    return (
+        GitLayer(index, own, work_folders_of(worktree)[1], own),
+        GitLayer(shared, upper, work, shared),
+    )
+
+
 def _make_workplace(
     shared: OverlayWorkplaces, path: Path, setup: WorkplaceSetup, extra: tuple[Path, ...]
 ) -> PreparedWorkplace:
@@ -182,10 +193,9 @@ def _fill_workplace(
         (path / folder).mkdir(parents=True)
     if setup.earlier:
         put_output(repo, path, setup.output, setup.earlier, setup.tree)
-    work, git_work = work_folders_of(path)
-    of_git = Overlay((index,), git_dir_of(path), git_work)
     upper = note_upper(path, lower, extra=extra, pointer=made.pointer, guarded=setup.guarded)
-    overlay = Overlay(upper.lower, path, work, of_git, git.binds)
+    work = work_folders_of(path)[0]
+    overlay = Overlay(upper.lower, path, work, list_git_layers(git, path, setup.commit, index), git.binds)
     return PreparedWorkplace(setup, upper, overlay, extra, held)
 
 

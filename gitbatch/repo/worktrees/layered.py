@@ -87,7 +87,7 @@ def add_layered_worktree(repo: Repository, git: LayeredGit, new: NewWorktree) ->
     new.path.parent.mkdir(parents=True, exist_ok=True)
     git_dir = git.agents.make(new.path, new.base, new.output)
     pointer = put_empty_worktree(repo, git_dir, new)
-    for folder in work_folders_of(new.path):
+    for folder in (*work_folders_of(new.path), *common_folders_of(new.path)):
         folder.mkdir(parents=True)
     for _, place in git.binds:
         place.mkdir(parents=True, exist_ok=True)
@@ -98,6 +98,12 @@ def work_folders_of(worktree: Path) -> tuple[Path, Path]:
     """Returns the folders that the kernel needs for the mounts of a worktree and of its git directory."""
     work = worktree.with_name(f"{worktree.name}.work")
     return work / "files", work / "git"
+
+
+def common_folders_of(worktree: Path) -> tuple[Path, Path]:
+    """Returns the folders with what a worktree's program changes in the shared git directory, and for the kernel."""
+    work = work_folders_of(worktree)[0].parent
+    return work / "common", work / "common-work"
 
 
 def remove_layered_worktree(repo: Repository, path: Path) -> bool:

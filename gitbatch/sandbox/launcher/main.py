@@ -113,8 +113,10 @@ def _mount_layers(options: LauncherOptions, on_our_death: signal.Signals) -> Non
     uppers, works = options.get_all("--upper"), options.get_all("--work")
     if not uppers:
         return
-    git = options.get_all("--git-lower")
-    overlays = [OverlayMount(git, uppers[1], works[1], uppers[1])] if git else []
+    git = zip(
+        options.get_all("--git-lower"), uppers[1:], works[1:], options.get_all("--git-place"), strict=True
+    )
+    overlays = [OverlayMount([lower], upper, work, place) for lower, upper, work, place in git]
     overlays.append(
         OverlayMount(options.get_all("--lower"), uppers[0], works[0], options.get_one("--worktree"))
     )

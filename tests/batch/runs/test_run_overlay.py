@@ -48,6 +48,9 @@ def layered(three: Place) -> Place:
 
 @pytest.mark.parametrize("kind", ["bubblewrap", "landlock", "none"])
 def test_agents_work_at_the_place_of_the_checkout(layered: Place, kind: str) -> None:
+    """One of them commits, which it does for itself: neither its commit nor its further file counts."""
+    layered.edit("task.md", "Write b →", "Write b do: commit →")
+    layered.commit()
     files = layered.git("ls-files").splitlines()
     events, _ = layered.run_json("--items", "group:1", "--checkpoint", "at-end", "--sandbox", kind, code=0)
     assert [event["worktrees"] for event in events if event["event"] == "batch-started"] == ["overlay"]
