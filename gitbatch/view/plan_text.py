@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from gitbatch.limits.usage import format_dollars
 from gitbatch.project.context import ContextReason
-from gitbatch.text import format_count, format_seconds
+from gitbatch.text import format_count, format_seconds, format_size
 from gitbatch.view.block import Block, Cell, StyledLine, TextTable, make_line
 from gitbatch.view.early_start import render_early_start
 from gitbatch.view.overview import (
@@ -25,7 +25,6 @@ _RANGE = 3
 """The fewest ids that are shown as a range."""
 _GROUPS = 5
 """The most groups whose outputs have a line each under every item that reads them."""
-_MEGABYTE = 1024 * 1024
 
 
 def render_plan(shown: PlanState) -> Block:
@@ -136,7 +135,7 @@ def _format_limits(shown: PlanState) -> Iterator[str]:
         yield f"{format_dollars(limits.max_cost)} for a batch"
     if limits.max_tokens is not None:
         yield f"{limits.max_tokens:,} tokens for a batch"
-    yield f"{limits.max_output_bytes / _MEGABYTE:,.1f} MiB for an output"
+    yield f"{format_size(limits.max_output_bytes)} for an output"
 
 
 def _describe_early(after: tuple[str, ...]) -> str:
