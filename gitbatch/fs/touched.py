@@ -1,15 +1,36 @@
 """Finds what was touched below a folder since a moment, by the times of changes. No link is followed.
 
 The change time of a file or folder is set by the kernel whenever its content, its entries or its attributes change, and
-cannot be set by a program. So what is not touched is as it was.
+cannot be set by a program. So what is not touched is as it was, unless the clock of the system went back in the meantime.
 """
 
 import os
+import time
 from pathlib import Path
 
 from msgspec import Struct
 
 from gitbatch.fs.disk import raising_only_of_disk
+
+
+_TOLERANCE = 2_000_000
+"""Nanoseconds, less than a tick of the clock of change times."""
+
+
+class ClockMark:
+    """A moment, from which on the clock of the system may have been set back."""
+
+    def __init__(self) -> None:
+        self._lead = _read_lead()
+
+    def went_back(self) -> bool:
+        """Whether the clock was set back since then, by more than it was set forward: change times cannot be compared."""
+        return _read_lead() < self._lead - _TOLERANCE
+
+
+def _read_lead() -> int:
+    """Returns how far the clock of the system is ahead of one that is never set, in nanoseconds."""
+    return time.time_ns() - time.monotonic_ns()
 
 
 class Touched(Struct, frozen=True):

@@ -23,7 +23,7 @@ from msgspec import Struct
 from gitbatch.errors import GitError
 from gitbatch.fs.holders import is_in_use
 from gitbatch.fs.removal import remove_anything
-from gitbatch.fs.touched import Touched, find_touched
+from gitbatch.fs.touched import ClockMark, Touched, find_touched
 from gitbatch.repo.objects.reader import MissingObjectError, PathChange
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.templates.complete import needs_new_template
@@ -57,7 +57,7 @@ class KeptCheckouts:
     make: CheckOut
     """Makes a new checkout, with an index of version 2."""
     _free: list[_WaitingCheckout] = field(init=False, default_factory=list)
-    _used: dict[Path, _WaitingCheckout] = field(init=False, default_factory=dict)
+    _used: dict[Path, tuple[_WaitingCheckout, ClockMark]] = field(init=False, default_factory=dict)
 
     def check_out(self, path: Path, index: Path, commit: str) -> None:
         """Puts the files of a commit into a new worktree, whose folder has a `.git` and nothing else, and its index.
@@ -80,7 +80,7 @@ class KeptCheckouts:
             self.folder.mkdir(exist_ok=True)
             kept = self._make_waiting(tree)
             shutil.copyfile(index, kept.index)
-        self._used[path] = kept
+        self._used[path] = kept, ClockMark()
 
     def keep(self, worktree: Worktree, own_folders: Iterable[str] = ()) -> None:
         """Takes the files of a worktree whose agent has ended, and keeps them if they can be made a checkout again.
@@ -89,12 +89,13 @@ class KeptCheckouts:
             worktree: the worktree.
             own_folders: folders that were made for the agent, so that it need not have touched them.
         """
-        kept = self._used.pop(worktree.path, None)
-        if kept is None:
+        used = self._used.pop(worktree.path, None)
+        if used is None:
             return
+        kept, mark = used
         with suppress(OSError, GitError, NotRestorableError, UnknownIndexError):
             worktree.path.rename(kept.folder)
-            if is_in_use(kept.folder):
+            if is_in_use(kept.folder) or mark.went_back():
                 raise NotRestorableError
             (kept.folder / ".git").unlink(missing_ok=True)
             touched = find_touched(kept.folder, worktree.made)

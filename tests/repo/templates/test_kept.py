@@ -3,6 +3,7 @@
 import os
 import random
 import subprocess
+import time
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -102,6 +103,18 @@ def test_a_checkout_is_used_again(desk: Desk, place: Place, tmp_path: Path) -> N
     second = desk.open()
     assert (second.path / "a/1.md").stat().st_ino == inode
     require_checkout(place, desk, second, tmp_path)
+
+
+def test_a_checkout_is_not_kept_if_the_clock_goes_back(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was touched then has an older change time than the checkout."""
+    first, second = desk.open(), desk.open()
+    real = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: real() + 3_600_000_000_000)
+    desk.leave(first)
+    assert desk.waiting() == 1, "as after a sleep of the machine"
+    monkeypatch.setattr(time, "time_ns", lambda: real() - 3_600_000_000_000)
+    desk.leave(second)
+    assert desk.waiting() == 1
 
 
 def test_a_small_checkout_is_not_kept(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
