@@ -12,7 +12,6 @@ from msgspec import Struct
 
 from gitbatch.fs.disk import raising_only_of_disk
 
-
 _TOLERANCE = 2_000_000
 """Nanoseconds, less than a tick of the clock of change times."""
 

@@ -3,8 +3,8 @@
 import os
 import random
 import subprocess
-import time
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
