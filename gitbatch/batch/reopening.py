@@ -32,7 +32,7 @@ def find_reopened(repo: Repository) -> Batch | None:
     tip, end = repo.refs.read(last.record.target), repo.refs.read(end_ref(last.id))
     if not tip or not end or tip == end:
         return None
-    since = ("rev-list", "--first-parent", "--grep=^Gitbatch-Reviewed: ", f"^{end}", tip)
+    since = ("rev-list", "--first-parent", "--basic-regexp", "--grep=^Gitbatch-Reviewed: ", f"^{end}", tip)
     reviews = frozenset(repo.git.read_output(*since).split())
     if not reviews or all(d.review not in reviews for d in read_progress(repo, last).reopened.values()):
         return None

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 from conftest import Here, Place
-from reviews import APPROVE, REVISE, decide
+from reviews import APPROVE, REJECT, REVISE, decide, list_items
 from sessions import run_here
 
 from gitbatch.batch.ending import Ending
+from gitbatch.batch.model import CheckpointMode
 
 
 @pytest.mark.rule("F7")
@@ -38,3 +39,30 @@ def test_a_review_of_another_clone_opens_the_ended_batch(
     assert [(e["group"], e["revision"]) for e in events if e["event"] == "group-started"] == [(1, 1)]
     assert three.subjects()[-1].startswith("gitbatch: checkpoint 1/1, revision 1: Letters")
     assert here("run", "--dry-run")[0] == 2
+
+
+def test_a_review_that_a_merge_brought_is_named(
+    three: Place, monkeypatch: pytest.MonkeyPatch, here: Here
+) -> None:
+    """Its decisions would not count, although its file is gone. With what the message says, they do."""
+    run_here(three, monkeypatch, items="T101,T102,T201", checkpoint=CheckpointMode.parse("after-each"))
+    base = three.git("rev-parse", "main")
+    decide(three, (REJECT, "T101"))
+    review = three.git("rev-parse", "main")
+    three.git("branch", "other")
+    three.git("reset", "--quiet", "--hard", base)
+    three.write("own.txt", "own\n")
+    own = three.commit("Own")
+    three.git("merge", "--quiet", "--no-edit", "other")
+    merge = three.git("rev-parse", "main")
+    code, _, said = here("run")
+    assert code == 1
+    assert f"{review[:12]}, a review of batch" in said
+    assert here("review", "T101", "--approve")[0] == 1
+    assert three.git("rev-parse", "main") == merge
+    three.git("reset", "--quiet", "--keep", f"{merge[:12]}^1")
+    assert three.git("rev-parse", "main") == own
+    three.git("rebase", "--quiet", "other")
+    assert list_items(three)["T101"] == ("rejected", REJECT)
+    result, _ = run_here(three, monkeypatch, items=None, checkpoint=None)
+    assert [failure.name for failure in result.failures] == ["T101", "T201"]

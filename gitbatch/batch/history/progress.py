@@ -30,6 +30,9 @@ from gitbatch.repo.refs.names import end_ref, item_branch, item_branches
 from gitbatch.repo.repository import Repository
 from gitbatch.text import clean_text
 
+_ONE_PARENT = 2
+"""Names in a line of `git rev-list --parents` for a commit that has one parent."""
+_BATCH = "\nGitbatch-Batch: "
 _LOOKED_AT = 100
 """The most commits of an item's branch that are read."""
 
@@ -73,6 +76,8 @@ class BatchProgress(Struct, frozen=True, dict=True):
     """By key: the outputs of items that are not done, which are harvested and wait for their checks."""
     last: str = ""
     """The last commit of the batch on the branch, a checkpoint or a review; empty: nothing is recorded."""
+    merges: tuple[str, ...] = ()
+    """The merges on the line of the branch that no batch made."""
     last_checkpoint: str = ""
     """The last checkpoint on the branch, of a group or of a revision; empty: none is recorded."""
 
@@ -123,9 +128,12 @@ class BatchProgress(Struct, frozen=True, dict=True):
 def read_progress(repo: Repository, batch: Batch) -> BatchProgress:
     """Returns the progress of a batch. Changes nothing."""
     tip = require_tip(repo, batch.record.target)
-    since = ("rev-list", "--first-parent", "--reverse", f"^{batch.base}", tip)
-    listed = repo.git.read_output(*since).split() if tip != batch.base else []
-    return _derive_progress(repo, batch, ((oid, repo.objects.read_commit(oid).message) for oid in listed))
+    since = ("rev-list", "--first-parent", "--reverse", "--parents", f"^{batch.base}", tip)
+    listed = repo.git.read_output(*since).splitlines() if tip != batch.base else []
+    rows = [line.split() for line in listed]
+    messages = {row[0]: repo.objects.read_commit(row[0]).message for row in rows}
+    merges = (row[0] for row in rows if len(row) > _ONE_PARENT and _BATCH not in messages[row[0]])
+    return replace(_derive_progress(repo, batch, messages.items()), merges=tuple(merges))
 
 
 def read_ended_progress(repo: Repository, batch: Batch) -> BatchProgress:
