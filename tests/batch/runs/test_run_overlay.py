@@ -175,3 +175,22 @@ def test_reviewers_that_change_files_are_seen(place: Place, monkeypatch: pytest.
     said = [event["result"]["reason"] for event in events if event["event"] == "check-finished"]
     assert sum("the reviewer changed" in reason for reason in said) == len(words)
     assert (place.root / ".git").stat().st_mode == mode
+
+
+def test_sparse_checkout_is_a_layer_too(layered: Place) -> None:
+    """An agent sees what its item reads; git expands the index where it may write objects, and complains of nothing."""
+    agent = layered.home / "sparse.sh"
+    agent.write_text(
+        "{ ls -A; git status --porcelain; git ls-files | wc -l; } >$TMPDIR/seen 2>&1\n"
+        'mkdir -p out/letters; mv $TMPDIR/seen "$1"\n',
+        encoding="utf-8",
+    )
+    layered.edit("gitbatch.toml", "[batch]", '[batch]\ncheckout = "context"')
+    layered.edit("gitbatch.toml", '"tools/agent.sh"', f'"{agent}"')
+    layered.edit("gitbatch.toml", 'timeout = "1m"', f'timeout = "1m"\nneeds = ["{agent}"]')
+    layered.write("far/away.md", "far\n")
+    layered.commit()
+    files = layered.git("ls-files").splitlines()
+    layered.gitbatch("run", "--items", "T101", "--checkpoint", "at-end", "--sandbox", "bubblewrap", code=0)
+    seen = layered.git("show", "main:out/letters/a.md").splitlines()
+    assert seen == [".git", "out", "rules.md", "status.md", str(len(files))]
