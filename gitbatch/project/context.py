@@ -36,6 +36,11 @@ class ContextReason(StrEnum):
     """Never in a manifest: the prompt of an agent without a process quotes the file."""
 
 
+LFS = "lfs"
+LFS_WITH_STORE = "lfs, which has files here"
+"""The filter of Git LFS, where worktrees may have the content of a file."""
+
+
 class ContextFile(Struct, frozen=True):
     """One file of a manifest. `condensed_from`: the document that it is the condensed form of (rule C4)."""
 
@@ -101,11 +106,11 @@ class MissingInput(Struct, frozen=True):
 
 def describe_filter(name: str) -> str:
     """Returns a description of the content that a filter stores."""
-    return (
-        "a Git LFS pointer, not the content"
-        if name == "lfs"
-        else f"as its filter {name} stores it, not as it is used"
-    )
+    known = {
+        LFS: "a Git LFS pointer, not the content",
+        LFS_WITH_STORE: "stored by Git LFS: a worktree has the content if this repository has it, else a pointer",
+    }
+    return known.get(name, f"as its filter {name} stores it, not as it is used")
 
 
 def phase_context(group: Group, project: Project, snapshot: Snapshot) -> tuple[str, ...]:

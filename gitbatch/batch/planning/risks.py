@@ -22,9 +22,10 @@ from gitbatch.plan.findings import Findings, quoted
 from gitbatch.plan.model import Diagnostic, Plan, WorkItem
 from gitbatch.plan.source import Span, read
 from gitbatch.project import help_texts
-from gitbatch.project.context import ContextFile, describe_filter, find_files
+from gitbatch.project.context import LFS, LFS_WITH_STORE, ContextFile, describe_filter, find_files
 from gitbatch.project.control import Project
 from gitbatch.repo.repository import Repository
+from gitbatch.repo.templates.real_files import has_lfs_files
 from gitbatch.text import clean_text
 
 CONTEXT_FILTERED = "GB402"
@@ -72,7 +73,11 @@ def mark_filtered(
     repo: Repository, project_state: ProjectState, files: tuple[ContextFile, ...]
 ) -> tuple[ContextFile, ...]:
     """Returns the files of a manifest, with the name of the filter for those that a filter stores."""
-    found = CommitSurroundings(repo, project_state, followed=False).find_filters(file.path for file in files)
+    found = dict(
+        CommitSurroundings(repo, project_state, followed=False).find_filters(file.path for file in files)
+    )
+    if project_state.project.config.batch.checkout == "full" and has_lfs_files(repo):
+        found = {path: LFS_WITH_STORE if name == LFS else name for path, name in found.items()}
     return tuple(replace(f, filter=clean_text(found[f.path])) if f.path in found else f for f in files)
 
 

@@ -32,6 +32,7 @@ _POINTER = re.compile(
     rb"version https://git-lfs\.github\.com/spec/v1\noid sha256:([0-9a-f]{64})\nsize ([0-9]+)\n"
 )
 _LONGEST_POINTER = 200
+_LFS_STORE = "lfs/objects"
 _MODULES = ".gitmodules"
 _DEEPEST = 8
 """Levels of submodules in submodules."""
@@ -49,8 +50,8 @@ def put_lfs_files(repo: Repository, tree: str, folder: Path, paths: Iterable[str
     Raises:
         OSError: a file cannot be read or written.
     """
-    store = repo.common_dir / "lfs/objects"
-    if not store.is_dir():
+    store = repo.common_dir / _LFS_STORE
+    if not has_lfs_files(repo):
         return []
     found = dict(_find_pointers(folder, _walk_files(folder) if paths is None else paths))
     filters = find_filters(repo, tree, found) if found else {}
@@ -59,6 +60,11 @@ def put_lfs_files(repo: Repository, tree: str, folder: Path, paths: Iterable[str
         for path, pointer in found.items()
         if filters.get(path) == "lfs" and _put_file(store, folder / path, pointer)
     ]
+
+
+def has_lfs_files(repo: Repository) -> bool:
+    """Whether the repository has files of Git LFS, some of them or all."""
+    return (repo.common_dir / _LFS_STORE).is_dir()
 
 
 class _Pointer(Struct, frozen=True):

@@ -93,6 +93,15 @@ def test_a_context_that_is_a_pointer_is_reported_and_the_prompt_says_so(three: P
     assert "- rules.md (rules)\n" in prompt
 
 
+def test_the_prompt_does_not_call_a_file_a_pointer_that_may_be_real(three: Place) -> None:
+    lfs(three)
+    (three.root / ".git/lfs/objects").mkdir(parents=True)
+    three.gitbatch(*RUN)
+    prompt = (three.home / "a.md.prompt").read_text(encoding="utf-8")
+    said = "stored by Git LFS: a worktree has the content if this repository has it, else a pointer"
+    assert f"- model.bin (declared; {said})\n" in prompt
+
+
 def test_a_large_file_under_the_lfs_attribute_is_no_pointer(three: Place) -> None:
     lfs(three, "x" * 5000)
     assert "model.bin" not in "\n".join(said(three, "GB402")["plan"])
