@@ -20,6 +20,7 @@ from gitbatch.batch.group.line_counts import count_lines
 from gitbatch.batch.group.review import find_decision_problem
 from gitbatch.batch.history.decisions import DecisionKind
 from gitbatch.batch.history.ledger import read_ledger
+from gitbatch.batch.history.reads import RecordedItem, read_recorded_items
 from gitbatch.batch.history.spending import read_all_versions, read_spending
 from gitbatch.batch.history.target import require_tip
 from gitbatch.batch.line_count import LineCount
@@ -85,6 +86,8 @@ class ReviewSheet(Struct, frozen=True):
     """Whether the batch continues only when every item is decided."""
     blocked: tuple[BlockedItem, ...] = ()
     """The items that did not start, in the order of the plan."""
+    recorded: tuple[RecordedItem, ...] = ()
+    """The items whose outputs are in history, with what each has read."""
 
 
 def read_sheet(repo: Repository) -> ReviewSheet:
@@ -112,6 +115,7 @@ def read_sheet(repo: Repository) -> ReviewSheet:
         items=tuple(sorted(_list_items(repo, found, current), key=_rank_item)),
         requires_approval=requires_approval(repo, found.batch),
         blocked=find_blocked_items(repo, found.batch, found.state),
+        recorded=read_recorded_items(repo, found.batch, found.state),
     )
 
 

@@ -4,13 +4,11 @@ Each recording takes the repository's lock and gives it back.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from msgspec.structs import replace
-
-from gitbatch.batch.deciding import Choice, choose_dependants, decide_items, find_reviewable
+from gitbatch.batch.deciding import Choice, decide_items, find_reviewable
 from gitbatch.batch.group.review import RecordedReview
 from gitbatch.batch.history.batches import read_any_progress
 from gitbatch.batch.history.item_details import ItemDetails, read_item_details
@@ -34,7 +32,7 @@ from gitbatch.text import clean_text
 from gitbatch.view.block import Block, make_line
 from gitbatch.view.diff import render_diff
 from gitbatch.view.item_page import render_item_page
-from gitbatch.view.review_screen.pane import render_additions, render_diff_page, render_pane
+from gitbatch.view.review_screen.pane import render_diff_page, render_pane
 from gitbatch.view.review_screen.state import Mode, ReviewState
 from gitbatch.view.terminal import Terminal
 
@@ -61,7 +59,6 @@ class ReviewDesk:
         self._repo = repo
         self._inherited = inherited
         self._directory = directory
-        self._additions: tuple[tuple[Choice, ...], tuple[Choice, ...]] = ((), ())
         self._details: dict[tuple[str, str | None], ItemDetails] = {}
         self._blocks: dict[tuple[Mode, str, str | None], Block] = {}
 
@@ -70,15 +67,13 @@ class ReviewDesk:
         return read_sheet(self._repo)
 
     def read_content(self, state: ReviewState) -> Block:
-        """Returns what a mode shows of the selected item, or before a review is recorded, what comes with it."""
+        """Returns what a mode shows of the selected item."""
         try:
             return self._read_block(state)
         except GitbatchError as error:  # an item that cannot be shown ends no review
             return (make_line((clean_text(f"cannot be shown: {error}"), "red")),)
 
     def _read_block(self, state: ReviewState) -> Block:
-        if state.mode in {Mode.CONTINUE, Mode.STOP}:
-            return render_additions(self.find_additions(state))
         item = state.item
         if item is None:
             return ()
@@ -134,25 +129,6 @@ class ReviewDesk:
             has_colour = console.color_system is not None and not console.no_color
             text = render_diff(diff, has_colour=has_colour)
             show_text_in_pager(self._inherited, text, console.height, screen)
-
-    def find_additions(self, state: ReviewState) -> tuple[Choice, ...]:
-        """Returns the choices that come with items that are undone with what was written from them.
-
-        What something else is chosen about is left out.
-        """
-        if self._additions[0] != state.choices:
-            self._additions = state.choices, tuple(self._list_additions(state))
-        return self._additions[1]
-
-    def _list_additions(self, state: ReviewState) -> Iterator[Choice]:
-        whole = tuple(c for c in state.choices if state.chosen[c.item.key].with_dependants)
-        if not whole:
-            return
-        seen = {each.key: each.state for each in state.sheet.items}
-        for choice in choose_dependants(self._repo, find_reviewable(self._repo), whole):
-            shown = seen.get(choice.item.key)
-            if shown and choice.item.key not in state.chosen:
-                yield replace(choice, blob=shown.blob, review=shown.review)
 
     async def record_choices(self, choices: tuple[Choice, ...]) -> RecordedReview | None:
         """Records choices as one review; None: there are none.

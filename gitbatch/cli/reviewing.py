@@ -121,9 +121,8 @@ async def hold_review(desk: ReviewDesk, consent: str, form: ReviewForm) -> HeldR
                 await _use_terminal(desk.show_all, state)
                 await _wait_for_enter()
             else:
-                choices = (*state.choices, *desk.find_additions(state))
-                recorded = await desk.record_choices(choices)
-                return HeldReview(request is ScreenRequest.CONTINUE, recorded, _list_decisions(choices))
+                recorded = await desk.record_choices(state.choices)
+                return HeldReview(request is ScreenRequest.CONTINUE, recorded, _list_decisions(state.choices))
         except GitbatchError as error:
             text = f"{error.message}: {error.advice}" if error.advice else error.message
             state = refresh_sheet(replace(state, mode=Mode.LIST), desk.read_sheet(), text)

@@ -19,6 +19,7 @@ from reviews import APPROVE, REJECT, decide
 from sessions import run_here
 from view.sheets import DONE, review_of
 
+from gitbatch.batch.history.decisions import DecisionKind
 from gitbatch.batch.model import CheckpointMode
 from gitbatch.cli import review_desk, review_prompts, review_screen
 from gitbatch.cli.editor import find_editor, open_editor, write_comment
@@ -28,7 +29,7 @@ from gitbatch.cli.reviewing import HeldReview, describe_recorded, hold_review
 from gitbatch.errors import GitbatchError
 from gitbatch.repo.opening import open_repository
 from gitbatch.repo.repository import Repository
-from gitbatch.view.block import Block, plain_text
+from gitbatch.view.block import Block
 from gitbatch.view.review_screen.keys import Step, press_key
 from gitbatch.view.review_screen.state import (
     Mode,
@@ -161,17 +162,19 @@ def test_what_an_undo_brings_with_it_is_shown_and_recorded(
     with closing(open_repository(three.root)) as repo:
         desk = ReviewDesk(repo, three.environment, Path())
         state = start_review(desk.read_sheet(), "")
-        assert desk.find_additions(state) == ()
         places = {each.item.name: at for at, each in enumerate(state.sheet.items)}
         readers = ["T202", "T301", "T302", "T303", "T304"]
-        for key in ("u", "w", "c"):
+        for key in "uwA":
             state, _ = press_key(replace(state, selected=places["T102"]), key)
-        assert [each.item.name for each in desk.find_additions(state)] == readers
-        assert [plain_text(line.parts) for line in desk.read_content(state)] == [  # type: ignore[union-attr]
-            f"written from that, undone too, and run again: {', '.join(readers)}"
-        ]
-        state, _ = press_key(replace(state, mode=Mode.LIST, selected=places["T202"]), "a")
-        assert [each.item.name for each in desk.find_additions(state)] == readers[1:]
+        chosen = [each for each in state.choices if each.kind is DecisionKind.UNDO]
+        assert {each.item.name: each.runs_again for each in chosen} == {"T102": False} | dict.fromkeys(
+            readers, True
+        ), "approving the rest leaves them undone"
+        assert state.runs_again == len(readers)
+        dropped, _ = press_key(replace(state, selected=places["T102"]), "backspace")
+        assert {each.kind for each in dropped.choices} == {DecisionKind.APPROVE}
+        changed, _ = press_key(replace(state, selected=places["T102"]), "x")
+        assert {each.kind for each in changed.choices} == {DecisionKind.APPROVE, DecisionKind.REJECT}
         held = hold(three, repo, Person(["r", *["j"] * places["T102"], *"uwcy"]))
         again = [("retried", name) for name in ("T101", "T201", "T204")]
         undone = [("undone", name) for name in ("T102", *readers)]

@@ -75,7 +75,7 @@ def follow_line(state: ReviewState, line: str, read: Callable[[ReviewState], Blo
         return _follow_items(state, letter, rest.split())
     if letter in _OF_ONE:
         return _follow_item(state, letter, rest.strip(), read)
-    return _follow_letter(state, line.strip(), read)
+    return _follow_letter(state, line.strip())
 
 
 def _answer_question(state: ReviewState, word: str) -> LineAnswer:
@@ -83,9 +83,9 @@ def _answer_question(state: ReviewState, word: str) -> LineAnswer:
     return LineAnswer(*press_key(state, key)) if word else LineAnswer(state)
 
 
-def _follow_letter(state: ReviewState, line: str, read: Callable[[ReviewState], Block]) -> LineAnswer:
+def _follow_letter(state: ReviewState, line: str) -> LineAnswer:
     if line in _ALONE:
-        return _press(state, line, read)
+        return _press(state, line)
     if line in {"?", "help"}:
         return LineAnswer(state, shown=render_lines())
     if line == "l":
@@ -102,10 +102,9 @@ def _follow_comment(state: ReviewState, line: str) -> LineAnswer:
     return LineAnswer(take_comment(state, line))
 
 
-def _press(state: ReviewState, key: str, read: Callable[[ReviewState], Block]) -> LineAnswer:
+def _press(state: ReviewState, key: str) -> LineAnswer:
     after, request = press_key(state, key)
-    shown = (*render_plan(after), *read(after)) if after.mode in {Mode.CONTINUE, Mode.STOP} else ()
-    return LineAnswer(after, request, shown)
+    return LineAnswer(after, request, render_plan(after) if after.mode in {Mode.CONTINUE, Mode.STOP} else ())
 
 
 def _follow_items(state: ReviewState, letter: str, words: list[str]) -> LineAnswer:

@@ -67,8 +67,7 @@ def draw_review(state: ReviewState, content: Block, width: int, height: int) -> 
 
     Args:
         state: the review.
-        content: what the mode shows: of the selected item its pane, its page, or its diff; before a review is recorded, what
-            comes with what is chosen.
+        content: of the selected item what the mode shows: its pane, its page, or its diff.
         width: columns of the terminal.
         height: lines of the terminal.
     """
@@ -168,7 +167,7 @@ def format_words(item: SheetItem) -> str:
 def _page_content(state: ReviewState, content: Block) -> Block:
     if state.mode is Mode.HELP:
         return render_help()
-    return (*render_plan(state), *content) if state.mode in {Mode.CONTINUE, Mode.STOP} else content
+    return render_plan(state) if state.mode in {Mode.CONTINUE, Mode.STOP} else content
 
 
 def render_help() -> Block:
@@ -187,7 +186,10 @@ def _plan_lines(state: ReviewState) -> Iterator[StyledLine]:
         yield make_line((f"One commit with {format_count(len(state.chosen), 'decision')}:", "bold"))
     for kind in DecisionKind:
         for choice in (each for each in state.choices if each.kind is kind):
-            yield make_line((f"  {kind.word:<{_DECISION_WIDTH}} ", _KIND_STYLES[kind]), choice.item.name)
+            again = ", and runs again" if choice.runs_again else ""
+            yield make_line(
+                (f"  {kind.word:<{_DECISION_WIDTH}} ", _KIND_STYLES[kind]), f"{choice.item.name}{again}"
+            )
             if choice.comment:
                 yield make_line(("> ", "dim"), clean_text(choice.comment, _COMMENT_SHOWN), indent=4)
     if state.runs_again:

@@ -19,6 +19,7 @@ from gitbatch.view.review_screen.state import (
     choose_for,
     drop_choice,
     keep_draft,
+    undo_with_dependants,
 )
 
 KEYS: tuple[tuple[str, str], ...] = (
@@ -225,8 +226,8 @@ def _answer(state: ReviewState, key: str) -> Step:
         by = {"up": -1, "down": 1, **_SCROLLS}[key]
         return replace(state, scroll=max(0, state.scroll + by)), None
     back = replace(state, mode=Mode.LIST, scroll=0)
-    if key == "w" and state.mode is Mode.UNDO:
-        return _choose_undo(back, with_dependants=True), None
+    if key == "w" and state.mode is Mode.UNDO and state.item:
+        return undo_with_dependants(back, state.item), None
     if key == "y":
         return _agree(back, state.mode)
     if key == "n" and state.mode is Mode.STOP:
@@ -236,10 +237,6 @@ def _answer(state: ReviewState, key: str) -> Step:
 
 def _agree(state: ReviewState, asked: Mode) -> Step:
     if asked is Mode.UNDO:
-        return _choose_undo(state, with_dependants=False), None
+        undone = choose_for(state, state.item, Chosen(DecisionKind.UNDO)) if state.item else state
+        return undone, None
     return state, ScreenRequest.CONTINUE if asked is Mode.CONTINUE else ScreenRequest.STOP
-
-
-def _choose_undo(state: ReviewState, *, with_dependants: bool) -> ReviewState:
-    what = Chosen(DecisionKind.UNDO, with_dependants=with_dependants)
-    return choose_for(state, state.item, what) if state.item else state

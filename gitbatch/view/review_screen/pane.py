@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from gitbatch.agents.protocol import FLAG_DESCRIPTIONS
-from gitbatch.batch.deciding import Choice
 from gitbatch.batch.history.item_details import ItemDetails
 from gitbatch.batch.review_sheet import SheetItem
 from gitbatch.checks.verdict import VERDICT_WORDS
@@ -71,14 +70,6 @@ def _list_reviews(details: ItemDetails) -> Iterator[str]:
         ).splitlines()
         yield first
         yield from others
-
-
-def render_additions(choices: tuple[Choice, ...]) -> Block:
-    """Returns what comes with what is chosen, and is recorded too."""
-    names = ", ".join(choice.item.name for choice in choices)
-    return (
-        (make_line(("written from that, undone too, and run again: ", "yellow"), names),) if choices else ()
-    )
 
 
 def list_about(item: SheetItem, summary: str) -> tuple[str, ...]:

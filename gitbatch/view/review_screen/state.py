@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from gitbatch.batch.deciding import REOPENED, Choice
 from gitbatch.batch.history.decisions import DecisionKind
+from gitbatch.batch.history.reads import find_dependants
 from gitbatch.batch.model import ItemStatus
 from gitbatch.batch.planning.freed import select_freed
 from gitbatch.batch.review_sheet import ReviewSheet, SheetItem
@@ -67,8 +68,13 @@ class Chosen(Struct, frozen=True):
     comment: str = ""
     is_freed: bool = False
     """Whether it is chosen because what blocks the item runs again."""
-    with_dependants: bool = False
-    """Whether what was written from the item's output is undone with it, and runs again."""
+    undone_with: ItemKey | None = None
+    """The item that it is undone with, as it was written from that one's output; it runs again."""
+
+    @property
+    def runs_again(self) -> bool:
+        """Whether the item runs again."""
+        return self.kind.reopens or self.undone_with is not None
 
 
 class ReviewState(Struct, frozen=True):
@@ -102,7 +108,7 @@ class ReviewState(Struct, frozen=True):
     @property
     def runs_again(self) -> int:
         """How many items run again by what is chosen."""
-        return sum(chosen.kind.reopens for chosen in self.chosen.values())
+        return sum(chosen.runs_again for chosen in self.chosen.values())
 
     @property
     def approvable(self) -> tuple[SheetItem, ...]:
@@ -124,7 +130,14 @@ class ReviewState(Struct, frozen=True):
         """Returns the decisions in the order of the items, each with the version that the person has seen."""
         found = ((each, self.chosen[each.key]) for each in self.sheet.items if each.key in self.chosen)
         return tuple(
-            Choice(c.kind, each.item, each.state.blob, c.comment, review=each.state.review)
+            Choice(
+                c.kind,
+                each.item,
+                each.state.blob,
+                c.comment,
+                runs_again=c.undone_with is not None,
+                review=each.state.review,
+            )
             for each, c in found
         )
 
@@ -164,9 +177,24 @@ def choose_for(state: ReviewState, item: SheetItem, what: Chosen) -> ReviewState
     """
     if problem := item.problems.get(what.kind):
         return replace(state, notice=f"{item.item.name} cannot be {what.kind.word}: {problem}")
-    more = " with what was written from it" if what.with_dependants else ""
-    text = f"{item.item.name}: {what.kind.word}{more}, not recorded yet"
-    return _free_blocked(state, {**state.chosen, item.key: what}, text)
+    text = f"{item.item.name}: {what.kind.word}, not recorded yet"
+    return _free_blocked(state, {**_without_dependants(state, item), item.key: what}, text)
+
+
+def undo_with_dependants(state: ReviewState, item: SheetItem) -> ReviewState:
+    """Returns the state with an item undone, and all that was written from its output, which runs again."""
+    state = choose_for(state, item, Chosen(DecisionKind.UNDO))
+    keys = {each.key for each in find_dependants(state.sheet.recorded, (item.key,))}
+    others = [i for i in state.sheet.items if i.key in keys and DecisionKind.UNDO not in i.problems]
+    what = Chosen(DecisionKind.UNDO, undone_with=item.key)
+    chosen = {**state.chosen, **{each.key: what for each in others}}
+    names = list_names(tuple(each.item.name for each in others)) or "nothing"
+    return _free_blocked(state, chosen, f"{state.notice}; with it, to run again: {names}")
+
+
+def _without_dependants(state: ReviewState, item: SheetItem) -> dict[ItemKey, Chosen]:
+    """Returns what is chosen, without what an item takes with it."""
+    return {key: what for key, what in state.chosen.items() if what.undone_with != item.key}
 
 
 def choose_each(
@@ -208,7 +236,7 @@ def keep_draft(state: ReviewState, text: str) -> ReviewState:
 
 def drop_choice(state: ReviewState, item: SheetItem) -> ReviewState:
     """Returns the state with nothing chosen about an item."""
-    chosen = {key: what for key, what in state.chosen.items() if key != item.key}
+    chosen = {key: what for key, what in _without_dependants(state, item).items() if key != item.key}
     what = "nothing is chosen" if item.key not in state.chosen else "no longer chosen"
     return _free_blocked(state, chosen, f"{item.item.name}: {what}")
 
