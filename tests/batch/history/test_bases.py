@@ -143,6 +143,7 @@ def test_a_branch_may_begin_at_the_merge_of_a_group(place: Place, repo: Reposito
     shop = Shop(place, repo, 1)
     done = shop.write(0)
     merged = merge_items(repo, shop.builder.commits, shop.group, (done,), shop.tip)
+    repo.objects.writer.flush()
     place.git("reset", "--hard", "--quiet", merged.commit)
     later = Shop(place, repo, 3)
     later.write(1)
