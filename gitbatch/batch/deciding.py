@@ -287,7 +287,12 @@ def decide_items(
     runs_again = any(choice.reopens for choice in choices)
     if end and runs_again:
         repo.refs.delete({end_ref(batch.id): end})
-    made = record_review(repo, commits, found.state, decisions, now)
+    try:
+        made = record_review(repo, commits, found.state, decisions, now)
+    except GitbatchError:
+        if end and runs_again and require_tip(repo, batch.record.target) == tip:
+            repo.refs.create(end_ref(batch.id), end)  # nothing is recorded: the batch has ended as before
+        raise
     if end and not runs_again:
         repo.commit_point(end_ref(batch.id), made.commit, end, "gitbatch: reviewed")
     return made

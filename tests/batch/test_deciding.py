@@ -195,6 +195,18 @@ def test_an_ended_batch_is_reviewed_until_its_branch_loses_it(
         decide(three, (APPROVE, "T101"))
 
 
+def test_a_review_that_cannot_be_signed_leaves_an_ended_batch_ended(
+    three: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_here(three, monkeypatch, items="T101")
+    for name, value in (("gpg.format", "ssh"), ("user.signingKey", "/missing"), ("commit.gpgSign", "true")):
+        three.git("config", name, value)
+    before = three.state()
+    with pytest.raises(GitbatchError, match="a commit cannot be signed"):
+        decide(three, (REVISE, "T101"))
+    assert three.state() == before
+
+
 def test_decisions_go_to_the_batch_that_began_last(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     run_here(three, monkeypatch, items="T101")
     run_here(three, monkeypatch, items="T102")
