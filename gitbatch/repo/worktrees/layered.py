@@ -1,7 +1,8 @@
 """Linked worktrees whose files are layers that they share: their folders hold nothing but what their agents change.
 
 Git's entry, the branch and the git directory are those of any worktree (`worktree.py`). The index is shared: it is the
-lower layer of the git directory, which is mounted too. The object directories of the user's repository get further places,
+lower layer of the git directory, which is mounted too. So is the directory that the worktrees of one base share, so that
+objects and refs which an agent writes are its own. The object directories of the user's repository get further places,
 because a worktree that is mounted at the place of the checkout hides what is in it.
 """
 
