@@ -32,7 +32,10 @@ from gitbatch.repo.templates.marker import (
 )
 
 _NEW, _GONE = ".new-", ".gone-"
+_PROBE, _OLD_PROBE = ".probe-", 3600.0
+"""The beginning of the names of folders in which an overlay is tried, and the age in seconds at which one is left over."""
 _LOCK = "lock"
+_TRIES = 5
 _FOLDER_MODE = 0o700
 
 
@@ -178,14 +181,27 @@ class LayerStore:
         return held.descriptor
 
     def _make_folder(self) -> tuple[Path, int]:
-        """Creates an empty folder for a new layer, and returns it with its lock, which is held."""
+        """Creates an empty folder for a new layer, and returns it with its lock, which is held.
+
+        Until the lock is held, a process that removes remains takes the folder for one of them.
+        """
+        for _ in range(_TRIES):
+            with suppress(FileNotFoundError):
+                return self._try_folder()
+        return self._try_folder()
+
+    def _try_folder(self) -> tuple[Path, int]:
         prepare_folder(self.root)
         made = self.root / f"{_NEW}{secrets.token_hex(4)}"
         made.mkdir(mode=_FOLDER_MODE)
         descriptor = os.open(made / _LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        (made / "tree").mkdir()
-        (made / INDEX).parent.mkdir()
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            (made / "tree").mkdir()
+            (made / INDEX).parent.mkdir()
+        except BaseException:
+            os.close(descriptor)
+            raise
         return made, descriptor
 
 
@@ -220,12 +236,19 @@ def remove_layer(root: Path, name: str) -> bool:
 def list_names(root: Path) -> tuple[str, ...]:
     """Returns the names of the layers in a folder, the one that was used last first; some may be incomplete."""
     found = [(_read_last_use(path), path.name) for path in _folders_in(root)]
-    return tuple(name for _, name in sorted(found, reverse=True) if not name.startswith((_NEW, _GONE)))
+    return tuple(name for _, name in sorted(found, reverse=True) if not name.startswith("."))
 
 
 def list_remains(root: Path) -> tuple[str, ...]:
     """Returns the names of folders that a process has begun to make or to remove, dead or alive."""
-    return tuple(sorted(path.name for path in _folders_in(root) if path.name.startswith((_NEW, _GONE))))
+    return tuple(sorted(path.name for path in _folders_in(root) if _is_remains(path)))
+
+
+def _is_remains(path: Path) -> bool:
+    if path.name.startswith(_PROBE):
+        with suppress(FileNotFoundError):
+            return path.stat().st_mtime < time.time() - _OLD_PROBE
+    return path.name.startswith((_NEW, _GONE))
 
 
 def read_layer(root: Path, name: str) -> tuple[LayerMarker | None, float]:

@@ -1,12 +1,15 @@
 """Layers in the cache: complete or not there, held while they are used, checked after another boot."""
 
 import os
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gitbatch.repo.templates import marker as marker_module
 from gitbatch.repo.templates import store as store_module
+from gitbatch.repo.templates.expiry import LAYERS, UNLIMITED, CacheLimits, list_cache, remove_expired
 from gitbatch.repo.templates.marker import LayerInfo
 from gitbatch.repo.templates.store import (
     LayerStore,
@@ -113,3 +116,34 @@ def test_files_of_the_cache_have_the_group_of_the_runner(tmp_path: Path) -> None
     (root / "new").mkdir()
     assert (root / "new").stat().st_gid == os.getegid()
     assert not (root / "new").stat().st_mode & 0o2000
+
+
+def test_a_new_folder_that_another_process_takes_for_remains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its making and its lock, it looks like what a killed process has left."""
+    real = Path.mkdir
+    taken: list[Path] = []
+
+    def mkdir(path: Path, *given: Any, **more: Any) -> None:  # noqa: ANN401 - as the real one
+        real(path, *given, **more)
+        if path.name.startswith(".new-") and not taken:
+            taken.append(path)
+            remove_expired(tmp_path, UNLIMITED)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    root = tmp_path / LAYERS / "repo"
+    with closing(LayerStore(root)) as store:
+        assert store.make("a", lambda _: LayerInfo("template", "")).tree.is_dir()
+    assert taken
+    assert not taken[0].exists()
+
+
+def test_a_trial_of_an_overlay_is_no_layer(tmp_path: Path) -> None:
+    """That of another run is left alone; what a killed one has left goes after an hour."""
+    for name in ("now", "old"):
+        (tmp_path / LAYERS / "repo" / f".probe-{name}").mkdir(parents=True)
+    os.utime(tmp_path / LAYERS / "repo/.probe-old", (0, 0))
+    assert list_cache(tmp_path) == ()
+    remove_expired(tmp_path, CacheLimits(0, 0))
+    assert [path.name for path in (tmp_path / LAYERS / "repo").iterdir()] == [".probe-now"]
