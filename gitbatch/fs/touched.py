@@ -23,7 +23,7 @@ class ClockMark:
         self._lead = _read_lead()
 
     def went_back(self) -> bool:
-        """Whether the clock was set back since then, by more than it was set forward: change times cannot be compared."""
+        """Returns true if the clock was set back since then, by more than it was set forward: change times cannot be compared."""
         return _read_lead() < self._lead - _TOLERANCE
 
 

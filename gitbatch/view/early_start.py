@@ -52,7 +52,7 @@ class UndeclaredContext(Struct, frozen=True):
 
 
 class EarlyStart(Struct, frozen=True):
-    """What could start before its group. A run does not do this yet."""
+    """The items that could start before their group. A run does not start them early yet."""
 
     items: tuple[EarlyEdges, ...]
     held: tuple[HeldItems, ...]

@@ -73,7 +73,7 @@ class Chosen(Struct, frozen=True):
 
     @property
     def runs_again(self) -> bool:
-        """Whether the item runs again."""
+        """Returns true if the item runs again."""
         return self.kind.reopens or self.undone_with is not None
 
 
