@@ -1,6 +1,7 @@
 """The layers that all worktrees of a run have on top of a commit's files: included files, and what commands prepared."""
 
 import asyncio
+import errno
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -160,10 +161,10 @@ def _include_files(sources: ExtraSources, store: LayerStore) -> tuple[IncludedFi
     try:
         return make_include_layer(store, repo.root, find)
     except OSError as error:
+        is_full = error.errno in {errno.ENOSPC, errno.EDQUOT}  # which names no file while one is written
+        where = error.filename or (store.root if is_full else "")
         raise DiskError(
-            f"cannot include files of the checkout: {error.filename or ''}: {error.strerror}".replace(
-                ": :", ":"
-            ),
+            f"cannot include files of the checkout: {where}: {error.strerror}".replace(": :", ":"),
             "make them readable and free disk space, or narrow .worktreeinclude or batch.include",
         ) from error
 

@@ -176,6 +176,14 @@ def test_files_that_cannot_be_included(place: Place, monkeypatch: pytest.MonkeyP
         caught.value.message
         == "cannot include files of the checkout: node_modules/lib/shared.js: Permission denied"
     )
+
+    def fill_disk(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(copying, "clone_or_copy", fill_disk)
+        with pytest.raises(DiskError, match=r"checkout: .*/gitbatch/layers/[^:]*: No space left on device"):
+            run_here(place, monkeypatch)
     result, _ = run_here(place, monkeypatch)
     assert result.succeeded == 3
 
