@@ -91,6 +91,7 @@ ORDER = (
         "batch.elsewhere",
         "batch.preconditions",
         "batch.reviewing",
+        "batch.review_item",
         "batch.deciding",
         "batch.tally",
         "batch.revisions",

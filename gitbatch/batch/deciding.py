@@ -30,43 +30,19 @@ from gitbatch.batch.planning.freed import find_freed_items
 from gitbatch.batch.planning.project_state import read_project_state
 from gitbatch.batch.planning.stale import find_stale_items
 from gitbatch.batch.resume import resume_batch
+from gitbatch.batch.review_item import REOPENED, ReviewItem
 from gitbatch.errors import GitbatchError, UsageError
 from gitbatch.plan.model import ItemKey
 from gitbatch.repo.fingerprint import take_fingerprint
 from gitbatch.repo.objects.codec import Ident
 from gitbatch.repo.refs.names import end_ref, short
 from gitbatch.repo.repository import Repository
-from gitbatch.text import CleanText, clean_text, list_names
+from gitbatch.text import clean_text, list_names
 
 LIST = "see what is to be decided: gitbatch review --list"
 SHOW_BLOBS = "gitbatch review --list --json"
 _SHORTEST_BLOB = 7
 """The fewest digits by which a blob is named, as in git."""
-
-
-class ReviewItem(Struct, frozen=True):
-    """An item that has a checkpoint."""
-
-    group: int
-    """The number of its group in the plan."""
-    item: str
-    """Its output."""
-    name: str
-    slug: str
-    status: str
-    """succeeded, failed, rejected, … as in a checkpoint; `reopened`: it runs again before the next group starts."""
-    reason: CleanText
-    """Why it did not succeed; empty if it did."""
-    blob: str | None
-    """What the branch has at its path: a decision is refused if that changes. null: nothing."""
-    decision: DecisionKind | None
-    """The decision that stands; null: none does, or the item has run again since."""
-    comment: str
-    review: str
-    """The commit of that decision; empty if none stands."""
-
-
-REOPENED = "reopened"
 
 
 class Reviewable(Struct, frozen=True):

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from gitbatch.batch.deciding import REOPENED
 from gitbatch.batch.history.decisions import DecisionKind
 from gitbatch.batch.history.effort import format_cost
 from gitbatch.batch.model import ItemStatus
+from gitbatch.batch.review_item import REOPENED
 from gitbatch.batch.review_sheet import SheetItem
 from gitbatch.paths import quote_path
 from gitbatch.text import clean_text, display_width, format_count
