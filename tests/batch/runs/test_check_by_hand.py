@@ -204,5 +204,5 @@ def test_signal_leaves_nothing(written: Place, number: signal.Signals) -> None:
         running.send_signal(number)
         assert running.wait(30) == 128 + number
     assert below
-    assert not agents_below(written)
+    wait_until(lambda: not agents_below(written), "the kernel has removed what was killed")
     assert not list((written.home / "cache").rglob("check-*"))
