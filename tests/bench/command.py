@@ -22,7 +22,7 @@ from gitbatch.sandbox.model import SandboxKind
 EXPERIMENTS = ("phases", "growth", "merge", "width", "start")
 _LEAST_MANY = 20
 _FAR = 100_000
-"""The items for which numbers are extrapolated: nobody waits for a batch of so many."""
+"""The items for which numbers are extrapolated: a batch of so many takes too long to be run."""
 
 
 def main() -> None:

@@ -37,7 +37,7 @@ class Unharmed:
 
 @pytest.fixture(scope="module")
 def unharmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Unharmed]:
-    """A batch that nobody kills."""
+    """A batch that is not killed."""
     with open_server(tmp_path_factory.getbasetemp()) as (server, folder, environment):
         bench = Bench(server, folder, environment, AGENT, PLAN)
         bench.make_template()
