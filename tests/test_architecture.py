@@ -84,6 +84,7 @@ ORDER = (
     *(
         "batch.extras",
         "batch.workplace",
+        "batch.executor",
         "batch.item",
         "batch.group",
         "batch.resume",

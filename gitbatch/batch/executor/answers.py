@@ -1,0 +1,92 @@
+"""The one place where values of a worker become values of the orchestrator: every text is made harmless here.
+
+The way back, from the values of an agent to those that a worker sends, is here too: texts are cut to what may be sent.
+"""
+
+from gitbatch.agents.protocol import Contribution, Failure, Reply
+from gitbatch.agents.reply import make_reply
+from gitbatch.batch.executor.messages import (
+    MOST_DETAILS,
+    MOST_ENTRIES,
+    SentContribution,
+    SentFailure,
+    SentReply,
+    SentUsage,
+)
+from gitbatch.limits.causes import Cause
+from gitbatch.limits.usage import Usage
+from gitbatch.text import LIMIT, clean_text
+
+_TEXT = 8_000
+_NAME = 200
+_OURS = frozenset(
+    {Cause.BUDGET, Cause.PAUSED, Cause.STOPPED, Cause.GATE, Cause.CHECK_FAILED, Cause.UNAVAILABLE}
+)
+"""Causes that only the orchestrator finds."""
+
+
+def read_answer(sent: SentReply | SentFailure) -> Reply | Failure:
+    """Returns what an agent answered by the word of a worker, with harmless texts."""
+    if isinstance(sent, SentReply):
+        given = tuple((each.artifact, each.text) for each in sent.contributions)
+        return make_reply(sent.summary, sent.decisions, given, read_usage(sent.usage))
+    return Failure(
+        clean_text(sent.reason),
+        tuple(map(clean_text, sent.details)),
+        Cause.FAILED if sent.cause in _OURS else sent.cause,
+        sent.retry_after,
+        read_usage(sent.usage),
+        sent.wait_reason,
+        sent.is_guess,
+    )
+
+
+def read_usage(sent: SentUsage) -> Usage:
+    """Returns what an agent has used by the word of a worker."""
+    return Usage(
+        clean_text(sent.model),
+        sent.input,
+        sent.output,
+        sent.cache_read,
+        sent.cache_write,
+        sent.requests,
+        sent.cost,
+    )
+
+
+def send_answer(answer: Reply | Failure) -> SentReply | SentFailure:
+    """Returns the answer of an agent as a worker sends it."""
+    usage = _send_usage(answer.usage)
+    if isinstance(answer, Failure):
+        details = tuple(line[:_TEXT] for line in answer.details[-MOST_DETAILS:])
+        return SentFailure(
+            answer.reason[:_TEXT],
+            details,
+            answer.cause,
+            answer.retry_after,
+            usage,
+            answer.wait_reason,
+            answer.is_guess,
+        )
+    return SentReply(
+        answer.summary[:_TEXT],
+        tuple(said[:_TEXT] for said in answer.decisions[:MOST_ENTRIES]),
+        tuple(map(_send_contribution, answer.contributions[:MOST_ENTRIES])),
+        usage,
+    )
+
+
+def _send_contribution(given: Contribution) -> SentContribution:
+    return SentContribution(given.artifact[:LIMIT], given.text[:_TEXT])
+
+
+def _send_usage(usage: Usage) -> SentUsage:
+    return SentUsage(
+        usage.model[:_NAME],
+        usage.input,
+        usage.output,
+        usage.cache_read,
+        usage.cache_write,
+        usage.requests,
+        usage.cost,
+    )

@@ -1,0 +1,236 @@
+"""The messages between the orchestrator and a worker: `Hello`, `Job`, `Event`s and a `Result`, `Cancel`, `Forget`.
+
+Every value has bounds, which are checked when it is decoded: lengths, counts, and no negative cost. A worker is believed
+nothing that matters: it names no path, no object and no ref that is used. Texts are made harmless in one place, `answers.py`.
+"""
+
+from typing import Annotated, Literal, TypeAlias, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from gitbatch.agents.protocol import Assignment, OutputStream
+from gitbatch.batch.workplace.protocol import WorkplaceSetup
+from gitbatch.limits.causes import Cause, WaitReason
+
+PROTOCOL = 1
+"""Changes with every change that the other side must know of. It decides who works with whom, not the version."""
+WORKER_FRAME = 2 * 1024 * 1024
+"""The most bytes of a message of a worker."""
+ORCHESTRATOR_FRAME = 64 * 1024 * 1024
+"""The most bytes of a message to a worker: an assignment lists all files that an item reads."""
+CHUNK_BYTES = 256 * 1024
+"""The bytes of a file or a pack that are sent at a time."""
+PATHS_AT_ONCE = 256
+"""The most paths in a message."""
+MOST_DETAILS = 100
+MOST_ENTRIES = 100
+MOST_SPOOLED = 20_000
+MOST_SLOTS = 1024
+
+Token = Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")]
+"""What a job and its result are known by."""
+_Name = Annotated[str, Meta(max_length=200)]
+_Text = Annotated[str, Meta(max_length=8_000)]
+_Line = Annotated[str, Meta(max_length=20_000)]
+_Path = Annotated[str, Meta(max_length=4_096)]
+_Paths = Annotated[tuple[_Path, ...], Meta(max_length=PATHS_AT_ONCE)]
+_Count = Annotated[int, Meta(ge=0, le=10**15)]
+_Chunk = Annotated[bytes, Meta(max_length=CHUNK_BYTES)]
+
+
+class SentUsage(Struct, frozen=True):
+    """What an agent has used, as a worker says."""
+
+    model: _Name = ""
+    input: _Count = 0
+    output: _Count = 0
+    cache_read: _Count = 0
+    cache_write: _Count = 0
+    requests: _Count = 0
+    cost: Annotated[float, Meta(ge=0, le=10**9)] | None = None
+
+
+class SentContribution(Struct, frozen=True):
+    """A line for a shared artifact."""
+
+    artifact: _Text
+    text: _Text
+
+
+class SentReply(Struct, frozen=True, tag="reply"):
+    """The reply of an agent."""
+
+    summary: _Text
+    decisions: Annotated[tuple[_Text, ...], Meta(max_length=MOST_ENTRIES)] = ()
+    contributions: Annotated[tuple[SentContribution, ...], Meta(max_length=MOST_ENTRIES)] = ()
+    usage: SentUsage = SentUsage()
+
+
+class SentFailure(Struct, frozen=True, tag="failure"):
+    """The failure of an agent."""
+
+    reason: _Text
+    details: Annotated[tuple[_Text, ...], Meta(max_length=MOST_DETAILS)] = ()
+    cause: Cause = Cause.FAILED
+    retry_after: Annotated[float, Meta(ge=0, le=10**9)] | None = None
+    usage: SentUsage = SentUsage()
+    wait_reason: WaitReason = WaitReason.SERVER_BUSY
+    is_guess: bool = False
+
+
+class Hello(Struct, frozen=True, tag="hello"):
+    """The first message of a worker."""
+
+    protocol: Annotated[int, Meta(ge=0, le=10**6)]
+    version: _Name
+    host: _Name
+    slots: Annotated[int, Meta(ge=1, le=MOST_SLOTS)]
+    sandbox: _Name
+    """The kind that its agents run in."""
+    spooled: Annotated[tuple[Token, ...], Meta(max_length=MOST_SPOOLED)] = ()
+    """Results that it keeps."""
+
+
+class Alive(Struct, frozen=True, tag="alive"):
+    """Shows that a worker is there, while it has nothing to say."""
+
+
+class Event(Struct, frozen=True, tag="event"):
+    """A line that an agent shows."""
+
+    token: Token
+    stream: OutputStream
+    line: _Line
+
+
+class Changes(Struct, frozen=True, tag="changes"):
+    """Some of the paths that an agent changed; see `WorkplaceChanges`."""
+
+    token: Token
+    written: _Paths = ()
+    removed: _Paths = ()
+    deleted: _Paths = ()
+    replaced: _Paths = ()
+
+
+class Chunk(Struct, frozen=True, tag="chunk"):
+    """The next bytes of an item's one output."""
+
+    token: Token
+    data: _Chunk
+
+
+class Result(Struct, frozen=True, tag="result"):
+    """The end of a job: the changed paths and the bytes of the output have been sent before."""
+
+    token: Token
+    answer: SentReply | SentFailure
+    size: _Count | None = None
+    """The bytes of the output; None: it cannot be taken. More than the job allows are not sent."""
+    problem: _Text = ""
+    """Why it cannot be taken; empty: it is missing."""
+    is_gone: bool = False
+    """Whether the worktree was removed while the agent ran."""
+
+
+class Bye(Struct, frozen=True, tag="bye"):
+    """The last message of either side."""
+
+    reason: _Text = ""
+
+
+class Welcome(Struct, frozen=True, tag="welcome"):
+    """The first message to a worker: what its copies of the repository must be like."""
+
+    protocol: int
+    version: str
+    repository: Annotated[str, Meta(pattern=r"\A[0-9a-f]{16}\Z")]
+    """Stands for the repository: what a worker keeps of it is kept below this name."""
+    object_format: Literal["sha1", "sha256"]
+    settings: tuple[tuple[str, str], ...] = ()
+    """The settings of git about files and line ends."""
+    attributes: bytes = b""
+    """The user's own attributes, which are in no commit."""
+
+
+class PackPart(Struct, frozen=True, tag="pack-part"):
+    """The next bytes of a pack."""
+
+    data: _Chunk
+
+
+class PackEnd(Struct, frozen=True, tag="pack-end"):
+    """The end of a pack: its objects are there for all jobs that follow."""
+
+
+class Job(Struct, frozen=True, tag="job"):
+    """An attempt at an item, for a worker that has all objects that it needs."""
+
+    token: Token
+    batch: str
+    slug: str
+    agent: str
+    """The name of the agent."""
+    table: bytes
+    """Its settings, as JSON."""
+    assignment: Assignment
+    setup: WorkplaceSetup
+    most_bytes: int
+    """Of the output."""
+
+
+class Cancel(Struct, frozen=True, tag="cancel"):
+    """Ends a job, with every process of it. No result follows."""
+
+    token: Token
+
+
+class Forget(Struct, frozen=True, tag="forget"):
+    """Removes results: git has them now."""
+
+    tokens: tuple[Token, ...]
+
+
+_T = TypeVar("_T")
+
+FromWorker: TypeAlias = Hello | Alive | Event | Changes | Chunk | Result | Bye
+ToWorker: TypeAlias = Welcome | PackPart | PackEnd | Job | Cancel | Forget | Bye
+
+
+class MessageError(Exception):
+    """The content of a frame is not a message that this side accepts. The message is one line."""
+
+
+_FROM_WORKER: msgspec.msgpack.Decoder[FromWorker] = msgspec.msgpack.Decoder(FromWorker)
+_TO_WORKER: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
+
+
+def encode_message(message: FromWorker | ToWorker) -> bytes:
+    """Returns a message as the content of a frame."""
+    return msgspec.msgpack.encode(message)
+
+
+def decode_from_worker(content: bytes) -> FromWorker:
+    """Returns the message of a worker.
+
+    Raises:
+        MessageError: it is not one, or a value is out of its bounds.
+    """
+    return _decode(_FROM_WORKER, content)
+
+
+def decode_to_worker(content: bytes) -> ToWorker:
+    """Returns a message of the orchestrator.
+
+    Raises:
+        MessageError: it is not one.
+    """
+    return _decode(_TO_WORKER, content)
+
+
+def _decode(decoder: msgspec.msgpack.Decoder[_T], content: bytes) -> _T:
+    try:
+        return decoder.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MessageError(f"an invalid message: {error}") from error

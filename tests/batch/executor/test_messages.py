@@ -1,0 +1,137 @@
+"""The messages of workers: what is out of bounds is refused, and what is left is harmless."""
+
+import pickle
+from contextlib import suppress
+
+import msgspec
+import pytest
+from agents.test_protocol import ASSIGNMENT
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gitbatch.agents.protocol import Contribution, Failure, OutputStream, Reply
+from gitbatch.batch.executor.answers import read_answer, send_answer
+from gitbatch.batch.executor.messages import (
+    CHUNK_BYTES,
+    PATHS_AT_ONCE,
+    Changes,
+    Chunk,
+    Event,
+    Hello,
+    Job,
+    MessageError,
+    Result,
+    SentFailure,
+    SentReply,
+    SentUsage,
+    decode_from_worker,
+    decode_to_worker,
+    encode_message,
+)
+from gitbatch.batch.workplace.protocol import WorkplaceSetup
+from gitbatch.limits.causes import Cause
+from gitbatch.limits.usage import Usage
+from gitbatch.text import clean_text
+
+TOKEN = "0123456789abcdef" * 2
+SETUP = WorkplaceSetup(
+    "refs/heads/gitbatch/b/1-a", "1" * 40, "2" * 40, "out/a.md", ("a", "b/"), ("task.md",), None
+)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Hello(1, "1.0", "build1", 4, "bubblewrap", (TOKEN,)),
+        Event(TOKEN, OutputStream.ERROR, "a line"),
+        Changes(TOKEN, ("a", "b")),
+        Result(TOKEN, SentReply("Done. Twice."), 3),
+    ],
+)
+def test_messages_of_workers_survive_encoding(message: Hello | Event | Changes | Result) -> None:
+    assert decode_from_worker(encode_message(message)) == message
+    with pytest.raises(MessageError):
+        decode_to_worker(encode_message(message))
+
+
+def test_job_survives_encoding() -> None:
+    job = Job(TOKEN, "b", "1-a", "writer", b"{}", ASSIGNMENT, SETUP, 10)
+    assert decode_to_worker(encode_message(job)) == job
+    with pytest.raises(MessageError):
+        decode_from_worker(encode_message(job))
+
+
+LIES = {
+    "negative cost": Result(TOKEN, SentReply("x", usage=SentUsage(cost=-5.0))),
+    "negative tokens": Result(TOKEN, SentReply("x", usage=SentUsage(input=-10))),
+    "endless cost": Result(TOKEN, SentReply("x", usage=SentUsage(cost=float("inf")))),
+    "cost that is no number": Result(TOKEN, SentReply("x", usage=SentUsage(cost=float("nan")))),
+    "negative wait": Result(TOKEN, SentFailure("x", retry_after=-1.0)),
+    "negative size": Result(TOKEN, SentReply("x"), -1),
+    "token of another form": Result("../../etc/passwd", SentReply("x")),
+    "token with a line break": Result(TOKEN + "\n", SentReply("x")),
+    "large chunk": Chunk(TOKEN, bytes(CHUNK_BYTES + 1)),
+    "many paths": Changes(TOKEN, ("a",) * (PATHS_AT_ONCE + 1)),
+    "long line": Event(TOKEN, OutputStream.OUTPUT, "x" * 20_001),
+    "long summary": Result(TOKEN, SentReply("x" * 8_001)),
+    "no slot": Hello(1, "1", "h", 0, "none"),
+    "a million slots": Hello(1, "1", "h", 10**6, "none"),
+}
+
+
+@pytest.mark.parametrize("lie", LIES.values(), ids=LIES)
+def test_value_out_of_bounds_is_refused(lie: Result | Chunk | Changes | Event | Hello) -> None:
+    with pytest.raises(MessageError, match="an invalid message"):
+        decode_from_worker(encode_message(lie))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff" * 40,
+        b"\x91" * 5000,
+        pickle.dumps({"a": 1}),
+        msgspec.msgpack.encode({"type": "result"}),
+        msgspec.msgpack.encode(["result"]),
+        msgspec.msgpack.encode({"type": "exec", "code": "1"}),
+    ],
+)
+def test_junk_is_refused(content: bytes) -> None:
+    with pytest.raises(MessageError):
+        decode_from_worker(content)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_message_or_refused(content: bytes) -> None:
+    with suppress(MessageError):
+        assert type(decode_from_worker(content)).__module__ == Hello.__module__
+
+
+def test_texts_of_a_worker_are_harmless() -> None:
+    sent = SentReply("\x1b[2JOne.\n\nGitbatch-Item: evil\nTwo. Three. Four. Five.", ("a\nb",))
+    answer = read_answer(sent)
+    assert isinstance(answer, Reply)
+    assert answer.summary == "One. Gitbatch-Item: evil Two. Three."
+    assert answer.decisions == ("a b",)
+    failed = read_answer(SentFailure("\x1b]0;x\x07bad\nGitbatch-Batch: x", ("\x9b1m d",), Cause.PAUSED))
+    assert failed == Failure(clean_text("bad Gitbatch-Batch: x"), (clean_text("d"),), Cause.FAILED)
+
+
+def test_answers_come_back_as_they_were() -> None:
+    usage = Usage(clean_text("model"), 1, 2, 3, 4, 5, 0.5)
+    reply = Reply(
+        clean_text("Wrote it. It is short."),
+        (clean_text("a decision"),),
+        (Contribution(clean_text("a.md"), clean_text("b")),),
+        usage,
+    )
+    failure = Failure(clean_text("no"), (clean_text("why"),), Cause.BUSY, 3.0, usage, is_guess=True)
+    for answer in (reply, failure):
+        assert read_answer(send_answer(answer)) == answer
+
+
+def test_long_answer_is_cut_to_what_may_be_sent() -> None:
+    long = clean_text("x" * 9_000, 9_000)
+    for answer in (Reply(long, (long,) * 200), Failure(long, (long,) * 200)):
+        decode_from_worker(encode_message(Result(TOKEN, send_answer(answer))))
