@@ -108,6 +108,7 @@ ORDER = (
         "batch.event_log",
         "batch.caller",
         "batch.worktree_choice",
+        "batch.rerun",
         "batch.opening",
         "batch.preview",
         "batch.hold",

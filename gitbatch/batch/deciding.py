@@ -6,6 +6,7 @@ batch whose next run has nothing to do and ends it again.
 """
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 from msgspec import Struct
 
@@ -220,8 +221,16 @@ def choose_rest(repo: Repository, found: Reviewable, chosen: frozenset[ItemKey])
     )
 
 
+StartCheck: TypeAlias = Callable[[Repository, Batch, BatchProgress, tuple[ItemDecision, ...]], None]
+"""Refuses decisions after which a run would not start: see `RerunChecks.require_start`."""
+
+
 def decide_items(
-    repo: Repository, found: Reviewable, choices: tuple[Choice, ...], clock: Callable[[], float]
+    repo: Repository,
+    found: Reviewable,
+    choices: tuple[Choice, ...],
+    clock: Callable[[], float],
+    require_start: StartCheck | None = None,
 ) -> RecordedReview:
     """Records choices as one review.
 
@@ -230,6 +239,7 @@ def decide_items(
         found: the batch, as `find_reviewable` gives it under that lock.
         choices: each about another item.
         clock: seconds since the epoch.
+        require_start: judges the decisions before they are recorded; None: no run follows at once.
 
     Raises:
         UsageError: nothing is chosen, an item is chosen twice, or a comment is too long.
@@ -256,15 +266,29 @@ def decide_items(
     tree = repo.objects.tree_of(tip)
     decisions = tuple(each for choice in choices for each in _as_decisions(repo, choice, tree))
     preview_review(repo, commits, found.state, decisions, now)
+    if require_start:
+        require_start(repo, batch, found.state, decisions)
     decided = {choice.item for choice in choices}
     conflicts = (o for o in found.state.failed if o.status is ItemStatus.CONFLICTED and o.item in decided)
     note_conflicts(repo, Ledger.open(repo, batch), tuple(conflicts))
-    end = repo.refs.read(end_ref(batch.id))
-    runs_again = any(choice.reopens for choice in choices)
+    return _record_decisions(repo, commits, found.state, decisions, now)
+
+
+def _record_decisions(
+    repo: Repository,
+    commits: CommitContext,
+    state: BatchProgress,
+    decisions: tuple[ItemDecision, ...],
+    now: float,
+) -> RecordedReview:
+    """Records decisions; an ended batch is open afterwards if one makes an item run again, else it ends with the review."""
+    batch = commits.batch
+    tip, end = require_tip(repo, batch.record.target), repo.refs.read(end_ref(batch.id))
+    runs_again = any(decision.kind.reopens for decision in decisions)
     if end and runs_again:
         repo.refs.delete({end_ref(batch.id): end})
     try:
-        made = record_review(repo, commits, found.state, decisions, now)
+        made = record_review(repo, commits, state, decisions, now)
     except GitbatchError:
         if end and runs_again and require_tip(repo, batch.record.target) == tip:
             repo.refs.create(end_ref(batch.id), end)  # nothing is recorded: the batch has ended as before

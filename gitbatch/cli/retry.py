@@ -1,6 +1,5 @@
 """`gitbatch retry`: items that did not succeed, or were rejected, run again."""
 
-from functools import partial
 from typing import Annotated
 
 import typer
@@ -63,10 +62,15 @@ def retry(
         with open_repository_of(directory) as repo:
             record_choices(repo, choose, "retry", json=json)
         return
+    from gitbatch.batch.rerun import RerunChecks
     from gitbatch.cli.batch import RunOptions, run_command
 
-    prepare = partial(
-        record_choices, choose=choose, verb="retry", json=json, is_reported=not json, waits=False
-    )
     options = RunOptions(limits=SpendingLimits(max_cost), json=json, directory=directory)
+
+    def prepare(repo: Repository) -> None:
+        checks = RerunChecks(options.make_settings(repo), options.can_ask)
+        record_choices(
+            repo, choose, "retry", json=json, is_reported=not json, before_run=checks.require_start
+        )
+
     raise typer.Exit(run_command(options, prepare))

@@ -36,7 +36,7 @@ from gitbatch.text import list_names
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gitbatch.batch.deciding import Reviewable
+    from gitbatch.batch.deciding import Reviewable, StartCheck
     from gitbatch.batch.group.review import RecordedReview
     from gitbatch.repo.repository import Repository
 
@@ -169,22 +169,22 @@ def record_choices(
     *,
     json: bool,
     is_reported: bool = True,
-    waits: bool = True,
+    before_run: "StartCheck | None" = None,
 ) -> None:
     """Records the choices that `choose` returns as one review, under the lock of the repository, and reports it.
 
-    `waits`: whether what runs again waits for the next `gitbatch run`.
+    `before_run`: judges what is decided, where a run follows at once; None: what runs again waits for `gitbatch run`.
     """
     with repository_lock(unlocked, tell_waiting, verb) as repo:
         found = find_reviewable(repo)
         choices = choose(repo, found)
-        made = decide_items(repo, found, choices, time.time)
+        made = decide_items(repo, found, choices, time.time, before_run)
         if json and is_reported:
             _print_recorded(repo, made)
         elif is_reported:
             _show_recorded(choices, made)
             _show_stale(repo, choices)
-            if waits and any(choice.reopens for choice in choices):
+            if before_run is None and any(choice.reopens for choice in choices):
                 show_text("run them: gitbatch run")
 
 

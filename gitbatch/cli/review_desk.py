@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from gitbatch.batch.deciding import Choice, decide_items, find_reviewable
+from gitbatch.batch.deciding import Choice, StartCheck, decide_items, find_reviewable
 from gitbatch.batch.group.review import RecordedReview
 from gitbatch.batch.history.batches import read_any_progress
 from gitbatch.batch.history.item_details import ItemDetails, read_item_details
@@ -46,6 +46,7 @@ class ReviewDesk:
         inherited: Mapping[str, str],
         directory: Path,
         record: Callable[[tuple[Choice, ...]], Awaitable[RecordedReview]] | None = None,
+        before_run: StartCheck | None = None,
     ) -> None:
         """Prepares a review.
 
@@ -54,8 +55,10 @@ class ReviewDesk:
             inherited: the GIT_* variables that the process was started with.
             directory: the folder that the user named.
             record: records choices; None: this process is not a run, and takes the lock for it.
+            before_run: judges what is decided, where a run follows that has not begun.
         """
-        self._record = record or self._record_here
+        self._record = record
+        self._before_run = before_run
         self._repo = repo
         self._inherited = inherited
         self._directory = directory
@@ -130,14 +133,18 @@ class ReviewDesk:
             text = render_diff(diff, has_colour=has_colour)
             show_text_in_pager(self._inherited, text, console.height, screen)
 
-    async def record_choices(self, choices: tuple[Choice, ...]) -> RecordedReview | None:
-        """Records choices as one review; None: there are none.
+    async def record_choices(self, choices: tuple[Choice, ...], *, continues: bool) -> RecordedReview | None:
+        """Records choices as one review; None: there are none. `continues`: whether what is left runs after it.
 
         Raises:
             GitbatchError: what is in the way. Nothing has changed.
         """
-        return await self._record(choices) if choices else None
+        if not choices:
+            return None
+        return await self._record(choices) if self._record else self._record_here(choices, continues)
 
-    async def _record_here(self, choices: tuple[Choice, ...]) -> RecordedReview:
+    def _record_here(self, choices: tuple[Choice, ...], continues: bool) -> RecordedReview:
         with repository_lock(self._repo, tell_waiting, "review") as locked:
-            return decide_items(locked, find_reviewable(locked), choices, time.time)
+            found = find_reviewable(locked)
+            runs = continues and (not found.batch.ended or any(choice.reopens for choice in choices))
+            return decide_items(locked, found, choices, time.time, self._before_run if runs else None)

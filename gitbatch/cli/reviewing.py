@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from gitbatch.batch.deciding import Choice, find_reviewable, select_review_items
 from gitbatch.batch.group.review import RecordedReview
 from gitbatch.batch.history.record import unfinished_batch
+from gitbatch.batch.rerun import RerunChecks
 from gitbatch.cli.batch import RunOptions, run_command
 from gitbatch.cli.common import open_repository_of
 from gitbatch.cli.pager import read_git_variables
@@ -46,8 +47,10 @@ class HeldReview(Struct, frozen=True):
 def review_here(directory: Path, progress: ProgressKind) -> ExitCode:
     """Holds a review outside of a run; runs what is left if the person continues."""
     inherited = read_git_variables()
+    options = RunOptions(progress=progress, directory=directory)
     with open_repository_of(directory) as repo:
-        desk = ReviewDesk(repo, inherited, directory)
+        checks = RerunChecks(options.make_settings(repo), can_ask=True)
+        desk = ReviewDesk(repo, inherited, directory, before_run=checks.require_start)
         consent = "run what is left" if unfinished_batch(repo) else "end the review"
         held = asyncio.run(hold_review(desk, consent, choose_form(progress)))
         for text in describe_recorded(held) or ("nothing was decided",):
@@ -56,7 +59,7 @@ def review_here(directory: Path, progress: ProgressKind) -> ExitCode:
     if not has_more:
         return ExitCode.DONE
     os.environ.update(inherited)  # opening a repository has removed them, and it is opened again
-    return run_command(RunOptions(progress=progress, directory=directory))
+    return run_command(options)
 
 
 def write_comment_for(words: tuple[str, ...], directory: Path) -> str:
@@ -121,8 +124,9 @@ async def hold_review(desk: ReviewDesk, consent: str, form: ReviewForm) -> HeldR
                 await _use_terminal(desk.show_all, state)
                 await _wait_for_enter()
             else:
-                recorded = await desk.record_choices(state.choices)
-                return HeldReview(request is ScreenRequest.CONTINUE, recorded, _list_decisions(state.choices))
+                continues = request is ScreenRequest.CONTINUE
+                recorded = await desk.record_choices(state.choices, continues=continues)
+                return HeldReview(continues, recorded, _list_decisions(state.choices))
         except GitbatchError as error:
             text = f"{error.message}: {error.advice}" if error.advice else error.message
             state = refresh_sheet(replace(state, mode=Mode.LIST), desk.read_sheet(), text)

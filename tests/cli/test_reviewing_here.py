@@ -16,11 +16,12 @@ import pytest
 from conftest import Here, Place
 from msgspec.structs import replace
 from reviews import APPROVE, REJECT, decide
-from sessions import run_here
+from sessions import run_here, session_settings
 from view.sheets import DONE, review_of
 
 from gitbatch.batch.history.decisions import DecisionKind
 from gitbatch.batch.model import CheckpointMode
+from gitbatch.batch.rerun import RerunChecks
 from gitbatch.cli import review_desk, review_prompts, review_screen
 from gitbatch.cli.editor import find_editor, open_editor, write_comment
 from gitbatch.cli.keys import is_in_foreground
@@ -126,6 +127,20 @@ def test_what_was_decided_elsewhere_is_asked_again(paused: tuple[Place, Reposito
     assert "choose again: T101" in person.notices[1]
     assert held.decisions == (("approved", "T102"),)
     assert place.subjects()[-2:] == ["gitbatch: review 1/3: 1 rejected", "gitbatch: review 1/3: 1 approved"]
+
+
+def test_what_cannot_run_is_said_before_it_is_recorded(paused: tuple[Place, Repository]) -> None:
+    """Going on is refused on the screen, where it can be asked for again; to stop, nothing has to run."""
+    place, repo = paused
+    place.write("status.md", "mine\n")
+    checks = RerunChecks(session_settings(place), can_ask=True)
+    person = Person("acy", "qy")
+    desk = ReviewDesk(repo, place.environment, Path(), before_run=checks.require_start)
+    held = asyncio.run(hold_review(desk, "run what is left", person.ask))
+    assert "uncommitted changes in status.md" in person.notices[1]
+    assert (held.continues, held.decisions) == (False, (("approved", "T101"),))
+    assert held.recorded
+    assert held.recorded.before == place.git("rev-parse", "main~1")
 
 
 def test_all_changes_go_to_the_users_pager(

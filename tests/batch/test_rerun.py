@@ -1,0 +1,114 @@
+"""What keeps the run from starting that follows a retry: it is said before the retry is recorded."""
+
+from collections.abc import Callable
+
+import pytest
+from conftest import Here, Place
+from history import ticked
+from sessions import run_here
+
+from gitbatch.batch.model import CheckpointMode
+
+AGENTS = """
+[agents.quiet]
+kind = "command"
+command = ["sh", "tools/agent.sh", "{output}"]
+sandbox = "none"
+
+[agents.absent]
+kind = "command"
+command = ["no-such-program"]
+sandbox = "none"
+
+[agents.keyless]
+kind = "anthropic"
+model = "m-1"
+api-key-env = "NO_SUCH_KEY"
+"""
+USED = '"usage": {"input": 1, "output": 1, "requests": 1, "cost": 0.5},'
+PAID = ("--max-cost", "0.25")
+
+
+def change_nothing(_: Place) -> None:
+    """Leaves everything as it is."""
+
+
+def edit_status(place: Place) -> None:
+    place.write("status.md", "mine\n")
+
+
+def change_program(place: Place) -> None:
+    place.edit("gitbatch.toml", 'command = ["sh", "tools/agent.sh", "{output}"]\nt', 'command = ["env"]\nt')
+    place.commit("Another program")
+
+
+def begin_merge(place: Place) -> None:
+    place.git("branch", "other", "HEAD~1")
+    place.git("checkout", "-q", "other")
+    place.write("other.md", "x\n")
+    place.commit("Other")
+    place.git("checkout", "-q", "main")
+    place.git("merge", "-q", "--no-commit", "--no-ff", "other")
+
+
+def remove_item(place: Place) -> None:
+    lines = place.read("task.md").splitlines(keepends=True)
+    place.write("task.md", "".join(line for line in lines if " T101 " not in line))
+    place.commit("Without it")
+
+
+def keep_worktrees_inside(place: Place) -> None:
+    place.environment["GITBATCH_WORKTREES"] = str(place.root)
+
+
+def want_unknown_worktrees(place: Place) -> None:
+    place.environment["GITBATCH_WORKTREE"] = "magic"
+
+
+REFUSED: tuple[tuple[Callable[[Place], None], tuple[str, ...], str], ...] = (
+    (
+        change_nothing,
+        ("--agent", "quiet", *PAID),
+        "agent quiet does not report its cost, so --max-cost cannot",
+    ),
+    (change_nothing, ("--agent", "absent"), "agent absent: the program no-such-program is not found"),
+    (change_nothing, ("--agent", "keyless"), "NO_SUCH_KEY is not set"),
+    (change_nothing, ("--agent", "unknown"), "agent 'unknown' is not configured"),
+    (change_nothing, PAID, "$0.50 of $0.25 are spent"),
+    (edit_status, (), "uncommitted changes in status.md"),
+    (begin_merge, (), "a merge is under way"),
+    (change_program, (), "gitbatch.toml differs from what the batch was started with: "),
+    (remove_item, (), "task.md does not have T101 any more, so it cannot run again"),
+    (keep_worktrees_inside, (), "cannot create worktrees in "),
+    (want_unknown_worktrees, (), "GITBATCH_WORKTREE is magic"),
+)
+
+
+@pytest.mark.rule("F7")
+def test_a_retry_whose_run_cannot_start_is_not_recorded(
+    three: Place, here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One case after the other: each is refused as a whole, and the same retry is recorded once nothing is in its way."""
+    three.edit("gitbatch.toml", 'timeout = "1m"\n', 'timeout = "1m"\nreports-usage = true\n')
+    three.edit("gitbatch.toml", "jobs = 4\n", 'jobs = 4\nagent = "scripted"\n')
+    three.write("gitbatch.toml", three.read("gitbatch.toml") + AGENTS)
+    three.edit("tools/agent.sh", '{\\"summary\\"', "{" + USED.replace('"', '\\"') + ' \\"summary\\"')
+    three.edit("task.md", "Write a", "Write a do: fail")
+    three.commit("Agents")
+    run_here(three, monkeypatch, items="T101,T102,T301", checkpoint=CheckpointMode.parse("after-each"))
+    three.edit("task.md", " do: fail", "")
+    three.commit("Mended")
+    start = three.git("rev-parse", "HEAD")
+    for disturb, options, said in REFUSED:
+        disturb(three)
+        before = three.git("for-each-ref"), three.git("status", "--porcelain")
+        code, _, error = here("retry", "T101", *options)
+        assert (code in {1, 2}, said in " ".join(error.split())) == (True, True), (said, error)
+        assert (three.git("for-each-ref"), three.git("status", "--porcelain")) == before, said
+        for name in ("GITBATCH_WORKTREES", "GITBATCH_WORKTREE"):
+            three.environment.pop(name, None)
+            monkeypatch.delenv(name, raising=False)
+        three.git("merge", "--abort", check=False)
+        three.git("reset", "-q", "--hard", start)
+    assert here("retry", "T101", "--max-cost", "5")[0] in {0, 3}
+    assert ticked(three)[:2] == ["T101", "T102"]
