@@ -39,58 +39,86 @@ def an_editor(place: Place) -> None:
     place.environment["EDITOR"] = str(editor)
 
 
+def read_diff(eyes: Eyes) -> None:
+    """`d` in two sizes: what the output would do to a terminal is seen, and clears nothing."""
+    eyes.child.send("jjd")
+    text = eyes.look_for(r"\+\^\[\[2J\^\[\]0;owned\^G\^\[\[31mred")
+    assert text.splitlines()[0].startswith(" Checkpoint 1/3, Letters: 3 of 4 items done")
+    eyes.resize(160, 50)
+    eyes.look_for("─{160}")
+    eyes.child.send("q")
+
+
+def reject_one(eyes: Eyes) -> None:
+    """`x` on T103."""
+    eyes.child.send("x")
+    eyes.look_for("T103  succeeded +\\* rejected")
+    eyes.resize(80, 24)
+
+
+def send_back_one(eyes: Eyes) -> None:
+    """`v` on T101, with a pasted comment, then Enter."""
+    eyes.child.send("k" + "v" + f"\x1b[200~{PASTE}\x1b[201~")
+    eyes.look_for("comment for T101: …x+")
+    eyes.child.send(ENTER)
+    eyes.look_for("T101  succeeded +\\* sent back")
+
+
+def edit_one(eyes: Eyes) -> None:
+    """`o` on T104."""
+    eyes.child.send("jjo")
+    eyes.look_for("T104: your commit [0-9a-f]{10}")
+
+
+def record_all(eyes: Eyes) -> None:
+    """`A` and `R` for the rest, `c`; the question lists all of it, and Enter and Escape are no answers to it."""
+    eyes.child.send("AR" + "c")
+    text = eyes.look_for("Record this and run it before what is left")
+    assert [line.split()[:2] for line in text.splitlines()[1:4]] == [
+        ["One", "commit"],
+        ["approved", "T104"],
+        ["sent", "back"],
+    ]
+    eyes.child.send(ENTER + ENTER + ESCAPE)
+    eyes.look_for("nothing has changed")
+    eyes.child.send("cy")
+    eyes.look_for("c: continue with the next group")
+
+
+def undo_none(eyes: Eyes) -> None:
+    """`u`: where nothing is in history it says so, else it asks; then `q`."""
+    eyes.child.send("ju")
+    eyes.look_for("T102 cannot be undone: nothing of it is in history")
+    eyes.child.send("jju")
+    eyes.look_for("Undo T104: file put back")
+    eyes.child.send(ESCAPE + "q")
+
+
 @pytest.mark.rule("F7")
 def test_every_key_decides_on_the_screen(three: Place) -> None:
     """80 by 24 and 160 by 50: failures first, a hostile diff, a pasted comment of 10,000 characters, one commit, the rerun."""
     an_editor(three)
     three.edit("tools/agent.sh", "fail) echo", f"hostile) {HOSTILE}\nfail) echo")
     three.edit("task.md", "Write b →", "Write b do: fail →")
-    three.edit(
-        "task.md", "Write c →", "Write 漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字 do: hostile →"
-    )
+    three.edit("task.md", "Write c →", f"Write {'漢字' * 12} do: hostile →")
     three.commit()
     with watched(three, gitbatch("run", *AFTER_EACH), 80, 24) as eyes:
         text = eyes.look_for("c: continue with the next group")
         assert text.splitlines()[1].startswith("> T102  failed "), "the failure comes first"
         assert "  T101  succeeded   -          +1 " in text
         eyes.child.send(ENTER + ESCAPE)
-        eyes.child.send("jjd")
-        text = eyes.look_for(r"\+\^\[\[2J\^\[\]0;owned\^G\^\[\[31mred")
-        assert text.splitlines()[0].startswith(" Checkpoint 1/3, Letters: 3 of 4 items done"), (
-            "nothing is cleared"
-        )
-        eyes.resize(160, 50)
-        eyes.look_for("─{160}")
-        eyes.child.send("q" + "x")
-        eyes.look_for("T103  succeeded +\\* rejected")
-        eyes.resize(80, 24)
-        eyes.child.send("k" + "v" + f"\x1b[200~{PASTE}\x1b[201~")
-        eyes.look_for("comment for T101: …x+")
-        eyes.child.send(ENTER)
-        eyes.look_for("T101  succeeded +\\* sent back")
-        eyes.child.send("jjo")
-        eyes.look_for("T104: your commit [0-9a-f]{10}")
-        eyes.child.send("AR" + "c")
-        text = eyes.look_for("Record this and run it before what is left")
-        assert [line.split()[:2] for line in text.splitlines()[1:4]] == [
-            ["One", "commit"],
-            ["approved", "T104"],
-            ["sent", "back"],
-        ]
-        eyes.child.send(ENTER + ENTER + ESCAPE)
-        eyes.look_for("nothing has changed")
-        eyes.child.send("cy")
-        eyes.look_for("c: continue with the next group")
-        eyes.child.send("ju")
-        eyes.look_for("T102 cannot be undone: nothing of it is in history")
-        eyes.child.send("jju")
-        eyes.look_for("Undo T104: file put back")
-        eyes.child.send(ESCAPE + "q")
+        for press in (read_diff, reject_one, send_back_one, edit_one, record_all, undo_none):
+            press(eyes)
         assert end(eyes) == 3
-    subjects = three.subjects()
+    assert_decided_by_keys(three)
+
+
+def assert_decided_by_keys(place: Place) -> None:
+    """All that the keys have chosen is one commit, with the comment as it was pasted; the edit is another."""
+    subjects = place.subjects()
     assert "gitbatch: review 1/3: 1 approved, 1 sent back, 1 rejected, 1 retried" in subjects
     assert "Edit out/letters/d.md in the review of T104" in subjects
-    message = three.git("log", "-1", "--format=%B", "--grep=^gitbatch: review 1/3")
+    message = place.git("log", "-1", "--format=%B", "--grep=^gitbatch: review 1/3")
     decided = {decision.item.output[-4:]: decision for decision in parse_review_message(message)}
     assert {name: decision.kind for name, decision in decided.items()} == {
         "a.md": "revise",
@@ -100,8 +128,8 @@ def test_every_key_decides_on_the_screen(three: Place) -> None:
     }
     assert decided["a.md"].comment.startswith("# Wishes\n\n- (skip ci) Closes №1\n\nGitbatch-Review: approve")
     assert len(decided["a.md"].comment) == len(PASTE)
-    assert three.read("out/letters/d.md").startswith("By hand.\n")
-    assert_tidy(three)
+    assert place.read("out/letters/d.md").startswith("By hand.\n")
+    assert_tidy(place)
 
 
 @pytest.mark.rule("F7")

@@ -157,7 +157,7 @@ def test_a_pasted_text_is_a_comment_and_never_keys() -> None:
 
 
 def test_every_key_is_documented() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "commands.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "commands.md").read_text(encoding="utf-8")
     table = page.partition("### The review screen")[2].partition("### ")[0]
     named = [word.strip() for key, _ in KEYS for word in re.split(r"[ ,]+", key) if word != "arrows"]
     assert [word for word in named if f"`{word}`" not in table and word not in table] == []
