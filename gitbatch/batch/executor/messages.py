@@ -1,4 +1,4 @@
-"""The messages between the orchestrator and a worker: `Hello`, `Job`, `Event`s and a `Result`, `Cancel`, `Forget`.
+"""The messages between the orchestrator and a worker: `Hello`, `ItemJob`, `JobEvent`s and a `JobResult`, `CancelJob`, `ForgetJobs`.
 
 Every value has bounds, which are checked when it is decoded: lengths, counts, and no negative cost. A worker is believed
 nothing that matters: it names no path, no object and no ref that is used. Texts are made harmless in one place, `answers.py`.
@@ -14,7 +14,7 @@ from gitbatch.batch.workplace.protocol import WorkplaceSetup
 from gitbatch.limits.causes import Cause, WaitReason
 
 PROTOCOL = 1
-"""Changes with every change that the other side must know of. It decides who works with whom, not the version."""
+"""JobChanges with every change that the other side must know of. It decides who works with whom, not the version."""
 WORKER_FRAME = 2 * 1024 * 1024
 """The most bytes of a message of a worker."""
 ORCHESTRATOR_FRAME = 64 * 1024 * 1024
@@ -96,7 +96,7 @@ class Alive(Struct, frozen=True, tag="alive"):
     """Shows that a worker is there, while it has nothing to say."""
 
 
-class Event(Struct, frozen=True, tag="event"):
+class JobEvent(Struct, frozen=True, tag="event"):
     """A line that an agent shows."""
 
     token: Token
@@ -104,7 +104,7 @@ class Event(Struct, frozen=True, tag="event"):
     line: _Line
 
 
-class Changes(Struct, frozen=True, tag="changes"):
+class JobChanges(Struct, frozen=True, tag="changes"):
     """Some of the paths that an agent changed; see `WorkplaceChanges`."""
 
     token: Token
@@ -114,14 +114,14 @@ class Changes(Struct, frozen=True, tag="changes"):
     replaced: _Paths = ()
 
 
-class Chunk(Struct, frozen=True, tag="chunk"):
+class JobChunk(Struct, frozen=True, tag="chunk"):
     """The next bytes of an item's one output."""
 
     token: Token
     data: _Chunk
 
 
-class Result(Struct, frozen=True, tag="result"):
+class JobResult(Struct, frozen=True, tag="result"):
     """The end of a job: the changed paths and the bytes of the output have been sent before."""
 
     token: Token
@@ -164,7 +164,7 @@ class PackEnd(Struct, frozen=True, tag="pack-end"):
     """The end of a pack: its objects are there for all jobs that follow."""
 
 
-class Job(Struct, frozen=True, tag="job"):
+class ItemJob(Struct, frozen=True, tag="job"):
     """An attempt at an item, for a worker that has all objects that it needs."""
 
     token: Token
@@ -180,13 +180,13 @@ class Job(Struct, frozen=True, tag="job"):
     """Of the output."""
 
 
-class Cancel(Struct, frozen=True, tag="cancel"):
+class CancelJob(Struct, frozen=True, tag="cancel"):
     """Ends a job, with every process of it. No result follows."""
 
     token: Token
 
 
-class Forget(Struct, frozen=True, tag="forget"):
+class ForgetJobs(Struct, frozen=True, tag="forget"):
     """Removes results: git has them now."""
 
     tokens: tuple[Token, ...]
@@ -194,8 +194,8 @@ class Forget(Struct, frozen=True, tag="forget"):
 
 _T = TypeVar("_T")
 
-FromWorker: TypeAlias = Hello | Alive | Event | Changes | Chunk | Result | Bye
-ToWorker: TypeAlias = Welcome | PackPart | PackEnd | Job | Cancel | Forget | Bye
+FromWorker: TypeAlias = Hello | Alive | JobEvent | JobChanges | JobChunk | JobResult | Bye
+ToWorker: TypeAlias = Welcome | PackPart | PackEnd | ItemJob | CancelJob | ForgetJobs | Bye
 
 
 class MessageError(Exception):

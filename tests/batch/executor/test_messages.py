@@ -14,13 +14,13 @@ from gitbatch.batch.executor.answers import read_answer, send_answer
 from gitbatch.batch.executor.messages import (
     CHUNK_BYTES,
     PATHS_AT_ONCE,
-    Changes,
-    Chunk,
-    Event,
     Hello,
-    Job,
+    ItemJob,
+    JobChanges,
+    JobChunk,
+    JobEvent,
+    JobResult,
     MessageError,
-    Result,
     SentFailure,
     SentReply,
     SentUsage,
@@ -43,44 +43,44 @@ SETUP = WorkplaceSetup(
     "message",
     [
         Hello(1, "1.0", "build1", 4, "bubblewrap", (TOKEN,)),
-        Event(TOKEN, OutputStream.ERROR, "a line"),
-        Changes(TOKEN, ("a", "b")),
-        Result(TOKEN, SentReply("Done. Twice."), 3),
+        JobEvent(TOKEN, OutputStream.ERROR, "a line"),
+        JobChanges(TOKEN, ("a", "b")),
+        JobResult(TOKEN, SentReply("Done. Twice."), 3),
     ],
 )
-def test_messages_of_workers_survive_encoding(message: Hello | Event | Changes | Result) -> None:
+def test_messages_of_workers_survive_encoding(message: Hello | JobEvent | JobChanges | JobResult) -> None:
     assert decode_from_worker(encode_message(message)) == message
     with pytest.raises(MessageError):
         decode_to_worker(encode_message(message))
 
 
 def test_job_survives_encoding() -> None:
-    job = Job(TOKEN, "b", "1-a", "writer", b"{}", ASSIGNMENT, SETUP, 10)
+    job = ItemJob(TOKEN, "b", "1-a", "writer", b"{}", ASSIGNMENT, SETUP, 10)
     assert decode_to_worker(encode_message(job)) == job
     with pytest.raises(MessageError):
         decode_from_worker(encode_message(job))
 
 
 LIES = {
-    "negative cost": Result(TOKEN, SentReply("x", usage=SentUsage(cost=-5.0))),
-    "negative tokens": Result(TOKEN, SentReply("x", usage=SentUsage(input=-10))),
-    "endless cost": Result(TOKEN, SentReply("x", usage=SentUsage(cost=float("inf")))),
-    "cost that is no number": Result(TOKEN, SentReply("x", usage=SentUsage(cost=float("nan")))),
-    "negative wait": Result(TOKEN, SentFailure("x", retry_after=-1.0)),
-    "negative size": Result(TOKEN, SentReply("x"), -1),
-    "token of another form": Result("../../etc/passwd", SentReply("x")),
-    "token with a line break": Result(TOKEN + "\n", SentReply("x")),
-    "large chunk": Chunk(TOKEN, bytes(CHUNK_BYTES + 1)),
-    "many paths": Changes(TOKEN, ("a",) * (PATHS_AT_ONCE + 1)),
-    "long line": Event(TOKEN, OutputStream.OUTPUT, "x" * 20_001),
-    "long summary": Result(TOKEN, SentReply("x" * 8_001)),
+    "negative cost": JobResult(TOKEN, SentReply("x", usage=SentUsage(cost=-5.0))),
+    "negative tokens": JobResult(TOKEN, SentReply("x", usage=SentUsage(input=-10))),
+    "endless cost": JobResult(TOKEN, SentReply("x", usage=SentUsage(cost=float("inf")))),
+    "cost that is no number": JobResult(TOKEN, SentReply("x", usage=SentUsage(cost=float("nan")))),
+    "negative wait": JobResult(TOKEN, SentFailure("x", retry_after=-1.0)),
+    "negative size": JobResult(TOKEN, SentReply("x"), -1),
+    "token of another form": JobResult("../../etc/passwd", SentReply("x")),
+    "token with a line break": JobResult(TOKEN + "\n", SentReply("x")),
+    "large chunk": JobChunk(TOKEN, bytes(CHUNK_BYTES + 1)),
+    "many paths": JobChanges(TOKEN, ("a",) * (PATHS_AT_ONCE + 1)),
+    "long line": JobEvent(TOKEN, OutputStream.OUTPUT, "x" * 20_001),
+    "long summary": JobResult(TOKEN, SentReply("x" * 8_001)),
     "no slot": Hello(1, "1", "h", 0, "none"),
     "a million slots": Hello(1, "1", "h", 10**6, "none"),
 }
 
 
 @pytest.mark.parametrize("lie", LIES.values(), ids=LIES)
-def test_value_out_of_bounds_is_refused(lie: Result | Chunk | Changes | Event | Hello) -> None:
+def test_value_out_of_bounds_is_refused(lie: JobResult | JobChunk | JobChanges | JobEvent | Hello) -> None:
     with pytest.raises(MessageError, match="an invalid message"):
         decode_from_worker(encode_message(lie))
 
@@ -134,4 +134,4 @@ def test_answers_come_back_as_they_were() -> None:
 def test_long_answer_is_cut_to_what_may_be_sent() -> None:
     long = clean_text("x" * 9_000, 9_000)
     for answer in (Reply(long, (long,) * 200), Failure(long, (long,) * 200)):
-        decode_from_worker(encode_message(Result(TOKEN, send_answer(answer))))
+        decode_from_worker(encode_message(JobResult(TOKEN, send_answer(answer))))
