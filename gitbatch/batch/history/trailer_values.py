@@ -34,6 +34,7 @@ FORMS = {
     "Cost": r"[0-9]{1,9}[.][0-9]{6}",
     "Cost-Unknown": _NUMBER,
     "Context-Outputs": r"([1-9][0-9]{0,8}) ([0-9a-f]{64})",
+    "Plan-Item": r"[0-9a-f]{64}",
     "DoD": rf"#{_NUMBER}(?:, #{_NUMBER})*",
     "Check": r"(\S+) (pass|skip) \(([0-9]{1,9}[.][0-9])\)",
     "Gate": rf"\S+ (?:{'|'.join(GateState)}) [0-9a-f]{{40}}(?:[0-9a-f]{{24}})?",

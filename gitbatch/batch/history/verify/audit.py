@@ -26,12 +26,15 @@ each name once, in git's order. Beyond that:
 - A merge adds the outputs of its items and changes nothing else; each path is in its first parent as it is in the item's
   parent (the user has not changed it since). Each item commit is merged once on a line; a base merge may merge it too.
   An item commit outside of the range is judged too. What an item stands on is merged before its group's checkpoint.
+- An item that started before the groups before its own were recorded (rule F2) says in `Gitbatch-Plan-Item` what its plan said
+  about it. Its merge's plan says the same, and the branch has the files that it read, but for shared files, and those that
+  its base had in addition to the branch: at the last checkpoint or review of its batch below the merge, or at a later commit.
 - A checkpoint names its plan in `Gitbatch-Plan`, which all of a batch have alike, and in `Gitbatch-Succeeded` what its merges bring, in order, and changes shared files alone: boxes from
   open to ticked (an item's, if its merge brought what the checkpoint's tree has; all of those, unless the plan was edited
   meanwhile; a criterion's, when its items are done), our section of the status, with a row for each of its items (of more than
   100, if the format is 2, for the failed ones alone, and the number of the others), and
   the entries that its items gave for the log and the artifacts. A batch has each checkpoint and each group once on a
-  line, in order; what has failed is in the plan, unless it was cancelled; items stand on the last checkpoint or later.
+  line, in order; what has failed is in the plan, unless it was cancelled; items stand on the last checkpoint or later, but for early ones.
 - A checkpoint with `Gitbatch-Revision` records items of a group again, which reviews below it have made run again; the
   revisions of a group are numbered from 1, after its own checkpoint.
 - A review names the last checkpoint of its batch below it, and decides once about each of its items, which have a

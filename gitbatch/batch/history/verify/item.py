@@ -2,6 +2,7 @@
 
 from gitbatch.batch.history.trailers import Kind
 from gitbatch.batch.history.verify.checked import judge_checks
+from gitbatch.batch.history.verify.early import judge_plan_item
 from gitbatch.batch.history.verify.graph import History, Ours
 from gitbatch.batch.history.verify.rules import Check, Complaints
 from gitbatch.batch.history.verify.trees import Trees, format_paths, is_regular
@@ -24,6 +25,7 @@ def judge_item(history: History, trees: Trees, ours: Ours) -> Complaints:
             f"its output {key} is not that of an open item of the plan as its parent has it",
         )
     yield from judge_checks(history, trees, ours)
+    yield from judge_plan_item(history, trees, ours)
     read = dict(ours.trailers.context)
     wrong = {path for path, blob in read.items() if getattr(trees.entry_at(base, path), "oid", "") != blob}
     if wrong:

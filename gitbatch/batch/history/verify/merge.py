@@ -3,6 +3,7 @@
 from gitbatch.batch.history.bases import find_below
 from gitbatch.batch.history.item_commits import PARENTS
 from gitbatch.batch.history.trailers import Kind
+from gitbatch.batch.history.verify.early import judge_age
 from gitbatch.batch.history.verify.graph import History, Ours
 from gitbatch.batch.history.verify.rules import Check, Complaints
 from gitbatch.batch.history.verify.trees import Trees, format_paths, is_regular
@@ -26,7 +27,7 @@ def judge_merge(history: History, trees: Trees, ours: Ours) -> Complaints:
     yield from _judge_first_parent(history, ours)
     if is_recorded:
         yield from _judge_repetition(history, ours, items)
-        yield from _judge_age(history, ours, items)
+        yield from judge_age(history, trees, ours, items)
     else:
         yield from _judge_heads(history, items)
     if not _is_in_a_row(history, trees, ours, items):
@@ -69,15 +70,6 @@ def _judge_repetition(history: History, ours: Ours, items: dict[str, str]) -> Co
         )
         if ours.commit.oid in history.lines.find_repeated(merges):
             yield Check.MERGE_REPEATED, f"brings the commit of {key}, which an earlier merge has brought"
-
-
-def _judge_age(history: History, ours: Ours, items: dict[str, str]) -> Complaints:
-    """Checks that items started after the last group of their batch was recorded (rule P4)."""
-    last = history.last_group_checkpoint(ours.trailers.batch, ours.commit.parents[0])
-    bases = {key: history.parents[oid][0] for key, oid in items.items() if history.parents[oid]}
-    old = {key for key, base in bases.items() if last and not history.lines.may_hold(last, base)}
-    if old:
-        yield Check.MERGE_PARENTS, f"brings {format_paths(old)}, which started before the last checkpoint"
 
 
 def _is_in_a_row(history: History, trees: Trees, ours: Ours, items: dict[str, str]) -> bool:

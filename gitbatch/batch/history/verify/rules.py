@@ -30,6 +30,7 @@ class Check(StrEnum):
     ITEM_SHARED = "item-shared", "S2"
     ITEM_CONTEXT = "item-context", "C3"
     ITEM_CHECKS = "item-checks", "F6"
+    ITEM_EARLY = "item-early", "F2"
     MERGE_PLACE = "merge-place", "O3"
     MERGE_PARENTS = "merge-parents", "S1"
     MERGE_REPEATED = "merge-repeated", "F4"

@@ -4,13 +4,10 @@ It is taken only if all of it is the same: the files that an item would be given
 and the items whose commits its base has, which must be merged before it. Files that every checkpoint writes do not count.
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 
 from msgspec import Struct
-
-from gitbatch.plan.model import Group, WorkItem
 
 
 class EarlyReading(Struct, frozen=True):
@@ -75,9 +72,3 @@ def _compare_files(
     for path in dict.fromkeys((*read, *given)):
         if path not in ignored and read.get(path) != given.get(path):
             yield ChangedFile(path, read.get(path), given.get(path))
-
-
-def digest_plan_item(item: WorkItem, group: Group) -> str:
-    """Returns the SHA-256 of what the plan says to an item's agent: its text, its output and the text of its group."""
-    said = f"{item.text}\0{item.output}\0{group.prose}"
-    return hashlib.sha256(said.encode("utf-8", "surrogateescape")).hexdigest()
