@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from gitbatch.batch.history.ledger import SpendingLimits
 from gitbatch.batch.model import Checkpoint, CheckpointMode
+from gitbatch.batch.planning.early.eagerness import EagerMode
 from gitbatch.batch.planning.project_state import ProjectState
 from gitbatch.errors import UsageError
 from gitbatch.plan.model import Plan
@@ -48,6 +49,8 @@ class SessionSettings(Struct, frozen=True, kw_only=True):
     """Seconds of waits in a row, without any success, before it halts; None: as long as `RateLimit` says."""
     fetch: bool = True
     """Whether a partial clone may fetch what it lacks."""
+    eager: EagerMode | None = None
+    """Whether items start before their group; None: as configured, else the default of the checkpoint mode."""
     accept_config: bool = False
     """Accepts a changed configuration at the start, without a question."""
     clock: Callable[[], float] = time.time

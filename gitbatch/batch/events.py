@@ -92,6 +92,8 @@ class ItemStarted(_BaseItemEvent, frozen=True, tag="item-started"):
     context: tuple[str, ...]
     missing: tuple[str, ...] = ()
     """Files that the item is meant to read and does not get, each with the reason."""
+    early: bool = False
+    """Whether its group has not begun yet."""
 
 
 class ItemProgress(_BaseItemEvent, frozen=True, tag="item-progress"):

@@ -39,6 +39,7 @@ from gitbatch.batch.planning.continuation import (
     find_differences,
     refuse_differences,
 )
+from gitbatch.batch.planning.early.eagerness import EagerMode, Eagerness
 from gitbatch.batch.planning.failed_items import find_failed_items
 from gitbatch.batch.planning.project_state import ProjectState, read_project_state, require_runnable
 from gitbatch.batch.planning.risks import add_risks
@@ -251,6 +252,7 @@ class Opening(Struct, frozen=True):
                 running_agents=RunningAgents(),
                 ledger=ledger,
                 fixed=fixed,
+                eagerness=Eagerness(settings.eager or EagerMode.OFF),
             )
             if run.jobs < wanted:
                 notices(f"the open-file limit allows {run.jobs} agents at a time, not {wanted} (ulimit -n)")

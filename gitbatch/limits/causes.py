@@ -47,6 +47,8 @@ class Cause(StrEnum):
     """The user has asked for a pause of the batch while items ran; no attempt fails by it."""
     UNAVAILABLE = "check-unavailable"
     """A check or a gate gave no verdict: that says nothing about the output."""
+    STALE = "stale"
+    """An item that started before its group was written from what is not there any more: it runs again."""
     FATAL = "agent-unusable"
     """No valid key, no credit, a request that the server will never accept, a missing program."""
 
@@ -57,6 +59,8 @@ class Remedy(StrEnum):
     WAIT = "wait"
     AGAIN = "retry"
     FAIL = "fail-item"
+    REPEAT = "repeat"
+    """The item runs again; no attempt is counted."""
     PAUSE = "pause-batch"
     STOP = "stop-batch"
 
@@ -139,6 +143,7 @@ TREATMENTS: Mapping[Cause, Treatment] = MappingProxyType(
         Cause.STOPPED: Treatment(Remedy.FAIL, "stopped by the user"),
         Cause.PAUSED: Treatment(Remedy.PAUSE, "paused by the user"),
         Cause.UNAVAILABLE: Treatment(Remedy.STOP, "no verdict"),
+        Cause.STALE: Treatment(Remedy.REPEAT, "what it was written from has changed"),
         Cause.FATAL: Treatment(Remedy.STOP, "the agent cannot work"),
     }
 )

@@ -100,7 +100,7 @@ def trailers_of_two_kinds(f: Forger) -> str:
 
 
 def item_of_a_later_format(f: Forger) -> str:
-    message = f"T1\n\nDone.\n\n{item_trailers().replace('Format: 1', 'Format: 3')}"
+    message = f"T1\n\nDone.\n\n{item_trailers().replace('Format: 1', 'Format: 4')}"
     return f.commit(message, (f.tip,), {OUT: "x"})
 
 

@@ -41,15 +41,16 @@ _END = re.compile(r"^(?=---|diff -|Index: )", re.MULTILINE)
 """Line beginnings at which `git interpret-trailers` and `git am` end a message."""
 
 
-def render_item_message(  # each is a trailer
+def render_item_message(  # noqa: PLR0913, PLR0917 - each is a trailer
     record: Record,
     group: BatchGroup,
     outcome: Outcome,
     agent: str,
     context: tuple[ContextFile, ...],
     dod: tuple[int, ...],
+    plan_item: str = "",
 ) -> str:
-    """Returns the message of an item's commit."""
+    """Returns the message of an item's commit. `plan_item`: see `ScheduledItem`."""
     reply, spent = outcome.reply or Reply(clean_text("")), outcome.spent
     pairs: list[tuple[str, object]] = [
         *batch_pairs(record, group),
@@ -63,6 +64,7 @@ def render_item_message(  # each is a trailer
         *_spent_pairs(spent),
         *_context_pairs(record, context),
         *(("Missing", render_missing_input(missing)) for missing in outcome.missing),
+        ("Plan-Item", plan_item),
         ("DoD", ", ".join(f"#{number}" for number in dod)),
         *(("Decision", decision) for decision in reply.decisions),
         *(("Contribution", f"{c.artifact}: {c.text}") for c in reply.contributions),

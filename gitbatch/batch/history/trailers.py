@@ -33,11 +33,12 @@ from gitbatch.paths import quote_for_message, unquote_path
 from gitbatch.project.context import InputProblem, MissingInput
 from gitbatch.text import clean_text, neutralise_forge_commands
 
-FORMAT = 2
+FORMAT = 3
 """The version of the grammar of our commits, in `Gitbatch-Format`. All commits of a batch state the same one.
 
 2 adds trailers that stand for long lists: `Context-Outputs` in an item's commit. A batch of a plan that cannot
-have such lists states 1, which older versions read.
+have such lists states 1, which older versions read. 3 adds `Plan-Item`, in the commit of an item that started before its
+group; only a batch in which items may do so states it.
 
 Raised when a reader that does not know a change would misread a commit. Commits of gitbatch 0.1 have no such trailer:
 they are read as before, and `verify` does not judge them.
@@ -220,6 +221,11 @@ class Trailers(Struct, frozen=True, dict=True):
         """Returns the number and the digest of the outputs of earlier groups that an item read besides; None: it states none."""
         found = re.fullmatch(FORMS["Context-Outputs"], self.first_value("Context-Outputs"))
         return (int(found[1]), found[2]) if found else None
+
+    @property
+    def plan_item(self) -> str:
+        """Returns the digest of what the plan said about an item that started before its group; empty: it did not."""
+        return self.first_value("Plan-Item") if self.kind is Kind.ITEM else ""
 
     @property
     def missing(self) -> tuple[MissingInput, ...]:

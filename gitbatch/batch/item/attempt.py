@@ -181,6 +181,7 @@ async def _run_agent(
             attempt=assignment.attempt,
             context=tuple(map(str, outline_files(assignment.context))),
             missing=tuple(map(str, assignment.missing)),
+            early=scheduled.is_early,
         )
     )
 

@@ -171,6 +171,7 @@ def _commit_output(
         scheduled.agent,
         context,
         scheduled.item.criteria,
+        scheduled.plan_item,
     )
     parts = (
         tree,

@@ -11,6 +11,7 @@ from gitbatch.batch.history.ledger import Ledger
 from gitbatch.batch.history.record import Batch
 from gitbatch.batch.item.scheduled import CommitContext
 from gitbatch.batch.planning.configuration import FixedConfig
+from gitbatch.batch.planning.early.eagerness import Eagerness
 from gitbatch.repo.fingerprint import Fingerprint
 from gitbatch.repo.objects.codec import Ident
 from gitbatch.repo.repository import Repository
@@ -55,6 +56,8 @@ class Run(Struct, frozen=True):
     stop_switch: "StopSwitch"
     running_agents: "RunningAgents"
     fixed: FixedConfig
+    eagerness: Eagerness = Eagerness()
+    """Whether items start before their group."""
 
     def commit_context(self) -> CommitContext:
         """Returns the values that commits need, with the time of the call."""

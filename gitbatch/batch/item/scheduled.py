@@ -64,7 +64,8 @@ class ScheduledItem(Struct, frozen=True):
     """Files that the item is meant to read and does not get."""
     seen: tuple[str, ...] = ()
     """The outputs of items of its group that it waited for and that its base has."""
-
+    plan_item: str = ""
+    """The digest of what the plan says about it (`digest_plan_item`), if it starts before its group; else empty."""
     reopening: Reopening | None = None
     """Set if a review made it run again."""
 
@@ -72,6 +73,11 @@ class ScheduledItem(Struct, frozen=True):
     def review(self) -> str:
         """The review that made it run again; empty: none did."""
         return self.reopening.review if self.reopening else ""
+
+    @property
+    def is_early(self) -> bool:
+        """Whether it starts before its group."""
+        return bool(self.plan_item)
 
     @property
     def base_name(self) -> str:

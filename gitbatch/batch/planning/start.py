@@ -4,7 +4,6 @@ from msgspec import Struct
 
 from gitbatch.batch.events import BatchStopped
 from gitbatch.batch.history.record import Batch, new_batch_id, write_record
-from gitbatch.batch.history.trailers import FORMAT
 from gitbatch.batch.model import PHASE_COMPLETE, CheckpointMode, Record
 from gitbatch.batch.planning.check_problems import find_check_problems
 from gitbatch.batch.planning.item_problems import find_item_problems, require_no_problems
@@ -102,7 +101,7 @@ def plan_batch(
 
 def _choose_format(items: int) -> int:
     """Returns the format of the commits by the number of items of a plan: only one of many items has long lists."""
-    return FORMAT if items > LISTED else 1
+    return 2 if items > LISTED else 1
 
 
 def _require_startable(

@@ -90,7 +90,7 @@ def rewrite_record(place: Place, changes: Mapping[str, object]) -> str:
     [
         ({"version": 2, "groups": 7}, "record 2, format 1"),
         ({"version": 0}, "record 0, format 1"),
-        ({"format": 3}, "record 1, format 3"),
+        ({"format": 4}, "record 1, format 4"),
     ],
 )
 @pytest.mark.sample(2)

@@ -186,7 +186,7 @@ FORGERIES: dict[Callable[[Forger], str], tuple[Check, str]] = {
     item_forgeries.trailers_of_two_kinds: (Check.TRAILERS, "its trailers are not those of"),
     item_forgeries.item_of_a_later_format: (
         Check.TRAILERS,
-        "its format 3 is unknown: this version of gitbatch reads 2",
+        "its format 4 is unknown: this version of gitbatch reads 3",
     ),
     item_forgeries.item_without_a_format: (
         Check.TRAILERS,

@@ -1,0 +1,35 @@
+"""Whether a run starts items before their group (rule F2): what was asked for, the checkpoint mode, the limits."""
+
+import pytest
+
+from gitbatch.batch.model import CheckpointMode
+from gitbatch.batch.planning.early.eagerness import EagerMode, Eagerness, EagerReason, choose_eagerness
+
+_ON, _OFF = EagerMode.ON, EagerMode.OFF
+
+
+@pytest.mark.rule("F2")
+@pytest.mark.parametrize(
+    ("asked", "checkpoint", "limits", "chosen"),
+    [
+        (None, "after-each", "", Eagerness(_OFF, EagerReason.CHECKPOINT_MODE, True)),
+        (None, "after-batch:1", "", Eagerness(_OFF, EagerReason.CHECKPOINT_MODE, True)),
+        (None, "after-batch:2", "", Eagerness(_ON, EagerReason.CHECKPOINT_MODE, True)),
+        (None, "at-end", "", Eagerness(_ON, EagerReason.CHECKPOINT_MODE, True)),
+        (None, "at-end", "cost", Eagerness(_OFF, EagerReason.MAX_COST)),
+        (_ON, "at-end", "cost", Eagerness(_ON)),
+        (_ON, "after-each", "", Eagerness(_ON)),
+        (EagerMode.WHILE_PAUSED, "after-each", "", Eagerness(EagerMode.WHILE_PAUSED)),
+        (_OFF, "at-end", "", Eagerness(_OFF)),
+        (_ON, "after-each", "approval", Eagerness(_OFF, EagerReason.REQUIRE_APPROVAL)),
+        (_ON, "after-batch:2", "approval", Eagerness(_ON, EagerReason.ASKED, True)),
+        (None, "at-end", "approval", Eagerness(_ON, EagerReason.CHECKPOINT_MODE, True)),
+    ],
+)
+def test_the_mode_follows_what_was_asked_for_and_the_checkpoint_mode(
+    asked: EagerMode | None, checkpoint: str, limits: str, chosen: Eagerness
+) -> None:
+    mode = CheckpointMode.parse(checkpoint)
+    made = choose_eagerness(asked, mode, has_max_cost="cost" in limits, needs_approval="approval" in limits)
+    assert made == chosen
+    assert made.is_on == (made.mode is not _OFF)
