@@ -5,6 +5,7 @@ The letters are the keys of the review screen, with the items that they are abou
 
 import asyncio
 import os
+import signal
 import sys
 import termios
 from collections.abc import Callable
@@ -13,7 +14,9 @@ from gitbatch.cli.terminal import open_screen
 from gitbatch.view.block import Block, make_line
 from gitbatch.view.review_screen.commands import (
     LineAnswer,
+    asks_on_interrupt,
     follow_line,
+    interrupt_line,
     list_notices,
     render_overview,
     render_prompt,
@@ -48,7 +51,12 @@ class LineReview:
         answer = LineAnswer(state)
         while answer.request is None:
             _print_block((*answer.shown, *(make_line(text) for text in list_notices(answer.state))))
-            line = await ask_line(render_prompt(answer.state))
+            try:
+                line = await ask_line(render_prompt(answer.state), is_asked=asks_on_interrupt(answer.state))
+            except LineInterruptedError:
+                _print_block((make_line(""),))  # the terminal has echoed it behind the prompt
+                answer = interrupt_line(answer.state)
+                continue
             if line is None:
                 return answer.state, ScreenRequest.LEAVE
             answer = follow_line(answer.state, line, read)
@@ -60,25 +68,46 @@ def _print_block(block: Block) -> None:
         Terminal.of_screen(screen).show_block(block)
 
 
-async def ask_line(prompt: str) -> str | None:
+class LineInterruptedError(Exception):
+    """Ctrl-C was typed instead of a line."""
+
+
+async def ask_line(prompt: str, *, is_asked: bool = False) -> str | None:
     """Prints a prompt, and returns the line that is typed then; None: the input has ended.
 
     A line that the terminal has cut counts as not typed, and the prompt says so.
+
+    Args:
+        prompt: what is printed.
+        is_asked: whether Ctrl-C raises an error here, instead of what it does otherwise.
+
+    Raises:
+        LineInterruptedError: Ctrl-C was typed.
     """
-    while (typed := await _read_typed(prompt)) and len(typed) >= _CUT:
+    while (typed := await _read_typed(prompt, is_asked=is_asked)) and len(typed) >= _CUT:
         _print_block((make_line(_TOO_LONG),))
     return typed.decode(sys.stdin.encoding, errors="replace").rstrip("\r\n") if typed else None
 
 
-async def _read_typed(prompt: str) -> bytes:
+async def _read_typed(prompt: str, *, is_asked: bool) -> bytes:
     termios.tcflush(sys.stdin, termios.TCIFLUSH)
     with open_screen() as screen:
         screen.write(prompt)
         screen.flush()
-    loop, typed = asyncio.get_running_loop(), asyncio.Event()
+    loop, typed, interrupted = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
+
+    def on_interrupt(_number: int, _frame: object) -> None:
+        loop.call_soon_threadsafe(interrupted.set)
+        loop.call_soon_threadsafe(typed.set)
+
+    before = signal.signal(signal.SIGINT, on_interrupt) if is_asked else None
     loop.add_reader(sys.stdin.fileno(), typed.set)
     try:
         await typed.wait()
     finally:
         loop.remove_reader(sys.stdin.fileno())
+        if is_asked:
+            signal.signal(signal.SIGINT, before)
+    if interrupted.is_set():
+        raise LineInterruptedError
     return os.read(sys.stdin.fileno(), _LONGEST)

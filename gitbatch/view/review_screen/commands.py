@@ -78,6 +78,16 @@ def follow_line(state: ReviewState, line: str, read: Callable[[ReviewState], Blo
     return _follow_letter(state, line.strip())
 
 
+def asks_on_interrupt(state: ReviewState) -> bool:
+    """Whether Ctrl-C is followed by a question: something is chosen, and that question is not asked yet."""
+    return bool(state.chosen) and state.mode is not Mode.STOP
+
+
+def interrupt_line(state: ReviewState) -> LineAnswer:
+    """Returns what Ctrl-C does instead of a line: it asks as `q` does, and a comment ends that is not written yet."""
+    return _press(replace(state, mode=Mode.LIST, notice="", typed=""), "c-c")
+
+
 def _answer_question(state: ReviewState, word: str) -> LineAnswer:
     key = {"y": "y", "yes": "y", "n": "n", "no": "n", "w": "w"}.get(word, "escape")
     return LineAnswer(*press_key(state, key)) if word else LineAnswer(state)
