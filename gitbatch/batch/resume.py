@@ -63,7 +63,7 @@ def resume_batch(repo: Repository, batch: Batch) -> tuple[BatchProgress, Followe
     # Invariants 1 to 3: the commit points. Nothing below changes them.
     state = read_progress(repo, batch)
     require_genuine_reviews(repo, batch, state)
-    require_reviews_on_line(repo, batch, state)
+    require_own_line(repo, batch, state)
     followed = Followed()
     last = state.last
     # Invariant 4: the checkout first, while the item branches still keep their commits.
@@ -100,25 +100,28 @@ def require_genuine_reviews(repo: Repository, batch: Batch, state: BatchProgress
         )
 
 
-def require_reviews_on_line(repo: Repository, batch: Batch, state: BatchProgress) -> None:
-    """Refuses decisions that a merge of the user's brought: what they decide is in the tree, and not on the branch's line.
+def require_own_line(repo: Repository, batch: Batch, state: BatchProgress) -> None:
+    """Refuses reviews and checkpoints that a merge of the user's brought, from another clone of the batch for example.
+
+    What they decided and recorded is in the tree, and does not count: it is not on the branch's line.
 
     Raises:
-        GitbatchError: the message names the merge.
+        GitbatchError: the message names the first one, and the merge.
     """
     target = batch.record.target
     for merge in state.merges:
         named = (
-            "--basic-regexp",
+            "--extended-regexp",
             "--all-match",
-            "--grep=^Gitbatch-Reviewed: ",
+            "--grep=^Gitbatch-(Reviewed|Checkpoint): ",
             f"--grep=^Gitbatch-Batch: {batch.id}$",
         )
-        brought = repo.git.read_output("rev-list", *named, f"^{merge}^1", merge).split()
+        brought = repo.git.read_output("rev-list", "--reverse", *named, f"^{merge}^1", merge).split()
         for oid in brought:
-            if parse_trailers(repo.objects.read_commit(oid).message).kind is Kind.REVIEW:
+            kind = parse_trailers(repo.objects.read_commit(oid).message).kind
+            if kind in {Kind.REVIEW, Kind.CHECKPOINT}:
                 raise GitbatchError(
-                    f"{oid[:12]}, a review of batch {batch.id}, came to {short(target)} by the merge {merge[:12]}, "
+                    f"{oid[:12]}, a {kind} of batch {batch.id}, came to {short(target)} by the merge {merge[:12]}, "
                     "and counts only on the line of the branch itself",
                     f"undo that merge (git reset --keep {merge[:12]}^1, if nothing is on top of it), and rebase "
                     "instead: git pull --rebase",
