@@ -5,17 +5,11 @@ from collections.abc import Callable
 import pytest
 from conftest import Place
 
-from gitbatch.batch.deciding import (
-    Choice,
-    Reviewable,
-    choose_rest,
-    decide_items,
-    find_reviewable,
-    list_review_items,
-    select_review_items,
-)
+from gitbatch.batch.deciding import decide_items
 from gitbatch.batch.group.review import RecordedReview
 from gitbatch.batch.history.decisions import DecisionKind
+from gitbatch.batch.review.choices import Choice, choose_rest, select_review_items
+from gitbatch.batch.review.reviewable import Reviewable, find_reviewable, list_review_items
 from gitbatch.plan.model import ItemKey
 from gitbatch.repo.lock import repository_lock
 from gitbatch.repo.opening import open_repository

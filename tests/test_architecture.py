@@ -93,6 +93,8 @@ ORDER = (
         "batch.preconditions",
         "batch.reviewing",
         "batch.review_item",
+        "batch.review.reviewable",
+        "batch.review.choices",
         "batch.deciding",
         "batch.tally",
         "batch.revisions",
@@ -108,7 +110,7 @@ ORDER = (
         "batch.event_log",
         "batch.caller",
         "batch.worktree_choice",
-        "batch.rerun",
+        "batch.review.rerun",
         "batch.opening",
         "batch.preview",
         "batch.hold",
@@ -121,7 +123,7 @@ ORDER = (
 )
 """The units, each with what it may import above it."""
 
-ROOTS = frozenset({"", "__main__", "agents", "batch", "repo"})
+ROOTS = frozenset({"", "__main__", "agents", "batch", "batch.review", "repo"})
 """Packages that only hold units, and the entry point."""
 
 HOME_OF = {

@@ -5,10 +5,9 @@ run again opens an ended batch first: its end ref is removed before the review i
 batch whose next run has nothing to do and ends it again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeAlias
-
-from msgspec import Struct
 
 from gitbatch.batch.group.put_back import ReviewConflictError
 from gitbatch.batch.group.review import RecordedReview, preview_review, record_review
@@ -21,204 +20,26 @@ from gitbatch.batch.history.decisions import (
     clean_comment,
 )
 from gitbatch.batch.history.ledger import Ledger
-from gitbatch.batch.history.progress import BatchProgress, read_ended_progress, read_progress
-from gitbatch.batch.history.reads import find_dependants, read_recorded_items
-from gitbatch.batch.history.record import Batch, all_batches
+from gitbatch.batch.history.progress import BatchProgress
+from gitbatch.batch.history.record import Batch
 from gitbatch.batch.history.target import require_tip
 from gitbatch.batch.item.scheduled import CommitContext
-from gitbatch.batch.model import BatchItem, ItemStatus
-from gitbatch.batch.planning.freed import find_freed_items
+from gitbatch.batch.model import ItemStatus
 from gitbatch.batch.planning.project_state import read_project_state
-from gitbatch.batch.planning.stale import find_stale_items
 from gitbatch.batch.resume import resume_batch
-from gitbatch.batch.review_item import REOPENED, ReviewItem
+from gitbatch.batch.review.choices import LIST, Choice
+from gitbatch.batch.review.reviewable import Reviewable, list_review_items
 from gitbatch.errors import GitbatchError, UsageError
 from gitbatch.plan.model import ItemKey
 from gitbatch.repo.fingerprint import take_fingerprint
 from gitbatch.repo.objects.codec import Ident
-from gitbatch.repo.refs.names import end_ref, short
+from gitbatch.repo.refs.names import end_ref
 from gitbatch.repo.repository import Repository
-from gitbatch.text import clean_text, list_names
+from gitbatch.text import list_names
 
-LIST = "see what is to be decided: gitbatch review --list"
-SHOW_BLOBS = "gitbatch review --list --json"
+_RESUME = "resume: gitbatch run"
 _SHORTEST_BLOB = 7
 """The fewest digits by which a blob is named, as in git."""
-
-
-class Reviewable(Struct, frozen=True):
-    """The batch that decisions go to."""
-
-    batch: Batch
-    state: BatchProgress
-
-    @property
-    def items(self) -> dict[ItemKey, BatchItem]:
-        """The items that have a checkpoint, by key, in the order of the plan."""
-        return {item.key: item for finished in self.state.finished for item in finished.group.items}
-
-
-class Choice(Struct, frozen=True):
-    """What a person chose for an item."""
-
-    kind: DecisionKind
-    item: BatchItem
-    blob: str | None = None
-    """The blob that the person saw; None: what the branch has now."""
-    comment: str = ""
-    agent: str | None = None
-    """The agent of the next run; None: the one that the plan or the batch names."""
-    runs_again: bool = False
-    """Whether an item that is undone runs again."""
-    review: str | None = None
-    """The review whose decision the person saw, empty if none stood; None: whatever stands now."""
-
-    @property
-    def reopens(self) -> bool:
-        """Returns true if the item runs again."""
-        return self.kind.reopens or self.runs_again
-
-
-def find_reviewable(repo: Repository) -> Reviewable:
-    """Returns the batch that decisions go to. Changes nothing.
-
-    Raises:
-        GitbatchError: no batch has run, or the branch does not have its checkpoints any more.
-    """
-    batches = all_batches(repo)
-    batch = next((each for each in batches if not each.ended), batches[-1] if batches else None)
-    if batch is None:
-        raise GitbatchError("no batch has run here", "start one: gitbatch run")
-    state = read_progress(repo, batch)
-    if batch.ended:
-        there = _list_checkpoints(state)
-        lost = [oid for oid in _list_checkpoints(read_ended_progress(repo, batch)) if oid not in there]
-        if lost:
-            name, last = short(batch.record.target), lost[-1][:12]
-            raise GitbatchError(
-                f"branch {name} does not have the last checkpoint of batch {batch.id} any more ({last})",
-                "nothing can be decided about that batch; start another: gitbatch run",
-            )
-    return Reviewable(batch, state)
-
-
-def _list_checkpoints(state: BatchProgress) -> tuple[str, ...]:
-    return tuple(oid for finished in state.finished for oid in (finished.commit, *finished.revisions))
-
-
-def list_review_items(repo: Repository, found: Reviewable) -> tuple[ReviewItem, ...]:
-    """Returns the items that have a checkpoint, with what was decided about each."""
-    tree = repo.objects.tree_of(require_tip(repo, found.batch.record.target))
-    return tuple(_describe_item(repo, found.state, item, tree) for item in found.items.values())
-
-
-def _describe_item(repo: Repository, state: BatchProgress, item: BatchItem, tree: str) -> ReviewItem:
-    finished = next(f for f in state.finished if f.group.number == item.group)
-    failed = next((outcome for outcome in finished.failed if outcome.item == item), None)
-    decided, entry = finished.standings[item.key].decided, repo.objects.find_entry(tree, item.output)
-    status = REOPENED if item.key in finished.reopened else failed.status if failed else ItemStatus.SUCCEEDED
-    return ReviewItem(
-        item.group,
-        item.output,
-        item.name,
-        item.slug,
-        status,
-        failed.reason if failed else clean_text(""),
-        entry.oid if entry else None,
-        decided.decision.kind if decided else None,
-        decided.decision.comment if decided else "",
-        decided.review if decided else "",
-    )
-
-
-def select_review_items(found: Reviewable, words: tuple[str, ...]) -> tuple[tuple[BatchItem, str], ...]:
-    """Returns the items that words name, each with the blob that was named with it (`ITEM@BLOB`); empty: none was.
-
-    A word is the id of an item in any case, its slug, its output, or the number of its group and its output (`2:docs/a.md`).
-
-    Raises:
-        UsageError: a word names no item that has a checkpoint, or several, or ends where its blob should follow.
-    """
-    return tuple(_select_item(found, word) for word in words)
-
-
-def _select_item(found: Reviewable, word: str) -> tuple[BatchItem, str]:
-    name, _, blob = word.rpartition("@")
-    for wanted, seen in ((word, ""), (name, blob)):
-        items = [
-            item
-            for item in found.items.values()
-            if wanted
-            and (
-                wanted in {item.output, item.slug, f"{item.group}:{item.output}"}
-                or wanted.casefold() == item.name.casefold()
-            )
-        ]
-        if len(items) > 1:
-            names = list_names(tuple(item.slug for item in items))
-            raise UsageError(f"{clean_text(word)} names several items", f"name one of: {names}")
-        if items and name and not blob and wanted == name:  # a variable that is not set would be no condition
-            raise UsageError(f"{clean_text(word)} names no blob", f"after @ comes one, as in: {SHOW_BLOBS}")
-        if items:
-            return items[0], seen
-    raise UsageError(f"no item with a checkpoint is called {clean_text(word)}", LIST)
-
-
-def select_failed(found: Reviewable) -> tuple[BatchItem, ...]:
-    """Returns the items with a checkpoint that did not succeed, without those that a review took back."""
-    return tuple(outcome.item for outcome in found.state.failed if outcome.status is not ItemStatus.REJECTED)
-
-
-def select_stale(repo: Repository, found: Reviewable) -> tuple[BatchItem, ...]:
-    """Returns the items that were written from other versions of files than the branch has by now."""
-    return tuple(found.items[stale.slug] for stale in find_stale_items(repo, found.batch, found.state))
-
-
-def choose_freed(repo: Repository, found: Reviewable, retried: tuple[Choice, ...]) -> tuple[Choice, ...]:
-    """Returns choices for the blocked items that lack nothing but what items write that run again: they run too."""
-    items = tuple(choice.item for choice in retried)
-    freed = find_freed_items(repo, found.batch, found.state, items)
-    return tuple(Choice(DecisionKind.RETRY, item) for item in freed)
-
-
-def choose_dependants(repo: Repository, found: Reviewable, undone: tuple[Choice, ...]) -> tuple[Choice, ...]:
-    """Returns choices for the items that have read what is undone, or what those wrote: undone too, to run again."""
-    recorded = read_recorded_items(repo, found.batch, found.state)
-    items = find_dependants(recorded, (choice.item.key for choice in undone))
-    return tuple(Choice(DecisionKind.UNDO, item, runs_again=True) for item in items)
-
-
-def select_group(found: Reviewable, number: int) -> tuple[BatchItem, ...]:
-    """Returns the items of the checkpoint with that number, and of its revisions, whose outputs are in history.
-
-    Raises:
-        UsageError: the batch has no such checkpoint.
-    """
-    record = found.batch.record
-    finished = next((f for f in found.state.finished if record.position_of(f.group) == number), None)
-    if finished is None:
-        raise UsageError(f"batch {record.batch} has no checkpoint {number}", LIST)
-    return tuple(item for item in finished.group.items if finished.standings[item.key].brought_by)
-
-
-def select_last(found: Reviewable) -> tuple[BatchItem, ...]:
-    """Returns the items whose outputs the last checkpoint brought, of a group or of a revision, and that are in history."""
-    oid = found.state.last_checkpoint
-    return tuple(
-        item
-        for finished in found.state.finished
-        for item in finished.group.items
-        if finished.standings[item.key].brought_by[-1:] == (oid,)
-    )
-
-
-def choose_rest(repo: Repository, found: Reviewable, chosen: frozenset[ItemKey]) -> tuple[Choice, ...]:
-    """Returns an approval of each item that succeeded, that no decision stands about, and that is not chosen."""
-    return tuple(
-        Choice(DecisionKind.APPROVE, found.items[ItemKey(shown.slug)])
-        for shown in list_review_items(repo, found)
-        if shown.status == ItemStatus.SUCCEEDED and shown.decision is None and shown.slug not in chosen
-    )
 
 
 StartCheck: TypeAlias = Callable[[Repository, Batch, BatchProgress, tuple[ItemDecision, ...]], None]
@@ -245,6 +66,28 @@ def decide_items(
         UsageError: nothing is chosen, an item is chosen twice, or a comment is too long.
         GitbatchError: an item is not up for such a decision, or its file has changed since. Nothing has changed.
     """
+    with _advising_to_decide_again():
+        return _decide(repo, found, choices, clock, require_start)
+
+
+@contextmanager
+def _advising_to_decide_again() -> Iterator[None]:
+    """Corrects the advice of errors that a run has as well: what is to be repeated is the decision."""
+    try:
+        yield
+    except GitbatchError as error:
+        error.advice = error.advice.replace(f"{_RESUME} (finished items are kept)", _RESUME)
+        error.advice = error.advice.replace(_RESUME, "decide again")
+        raise
+
+
+def _decide(
+    repo: Repository,
+    found: Reviewable,
+    choices: tuple[Choice, ...],
+    clock: Callable[[], float],
+    require_start: StartCheck | None,
+) -> RecordedReview:
     if not choices:
         raise UsageError("there is nothing to decide", LIST)
     if len({choice.item.key for choice in choices}) < len(choices):

@@ -41,6 +41,11 @@ class ItemStatus(StrEnum):
     CANCELLED = "cancelled"
     """Not started: the plan no longer has it, or the batch ended before."""
 
+    @property
+    def is_failure(self) -> bool:
+        """Returns true if the item did not succeed. What a person took back is a decision, not a failure."""
+        return self not in {ItemStatus.SUCCEEDED, ItemStatus.REJECTED}
+
 
 class PauseMode(StrEnum):
     """When a batch pauses for a review (rules K1 to K3)."""

@@ -7,6 +7,7 @@ they were, and the edited text in a file that is named.
 
 import filecmp
 import os
+import shlex
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -73,7 +74,7 @@ def _edit_here(
     if find_uncommitted(repo, (path,)):
         raise GitbatchError(
             f"{quote_path(path)} has changes in your checkout that are not committed",
-            "commit or discard them, then edit it here",
+            f"commit them, or set them aside, then edit it here: git stash push --include-untracked -- {shlex.quote(path)}",
         )
     with _kept_unless_committed(repo.root / path):
         open_editor(repo.root / path)

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from gitbatch.batch.approval import requires_approval
-from gitbatch.batch.deciding import Reviewable, find_reviewable, list_review_items
 from gitbatch.batch.group.line_counts import count_lines
 from gitbatch.batch.group.review import find_decision_problem
 from gitbatch.batch.history.decisions import DecisionKind
@@ -22,6 +21,7 @@ from gitbatch.batch.model import BatchItem, ItemStatus
 from gitbatch.batch.planning.freed import BlockedItem, find_blocked_items
 from gitbatch.batch.planning.stale import find_stale_items
 from gitbatch.batch.resume import find_commit_before
+from gitbatch.batch.review.reviewable import Reviewable, find_reviewable, list_review_items
 from gitbatch.batch.review_item import REOPENED, ReviewItem
 from gitbatch.limits.usage import Spent
 from gitbatch.plan.model import ItemKey

@@ -13,7 +13,6 @@ from gitbatch.agents.pool import AgentPool
 from gitbatch.agents.process.children import watch_by_descriptor
 from gitbatch.agents.process.starter import Starter
 from gitbatch.batch.caller import Frontend, SessionSettings, Unattended
-from gitbatch.batch.deciding import Choice
 from gitbatch.batch.ending import Ending, Result
 from gitbatch.batch.event_log import BatchLog
 from gitbatch.batch.events import BatchStopped, EventStream, Listener, Notice
@@ -27,6 +26,7 @@ from gitbatch.batch.model import Checkpoint
 from gitbatch.batch.notices import Notices
 from gitbatch.batch.opening import HOW_TO_START, Opening
 from gitbatch.batch.reopening import reopen_batch
+from gitbatch.batch.review.choices import Choice
 from gitbatch.batch.reviewing import Reviewer
 from gitbatch.concurrency import GitThread
 from gitbatch.errors import GitError, UsageError

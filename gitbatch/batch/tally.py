@@ -19,9 +19,9 @@ class Tally:
 
     succeeded: int
     failed: tuple[Outcome, ...]
-    """The outcomes of items that did not succeed."""
+    """The outcomes of items that did not succeed, or that a person took back: what reads them is blocked."""
     failures: tuple[FailedItem, ...]
-    """The same, as the end of the run reports them."""
+    """Those that did not succeed, as the end of the run reports them."""
     began: float
     """Seconds since the epoch."""
     check_time: CheckTime = field(default_factory=CheckTime)
@@ -33,6 +33,7 @@ class Tally:
             _as_failed(outcome, finished.commit, state.rescued)
             for finished in state.finished
             for outcome in finished.failed
+            if outcome.status.is_failure
         )
         return cls(state.succeeded, state.failed, failures, began)
 

@@ -141,7 +141,7 @@ def _list_batch_items(folder: Path, _: str) -> Iterator[CompletionWord]:
 
 def _list_reviewable(folder: Path, _: str) -> Iterator[CompletionWord]:
     """Yields the items that have a checkpoint."""
-    from gitbatch.batch.deciding import find_reviewable, list_review_items
+    from gitbatch.batch.review.reviewable import find_reviewable, list_review_items
 
     with _open_repository(folder) as repo:
         for item in list_review_items(repo, find_reviewable(repo)):

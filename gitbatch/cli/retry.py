@@ -4,16 +4,16 @@ from typing import Annotated
 
 import typer
 
-from gitbatch.batch.deciding import (
+from gitbatch.batch.history.decisions import DecisionKind
+from gitbatch.batch.history.ledger import SpendingLimits
+from gitbatch.batch.review.choices import (
     Choice,
-    Reviewable,
     choose_freed,
     select_failed,
     select_review_items,
     select_stale,
 )
-from gitbatch.batch.history.decisions import DecisionKind
-from gitbatch.batch.history.ledger import SpendingLimits
+from gitbatch.batch.review.reviewable import Reviewable
 from gitbatch.cli.common import HERE, Directory, Json, open_repository_of
 from gitbatch.cli.review import ReviewItems, record_choices
 from gitbatch.cli.run import MaxCost
@@ -62,7 +62,7 @@ def retry(
         with open_repository_of(directory) as repo:
             record_choices(repo, choose, "retry", json=json)
         return
-    from gitbatch.batch.rerun import RerunChecks
+    from gitbatch.batch.review.rerun import RerunChecks
     from gitbatch.cli.batch import RunOptions, run_command
 
     options = RunOptions(limits=SpendingLimits(max_cost), json=json, directory=directory)

@@ -14,10 +14,11 @@ from typing import TypeAlias, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gitbatch.batch.deciding import Choice, find_reviewable, select_review_items
 from gitbatch.batch.group.review import RecordedReview
 from gitbatch.batch.history.record import unfinished_batch
-from gitbatch.batch.rerun import RerunChecks
+from gitbatch.batch.review.choices import Choice, select_review_items
+from gitbatch.batch.review.rerun import RerunChecks
+from gitbatch.batch.review.reviewable import find_reviewable
 from gitbatch.cli.batch import RunOptions, run_command
 from gitbatch.cli.common import open_repository_of
 from gitbatch.cli.pager import read_git_variables

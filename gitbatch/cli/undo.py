@@ -4,15 +4,15 @@ from typing import Annotated
 
 import typer
 
-from gitbatch.batch.deciding import (
+from gitbatch.batch.history.decisions import DecisionKind
+from gitbatch.batch.review.choices import (
     Choice,
-    Reviewable,
     choose_dependants,
     select_group,
     select_last,
     select_review_items,
 )
-from gitbatch.batch.history.decisions import DecisionKind
+from gitbatch.batch.review.reviewable import Reviewable
 from gitbatch.cli.common import HERE, Directory, Json, open_repository_of
 from gitbatch.cli.review import ReviewItems, Say, record_choices
 from gitbatch.errors import UsageError

@@ -144,7 +144,7 @@ def batch_state(
     failed = {outcome.item.key: outcome for outcome in state.failed}
     items = tuple(
         _add_effort(
-            _item_state(group, item, state, failed.get(item.key)),
+            _item_state(group, item, state, failed.get(item.key), has_ended=batch.ended),
             spending.get(item.key),
             rescued.get(item.key),
         )
@@ -213,7 +213,7 @@ def _active_item(item: ItemState, activity: ItemActivity | None) -> ItemState:
 
 
 def _item_state(
-    group: BatchGroup, item: BatchItem, state: BatchProgress, failed: Outcome | None
+    group: BatchGroup, item: BatchItem, state: BatchProgress, failed: Outcome | None, *, has_ended: bool
 ) -> ItemState:
     if failed:
         return ItemState(item.output, item.name, group.number, item.key, failed.status, failed.reason)
@@ -221,7 +221,8 @@ def _item_state(
     if state.is_finished(group) and reopened is None:
         return ItemState(item.output, item.name, group.number, item.key, ItemStatus.SUCCEEDED)
     status = NOT_MERGED if item.key in state.ready else OPEN
-    again = f"{reopened.decision.kind.word} in a review: it runs again" if reopened else ""
+    follows = "its batch was ended before it ran again" if has_ended else "it runs again"
+    again = f"{reopened.decision.kind.word} in a review: {follows}" if reopened else ""
     reason = UNCHECKED if item.key in state.unchecked else again
     return ItemState(item.output, item.name, group.number, item.key, status, reason)
 
@@ -256,8 +257,8 @@ def _gate_row(gate: RecordedGate) -> tuple[Cell, ...]:
 
 
 def find_next_step(shown: BatchState) -> str:
-    """Returns what the user can do after a batch that has ended; empty if all of it succeeded."""
-    if any(item.status not in {ItemStatus.SUCCEEDED, OPEN} for item in shown.items):
+    """Returns what the user can do after a batch that has ended; empty if nothing is left."""
+    if any(item.status not in {ItemStatus.SUCCEEDED, ItemStatus.REJECTED, OPEN} for item in shown.items):
         return "again: gitbatch run --items failed"
     left = sum(item.status == OPEN for item in shown.items)
     if not left:

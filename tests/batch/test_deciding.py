@@ -1,5 +1,6 @@
 """Decisions from outside of a run: each review is one commit that verify accepts, or nothing has changed."""
 
+import shlex
 import subprocess
 
 import pytest
@@ -103,6 +104,18 @@ def test_a_path_that_changed_in_any_way_is_a_conflict(paused: Place) -> None:
         assert (paused.state(), path.is_file() and path.read_bytes()) == before
         recorded = paused.git("log", "-1", "--format=%H", "--grep=^Gitbatch-Checkpoint")
         paused.git("reset", "--quiet", "--hard", recorded)
+
+
+def test_an_edit_that_is_not_committed_is_set_aside(paused: Place) -> None:
+    """By the command of the advice, as it is printed; then the decision is recorded, and the edit is still there."""
+    paused.write("out/letters/b.md", "mine\n")
+    with pytest.raises(ReviewConflictError) as refused:
+        decide(paused, (REJECT, "T102"))
+    command = refused.value.advice.splitlines()[0].partition("git stash ")[2]
+    paused.git("stash", *shlex.split(command))
+    decide(paused, (REJECT, "T102"))
+    assert paused.git("show", "stash@{0}:out/letters/b.md") == "mine"
+    assert refused.value.advice.endswith("send the item back: gitbatch review out/letters/b.md --edit")
 
 
 def test_an_edit_of_the_plan_and_of_an_artifact_stays(paused: Place) -> None:

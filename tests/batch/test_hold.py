@@ -13,7 +13,6 @@ from history import ticked
 from pauses import Meanwhile, Person, groups, notices, run_with
 from reviews import APPROVE, REJECT, REVISE, decide
 
-from gitbatch.batch.deciding import Choice, find_reviewable, list_review_items
 from gitbatch.batch.elsewhere import read_elsewhere
 from gitbatch.batch.ending import Ending
 from gitbatch.batch.events import (
@@ -24,6 +23,8 @@ from gitbatch.batch.events import (
     GroupStarted,
 )
 from gitbatch.batch.hold import DecidedElsewhereError
+from gitbatch.batch.review.choices import Choice
+from gitbatch.batch.review.reviewable import find_reviewable, list_review_items
 from gitbatch.batch.session import Session
 from gitbatch.errors import BusyError, GitbatchError
 from gitbatch.repo.holder import read_waiting

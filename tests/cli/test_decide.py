@@ -9,6 +9,7 @@ from history import ticked
 from sessions import run_here
 
 from gitbatch.batch.model import CheckpointMode
+from gitbatch.repo.checkout import follow
 from gitbatch.repo.lock import repository_lock
 from gitbatch.repo.opening import open_repository
 
@@ -111,6 +112,39 @@ def test_while_another_gitbatch_runs_it_is_busy(
         assert here("review", "T101", "--approve")[0] == 75
         assert here("review", "--list")[0] == 0
     repo.close()
+
+
+def test_a_lock_of_the_users_git_is_named(paused: Place, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The advice is of the command that was given, not of a run."""
+    lock = paused.root / ".git/index.lock"
+    lock.touch()
+    monkeypatch.setattr(follow, "_PATIENCE", 1)
+    code, _, said = here("undo", "T101")
+    assert (code, f"remove {lock}. Then decide again\n" in said) == (75, True), said
+    assert "gitbatch run" not in said
+
+
+def test_what_a_person_rejected_has_not_failed(
+    three: Place, here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that leaves nothing else ends with exit code 0, and no command is named that would run it."""
+    run_here(three, monkeypatch, items="T101,T301", checkpoint=CheckpointMode.parse("after-each"))
+    assert here("review", "T101", "--reject")[0] == 0
+    code, _, said = here("run")
+    assert (code, said) == (0, "")
+    assert here("batches")[1].count("not done") == 0
+    assert here("run", "--items", "failed", "--checkpoint", "at-end")[0] == 2
+    assert ticked(three) == ["T301"]
+
+
+@pytest.mark.usefixtures("paused")
+def test_what_an_ended_batch_does_not_run_again(here: Here) -> None:
+    assert here("review", "T101", "--revise", "More.")[0] == 0
+    assert "sent back in a review: it runs again" in here("status")[1]
+    assert here("abort", "--yes")[0] == 0
+    said = " ".join(here("status")[1].split())
+    assert "sent back in a review: its batch was ended before it ran again" in said
+    assert "it runs again" not in said
 
 
 def test_a_retry_records_and_runs(three: Place, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:

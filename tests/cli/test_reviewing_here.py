@@ -21,7 +21,7 @@ from view.sheets import DONE, review_of
 
 from gitbatch.batch.history.decisions import DecisionKind
 from gitbatch.batch.model import CheckpointMode
-from gitbatch.batch.rerun import RerunChecks
+from gitbatch.batch.review.rerun import RerunChecks
 from gitbatch.cli import review_desk, review_prompts, review_screen
 from gitbatch.cli.editor import find_editor, open_editor, write_comment
 from gitbatch.cli.keys import is_in_foreground

@@ -97,6 +97,7 @@ TICKED = CriterionState(1, "a page", done=True, items=(), open_items=0)
     ("items", "criteria", "step"),
     [
         ((DONE,), (), ""),
+        ((DONE, replace(LEFT, status=ItemStatus.REJECTED)), (), ""),
         ((DONE, FAILED, LEFT), (), "again: gitbatch run --items failed"),
         ((DONE, LEFT), (), "rest:  gitbatch run --items open"),
         ((DONE, LEFT), (replace(TICKED, done=False), TICKED), "rest:  gitbatch run --items open"),

@@ -4,6 +4,7 @@ An item's path is put back blob by blob: never by `git revert`, as a branch whos
 is merged again. A path that the user or a later item has changed since is a conflict: it is named, and nothing moves.
 """
 
+import shlex
 from collections.abc import Mapping
 
 from msgspec import Struct
@@ -83,7 +84,11 @@ def find_put_back(repo: Repository, tree: str, taken: tuple[TakenBack, ...]) -> 
     }
     found = {path: each.entry for path, each in unwound.items() if each and _is_plain(each.entry)}
     if changed := tuple(path for path in by_path if path not in found):
-        raise _as_conflict("changed by you or by a later item since the item wrote it", changed)
+        raise _as_conflict(
+            "changed by you or by a later item since the item wrote it",
+            changed,
+            "Put that file back yourself, or ",
+        )
     return {path: entry.oid if entry else None for path, entry in found.items()}
 
 
@@ -95,15 +100,19 @@ def require_committed(repo: Repository, target: str, decisions: tuple[ItemDecisi
     """
     paths = tuple(dict.fromkeys(d.item.output for d in decisions if d.kind.puts_back))
     if repo.head_branch() == target and (changed := find_uncommitted(repo, paths)):
-        raise _as_conflict("changed by you in the checkout, and not committed", changed)
+        raise _as_conflict(
+            "changed by you in the checkout, and not committed",
+            changed,
+            f"Set it aside, then decide again: git stash push --include-untracked -- {shlex.join(changed)}\n"
+            "or commit it, and ",
+        )
 
 
-def _as_conflict(what: str, paths: tuple[str, ...]) -> ReviewConflictError:
+def _as_conflict(what: str, paths: tuple[str, ...], instead: str) -> ReviewConflictError:
+    """Returns the error for paths that keep what they have. `instead`: what can be done before sending the item back."""
     names = list_names(tuple(map(quote_path, paths)))
-    return ReviewConflictError(
-        f"{what}: {names}",
-        "nothing was decided. Put that file back yourself, or send the item back: gitbatch review ITEM --revise …",
-    )
+    back = f"send the item back: gitbatch review {shlex.quote(paths[0])} --edit"
+    return ReviewConflictError(f"{what}: {names}", f"nothing was decided. {instead}{back}")
 
 
 def _as_version(repo: Repository, path: str, outcome: Outcome) -> BroughtVersion:

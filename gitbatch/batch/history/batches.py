@@ -60,7 +60,7 @@ def summarize_batch(repo: Repository, batch: Batch) -> BatchSummary:
         groups_done=len(state.finished),
         items=len(record.items),
         succeeded=state.succeeded,
-        failed=len(state.failed),
+        failed=sum(outcome.status.is_failure for outcome in state.failed),
         spent=sum_spending(spending),
         rebuilt=bool(batch.last),
     )

@@ -39,8 +39,7 @@ FORMS = {
     "Check": r"(\S+) (pass|skip) \(([0-9]{1,9}[.][0-9])\)",
     "Gate": rf"\S+ (?:{'|'.join(GateState)}) [0-9a-f]{{40}}(?:[0-9a-f]{{24}})?",
 }
-_NOT_FAILED = frozenset({ItemStatus.SUCCEEDED, ItemStatus.REJECTED})
-_STATUSES = "|".join(status for status in ItemStatus if status not in _NOT_FAILED)
+_STATUSES = "|".join(status for status in ItemStatus if status.is_failure)
 FAILED_FORM = re.compile(rf"(.+?): ({_STATUSES}):(?: (.*))?")
 MISSING_FORM = re.compile(rf"(.+?): ({'|'.join(InputProblem)}):(?: (.*))?")
 

@@ -68,7 +68,7 @@ class ReportItem(Struct, frozen=True, kw_only=True):
     @property
     def is_failure(self) -> bool:
         """Whether it ended and did not succeed. What a person rejected is a decision, not a failure."""
-        return self.status not in {None, ItemStatus.SUCCEEDED, ItemStatus.REJECTED}
+        return self.status is not None and self.status.is_failure
 
     @property
     def began(self) -> float:

@@ -9,11 +9,11 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gitbatch.batch.deciding import Choice
 from gitbatch.batch.history.decisions import DecisionKind
 from gitbatch.batch.history.reads import find_dependants
 from gitbatch.batch.model import ItemStatus
 from gitbatch.batch.planning.freed import select_freed
+from gitbatch.batch.review.choices import Choice
 from gitbatch.batch.review_item import REOPENED
 from gitbatch.batch.review_sheet import ReviewSheet, SheetItem
 from gitbatch.plan.model import ItemKey

@@ -12,18 +12,18 @@ from pauses import run_with
 from reviews import APPROVE, REJECT, RETRY, REVISE, UNDO, list_items, record_choices
 from sessions import run_here
 
-from gitbatch.batch.deciding import (
+from gitbatch.batch.group.put_back import ReviewConflictError
+from gitbatch.batch.history.decisions import DecisionKind, ItemName
+from gitbatch.batch.history.review_message import parse_review_message
+from gitbatch.batch.model import CheckpointMode
+from gitbatch.batch.review.choices import (
     Choice,
-    Reviewable,
     choose_dependants,
     choose_freed,
     select_review_items,
     select_stale,
 )
-from gitbatch.batch.group.put_back import ReviewConflictError
-from gitbatch.batch.history.decisions import DecisionKind, ItemName
-from gitbatch.batch.history.review_message import parse_review_message
-from gitbatch.batch.model import CheckpointMode
+from gitbatch.batch.review.reviewable import Reviewable
 from gitbatch.batch.session import Session
 from gitbatch.errors import UsageError
 from gitbatch.repo.repository import Repository
