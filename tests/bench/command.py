@@ -2,32 +2,29 @@
 
 import argparse
 import json
-import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from bench import experiments
-from bench.experiments import PHASES, Column, Merges, Start
-from bench.lengths import NUMBERS, Length, extrapolate, measure_length
+from bench.experiments import PHASES, Column, Start
+from bench.length_rows import list_length_rows, measure_lengths, render_lengths
 from bench.measure import FailedError
-from bench.repositories import Repository, Work, make_repository
-
-from gitbatch.sandbox.model import SandboxKind
-
-EXPERIMENTS = ("phases", "growth", "merge", "width", "start")
-_LEAST_MANY = 20
-_FAR = 100_000
-"""The items for which numbers are extrapolated: a batch of so many takes too long to be run."""
+from bench.merges import Merges, measure_merges
+from bench.options import make_parser
+from bench.reach import find_claude, measure_reach
+from bench.reach_setup import Setup
+from bench.repositories import Repository, Supply, Work
+from bench.rows import HEAD, Row, render_table, summarize
 
 
 def main() -> None:
     """Measure what is wanted, and print it."""
-    parser = _parser()
+    parser = make_parser()
     wanted = parser.parse_args()
     if wanted.items % wanted.groups:
         parser.error("--items can't be parted into --groups evenly")
@@ -44,33 +41,49 @@ def main() -> None:
     )
     say("the quartiles of eight measurements or more, else the least and the most")
     try:
-        with tempfile.TemporaryDirectory(prefix="gitbatch bench ", dir=wanted.place) as folder:
-            found["experiments"] = list(_measure(Path(folder), wanted, say))
+        with ExitStack() as stack:
+            supplies = [_open_supply(stack, Path(place), wanted) for place in (wanted.place, wanted.disk)]
+            found["experiments"] = list(_measure(supplies[0], supplies[1], wanted, say))
     except (FailedError, OSError, subprocess.CalledProcessError) as error:
         parser.exit(1, f"{parser.prog}: {error}\n")
     if wanted.json:
         print(json.dumps(found, indent=1))
 
 
+def _open_supply(stack: ExitStack, place: Path, wanted: argparse.Namespace) -> Supply:
+    """Returns a supply of repositories in a folder of its own: one that stays if they are to be kept."""
+    if wanted.keep:
+        folder = place / "gitbatch bench"
+        folder.mkdir(parents=True, exist_ok=True)
+    else:
+        place.mkdir(parents=True, exist_ok=True)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gitbatch bench ", dir=place)))
+    supply = Supply(folder, wanted.keep)
+    stack.callback(supply.close)
+    return supply
+
+
 def _measure(
-    folder: Path, wanted: argparse.Namespace, say: Callable[[str], None]
+    memory: Supply, disk: Supply, wanted: argparse.Namespace, say: Callable[[str], None]
 ) -> Iterator[dict[str, Any]]:
     """What each experiment finds; it is said as soon as it is known."""
     phases: dict[int, list[dict[str, Any]]] = {}
     for number, files in enumerate(wanted.files):
-        repo = make_repository(folder / f"{number}", files)
-        for name in EXPERIMENTS:
+        for name, measure in _EXPERIMENTS.items():
             if name in wanted.only and (name == "phases" or number == 0):
-                part = _EXPERIMENTS[name](repo, wanted)
+                part = measure(memory.find(files), wanted)
                 say(part.pop("text"))
                 if name == "phases":
                     phases[files] = part["columns"]
                 yield {"experiment": name, "files": files, **part}
-        shutil.rmtree(repo.folder)
     if len(phases) > 1:
         part = _size(min(phases), max(phases), phases)
         say(part.pop("text"))
         yield {"experiment": "size", **part}
+    if "worktrees" in wanted.only:
+        part = _worktrees(memory, disk, wanted, say)
+        say(part.pop("text"))
+        yield {"experiment": "worktrees", **part}
 
 
 def _size(few: int, many: int, phases: dict[int, list[dict[str, Any]]]) -> dict[str, Any]:
@@ -93,64 +106,6 @@ def file_system(place: Path) -> str:
         return ""
     kinds = {mount.split(" ")[1]: mount.split(" ")[2] for mount in mounts}
     return next((kinds[str(above)] for above in (place, *place.parents) if str(above) in kinds), "")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python tests/bench", description="What gitbatch costs.")
-    add = parser.add_argument
-    add("--files", type=_count, nargs="+", default=[236, 5000], help="sizes of repositories; also 100000")
-    add(
-        "--only", nargs="+", choices=EXPERIMENTS, default=list(EXPERIMENTS), help="all but phases: first size"
-    )
-    add("--items", type=_count, default=20, help="of a batch (phases)")
-    add("--groups", type=_count, default=1, help="that they are in, each with a checkpoint (phases)")
-    add(
-        "--checkout",
-        choices=("context", "full"),
-        default="context",
-        help="kind of worktree (phases, lengths)",
-    )
-    add(
-        "--sandbox",
-        nargs="+",
-        choices=[kind.value for kind in SandboxKind],
-        default=["none", "auto"],
-        help="kinds to compare",
-    )
-    add("--rounds", type=_count, default=3, help="how often everything is done in turn")
-    add("--loop-items", type=_count, default=5, help="items that the shell loop does in each round")
-    add("--many", type=_many, default=1000, help="items of the long batch, at least 20 (growth)")
-    add("--jobs", type=_count, default=4, help="items at the same time (growth)")
-    add(
-        "--lengths",
-        type=_many,
-        nargs="+",
-        default=[250, 500, 1000],
-        help="items; also 2500 5000 10000 (growth)",
-    )
-    add("--length-groups", type=_count, nargs="+", default=[1, 10], help="groups of each of them (growth)")
-    add("--branches", type=_count, default=10_000, help="that a repository has besides (growth)")
-    add("--wide", type=_count, default=64, help="agents that sleep at the same time (width)")
-    add("--nap", type=float, default=1.0, help="seconds that they sleep (width)")
-    add("--merged", type=_count, default=100, help="branches (merge)")
-    place = os.environ.get("TMPDIR", "/var/tmp")  # noqa: S108
-    add("--place", default=place, help="a folder to work in; its file system decides what a checkout costs")
-    add("--json", action="store_true", help="print one JSON object at the end, and nothing else")
-    return parser
-
-
-def _count(said: str) -> int:
-    number = int(said)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{said} is less than 1")
-    return number
-
-
-def _many(said: str) -> int:
-    number = int(said)
-    if number < _LEAST_MANY:
-        raise argparse.ArgumentTypeError(f"{said} is less than {_LEAST_MANY}")
-    return number
 
 
 def _phases(repo: Repository, wanted: argparse.Namespace) -> dict[str, Any]:
@@ -186,14 +141,7 @@ def _phase_table(columns: list[Column]) -> str:
         rows.append(
             [name, *(f"{loop[phase].median / f[phase].median:.1f} x" if phase in f else "" for f in spreads)]
         )
-    return _table(rows)
-
-
-def _table(rows: list[list[str]]) -> str:
-    """A table as Markdown."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in rows]
-    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
+    return render_table(rows)
 
 
 def _growth(repo: Repository, wanted: argparse.Namespace) -> dict[str, Any]:
@@ -216,44 +164,46 @@ def _growth(repo: Repository, wanted: argparse.Namespace) -> dict[str, Any]:
         for f in found
     ]
     head = f"{many} items in one group, {repo.files} files; ms and git processes for each item"
-    lengths = _measure_lengths(repo, wanted)
+    lengths = measure_lengths(repo, wanted)
+    reached = list_length_rows(lengths)
+    length_text = f"{render_lengths(lengths, wanted.sandbox[0])}\n\n{_render_rows(reached)}"
     return {
         "batches": [asdict(f) for f in found],
         "lengths": [asdict(f) for f in lengths],
-        "text": f"\n{head}\n\n{_table(rows)}\n\n{_length_table(lengths, wanted.sandbox[0])}",
+        "rows": [row.as_json for row in reached],
+        "text": f"\n{head}\n\n{render_table(rows)}\n\n{length_text}",
     }
 
 
-def _measure_lengths(repo: Repository, wanted: argparse.Namespace) -> list[Length]:
-    """What batches of each length cost, in each number of groups; the last ones are extrapolated."""
-    found: list[Length] = []
-    for groups in wanted.length_groups:
-        own = [
-            measure_length(repo, items, groups, wanted.sandbox[0], wanted.jobs, wanted.checkout)
-            for items in sorted(wanted.lengths)
-        ]
-        numbers = {
-            name: extrapolate([(each.items, getattr(each, name)) for each in own], _FAR) for name in NUMBERS
-        }
-        found += [*own, Length(items=_FAR, groups=groups, **numbers)]
-    return found
+def _render_rows(rows: list[Row]) -> str:
+    return f"{render_table([HEAD, *(row.cells for row in rows)])}\n\n{summarize(rows)}"
 
 
-def _length_table(found: list[Length], sandbox: str) -> str:
-    rows = [["items, groups", *(name.replace("_", " ") for name in NUMBERS)]]
-    for each in found:
-        said = " (extrapolated)" if each.items == _FAR else ""
-        numbers = (getattr(each, name) for name in NUMBERS)
-        rows.append([f"{each.items:,} in {each.groups}{said}", *(f"{number:,.3g}" for number in numbers)])
-    head = (
-        f"sandbox {sandbox}, no context declared; lint, plan, status, verify: seconds of processor time; run: ms of it for an item; "
-        "late: the last items / those from the hundredth; memory: MB; the rest: bytes"
+def _worktrees(
+    memory: Supply, disk: Supply, wanted: argparse.Namespace, say: Callable[[str], None]
+) -> dict[str, Any]:
+    setup = Setup(
+        sizes=tuple(wanted.files),
+        memory=memory,
+        disk=disk,
+        sandboxes=tuple(wanted.sandbox),
+        rounds=wanted.rounds,
+        items=wanted.items,
+        on_disk=(236, 48),
+        wide=(4 * wanted.wide, wanted.wide),
+        modules=wanted.modules,
+        claude=find_claude(wanted.claude),
     )
-    return f"{head}\n\n{_table(rows)}"
+    found, seconds = [], {}
+    for name, rows, took in measure_reach(setup, tuple(wanted.sections)):
+        say(f"\n{name}, measured in {took:.0f} s\n\n{render_table([HEAD, *(row.cells for row in rows)])}")
+        found += rows
+        seconds[name] = round(took, 1)
+    return {"rows": [row.as_json for row in found], "seconds": seconds, "text": f"\n{summarize(found)}"}
 
 
 def _merge(repo: Repository, wanted: argparse.Namespace) -> dict[str, Any]:
-    found: Merges = experiments.measure_merges(repo, wanted.merged, wanted.rounds)
+    found: Merges = measure_merges(repo, wanted.merged, wanted.rounds)
     rows = [
         [f"merging {found.items} items, {repo.files} files", "ms", "/ merge, checkpoint", "/ checkout too"],
         ["merge, checkpoint", str(found.recorded), "1.0 x", ""],
@@ -262,7 +212,7 @@ def _merge(repo: Repository, wanted: argparse.Namespace) -> dict[str, Any]:
     for name, times in (("git merge, one by one", found.git_merge), ("one octopus", found.octopus)):
         ratios = [f"{times.median / ours.median:.1f} x" for ours in (found.recorded, found.ours)]
         rows.append([name, str(times), *ratios])
-    text = f"\n{_table(rows)}"
+    text = f"\n{render_table(rows)}"
     return {**asdict(found), "text": text}
 
 
@@ -278,7 +228,7 @@ def _width(repo: Repository, wanted: argparse.Namespace) -> dict[str, Any]:
         for f in found
     ]
     head = f"{many} agents that sleep {wanted.nap:g} s, {jobs} at a time"
-    return {"batches": [asdict(f) for f in found], "text": f"\n{head}\n\n{_table(rows)}"}
+    return {"batches": [asdict(f) for f in found], "text": f"\n{head}\n\n{render_table(rows)}"}
 
 
 def _start(repo: Repository, wanted: argparse.Namespace) -> dict[str, Any]:
@@ -286,7 +236,10 @@ def _start(repo: Repository, wanted: argparse.Namespace) -> dict[str, Any]:
     least = found.times["import typer"].median
     rows = [["command", "ms", "/ import typer"]]
     rows += [[name, str(times), f"{times.median / least:.1f} x"] for name, times in found.times.items()]
-    return {"ms": {name: asdict(times) for name, times in found.times.items()}, "text": f"\n{_table(rows)}"}
+    return {
+        "ms": {name: asdict(times) for name, times in found.times.items()},
+        "text": f"\n{render_table(rows)}",
+    }
 
 
 _EXPERIMENTS = {"phases": _phases, "growth": _growth, "merge": _merge, "width": _width, "start": _start}

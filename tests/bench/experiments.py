@@ -3,7 +3,7 @@
 import json
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -34,11 +34,24 @@ class Trace:
     """Kilobytes that the orchestrator had at the most."""
     sandbox: str
     """What the agents ran in."""
+    gates: list[float]
+    """When gates started, in seconds since the epoch."""
 
 
-def run_gitbatch(repo: Repository, work: Work, sandbox: str, jobs: int = 1) -> Trace:
-    """Run the whole of some work, with stopwatches."""
+def _do_nothing(_: Repository) -> None:
+    """Prepares nothing."""
+
+
+def run_gitbatch(
+    repo: Repository,
+    work: Work,
+    sandbox: str,
+    jobs: int = 1,
+    prepare: Callable[[Repository], object] = _do_nothing,
+) -> Trace:
+    """Run the whole of some work, with stopwatches, after what prepares the repository for it."""
     repo.reset(work)
+    prepare(repo)
     report = repo.folder / "trace.json"
     options = ("--items", "all", "--checkpoint", "at-end", "--no-input", "--sandbox", sandbox)
     argv: list[str | Path] = [
@@ -56,14 +69,29 @@ def run_gitbatch(repo: Repository, work: Work, sandbox: str, jobs: int = 1) -> T
     items = [(at, cpu, rss) for at, cpu, rss in found["items"]]
     kind = re.search(r"sandbox (\w+)", repo.log.read_text(encoding="utf-8", errors="replace"))
     return Trace(
-        cost, phases, items, found["started"], found["git"], found["peak"], kind[1] if kind else sandbox
+        cost,
+        phases,
+        items,
+        found["started"],
+        found["git"],
+        found["peak"],
+        kind[1] if kind else sandbox,
+        found["gates"],
     )
 
 
-def run_as_people_do(repo: Repository, work: Work, sandbox: str) -> Cost:
-    """The whole of some work without stopwatches, with as many items at a time as nobody has to ask for."""
+def run_as_people_do(
+    repo: Repository,
+    work: Work,
+    sandbox: str,
+    prepare: Callable[[Repository], object] = _do_nothing,
+    jobs: int = 0,
+) -> Cost:
+    """The whole of some work without stopwatches, with as many items at a time as it takes by itself unless they are named."""
     repo.reset(work)
-    options = ("--items", "all", "--checkpoint", "at-end", "--no-input", "--sandbox", sandbox)
+    prepare(repo)
+    options = ["--items", "all", "--checkpoint", "at-end", "--no-input", "--sandbox", sandbox]
+    options += ["--jobs", str(jobs)] if jobs else []
     return run([sys.executable, "-m", "gitbatch", "run", *options], repo.root, repo.environment, repo.log)
 
 
@@ -209,49 +237,6 @@ def measure_growth(
         peak=max(trace.peak for trace in traces) / 1024,
         git=traces[0].git / items,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Merges:
-    """Bringing the finished items of one group into the branch and the checkout, in milliseconds."""
-
-    items: int
-    recorded: Spread
-    """Ours: the merge and the checkpoint, until the branch has them."""
-    ours: Spread
-    """The same, and the checkout has followed."""
-    git_merge: Spread
-    """`git merge` of the same branches, one after another."""
-    octopus: Spread
-    """One `git merge` of all of them."""
-
-
-def measure_merges(repo: Repository, items: int, rounds: int) -> Merges:
-    """Our merge of a group against `git merge` of its branches."""
-    work = Work(1, items)
-    recorded: list[float] = []
-    ours: list[float] = []
-    one_by_one: list[float] = []
-    octopus: list[float] = []
-    for _ in range(rounds):
-        trace = run_gitbatch(repo, work, "none", jobs=4)
-        took = {phase: sum(seconds for seconds, _ in trace.phases[phase]) for phase in GROUP_PHASES}
-        recorded.append(took["merge"])
-        ours.append(took["merge"] + took["follow"])
-        commits = _item_commits(repo)
-        assert len(commits) == items, f"{len(commits)} of {items} items were done"
-        for times, merges in ((one_by_one, [[c] for c in commits]), (octopus, [commits])):
-            repo.git("reset", "--quiet", "--hard", "start")
-            repo.git("reset", "--quiet", "--hard", f"{commits[0]}^")
-            script = "\n".join(f"git merge --quiet --no-ff -m Merge {' '.join(part)}" for part in merges)
-            cost = run(["sh", "-ec", script], repo.root, repo.environment, repo.log)
-            times.append(cost.wall)
-    return Merges(items, spread(recorded), spread(ours), spread(one_by_one), spread(octopus))
-
-
-def _item_commits(repo: Repository) -> list[str]:
-    """The commits of the items of the batch that ran last."""
-    return repo.git("log", "--format=%H", "--grep=^Gitbatch-Item: ", "main").split()
 
 
 @dataclass(frozen=True, slots=True)

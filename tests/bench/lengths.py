@@ -1,7 +1,7 @@
 """Whether what a batch costs stays flat in its items: the same measured at several lengths, in one group and in many.
 
-No item declares a context: each reads the outputs of all groups before its own. Times are processor time, as the wall of a busy
-machine says little; the agent's own (a shell that writes a line) is part of the run's.
+No item declares a context: each reads the outputs of all groups before its own. Times are processor time, and the wall besides, which
+says little on a busy machine; the agent's own (a shell that writes a line) is part of the run's.
 """
 
 import statistics
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.experiments import run_gitbatch
-from bench.measure import run
+from bench.measure import Cost, run
 from bench.repositories import Repository, Work
 
 COMMANDS = ("lint", "plan", "status", "verify")
@@ -43,9 +43,15 @@ class Length:
     """The status after the last checkpoint."""
     prompt: float
     """The longest prompt that an item was given."""
+    lint_wall: float
+    plan_wall: float
+    status_wall: float
+    verify_wall: float
+    run_wall: float
 
 
-NUMBERS = tuple(name for name in Length.__slots__ if name not in {"items", "groups"})
+WALLS = tuple(name for name in Length.__slots__ if name.endswith("_wall"))
+NUMBERS = tuple(name for name in Length.__slots__ if name not in {"items", "groups", *WALLS})
 
 
 def measure_length(
@@ -54,7 +60,7 @@ def measure_length(
     """Runs one batch, then each command on what it left."""
     work = Work(groups, items // groups, checkout=checkout, declares=False)
     repo.reset(work)
-    before = {name: _measure_command(repo, name)[0] for name in ("lint", "plan")}
+    before = {name: _measure_command(repo, name) for name in ("lint", "plan")}
     trace = run_gitbatch(repo, work, sandbox, jobs)
     done = {name: _measure_command(repo, name) for name in COMMANDS}
     window = max(items // 20, 2)
@@ -69,25 +75,28 @@ def measure_length(
     return Length(
         items=items,
         groups=groups,
-        lint=max(before["lint"], done["lint"][0]),
-        plan=max(before["plan"], done["plan"][0]),
-        status=done["status"][0],
-        verify=done["verify"][0],
+        lint=max(before["lint"].cpu, done["lint"].cpu),
+        plan=max(before["plan"].cpu, done["plan"].cpu),
+        status=done["status"].cpu,
+        verify=done["verify"].cpu,
         run=1000 * trace.cost.cpu / items,
         late=late / early,
         run_memory=trace.peak / 1024,
-        verify_memory=done["verify"][1],
+        verify_memory=done["verify"].memory,
         event=sum(path.stat().st_size for path in own.glob("*/events.jsonl")) / items,
         message=max(map(len, bodies)),
         status_file=(repo.root / "status.md").stat().st_size,
         prompt=max(prompts),
+        lint_wall=max(before["lint"].wall, done["lint"].wall),
+        plan_wall=max(before["plan"].wall, done["plan"].wall),
+        status_wall=done["status"].wall,
+        verify_wall=done["verify"].wall,
+        run_wall=1000 * trace.cost.wall / items,
     )
 
 
-def _measure_command(repo: Repository, name: str) -> tuple[float, float]:
-    """Processor time and memory of a command."""
-    cost = run([sys.executable, "-m", "gitbatch", name], repo.root, repo.environment, repo.log)
-    return cost.cpu, cost.memory
+def _measure_command(repo: Repository, name: str) -> Cost:
+    return run([sys.executable, "-m", "gitbatch", name], repo.root, repo.environment, repo.log)
 
 
 def extrapolate(lengths: Sequence[tuple[int, float]], items: int) -> float:

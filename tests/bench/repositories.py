@@ -4,7 +4,7 @@ import itertools
 import os
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 AGENT = 'echo "what $2 says of itself, this time RUN" > "$1"'
@@ -30,6 +30,8 @@ class Work:
     agent: str = AGENT
     declares: bool = True
     """Whether each item names the files that it reads; else it reads the outputs of all earlier groups."""
+    settings: tuple[str, ...] = ()
+    """More lines of the configuration: settings of `[batch]`, then other tables."""
 
     @property
     def total(self) -> int:
@@ -43,6 +45,8 @@ class Repository:
 
     folder: Path
     files: int
+    kind: str = ""
+    """The kind of worktree; empty: as GITBATCH_WORKTREE has it, else chosen by gitbatch."""
 
     @property
     def root(self) -> Path:
@@ -53,6 +57,11 @@ class Repository:
     def worktrees(self) -> Path:
         """Where worktrees are made, by everybody."""
         return self.folder / "worktrees"
+
+    @property
+    def cache(self) -> Path:
+        """Where gitbatch keeps its layers."""
+        return self.folder / "home" / ".cache" / "gitbatch"
 
     @property
     def log(self) -> Path:
@@ -67,7 +76,8 @@ class Repository:
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder / "home"),
             "GITBATCH_WORKTREES": str(self.worktrees),
-            "GITBATCH_WORKTREE": os.environ.get("GITBATCH_WORKTREE", "auto"),
+            "GITBATCH_CACHE": str(self.cache),
+            "GITBATCH_WORKTREE": self.kind or os.environ.get("GITBATCH_WORKTREE", "auto"),
             "GIT_CONFIG_GLOBAL": os.devnull,
             "GIT_CONFIG_NOSYSTEM": "1",
             "LC_ALL": "C.UTF-8",
@@ -106,6 +116,46 @@ class Repository:
         """Remove them."""
         refs = self.git("for-each-ref", "--format=delete %(refname)", "refs/heads/other/")
         self.git("update-ref", "--stdin", stdin=f"{refs}\n".encode())
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """The repositories of one place, each made when it is needed first; with `keep`, they stay for the next time."""
+
+    place: Path
+    keep: bool
+    _used: dict[int, Repository] = field(default_factory=dict)
+
+    def find(self, files: int) -> Repository:
+        """Returns the repository with a number of files."""
+        if files not in self._used:
+            self._used[files] = self._find_or_make(files)
+        return self._used[files]
+
+    def _find_or_make(self, files: int) -> Repository:
+        folder = self.place / f"{files} files"
+        marker = folder / f"made {_FORMAT}"
+        if marker.exists():
+            return Repository(folder, files)
+        remove_folder(folder)
+        made = make_repository(folder, files)
+        marker.touch()
+        return made
+
+    def close(self) -> None:
+        """Removes the repositories, unless they are to be kept."""
+        if not self.keep:
+            for repo in self._used.values():
+                remove_folder(repo.folder)
+
+
+_FORMAT = 1
+"""Of the repositories: those of another one are made again."""
+
+
+def remove_folder(folder: Path) -> None:
+    """Removes a folder if it exists; by `rm`, which is quicker for many files and knows read-only folders."""
+    subprocess.run(["rm", "-rf", "--", folder], check=True)
 
 
 def make_repository(folder: Path, files: int) -> Repository:
@@ -188,6 +238,7 @@ def _plan_files(work: Work, files: int) -> Mapping[str, str]:
     config = [
         "[batch]",
         f'checkout = "{work.checkout}"',
+        *work.settings,
         "[agents.shell]",
         'kind = "command"',
         f"command = ['sh', '-c', '{fresh(work.agent)}', 'sh', '{{output}}', '{{item}}']",

@@ -3,13 +3,22 @@
 import json
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from bench.lengths import extrapolate
+from bench.length_rows import list_length_rows
+from bench.lengths import NUMBERS, WALLS, Length, extrapolate
+from bench.reach import SECTIONS
+from bench.reach_setup import Setup
+from bench.repositories import Supply
+from bench.rows import Row, Verdict, summarize
 
-SMALL = "--files 30 31 --items=4 --rounds=1 --loop-items=2 --many=20 --branches=50 --merged=2 --wide=2 --nap=0.1 --sandbox=none --lengths 20 --length-groups 2"
+SMALL = (
+    "--files 30 31 --items=4 --rounds=1 --loop-items=2 --many=20 --branches=50 --merged=2 --wide=2 --nap=0.1 --sandbox=none "
+    "--lengths 20 --length-groups 2 --only phases growth merge width start"
+)
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +26,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
     """What a small round of everything finds, by experiment."""
     place = ("--place", str(tmp_path_factory.mktemp("bench")))
     command = [sys.executable, str(Path(__file__).parent), "--json", *SMALL.split(), *place]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
     # Of two sizes, the first is kept.
     return {part["experiment"]: part for part in reversed(json.loads(done.stdout)["experiments"])}
@@ -37,6 +46,62 @@ def test_every_experiment_finds_something(found: dict[str, dict[str, Any]]) -> N
     assert found["merge"]["ours"]["count"] == found["merge"]["octopus"]["count"] == 1
     assert found["width"]["batches"][0]["seconds"]["median"] > 400
     assert "gitbatch status" in found["start"]["ms"]
+    assert found["growth"]["rows"][0]["name"] == "20 items in 2: lint"
+
+
+@pytest.mark.sample(2)
+@pytest.mark.parametrize("section", SECTIONS)
+def test_each_section_of_what_worktrees_reach_has_rows(section: str, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        memory, disk = (Supply(tmp_path / name, keep=False) for name in ("memory", "disk"))
+        stack.callback(memory.close)
+        stack.callback(disk.close)
+        setup = Setup(
+            sizes=(30, 31),
+            memory=memory,
+            disk=disk,
+            sandboxes=("none",),
+            rounds=1,
+            items=3,
+            on_disk=(30, 4),
+            wide=(4, 2),
+            modules=1,
+            claude=None,
+        )
+        rows = list(SECTIONS[section](setup))
+    values = {row.name: row.value for row in rows if row.verdict is not Verdict.UNKNOWN}
+    assert len(rows) == len({row.name for row in rows}) > 0
+    assert set(values) or section == "peers"
+    assert values.get("1 MB of node_modules by batch.prepare: installed for 2 batches of 3 items", 1) == 1
+    assert values.get("mounts and worktrees left afterwards", 0) == 0
+    assert not list(tmp_path.glob("*/*"))
+
+
+def test_what_a_row_says_of_its_aim() -> None:
+    rows = (
+        Row("a", "", 3.0, 3, at_least=True),
+        Row("b", "", 2.9, 3, at_least=True),
+        Row("c", "", 3.1, 3),
+        Row("d", "", 3.0, unit=" ms"),
+        Row("e", "there is no btrfs"),
+    )
+    found = [row.verdict for row in rows]
+    assert found == [Verdict.OK, Verdict.MISSED, Verdict.MISSED, Verdict.SAID, Verdict.UNKNOWN]
+    assert rows[2].cells == ["c", "<= 3 x", "3.1 x", "", "missed"]
+    assert summarize(rows) == "1 ok, 2 missed\nmissed: b\nmissed: c\nnot measured: e"
+
+
+def test_rows_of_lengths_name_what_is_extrapolated() -> None:
+    few, many, far = (
+        Length(items=items, groups=2, **dict.fromkeys((*NUMBERS, *WALLS), items / 1000))
+        for items in (1000, 4000, 100_000)
+    )
+    rows = list_length_rows([few, many, far])
+    verdicts = {row.name: row.verdict for row in rows}
+    assert verdicts["4,000 items in 2: lint"] is Verdict.MISSED
+    assert verdicts["4,000 items in 2: verify"] is Verdict.OK
+    assert verdicts["4,000 items in 2 / 1,000: longest prompt"] is Verdict.MISSED
+    assert verdicts["100,000 items in 2, extrapolated from 2 lengths: verify"] is Verdict.SAID
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from gitbatch.__main__ import main as gitbatch
-from gitbatch.batch.events import EventStream, ItemFinished, ItemStarted
+from gitbatch.batch.events import EventStream, GateStarted, ItemFinished, ItemStarted
 
 STEPS = {
     "worktree": ("batch.workplace.local.make_worktree", "batch.workplace.overlay._make_workplace"),
@@ -46,6 +46,8 @@ class Trace:
         self.git = 0
         self.started: float | None = None
         """When the first agent started."""
+        self.gates: list[float] = []
+        """When gates started, in seconds since the epoch, which their programs know too."""
 
     def hook(self, event: str, arguments: tuple[Any, ...]) -> None:
         """Count the git processes."""
@@ -103,6 +105,8 @@ def instrument(trace: Trace) -> None:
             trace.started = time.monotonic()
         if isinstance(event, ItemFinished):
             trace.note_item()
+        if isinstance(event, GateStarted):
+            trace.gates.append(time.time())
         send(self, event)
 
     EventStream.__call__ = noting  # type: ignore[method-assign]
@@ -124,6 +128,7 @@ def main() -> None:
             "started": (trace.started or began) - began,
             "git": trace.git,
             "peak": memory("VmHWM"),
+            "gates": trace.gates,
         }
         report.write_text(json.dumps(found), encoding="utf-8")
 

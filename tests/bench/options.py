@@ -1,0 +1,82 @@
+"""The options of the benchmark."""
+
+import argparse
+import os
+
+from bench.reach import SECTIONS
+
+from gitbatch.sandbox.model import SandboxKind
+
+EXPERIMENTS = ("phases", "growth", "merge", "width", "start", "worktrees")
+_LEAST_MANY = 20
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
+    parser = argparse.ArgumentParser(prog="python tests/bench", description="What gitbatch costs.")
+    add = parser.add_argument
+    add("--files", type=_count, nargs="+", default=[236, 5000], help="sizes of repositories; also 100000")
+    add(
+        "--only", nargs="+", choices=EXPERIMENTS, default=list(EXPERIMENTS), help="all but phases: first size"
+    )
+    add("--items", type=_count, default=20, help="of a batch (phases)")
+    add("--groups", type=_count, default=1, help="that they are in, each with a checkpoint (phases)")
+    add(
+        "--checkout",
+        choices=("context", "full"),
+        default="context",
+        help="files of a worktree (phases)",
+    )
+    add(
+        "--sandbox",
+        nargs="+",
+        choices=[kind.value for kind in SandboxKind],
+        default=["none", "auto"],
+        help="kinds to compare",
+    )
+    add("--rounds", type=_count, default=3, help="how often everything is done in turn")
+    add("--loop-items", type=_count, default=5, help="items that the shell loop does in each round")
+    add("--many", type=_many, default=1000, help="items of the long batch, at least 20 (growth)")
+    add("--jobs", type=_count, default=4, help="items at the same time (growth)")
+    add(
+        "--lengths",
+        type=_many,
+        nargs="+",
+        default=[250, 500, 1000],
+        help="items; also 2500 5000 10000 (growth)",
+    )
+    add("--length-groups", type=_count, nargs="+", default=[1, 10], help="groups of each of them (growth)")
+    add("--length-checkout", choices=("context", "full"), default="full", help="their files of a worktree")
+    add("--branches", type=_count, default=10_000, help="that a repository has besides (growth)")
+    add("--wide", type=_count, default=64, help="agents that sleep at the same time (width)")
+    add("--nap", type=float, default=1.0, help="seconds that they sleep (width)")
+    add("--merged", type=_count, default=100, help="branches (merge)")
+    place = os.environ.get("TMPDIR", "/var/tmp")  # noqa: S108
+    add("--place", default=place, help="a folder to work in; its file system decides what a checkout costs")
+    add("--disk", default="/var/tmp", help="a folder on a disk, for what depends on one (worktrees)")  # noqa: S108
+    add("--keep", action="store_true", help="leave the repositories in these folders, for the next time")
+    add(
+        "--sections",
+        nargs="+",
+        choices=tuple(SECTIONS),
+        default=list(SECTIONS),
+        help="what is measured (worktrees)",
+    )
+    add("--modules", type=_count, default=300, help="megabytes that batch.prepare installs (worktrees)")
+    add("--claude", default="", help="Claude Code, if it is neither on PATH nor a package here (worktrees)")
+    add("--json", action="store_true", help="print one JSON object at the end, and nothing else")
+    return parser
+
+
+def _count(said: str) -> int:
+    number = int(said)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{said} is less than 1")
+    return number
+
+
+def _many(said: str) -> int:
+    number = int(said)
+    if number < _LEAST_MANY:
+        raise argparse.ArgumentTypeError(f"{said} is less than {_LEAST_MANY}")
+    return number
