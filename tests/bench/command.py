@@ -20,6 +20,7 @@ from bench.reach import find_claude, measure_reach
 from bench.reach_setup import Setup
 from bench.repositories import Repository, Supply, Work
 from bench.rows import HEAD, Row, render_table, summarize
+from bench.shapes import measure_shape
 
 
 def main() -> None:
@@ -242,4 +243,37 @@ def _start(repo: Repository, wanted: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-_EXPERIMENTS = {"phases": _phases, "growth": _growth, "merge": _merge, "width": _width, "start": _start}
+def _shapes(repo: Repository, wanted: argparse.Namespace) -> dict[str, Any]:
+    found = [
+        measure_shape(repo, name, wanted.slots, wanted.shape_nap, wanted.sigma, wanted.rounds)
+        for name in wanted.shapes
+    ]
+    rows = [["", "items", "early", "simulated, s", "saved", "measured, s", "saved", "with / without"]]
+    rows += [
+        [
+            f.shape,
+            str(f.items),
+            f"{f.early:.0f}",
+            f"{f.simulated[0]:.1f} → {f.simulated[1]:.1f}",
+            f"{f.simulated_saving:.0%}",
+            f"{f.measured[0]:.1f} → {f.measured[1]:.1f}",
+            f"{f.saving:.0%}",
+            ", ".join(f"{ratio:.2f}" for ratio in f.ratios),
+        ]
+        for f in found
+    ]
+    head = (
+        f"early start: {wanted.slots} agents at a time that sleep {wanted.shape_nap:g} s in the mean (lognormal, sigma {wanted.sigma:g}); "
+        "seconds of a batch, without → with early start"
+    )
+    return {"batches": [asdict(f) for f in found], "text": f"\n{head}\n\n{render_table(rows)}"}
+
+
+_EXPERIMENTS = {
+    "phases": _phases,
+    "growth": _growth,
+    "merge": _merge,
+    "width": _width,
+    "start": _start,
+    "shapes": _shapes,
+}

@@ -4,10 +4,11 @@ import argparse
 import os
 
 from bench.reach import SECTIONS
+from bench.shapes import DEFAULT_SHAPES, SHAPES
 
 from gitbatch.sandbox.model import SandboxKind
 
-EXPERIMENTS = ("phases", "growth", "merge", "width", "start", "worktrees")
+EXPERIMENTS = ("phases", "growth", "merge", "width", "start", "shapes", "worktrees")
 _LEAST_MANY = 20
 
 
@@ -17,7 +18,11 @@ def make_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--files", type=_count, nargs="+", default=[236, 5000], help="sizes of repositories; also 100000")
     add(
-        "--only", nargs="+", choices=EXPERIMENTS, default=list(EXPERIMENTS), help="all but phases: first size"
+        "--only",
+        nargs="+",
+        choices=EXPERIMENTS,
+        default=[name for name in EXPERIMENTS if name != "shapes"],
+        help="all but shapes, if not given; all but phases: first size",
     )
     add("--items", type=_count, default=20, help="of a batch (phases)")
     add("--groups", type=_count, default=1, help="that they are in, each with a checkpoint (phases)")
@@ -50,6 +55,10 @@ def make_parser() -> argparse.ArgumentParser:
     add("--branches", type=_count, default=10_000, help="that a repository has besides (growth)")
     add("--wide", type=_count, default=64, help="agents that sleep at the same time (width)")
     add("--nap", type=float, default=1.0, help="seconds that they sleep (width)")
+    add("--shapes", nargs="+", choices=list(SHAPES), default=list(DEFAULT_SHAPES), help="of batches (shapes)")
+    add("--slots", type=_count, default=12, help="agents at the same time (shapes)")
+    add("--shape-nap", type=float, default=2.0, help="seconds that they sleep, in the mean (shapes)")
+    add("--sigma", type=float, default=0.5, help="spread of the logarithm of that time (shapes)")
     add("--merged", type=_count, default=100, help="branches (merge)")
     place = os.environ.get("TMPDIR", "/var/tmp")  # noqa: S108
     add("--place", default=place, help="a folder to work in; its file system decides what a checkout costs")

@@ -94,12 +94,16 @@ class Repository:
 
     def reset(self, work: Work) -> str:
         """Bring everything back to where it began, with the plan of some work; returns the commit."""
+        return self.reset_with(_plan_files(work, self.files))
+
+    def reset_with(self, files: Mapping[str, str]) -> str:
+        """Bring everything back to where it began, with some files more; returns the commit."""
         self.git("reset", "--quiet", "--hard", "start")
         self.git("worktree", "prune")
         ours = ("refs/gitbatch/", "refs/heads/gitbatch/")
         refs = self.git("for-each-ref", "--format=delete %(refname)%0a", *ours).replace("\n\n", "\n")
         self.git("update-ref", "--stdin", stdin=refs.encode())
-        for path, text in _plan_files(work, self.files).items():
+        for path, text in files.items():
             (self.root / path).write_text(text, encoding="utf-8")
             self.git("add", path)
         self.git("commit", "--quiet", "--message", "The plan")
