@@ -29,6 +29,8 @@ def emit_start(run: Run, state: BatchProgress, confined: AgentConfinement, *, re
             max_cost=run.agents.budget.max_cost,
             max_tokens=run.agents.budget.max_tokens,
             spent=run.agents.budget.spent,
+            eager=run.eagerness.mode,
+            eager_reason=run.eagerness.reason,
         )
     )
     for text in confined.advice:

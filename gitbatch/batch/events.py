@@ -54,6 +54,10 @@ class BatchStarted(BaseEvent, frozen=True, tag="batch-started"):
     max_tokens: int | None = None
     spent: Spent = Spent()
     """By earlier starts."""
+    eager: str = "off"
+    """Whether items start before their group: off, on or while-paused."""
+    eager_reason: str = ""
+    """Why that is so, as a code."""
 
 
 class GroupStarted(BaseEvent, frozen=True, tag="group-started"):

@@ -39,7 +39,7 @@ from gitbatch.batch.planning.continuation import (
     find_differences,
     refuse_differences,
 )
-from gitbatch.batch.planning.early.eagerness import EagerMode, Eagerness
+from gitbatch.batch.planning.early.eagerness import Eagerness, choose_eagerness, read_setting
 from gitbatch.batch.planning.failed_items import find_failed_items
 from gitbatch.batch.planning.project_state import ProjectState, read_project_state, require_runnable
 from gitbatch.batch.planning.risks import add_risks
@@ -58,6 +58,7 @@ from gitbatch.checks.tree import FreshTrees
 from gitbatch.concurrency import GitThread
 from gitbatch.errors import UsageError
 from gitbatch.plan.duration import require_duration
+from gitbatch.project.config import Config
 from gitbatch.repo.fingerprint import Fingerprint, require_untouched, take_fingerprint
 from gitbatch.repo.refs.names import base_ref, gates_ref, limits_ref, record_ref
 from gitbatch.repo.refs.store import config_ref
@@ -252,11 +253,20 @@ class Opening(Struct, frozen=True):
                 running_agents=RunningAgents(),
                 ledger=ledger,
                 fixed=fixed,
-                eagerness=Eagerness(settings.eager or EagerMode.OFF),
+                eagerness=self._choose_eagerness(batch, config),
             )
             if run.jobs < wanted:
                 notices(f"the open-file limit allows {run.jobs} agents at a time, not {wanted} (ulimit -n)")
             yield run
+
+    def _choose_eagerness(self, batch: Batch, config: Config) -> Eagerness:
+        """Returns whether items start before their group, once the limits of the batch are set."""
+        return choose_eagerness(
+            self.settings.eager or read_setting(config.batch.eager),
+            batch.record.checkpoint_mode,
+            has_max_cost=self.agents.budget.max_cost is not None,
+            needs_approval=config.review.require_approval,
+        )
 
     def _open_ledger(
         self, batch: Batch, state: ProjectState, recorded: BatchProgress, names: frozenset[str]

@@ -16,6 +16,7 @@ from gitbatch.batch.ending import Ending, Result
 from gitbatch.batch.history.ledger import SpendingLimits
 from gitbatch.batch.history.record import Batch, unfinished_batch
 from gitbatch.batch.model import CheckpointMode
+from gitbatch.batch.planning.early.eagerness import EagerMode
 from gitbatch.batch.reviewing import Reviewer
 from gitbatch.batch.session import Session, open_session
 from gitbatch.cli.common import (
@@ -60,6 +61,7 @@ class RunOptions(Struct, frozen=True, kw_only=True):
     directory: Path = HERE
     sandbox: SandboxKind | None = None
     limits: SpendingLimits = SpendingLimits()
+    eager: EagerMode | None = None
     wait: bool = False
     no_fetch: bool = False
     accept_config: bool = False
@@ -88,6 +90,7 @@ class RunOptions(Struct, frozen=True, kw_only=True):
             branch=self.branch,
             sandbox=self.sandbox,
             limits=self.limits,
+            eager=self.eager,
             longest_wait=inf if self.wait else None,
             fetch=not self.no_fetch,
             accept_config=self.accept_config,

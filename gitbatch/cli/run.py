@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from gitbatch.batch.history.ledger import SpendingLimits
+from gitbatch.batch.planning.early.eagerness import EagerMode
 from gitbatch.cli.batch import RunOptions, preview_command, run_command
 from gitbatch.cli.common import HERE, Directory, Json, TaskMd
 from gitbatch.cli.views import Progress, ProgressKind
@@ -41,6 +42,12 @@ MaxTokens = Annotated[
     int | None,
     typer.Option(min=1, metavar="N", help="The most tokens that the batch may use, over interruptions."),
 ]
+Eager = Annotated[
+    EagerMode | None,
+    typer.Option(
+        help="Start items before their group; if what they read changes, they run and are paid again."
+    ),
+]
 Wait = Annotated[
     bool, typer.Option("--wait", help="When a server says to come back later, wait as long as it says.")
 ]
@@ -74,6 +81,7 @@ def run(
     sandbox: Sandbox = None,
     max_cost: MaxCost = None,
     max_tokens: MaxTokens = None,
+    eager: Eager = None,
     wait: Wait = False,
     no_fetch: NoFetch = False,
     accept_config: AcceptConfig = False,
@@ -97,6 +105,7 @@ def run(
         continues=continues,
         sandbox=sandbox,
         limits=SpendingLimits(max_cost, max_tokens),
+        eager=eager,
         wait=wait,
         no_fetch=no_fetch,
         accept_config=accept_config,

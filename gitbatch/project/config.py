@@ -70,6 +70,10 @@ class BatchTable(ExtrasTable, frozen=True):
     """In a partial clone, fetch what the batch needs and what is missing; `--no-fetch` overrides it."""
     sign_timeout: str = "2m"
     """How long a program that signs a commit is waited for: people type passphrases and touch keys."""
+    eager: Literal["auto", "off", "on", "while-paused"] = "auto"
+    """Whether items start before their group, when what they read is final; `--eager` overrides it. `on`: while an earlier
+    group runs; `while-paused`: during reviews too; `auto`: on up to the next pause, unless every group is reviewed or
+    a cost limit is set."""
     output: str = OUTPUT_TEMPLATE
     """The output of items that name none."""
     tick_dod: bool = True

@@ -1,15 +1,19 @@
-"""Early start as `gitbatch plan` shows it: what could start before its group, what that saves, and what keeps the rest."""
+"""Early start as `gitbatch plan` shows it: what can start before its group, what that saves, and what keeps the rest."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from gitbatch.batch.model import CheckpointMode
 from gitbatch.batch.planning.early.dependencies import plan_early
+from gitbatch.batch.planning.early.eagerness import EagerMode, choose_eagerness, read_setting
 from gitbatch.batch.planning.early.missing_contexts import MissingContext, Savings, estimate_savings
 from gitbatch.batch.planning.early.model import EarlyLimits, EarlyPlan, Obstacle
 from gitbatch.batch.planning.project_state import ProjectView
 from gitbatch.plan.model import ItemReference, WorkItem
+from gitbatch.project.config import Config
 from gitbatch.text import format_count
 from gitbatch.view.block import StyledLine, make_line
 
@@ -20,18 +24,20 @@ _HELD = {
     Obstacle.BARRIER: "behind a barrier",
     Obstacle.DEFINITION_OF_DONE: "behind the group that can complete the Definition of Done",
 }
+_MODES = {"after-each": "after-each", "after-batch:2": "after-batch:N", "at-end": "at-end"}
+"""The checkpoint modes, and what they are called."""
 _SHOWN = 3
 """The most groups without contexts that are named to people."""
 
 
 class EarlyEdges(Struct, frozen=True):
-    """An item that could start before its group."""
+    """An item that can start before its group."""
 
     group: int
     item: str
     """Its output."""
     after: tuple[str, ...]
-    """The names of the items that have to be done first; none: it could start with the batch."""
+    """The names of the items that have to be done first; none: it can start with the batch."""
 
 
 class HeldItems(Struct, frozen=True):
@@ -52,7 +58,7 @@ class UndeclaredContext(Struct, frozen=True):
 
 
 class EarlyStart(Struct, frozen=True):
-    """The items that could start before their group. A run does not start them early yet."""
+    """The items that can start before their group."""
 
     items: tuple[EarlyEdges, ...]
     held: tuple[HeldItems, ...]
@@ -66,17 +72,37 @@ class EarlyStart(Struct, frozen=True):
     """How many simulations with random times the numbers are the mean of; the same for the same plan."""
     missing_contexts: tuple[UndeclaredContext, ...]
     """By group, what costs most first; then the item of the first one that costs most by itself."""
+    setting: str = "auto"
+    """`batch.eager`."""
+    modes: tuple[str, ...] = ()
+    """The checkpoint modes in which a run without `--eager` starts items early; up to the next pause if the setting is `auto`."""
 
 
 def find_early_start(view: ProjectView) -> EarlyStart | None:
-    """Returns what could start before its group; None: at most one group is open, or nothing runs at all."""
+    """Returns what can start before its group; None: at most one group is open, or nothing runs at all."""
     if view.plan.is_complete:
         return None
     jobs = view.project.config.batch.jobs
     named = {item.reference: item for item in view.plan.items}
     plan = plan_early(view, jobs, named.keys())
     savings = estimate_savings(plan, EarlyLimits(jobs))
-    return _describe_start(plan, savings, named) if savings else None
+    if savings is None:
+        return None
+    setting, modes = view.project.config.batch.eager, tuple(_list_modes(view.project.config))
+    return replace(_describe_start(plan, savings, named), setting=setting, modes=modes)
+
+
+def _list_modes(config: Config) -> Iterator[str]:
+    """Yields the checkpoint modes in which a run without `--eager` starts items early."""
+    for mode, name in _MODES.items():
+        chosen = choose_eagerness(
+            read_setting(config.batch.eager),
+            CheckpointMode.parse(mode),
+            has_max_cost=config.batch.max_cost is not None,
+            needs_approval=config.review.require_approval,
+        )
+        if chosen.is_on:
+            yield name
 
 
 def _describe_start(plan: EarlyPlan, savings: Savings, named: Mapping[ItemReference, WorkItem]) -> EarlyStart:
@@ -109,12 +135,12 @@ def _describe_missing(missing: MissingContext, named: Mapping[ItemReference, Wor
 
 
 def render_early_start(shown: EarlyStart, jobs: int) -> Iterator[StyledLine]:
-    """Yields what could start before its group, for people."""
+    """Yields what can start before its group, for people."""
     held = sum(each.items for each in shown.held)
     count = f"{len(shown.items)} of {format_count(len(shown.items) + held, 'item')} of later groups"
-    yield make_line(("\nearly start", "bold"), (" (simulated: a run does not do this yet)", "dim"))
+    yield make_line(("\nearly start", "bold"), (f" (times are simulated; {_describe_modes(shown)})", "dim"))
     yield make_line(
-        f"{count} could start before their group; with {jobs} at a time: {_format_part(shown.saved)} less time",
+        f"{count} can start before their group; with {jobs} at a time: {_format_part(shown.saved)} less time",
         indent=2,
     )
     if shown.held:
@@ -122,6 +148,18 @@ def render_early_start(shown: EarlyStart, jobs: int) -> Iterator[StyledLine]:
         yield make_line((f"with their group: {reasons}", "dim"), indent=2)
     for line in _describe_contexts(shown.missing_contexts):
         yield make_line(line, indent=2)
+
+
+def _describe_modes(shown: EarlyStart) -> str:
+    """Returns when a run does this."""
+    if shown.setting == EagerMode.OFF:
+        return "batch.eager is off: a run does this with --eager on"
+    if not shown.modes:
+        return "a cost limit is set: a run does this with --eager on"
+    if len(shown.modes) == len(_MODES):
+        return "a run does this"
+    until = "" if shown.setting != "auto" else ", up to the next pause; in after-each with --eager on"
+    return f"a run does this with --checkpoint {' or '.join(reversed(shown.modes))}{until}"
 
 
 def _describe_contexts(missing: tuple[UndeclaredContext, ...]) -> Iterator[str]:

@@ -143,11 +143,11 @@ class PlanState(Envelope, frozen=True):
     absent: tuple[str, ...] = ()
     """Those of status, decisions and artifacts that do not exist yet: a checkpoint creates them."""
     early: EarlyStart | None = None
-    """What could start before its group; null: at most one group has open items, or nothing runs at all."""
+    """What can start before its group; null: at most one group has open items, or nothing runs at all."""
 
 
 def plan_state(project_state: ProjectView, early: EarlyStart | None = None) -> PlanState:
-    """Returns what would run, as values. `early`: what could start early, as `find_early_start` returns it."""
+    """Returns what would run, as values. `early`: what can start early, as `find_early_start` returns it."""
     project, plan, blob = project_state.project, project_state.plan, project_state.snapshot.blob
     batch = project.config.batch
     inputs = _Inputs.of_view(project_state)

@@ -38,6 +38,7 @@ from gitbatch.limits.usage import Spent, Usage, format_dollars
 from gitbatch.repo.refs.names import short
 from gitbatch.text import format_count
 from gitbatch.view.block import Part
+from gitbatch.view.eagerness import describe_eagerness
 from gitbatch.view.ending import render_end
 from gitbatch.view.page import Page
 from gitbatch.view.review import STYLES, cut_missing, render_checkpoint
@@ -166,8 +167,13 @@ class PlainView:
             self.show_line(f"  sandbox {event.sandbox}")
         if event.worktrees:
             self.show_line(f"  worktrees {event.worktrees}")
+        if early := describe_eagerness(event.eager, event.eager_reason, event.groups):
+            self.show_line(f"  {early}")
         if event.readable:
             self.show_line(f"  agents can read of this checkout: {', '.join(event.readable)}")
+        self._show_limits(event)
+
+    def _show_limits(self, event: BatchStarted) -> None:
         if event.max_cost is not None or event.max_tokens is not None:
             cost = "" if event.max_cost is None else format_dollars(event.max_cost)
             tokens = "" if event.max_tokens is None else f"{event.max_tokens:,} tokens"

@@ -139,12 +139,12 @@ def _format_limits(shown: PlanState) -> Iterator[str]:
 
 
 def _describe_early(after: tuple[str, ...]) -> str:
-    """Returns from when on an item could start before its group."""
-    return f"could start early: after {' '.join(shorten_names(after))}" if after else "could start at once"
+    """Returns from when on an item can start before its group."""
+    return f"can start early: after {' '.join(shorten_names(after))}" if after else "can start at once"
 
 
 def _item_lines(item: PlannedItem, after: tuple[str, ...] | None) -> Iterator[StyledLine]:
-    """Yields an item. `after`: the items that it reads, if it could start before its group."""
+    """Yields an item. `after`: the items that it reads, if it can start before its group."""
     box = "[x]" if item.done else "[ ]"
     yield make_line((f"{box} ", "green" if item.done else ""), (item.title, "bold"), indent=2)
     yield make_line("→ ", (item.item, "cyan"), indent=8)

@@ -1,11 +1,12 @@
 """What `gitbatch plan` says about early start: values of plans and their files, and the lines for people."""
 
+import pytest
 from batch.planning.test_early_dependencies import FIRST
 from plan.plan_samples import parse
 from project.file_tree import FileTree
 
 from gitbatch.batch.planning.project_state import ProjectView
-from gitbatch.project.config import Config
+from gitbatch.project.config import BatchTable, Config, ReviewTable
 from gitbatch.project.control import find_project
 from gitbatch.view.block import StyledLine, plain_text
 from gitbatch.view.early_start import (
@@ -27,9 +28,9 @@ TEXT = (
 )
 
 
-def view_of(text: str) -> ProjectView:
+def view_of(text: str, config: Config = Config()) -> ProjectView:  # noqa: B008 - it is frozen
     tree = FileTree({"task.md": text, "x.md": ""})
-    return ProjectView("", tree, find_project(tree, Config()), parse(text), text.encode())
+    return ProjectView("", tree, find_project(tree, config), parse(text), text.encode())
 
 
 def test_what_a_plan_says_of_early_start() -> None:
@@ -58,10 +59,34 @@ def test_items_show_when_they_could_start() -> None:
     view = view_of(TEXT)
     shown = plan_state(view, find_early_start(view))
     lines = [plain_text(p.parts) for p in render_plan(shown) if isinstance(p, StyledLine)]
-    assert [line for line in lines if line.startswith("could start")] == [
-        *("could start early: after A1", "could start early: after A1 A2 C2", "could start at once"),
+    assert [line for line in lines if line.startswith("can start")] == [
+        *("can start early: after A1", "can start early: after A1 A2 C2", "can start at once"),
     ]
-    assert "\nearly start (simulated: a run does not do this yet)" in lines
+    until = "up to the next pause; in after-each with --eager on"
+    assert (
+        f"\nearly start (times are simulated; a run does this with --checkpoint at-end or after-batch:N, {until})"
+        in lines
+    )
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (Config(batch=BatchTable(eager="off")), "batch.eager is off: a run does this with --eager on"),
+        (Config(batch=BatchTable(max_cost=2.0)), "a cost limit is set: a run does this with --eager on"),
+        (Config(batch=BatchTable(eager="on")), "a run does this"),
+        (
+            Config(batch=BatchTable(eager="while-paused"), review=ReviewTable(require_approval=True)),
+            "a run does this with --checkpoint at-end or after-batch:N",
+        ),
+    ],
+)
+def test_when_a_run_does_this(config: Config, said: str) -> None:
+    found = find_early_start(view_of(TEXT, config))
+    assert found
+    assert (
+        plain_text(next(render_early_start(found, 4)).parts) == f"\nearly start (times are simulated; {said})"
+    )
 
 
 def test_the_lines_for_people() -> None:
@@ -79,7 +104,7 @@ def test_the_lines_for_people() -> None:
         ),
     )
     assert [plain_text(line.parts) for line in render_early_start(shown, 4)][1:] == [
-        "1 of 11 items of later groups could start before their group; with 4 at a time: 25 % less time",
+        "1 of 11 items of later groups can start before their group; with 4 at a time: 25 % less time",
         "with their group: 9 without (context: …), 1 behind a barrier",
         "a missing (context: …) costs: the 3 items of group 3, up to 20 % of that time; C2 alone: 4 %",
         "a missing (context: …) costs: T4, up to 10 % of that time",

@@ -3,7 +3,13 @@
 import pytest
 
 from gitbatch.batch.model import CheckpointMode
-from gitbatch.batch.planning.early.eagerness import EagerMode, Eagerness, EagerReason, choose_eagerness
+from gitbatch.batch.planning.early.eagerness import (
+    EagerMode,
+    Eagerness,
+    EagerReason,
+    choose_eagerness,
+    read_setting,
+)
 
 _ON, _OFF = EagerMode.ON, EagerMode.OFF
 
@@ -17,6 +23,8 @@ _ON, _OFF = EagerMode.ON, EagerMode.OFF
         (None, "after-batch:2", "", Eagerness(_ON, EagerReason.CHECKPOINT_MODE, True)),
         (None, "at-end", "", Eagerness(_ON, EagerReason.CHECKPOINT_MODE, True)),
         (None, "at-end", "cost", Eagerness(_OFF, EagerReason.MAX_COST)),
+        (None, "after-each", "cost approval", Eagerness(_OFF, EagerReason.CHECKPOINT_MODE, True)),
+        (_OFF, "after-each", "approval", Eagerness(_OFF, EagerReason.ASKED, True)),
         (_ON, "at-end", "cost", Eagerness(_ON)),
         (_ON, "after-each", "", Eagerness(_ON)),
         (EagerMode.WHILE_PAUSED, "after-each", "", Eagerness(EagerMode.WHILE_PAUSED)),
@@ -33,3 +41,10 @@ def test_the_mode_follows_what_was_asked_for_and_the_checkpoint_mode(
     made = choose_eagerness(asked, mode, has_max_cost="cost" in limits, needs_approval="approval" in limits)
     assert made == chosen
     assert made.is_on == (made.mode is not _OFF)
+
+
+@pytest.mark.parametrize(
+    ("setting", "mode"), [("auto", None), ("off", _OFF), ("while-paused", EagerMode.WHILE_PAUSED)]
+)
+def test_the_setting_names_a_mode(setting: str, mode: EagerMode | None) -> None:
+    assert read_setting(setting) is mode

@@ -27,7 +27,7 @@ class EagerReason(StrEnum):
     MAX_COST = "max-cost"
     """A cost limit is set: early items may be paid twice, so they are asked for."""
     REQUIRE_APPROVAL = "require-approval"
-    """Every group is reviewed and needs a person's decisions before the next one starts, whatever was asked for."""
+    """Early start was asked for, but a person has to decide about every group before the next one starts."""
 
 
 class Eagerness(Struct, frozen=True):
@@ -44,6 +44,11 @@ class Eagerness(Struct, frozen=True):
         return self.mode is not EagerMode.OFF
 
 
+def read_setting(setting: str) -> EagerMode | None:
+    """Returns the mode that the configuration names; None: `auto`."""
+    return None if setting == "auto" else EagerMode(setting)
+
+
 def choose_eagerness(
     asked: EagerMode | None, checkpoint: CheckpointMode, *, has_max_cost: bool, needs_approval: bool
 ) -> Eagerness:
@@ -56,11 +61,12 @@ def choose_eagerness(
         needs_approval: whether a batch continues after a pause only when every item is decided.
     """
     pauses_after_each = checkpoint.pauses_after(1)
-    if needs_approval and pauses_after_each:
-        return Eagerness(EagerMode.OFF, EagerReason.REQUIRE_APPROVAL)
     if asked is not None:
+        if needs_approval and pauses_after_each and asked is not EagerMode.OFF:
+            return Eagerness(EagerMode.OFF, EagerReason.REQUIRE_APPROVAL)
         return Eagerness(asked, stops_at_pauses=needs_approval)
+    if pauses_after_each:
+        return Eagerness(EagerMode.OFF, EagerReason.CHECKPOINT_MODE, stops_at_pauses=True)
     if has_max_cost:
         return Eagerness(EagerMode.OFF, EagerReason.MAX_COST)
-    mode = EagerMode.OFF if pauses_after_each else EagerMode.ON
-    return Eagerness(mode, EagerReason.CHECKPOINT_MODE, stops_at_pauses=True)
+    return Eagerness(EagerMode.ON, EagerReason.CHECKPOINT_MODE, stops_at_pauses=True)

@@ -1,0 +1,31 @@
+"""The sentence about early start in the header of a run."""
+
+import pytest
+
+from gitbatch.view.eagerness import describe_eagerness
+
+_PAID = "an item of a later group whose input changes runs again, and is paid twice"
+
+
+@pytest.mark.parametrize(
+    ("mode", "reason", "groups", "said"),
+    [
+        ("on", "asked", 2, f"early start on: {_PAID}"),
+        ("on", "checkpoint-mode", 2, f"early start on up to the next pause: {_PAID}"),
+        ("while-paused", "asked", 2, f"early start on, during reviews too: {_PAID}"),
+        ("on", "asked", 1, ""),
+        ("off", "asked", 2, ""),
+        ("off", "", 2, ""),
+        ("off", "checkpoint-mode", 2, ""),
+        (
+            *("off", "max-cost", 2),
+            "early start off: there is a cost limit, and early items may be paid twice (--eager on starts them)",
+        ),
+        (
+            *("off", "require-approval", 2),
+            "early start off: review.require-approval: every group waits for the decisions about the one before",
+        ),
+    ],
+)
+def test_the_header_says_what_early_start_may_cost(mode: str, reason: str, groups: int, said: str) -> None:
+    assert describe_eagerness(mode, reason, groups) == said
