@@ -1,7 +1,7 @@
 """The budget of a batch: cost is reserved before an item starts and charged with each request."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from gitbatch.limits.usage import Spent, Usage
@@ -22,6 +22,10 @@ class Budget:
     _reserved: dict[ItemKey, float] = field(default_factory=dict, init=False)
     _charged: dict[ItemKey, Usage] = field(default_factory=dict, init=False)
     """By item: the charges of its current attempt."""
+    _kept: dict[ItemKey, float | None] = field(default_factory=dict, init=False)
+    """The items of the open group that have not ended, with the limit of each; None: it may cost the mean."""
+    _early: set[ItemKey] = field(default_factory=set, init=False)
+    """The items that have reserved only what the open group leaves."""
     _freed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     @property
@@ -36,11 +40,37 @@ class Budget:
         self._reserved[item] = cost
         return True
 
+    def keep_cost(self, items: Mapping[ItemKey, float | None]) -> None:
+        """Keeps US dollars for the items of the open group, until each has ended: early items reserve none of it.
+
+        `items`: the most that each may cost; None: the mean.
+        """
+        self._kept = dict(items)
+
+    def end_keeping(self, item: ItemKey) -> None:
+        """Keeps nothing more for an item, which has ended."""
+        self._kept.pop(item, None)
+
+    def reserve_early_cost(self, item: ItemKey, cost: float) -> bool:
+        """Reserves US dollars for an item whose group is not open. Returns false if the open group does not leave them.
+
+        While no cost is known, that is unknown too.
+        """
+        is_unknown = not self.spent.known and None in self._kept.values()
+        if self.max_cost is not None and (is_unknown or self._kept_cost(item) + cost > self.max_cost):
+            return False
+        self._early.add(item)
+        if self.reserve_cost(item, cost):
+            return True
+        self._early.discard(item)
+        return False
+
     def cost_left_for(self, item: ItemKey) -> float | None:
         """Returns the US dollars that an item may still spend; None: no limit. Other items keep their reservations."""
         if self.max_cost is None:
             return None
-        return self.max_cost - self._committed_cost() + self._reserved.get(item, 0.0)
+        taken = self._kept_cost(item) if item in self._early else self._committed_cost()
+        return self.max_cost - taken + self._reserved.get(item, 0.0)
 
     async def wait_to_reserve(self, item: ItemKey, cost: float) -> bool:
         """Reserves US dollars, waiting for other items to release theirs. Returns false if that cannot be enough."""
@@ -92,6 +122,7 @@ class Budget:
     def release_reservation(self, item: ItemKey) -> None:
         """Releases the unused part of the reservation of an item."""
         self._reserved.pop(item, None)
+        self._early.discard(item)
         self._freed.set()
 
     @property
@@ -113,3 +144,8 @@ class Budget:
 
     def _committed_cost(self) -> float:
         return self.estimate_cost(self.spent) + sum(self._reserved.values())
+
+    def _kept_cost(self, item: ItemKey) -> float:
+        """Returns the US dollars that are spent, reserved, or kept for other items of the open group."""
+        waiting = (limit for key, limit in self._kept.items() if key not in self._reserved and key != item)
+        return self._committed_cost() + sum(self.mean_cost if limit is None else limit for limit in waiting)

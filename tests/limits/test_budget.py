@@ -97,3 +97,34 @@ def test_an_attempt_of_unknown_cost_counts_as_the_mean_of_those_that_have_ended(
     assert budget.estimate_cost(spent) == pytest.approx(0.7)
     budget.close_attempt(ItemKey("d"), a_request(None))
     assert budget.is_reached
+
+
+@pytest.mark.rule("F2")
+def test_an_early_item_reserves_what_the_open_group_leaves() -> None:
+    budget, early = Budget(max_cost=2.0), ItemKey("early")
+    budget.keep_cost({ItemKey("a"): 0.5, ItemKey("b"): 1.0})
+    assert budget.reserve_cost(ItemKey("a"), 0.5)
+    assert not budget.reserve_early_cost(early, 0.75)
+    assert budget.reserve_early_cost(early, 0.5)
+    assert budget.cost_left_for(early) == 0.5
+    assert budget.cost_left_for(ItemKey("a")) == 1.5
+    assert budget.reserve_cost(ItemKey("b"), 1.0)
+    budget.charge_request(early, a_request(0.25))
+    assert budget.cost_left_for(early) == 0.25
+    budget.release_reservation(early)
+    budget.release_reservation(ItemKey("b"))
+    budget.end_keeping(ItemKey("b"))
+    assert budget.reserve_early_cost(early, 1.25)
+    assert not Budget(max_tokens=0).reserve_early_cost(early, 0.0)
+
+
+def test_an_early_item_waits_until_a_cost_is_known() -> None:
+    """Where agents have no limits, an item of the open group may cost the mean."""
+    budget, early = Budget(max_cost=1.0), ItemKey("early")
+    budget.keep_cost({ItemKey("a"): None, ItemKey("b"): None, early: None})
+    assert not budget.reserve_early_cost(early, 0.0)
+    budget.close_attempt(ItemKey("a"), a_request(0.375))
+    budget.end_keeping(ItemKey("a"))
+    assert not budget.reserve_early_cost(early, 0.375)
+    assert budget.reserve_early_cost(early, 0.25)
+    assert Budget().reserve_early_cost(early, 9.0)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from gitbatch.batch.events import ItemFinished
 from gitbatch.batch.group.base import BaseBuilder
+from gitbatch.batch.group.kept_costs import keep_costs
 from gitbatch.batch.group.scheduled_items import (
     GroupStart,
     ItemDefaults,
@@ -28,6 +29,7 @@ async def run_group(run: Run, start: GroupStart) -> tuple[Outcome, ...] | None:
     secrets = run.agents.find_secrets(start.project_state.project.config)
     defaults = ItemDefaults(run.batch.record, run.agents.sandbox, secrets)
     group = _RunningGroup(run, start, defaults, _find_awaited(start))
+    keep_costs(run, start)
     later = start.already.keys() | group.awaited.keys()
     at_once = tuple(item for item in start.items if item.key not in later)
     group.scheduled.update(await run.git(schedule_items, run.repo, start, defaults, at_once))
@@ -70,6 +72,7 @@ class _RunningGroup:
                 self.outcomes[item.key] = outcome
             return outcome
         finally:
+            self.run.agents.budget.end_keeping(item.key)
             self.ended[item.key].set()
 
     async def _run_to_end(self, item: BatchItem) -> Outcome | None:

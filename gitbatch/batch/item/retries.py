@@ -5,7 +5,7 @@ from collections.abc import Awaitable
 
 from msgspec.structs import replace
 
-from gitbatch.batch.events import AttemptFailed, ItemFinished, ItemWaiting
+from gitbatch.batch.events import AttemptFailed, ItemFinished, ItemWaiting, Notice
 from gitbatch.batch.history.rescue import find_rescued
 from gitbatch.batch.item.attempt import run_attempt
 from gitbatch.batch.item.checking import check_output, resume_checks
@@ -30,7 +30,7 @@ async def run_item(run: Run, scheduled: ScheduledItem) -> Outcome | None:
     """Runs an item to its end. The table of causes says what follows a failed attempt (rule F3).
 
     Returns:
-        The outcome; None if the batch halts before there is one.
+        The outcome; None if the batch halts before there is one, or an early item is to start again with its group.
     """
     waits = ServerWaits()
     held = await resume_checks(
@@ -132,7 +132,11 @@ async def _wait_for_start(
         return None
     limit = run.agents.get_agent(scheduled.agent, scheduled.project_state.project.config).cost_limit
     left = budget.mean_cost if limit is None else max(0.0, limit - budget.estimate_cost(sum_spent(past)))
-    if not await budget.wait_to_reserve(scheduled.key, left):
+    if scheduled.is_early:
+        if not budget.reserve_early_cost(scheduled.key, left):
+            _emit_unaffordable(run, scheduled)
+            return None
+    elif not await budget.wait_to_reserve(scheduled.key, left):
         stop_switch.trip(out_of_budget(budget))
         return None
     waited = await stop_switch.wait_unless_stopped(run.agents.rate_limit.wait())
@@ -140,6 +144,12 @@ async def _wait_for_start(
         budget.release_reservation(scheduled.key)
         return None
     return waited
+
+
+def _emit_unaffordable(run: Run, scheduled: ScheduledItem) -> None:
+    """Says that an early item waits for its group: it must not use up what the open group needs."""
+    text = f"{scheduled.batch_item.name} starts with its group: the open group may need what is left of the cost limit"
+    run.emit(Notice(batch=run.batch.id, text=clean_text(text)))
 
 
 def _start_wait(run: Run, scheduled: ScheduledItem, tried: FailedAttempt) -> bool:
@@ -163,7 +173,13 @@ def _start_wait(run: Run, scheduled: ScheduledItem, tried: FailedAttempt) -> boo
 
 
 def _may_continue(run: Run, scheduled: ScheduledItem, tried: FailedAttempt) -> bool:
-    """Returns true if an item continues after a failure, with an attempt or its outcome; false: the batch halts."""
+    """Returns true if an item continues after a failure, with an attempt or its outcome.
+
+    False: the batch halts, or the item started early and runs again with its group.
+    """
+    if scheduled.is_early and tried.cause is Cause.BUDGET and not run.agents.budget.is_reached:
+        _emit_unaffordable(run, scheduled)
+        return False
     if not tried.is_counted:
         run.stop_switch.trip(_make_halt(run, scheduled, tried))
     past = run.ledger.entries.since_review(scheduled.key, scheduled.review)
