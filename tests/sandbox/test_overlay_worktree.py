@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 from sandbox.arena import Arena, Wall, behind
 
+from gitbatch.sandbox.command_line import launcher_arguments
+from gitbatch.sandbox.launcher.overlay import OverlayMount, mount_worktree
 from gitbatch.sandbox.model import Confinement, GitLayer, Overlay, ProcessLimits
+from gitbatch.sandbox.server import LauncherServer
 
 EVERYWHERE = (
     *(Wall.BUBBLEWRAP, Wall.LANDLOCK, Wall.NONE),
@@ -186,6 +189,33 @@ def test_killed_launcher_leaves_nothing(arena: Arena) -> None:
         assert " overlay " in Path(f"/proc/{program}/mountinfo").read_text()
         process.kill()
     subprocess.run(["tail", "--pid", str(program), "-f", "/dev/null"], check=True, timeout=30)
+
+
+@behind(Wall.NONE)
+def test_killed_server_leaves_nothing(arena: Arena) -> None:
+    """Also not what the program has started in a session of its own."""
+    command = arena.command(
+        "sh", "-c", "setsid sleep 600 & echo $!; exec sleep 600", confinement=make_layers(arena, arena.repo)
+    )
+    asked = launcher_arguments(command)
+    assert asked
+    server, (reading, writing) = LauncherServer(), os.pipe()
+    with open(reading) as said, Path(os.devnull).open("r+b") as null:  # noqa: PTH123 - a descriptor
+        server.start_program(asked, arena.environment, arena.base, (null.fileno(), writing, null.fileno()))
+        os.close(writing)
+        left = said.readline().strip()
+        server.kill()
+    server.close()
+    subprocess.run(["tail", "--pid", left, "-f", "/dev/null"], check=True, timeout=30)
+
+
+def test_fake_mount_starts_no_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel, or what filters its calls, that reports a mount which it has not made."""
+    monkeypatch.setattr("gitbatch.sandbox.launcher.overlay._mount_overlay", lambda _overlay: None)
+    monkeypatch.setattr("gitbatch.sandbox.launcher.overlay.enter_namespace", lambda _signal: None)
+    mount = OverlayMount([], str(tmp_path), str(tmp_path), str(tmp_path))
+    with pytest.raises(OSError, match="it is not mounted"):
+        mount_worktree([mount], (), 0)
 
 
 @behind(Wall.NONE)

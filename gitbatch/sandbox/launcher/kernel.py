@@ -74,6 +74,17 @@ def mount_filesystem(source: str, place: str, kind: str | None, flags: int, opti
     )
 
 
+def filesystem_type(descriptor: int) -> int:
+    """Returns the number that the kernel gives the kind of file system of an open file.
+
+    Raises:
+        OSError: the kernel refuses.
+    """
+    found = (ctypes.c_long * 64)()  # `struct statfs`, whose first member it is, has fewer on every machine
+    _check_result(_LIBC.fstatfs(ctypes.c_int(descriptor), found))
+    return found[0]
+
+
 def last_capability() -> int:
     """Returns the number of the last capability that the kernel knows; -1 if this process is not root's."""
     if os.geteuid() != 0:

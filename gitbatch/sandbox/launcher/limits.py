@@ -9,6 +9,7 @@ import time
 from contextlib import suppress
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_PLACE = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _NO_FOLDER = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 """The folder was removed or replaced."""
 _MOST_OPEN = 200
@@ -47,7 +48,7 @@ class WrittenBytes:
     """The bytes that are written below some folders after this object was made."""
 
     def __init__(self, folders: list[str], limit: int) -> None:
-        self._folders = folders
+        self._folders = [os.open(folder, _PLACE) for folder in folders]  # a mount may hide its path later
         self._limit = limit
         self._since = time.time_ns()
 
@@ -71,7 +72,7 @@ class WrittenBytes:
         waiting: list[tuple[int, list[str]]] = []
         try:
             for folder in self._folders:
-                waiting.append((os.open(folder, _FOLDER), []))
+                waiting.append((os.open(".", _FOLDER, dir_fd=folder), []))
                 size += self._count_folder(*waiting[-1])
                 while waiting and size <= self._limit:
                     size += self._count_next_folder(waiting)

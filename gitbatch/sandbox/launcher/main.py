@@ -32,7 +32,9 @@ _KERNEL = tuple(
 class LauncherOptions:
     """The command line: `--name value …`, then `--` and the program."""
 
-    def __init__(self, arguments: list[str]) -> None:
+    def __init__(self, arguments: list[str], *, is_served: bool = False) -> None:
+        self.is_served = is_served
+        """Whether the server has forked this process: it kills what this process leaves behind."""
         end = arguments.index("--")
         self.argv = arguments[end + 1 :]
         self._pairs = list(zip(arguments[0:end:2], arguments[1:end:2], strict=True))
@@ -66,9 +68,9 @@ def main(arguments: list[str]) -> None:
     )
 
 
-def run_launcher(arguments: list[str]) -> int:
-    """Runs the command line's mode; returns the exit code."""
-    options = LauncherOptions(arguments)
+def run_launcher(arguments: list[str], *, is_served: bool = False) -> int:
+    """Runs the command line's mode; returns the exit code. `is_served`: see `LauncherOptions`."""
+    options = LauncherOptions(arguments, is_served=is_served)
     first = CHANNEL + 1 if options.network == "api" else CHANNEL
     os.closerange(first, os.sysconf("SC_OPEN_MAX"))  # the program inherits none of gitbatch's descriptors
     try:
@@ -146,13 +148,13 @@ def _run_mode(options: LauncherOptions) -> int:
     folders = [*(options.get_all("--upper") or options.get_all("--worktree")), options.get_one("--scratch")]
     written = WrittenBytes(folders, int(options.get_one("--scratch-bytes")))
     if mode == "none":
-        return watch_wrapper(
-            partial(_execute_program, options), written, on_our_death=signal.SIGKILL, is_program=True
-        )
+        return _watch_program(options, options.argv, written, is_program=True)
     if mode == "landlock":
         if options.network == "api":
             _enter_network_with_listener()
-        return watch_wrapper(partial(_keep_program, options), written, on_our_death=signal.SIGTERM)
+        keep = partial(_keep_program, options)
+        start = partial(process.fork_process, keep, on_our_death=signal.SIGTERM)
+        return watch_wrapper(start, written, on_parent_death=signal.SIGKILL)
     join_empty_keyring()
     if options.network == "all":
         deny_abstract_sockets()
@@ -172,23 +174,37 @@ def _run_bubblewrap(options: LauncherOptions, written: WrittenBytes) -> int:
     os.set_inheritable(writing, True)  # bubblewrap has it closed before the program starts
     more = _wait_for_listener() if options.network == "api" else ()
     command = [options.argv[0], "--json-status-fd", str(writing), *more, *options.argv[1:]]
-    code = watch_wrapper(partial(_execute_bubblewrap, options, command), written, on_our_death=signal.SIGKILL)
+    code = _watch_program(options, command, written)
     if code == _NOT_SET_UP and b'"exit-code"' not in _read_available(reading):
         process.print_error("the sandbox: bubblewrap cannot set it up")
         return CANNOT_RUN
     return code
 
 
-def _execute_bubblewrap(options: LauncherOptions, command: list[str]) -> None:
-    """Replaces this process by bubblewrap, which sees the worktree that is mounted for it."""
-    _mount_layers(options, signal.SIGKILL)
-    process.execute_program(command)
+def _watch_program(
+    options: LauncherOptions, argv: list[str], written: WrittenBytes, *, is_program: bool = False
+) -> int:
+    """Runs a program, or bubblewrap, which sees the worktree that is mounted for it; returns its exit code.
+
+    Only a fork of this process can ask for a death signal for itself. It copies the page tables of a Python, and then many
+    of its pages; so where the server kills what is left behind, the program is spawned.
+    """
+    if options.is_served:
+        spawn = partial(_spawn_in_layers, options, argv)
+        return watch_wrapper(spawn, written, on_parent_death=signal.SIGTERM, is_program=is_program)
+    execute = partial(_execute_in_layers, options, argv)
+    start = partial(process.fork_process, execute, on_our_death=signal.SIGKILL)
+    return watch_wrapper(start, written, on_parent_death=signal.SIGKILL, is_program=is_program)
 
 
-def _execute_program(options: LauncherOptions) -> None:
-    """Replaces this process by the program, which no sandbox confines, in its worktree of layers."""
+def _spawn_in_layers(options: LauncherOptions, argv: list[str]) -> int:
+    _mount_layers(options, signal.SIGTERM)
+    return process.spawn_program(argv)
+
+
+def _execute_in_layers(options: LauncherOptions, argv: list[str]) -> None:
     _mount_layers(options, signal.SIGKILL)
-    process.execute_program(options.argv)
+    process.execute_program(argv)
 
 
 def _enter_network_with_listener() -> None:

@@ -4,7 +4,7 @@ Only the kernel refers to the layers: no process of the program finds them by th
 namespace ends, however that happens, the kernel unmounts everything. No other process of the machine sees a mount.
 """
 
-# ruff: noqa: PTH106, PTH108, PTH123 - pathlib takes longer to import than the launcher to do its work
+# ruff: noqa: PTH106, PTH108, PTH116, PTH123 - pathlib takes longer to import than the launcher to do its work
 
 import errno
 import os
@@ -20,12 +20,15 @@ from gitbatch.sandbox.launcher.kernel import (
     MS_PRIVATE,
     MS_REC,
     PR_SET_PDEATHSIG,
+    filesystem_type,
     mount_filesystem,
     prctl,
     unshare,
 )
 
 _NAME = "the overlay worktree"
+_OVERLAY = 0x794C7630
+"""OVERLAYFS_SUPER_MAGIC."""
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -59,11 +62,11 @@ def enter_namespace(on_parent_death: int) -> None:
 def write_id_maps(user: int, group: int) -> None:
     """Maps the user and its group to themselves in a new user namespace of this process."""
     for path, text in (
-        ("/proc/self/setgroups", "deny"),
-        ("/proc/self/gid_map", f"{group} {group} 1"),
-        ("/proc/self/uid_map", f"{user} {user} 1"),
+        ("/proc/self/setgroups", b"deny"),
+        ("/proc/self/gid_map", b"%d %d 1" % (group, group)),
+        ("/proc/self/uid_map", b"%d %d 1" % (user, user)),
     ):
-        with suppress(FileNotFoundError), open(path, "w", encoding="ascii") as file:
+        with suppress(FileNotFoundError), open(path, "wb") as file:
             file.write(text)
 
 
@@ -81,8 +84,9 @@ def mount_worktree(
             mount_filesystem(source, place, None, MS_BIND | MS_REC)
         for overlay in overlays:
             _forget_mount(overlay.work)
+            device = os.stat(overlay.place).st_dev
             _mount_overlay(overlay)
-            _require_overlay(overlay.place)
+            _require_overlay(overlay.place, device)
     except OSError as error:
         raise OSError(error.errno, error.strerror, error.filename or _NAME) from error
 
@@ -112,22 +116,21 @@ def _mount_overlay(overlay: OverlayMount) -> None:
             os.close(descriptor)
 
 
-def _require_overlay(place: str) -> None:
-    """Raises an error unless an overlay is mounted at a place: a program must never write in the bare folder.
+def _require_overlay(place: str, device: int) -> None:
+    """Raises an error unless an overlay was mounted at a place: a program must never write in the bare folder.
+
+    Args:
+        place: the path.
+        device: the device of what was there before.
 
     Raises:
-        OSError: none is.
+        OSError: none was.
     """
     descriptor = os.open(place, _FOLDER)
     try:
-        with open(f"/proc/self/fdinfo/{descriptor}", encoding="ascii") as file:
-            number = next(line.split()[1] for line in file if line.startswith("mnt_id:"))
+        is_new = os.fstat(descriptor).st_dev != device
+        found = filesystem_type(descriptor)
     finally:
         os.close(descriptor)
-    with open("/proc/self/mountinfo", "rb") as table:
-        found = any(
-            row.startswith(b"%s " % number.encode()) and row.partition(b" - ")[2].startswith(b"overlay ")
-            for row in table
-        )
-    if not found:
+    if not is_new or found != _OVERLAY:
         raise OSError(errno.ENODEV, "it is not mounted", _NAME)

@@ -15,6 +15,9 @@ from gitbatch.sandbox.launcher.kernel import PR_SET_PDEATHSIG, prctl
 _NOT_HERE = (errno.ENOENT, errno.ENOTDIR)
 _AWAITED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
+_DEFAULT_ACTIONS = (*_AWAITED, signal.SIGPIPE, signal.SIGXFSZ)
+"""Python ignores the last two, and a program that it starts would inherit that."""
+
 
 def block_signals() -> None:
     """Blocks signals until `next_signal` reads them; `fork_process` keeps them blocked, `execute_program` unblocks them."""
@@ -61,7 +64,7 @@ def execute_program(argv: list[str]) -> None:
 
     It opens no file and imports nothing.
     """
-    for number in (*_AWAITED, signal.SIGPIPE, signal.SIGXFSZ):
+    for number in _DEFAULT_ACTIONS:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _AWAITED)
     problem = errno.ENOENT
@@ -71,8 +74,31 @@ def execute_program(argv: list[str]) -> None:
         except OSError as error:
             if error.errno not in _NOT_HERE:
                 problem = error.errno or problem
-    print_error(f"{argv[0]}: {os.strerror(problem)}")
-    os._exit(NOT_FOUND if problem == errno.ENOENT else CANNOT_RUN)
+    os._exit(_report_unstarted(argv[0], problem))
+
+
+def spawn_program(argv: list[str]) -> int:
+    """Starts a program in a session of its own without a copy of this process, which would take longer; returns its id.
+
+    If it cannot be started, this process ends as in `execute_program`. It has no death signal.
+    """
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ()) - set(_AWAITED)
+    problem = errno.ENOENT
+    for path in candidate_paths(argv[0]):
+        try:
+            return os.posix_spawn(
+                path, argv, os.environ, setsid=True, setsigmask=mask, setsigdef=_DEFAULT_ACTIONS
+            )
+        except OSError as error:
+            if error.errno not in _NOT_HERE:
+                problem = error.errno or problem
+    os._exit(_report_unstarted(argv[0], problem))
+
+
+def _report_unstarted(program: str, problem: int) -> int:
+    """Prints why a program cannot be started; returns the exit code that a shell has then."""
+    print_error(f"{program}: {os.strerror(problem)}")
+    return NOT_FOUND if problem == errno.ENOENT else CANNOT_RUN
 
 
 def reap_children() -> dict[int, int]:
@@ -103,7 +129,7 @@ def end_children() -> None:
 def list_children(process: int) -> list[int]:
     """Returns the children of a process that has one thread."""
     try:
-        with open(f"/proc/{process}/task/{process}/children", encoding="ascii") as file:
+        with open(f"/proc/{process}/task/{process}/children", "rb") as file:
             return [int(number) for number in file.read().split()]
     except (FileNotFoundError, ProcessLookupError):
         return []

@@ -129,7 +129,7 @@ def _run_request(writing: IO[bytes], descriptors: list[int]) -> NoReturn:
         os.chdir(_decode_name(directory))
         os.environb.clear()
         os.environb.update({_decode_name(name): _decode_name(value) for name, value in environment.items()})
-        code = run_launcher([os.fsdecode(_decode_name(argument)) for argument in arguments])
+        code = run_launcher([os.fsdecode(_decode_name(argument)) for argument in arguments], is_served=True)
     except OSError as error:
         print_error(describe_error(error))
         code = CANNOT_RUN

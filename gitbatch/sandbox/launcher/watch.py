@@ -20,24 +20,26 @@ _TOO_MUCH = 128 + signal.SIGXFSZ
 
 
 def watch_wrapper(
-    wrapper: Callable[[], None],
+    start: Callable[[], int],
     written: WrittenBytes,
-    on_our_death: signal.Signals,
+    on_parent_death: signal.Signals,
     *,
     is_program: bool = False,
 ) -> int:
     """Runs a wrapper until it ends; returns its exit code.
 
     Args:
-        wrapper: ends with the exit code of its program; SIGTERM ends it and all its processes.
+        start: starts the wrapper and returns its process id. It ends with the exit code of its program; SIGTERM ends it and
+            all its processes.
         written: the bytes that the program has written.
-        on_our_death: the signal that the wrapper gets if this process is killed.
-        is_program: whether the wrapper is replaced by the program itself, which leads its own process group.
+        on_parent_death: SIGKILL, or SIGTERM for a wrapper without a death signal, which is ended here then.
+        is_program: whether the wrapper is the program itself, which leads its own process group.
     """
-    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    parent = os.getppid()
+    prctl(PR_SET_PDEATHSIG, on_parent_death)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     process.block_signals()
-    child = process.fork_process(wrapper, on_our_death=on_our_death)
+    child = start()
     pause, is_stopped = _PERIOD, False
     while True:
         came = process.next_signal(pause)
@@ -46,6 +48,9 @@ def watch_wrapper(
             if child in ended:
                 process.end_children()  # of a wrapper that was killed before it did
                 return _TOO_MUCH if is_stopped else ended[child]
+        elif came and os.getppid() != parent:
+            process.end_children()
+            return 128 + signal.SIGKILL
         elif came:
             _forward_signal(came, child, [child] if is_program else process.list_children(child))
         else:
