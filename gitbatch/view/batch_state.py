@@ -91,6 +91,8 @@ class ItemState(Struct, frozen=True):
     """The last line that the agent of the running attempt showed."""
     checks: tuple[RecordedCheck, ...] = ()
     """The checks of its output; of an item that is not done, the verdicts that there are so far."""
+    early: bool = False
+    """Whether it started before its group, and is not merged yet."""
 
 
 class RecordedGate(Struct, frozen=True):
@@ -208,6 +210,7 @@ def _active_item(item: ItemState, activity: ItemActivity | None) -> ItemState:
         reason=reason,
         attempts=max(0, activity.attempt - 1),
         since=activity.since,
+        early=activity.is_early,
         last_line=activity.line,
     )
 
@@ -287,7 +290,8 @@ def _item_row(item: ItemState, now: float) -> tuple[Cell, ...]:
         attempt = f", attempt {item.attempts + 1} ({item.reason})" if item.attempts else ""
         said = f"{format_seconds(now - item.since)}{attempt}{f': {item.last_line}' * bool(item.last_line)}"
     shown = (said, (_format_work(item), "dim"), (f"\n{kept}" if kept else "", "dim"))
-    return (str(item.group),), ((_WORDS.get(item.status, item.status), style),), (item.name,), shown
+    words = f"{_WORDS.get(item.status, item.status)}{', started early' if item.early else ''}"
+    return (str(item.group),), ((words, style),), (item.name,), shown
 
 
 def _format_work(item: ItemState) -> str:

@@ -46,6 +46,8 @@ class RunningItem(Struct, frozen=True):
     """US dollars of its attempts that have ended; None: none is known."""
     charged: float | None = None
     """US dollars of the attempt that runs, so far; None: none is known."""
+    is_early: bool = False
+    """Whether its group had not begun when it started."""
 
     @property
     def whole_cost(self) -> float | None:
@@ -78,6 +80,8 @@ class LiveState(Struct, frozen=True):
     """Of this start, in the order in which they ended; one that runs again is taken out."""
     ended: frozenset[ItemKey] = frozenset()
     """The items that have an outcome from this start."""
+    ended_outputs: frozenset[tuple[int, str]] = frozenset()
+    """The same, by group and output."""
     costs: Mapping[ItemKey, float] = {}
     """US dollars of the attempts of this start that have ended, as far as they are known."""
     cost_before: float | None = None
@@ -139,7 +143,8 @@ def _follow_batch(state: LiveState, event: BatchEvent) -> LiveState:
                 cost_before=event.spent.usage.cost,
             )
         case GroupStarted():
-            return replace(state, done=state.done + len(event.already))
+            before = {(event.group, output) for output in event.already} - state.ended_outputs
+            return replace(state, done=state.done + len(before))
         case BatchWaiting():
             return replace(state, opens=event.at + event.seconds, wait_reason=WAIT_DESCRIPTIONS[event.reason])
         case _:
@@ -168,7 +173,8 @@ def _follow_running_item(
     match event:
         case ItemStarted():
             failures = {key: each for key, each in state.failures.items() if key != event.slug}
-            item = RunningItem(event.name, event.at, heard=event.at, cost=state.costs.get(event.slug))
+            cost = state.costs.get(event.slug)
+            item = RunningItem(event.name, event.at, heard=event.at, cost=cost, is_early=event.early)
             return _put(replace(state, failures=failures), event.slug, item)
         case ItemProgress() if item_now := state.running.get(event.slug):
             return _put(state, event.slug, replace(item_now, line=event.line, heard=event.at))
@@ -205,7 +211,9 @@ def _finish_item(state: LiveState, outcome: Outcome) -> LiveState:
     key = outcome.item.key
     state = _drop(_add_cost(state, key, _find_last_cost(outcome)), key)
     is_again = key in state.ended  # it may run again, and counts once
-    state = replace(state, done=state.done + (not is_again), ended=state.ended | {key})
+    outputs = state.ended_outputs | {(outcome.item.group, outcome.item.output)}
+    done = state.done + (not is_again)
+    state = replace(state, done=done, ended=state.ended | {key}, ended_outputs=outputs)
     if not outcome.succeeded:
         failed = EndedItem(outcome.item.name, outcome.status, outcome.reason)
         return replace(state, failures={**state.failures, key: failed})

@@ -209,7 +209,8 @@ class PlainView:
     def _show_item_started(self, event: ItemStarted) -> None:
         self._names[event.slug] = event.name
         again = f", attempt {event.attempt}" if event.attempt > 1 else ""
-        self.show_line("  start     ", (event.name, "bold"), f" → {event.item} ({event.agent}{again})")
+        early = f", early: of group {event.group}" if event.early else ""
+        self.show_line("  start     ", (event.name, "bold"), f" → {event.item} ({event.agent}{again}{early})")
         for missing in cut_missing(event.missing):
             self.show_line(("  without   ", "yellow"), (event.name, "bold"), f": {missing}")
 

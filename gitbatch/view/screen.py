@@ -188,6 +188,8 @@ class _Rows(Struct, frozen=True):
         said = [(format_clock(self.now - item.since).rjust(5), "")]
         if is_silent:
             said.append((f"silent {format_clock(quiet)}", "yellow"))
+        if item.is_early:
+            said.append(("early", "cyan"))
         if item.whole_cost is not None:
             said.append((format_dollars(round(item.whole_cost, 4)), "dim"))
         return self._fill_row(mark, (item.name, "bold"), names, (*said, (item.line, "dim")))

@@ -55,6 +55,8 @@ class ItemActivity(Struct, frozen=True):
     """Why the last attempt failed, or why the item waits."""
     status: ItemStatus | None = None
     """The result of a finished item."""
+    is_early: bool = False
+    """Whether the attempt started before the item's group."""
 
 
 class BatchActivity(Struct, frozen=True):
@@ -90,6 +92,7 @@ class _LoggedEvent(Struct, frozen=True):
     check: str = ""
     reason: str = ""
     seconds: float = 0.0
+    early: bool = False
     outcome: _LoggedOutcome | None = None
 
 
@@ -148,7 +151,8 @@ def _add_event(found: dict[ItemKey, ItemActivity], event: _LoggedEvent) -> None:
     match event.event:
         case "item-started":
             reason = before.reason if before else CleanText("")
-            found[event.slug] = ItemActivity(ItemPhase.RUNNING, event.at, event.attempt, reason=reason)
+            running = ItemActivity(ItemPhase.RUNNING, event.at, event.attempt, reason=reason)
+            found[event.slug] = replace(running, is_early=event.early)
         case "item-progress" if before and before.phase is ItemPhase.RUNNING and before.since <= event.at:
             found[event.slug] = replace(before, line=clean_text(event.line))
         case "check-started":

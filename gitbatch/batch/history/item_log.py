@@ -78,6 +78,7 @@ class _LoggedLine(Struct, frozen=True):
     stream: OutputStream | None = None
     line: str = ""
     reason: str = ""
+    early: bool = False
     result: _LogCheck | None = None
     outcome: _LogOutcome | None = None
 
@@ -154,7 +155,8 @@ class ItemLog:
 def _describe_event(entry: _LoggedLine) -> tuple[LogKind, str] | None:
     match entry.event:
         case "item-started":
-            return LogKind.START, f"attempt {entry.attempt} starts (agent {entry.agent})"
+            early = ", before its group" if entry.early else ""
+            return LogKind.START, f"attempt {entry.attempt} starts{early} (agent {entry.agent})"
         case "item-progress":
             return LogKind.LINE, entry.line
         case "item-waiting":

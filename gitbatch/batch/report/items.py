@@ -142,4 +142,5 @@ def _add_commits(
         agent=clean_text(trailers.first_value("Agent")),
         model=clean_text(trailers.first_value("Model")),
         context=tuple(context),
+        is_early=bool(trailers.plan_item),
     )

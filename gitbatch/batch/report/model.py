@@ -59,6 +59,8 @@ class ReportItem(Struct, frozen=True, kw_only=True):
     """The ref that keeps the output of a failed attempt; empty: nothing is kept."""
     decisions: tuple[ItemDecision, ...] = ()
     """What was decided about it, the oldest first."""
+    is_early: bool = False
+    """Whether its commit was written from what was there before its group began."""
 
     @property
     def succeeded(self) -> bool:
@@ -114,8 +116,8 @@ class ReportGroup(Struct, frozen=True):
 
     @property
     def began(self) -> float:
-        """Returns when its first item began, as far as that is known; 0: unknown."""
-        return min((item.began for item in self.items if item.commit), default=0.0)
+        """Returns when the first item began that did not start early, as far as that is known; 0: unknown."""
+        return min((item.began for item in self.items if item.commit and not item.is_early), default=0.0)
 
 
 class CriterionItem(Struct, frozen=True):

@@ -110,6 +110,8 @@ def _list_remarks(item: ReportItem) -> Iterator[Content]:
         yield join_markup(
             ("check ", make_element("code", check.name), " ", verdict, f" ({check.seconds:.1f} s)")
         )
+    if item.is_early:
+        yield "started before its group"
     for missing in item.missing:
         yield f"missing input: {missing.describe(quote_for_message)}"
     if item.reply:

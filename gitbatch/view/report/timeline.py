@@ -23,7 +23,7 @@ _LEAST = 2.0
 """The width of the shortest bar."""
 _LEGEND = (
     "Times since the start of the batch. A bar ends at the item's commit and is as long as its attempts took, with what it "
-    "waited for a server or for other items first; a cross is an item that did not succeed, at its checkpoint. The last "
+    "waited for a server or for other items first, which may be before its group began; a cross is an item that did not succeed, at its checkpoint. The last "
     "row of a group is its checkpoint, until the next group began."
 )
 
