@@ -223,11 +223,21 @@ class FinalEvent(BaseEvent, frozen=True, kw_only=True):
     """Of the groups that this start has recorded."""
 
 
+class EarlyWork(msgspec.Struct, frozen=True):
+    """What is done of later groups at a pause."""
+
+    items: int = 0
+    spent: Spent = Spent()
+    """The usage of these items."""
+
+
 class BatchPaused(FinalEvent, frozen=True, tag="batch-paused"):
     """The batch waits for a review."""
 
     next_group: str
     """Empty: no group is left, and the next run ends the batch."""
+    early: EarlyWork = EarlyWork()
+    """The items of later groups that are done: each runs again if a review changes what it read."""
 
 
 class BatchStopped(FinalEvent, frozen=True, tag="batch-stopped"):

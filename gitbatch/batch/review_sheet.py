@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from gitbatch.batch.approval import requires_approval
+from gitbatch.batch.events import EarlyWork
 from gitbatch.batch.group.line_counts import count_lines
 from gitbatch.batch.group.review import find_decision_problem
 from gitbatch.batch.history.decisions import DecisionKind
+from gitbatch.batch.history.early_work import find_early_work
 from gitbatch.batch.history.ledger import read_ledger
 from gitbatch.batch.history.reads import RecordedItem, read_recorded_items
 from gitbatch.batch.history.spending import read_all_versions, read_spending
@@ -81,6 +83,8 @@ class ReviewSheet(Struct, frozen=True):
     """Whether the batch continues only when every item is decided."""
     blocked: tuple[BlockedItem, ...] = ()
     """The items that did not start, in the order of the plan."""
+    early: EarlyWork = EarlyWork()
+    """The items of later groups that are done already."""
     recorded: tuple[RecordedItem, ...] = ()
     """The items whose outputs are in history, with what each has read."""
 
@@ -109,6 +113,7 @@ def read_sheet(repo: Repository) -> ReviewSheet:
         groups=len(current),
         items=tuple(sorted(_list_items(repo, found, current), key=_rank_item)),
         requires_approval=requires_approval(repo, found.batch),
+        early=find_early_work(repo, found.batch, found.state, read_ledger(repo, found.batch.id)),
         blocked=find_blocked_items(repo, found.batch, found.state),
         recorded=read_recorded_items(repo, found.batch, found.state),
     )

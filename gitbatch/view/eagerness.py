@@ -1,6 +1,10 @@
 """Whether a run starts items before their group, for people."""
 
+from gitbatch.batch.events import EarlyWork
+from gitbatch.batch.history.effort import format_cost
 from gitbatch.batch.planning.early.eagerness import EagerMode, EagerReason
+from gitbatch.limits.usage import Usage
+from gitbatch.text import format_count
 
 _OFF = {
     EagerReason.MAX_COST: "there is a cost limit, and early items may be paid twice (--eager on starts them)",
@@ -18,3 +22,11 @@ def describe_eagerness(mode: str, reason: str, groups: int) -> str:
     until = " up to the next pause" if reason == EagerReason.CHECKPOINT_MODE else ""
     paused = ", during reviews too" if mode == EagerMode.WHILE_PAUSED else ""
     return f"early start on{until}{paused}: an item of a later group whose input changes runs again, and is paid twice"
+
+
+def describe_early_work(early: EarlyWork) -> str:
+    """Returns what is done of later groups at a pause, with its cost; empty if nothing is."""
+    if not early.items:
+        return ""
+    cost = "" if early.spent.usage == Usage() else f" ({format_cost(early.spent)})"
+    return f"{format_count(early.items, 'item')} of later groups done{cost}"

@@ -38,7 +38,7 @@ from gitbatch.limits.usage import Spent, Usage, format_dollars
 from gitbatch.repo.refs.names import short
 from gitbatch.text import format_count
 from gitbatch.view.block import Part
-from gitbatch.view.eagerness import describe_eagerness
+from gitbatch.view.eagerness import describe_eagerness, describe_early_work
 from gitbatch.view.ending import render_end
 from gitbatch.view.page import Page
 from gitbatch.view.review import STYLES, cut_missing, render_checkpoint
@@ -141,7 +141,9 @@ class PlainView:
     def _show_end(self, event: EndEvent) -> None:
         match event:
             case BatchPaused():
-                self.show_line(("paused", "yellow"), f"  next: {event.next_group or 'the batch ends'}")
+                early = describe_early_work(event.early)
+                after = f"next: {event.next_group or 'the batch ends'}{f'; {early}' if early else ''}"
+                self.show_line(("paused", "yellow"), f"  {after}")
             case BatchStopped():
                 self._show_stop(event)
             case BatchHalted():

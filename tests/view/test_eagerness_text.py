@@ -1,8 +1,14 @@
 """The sentence about early start in the header of a run."""
 
+from io import StringIO
+
 import pytest
 
-from gitbatch.view.eagerness import describe_eagerness
+from gitbatch.batch.events import BatchPaused, EarlyWork
+from gitbatch.limits.usage import Spent, Usage
+from gitbatch.view.eagerness import describe_eagerness, describe_early_work
+from gitbatch.view.page import PlainPage
+from gitbatch.view.plain import PlainView
 
 _PAID = "an item of a later group whose input changes runs again, and is paid twice"
 
@@ -29,3 +35,18 @@ _PAID = "an item of a later group whose input changes runs again, and is paid tw
 )
 def test_the_header_says_what_early_start_may_cost(mode: str, reason: str, groups: int, said: str) -> None:
     assert describe_eagerness(mode, reason, groups) == said
+
+
+@pytest.mark.parametrize(
+    ("early", "said"),
+    [
+        (EarlyWork(), ""),
+        (EarlyWork(1), "1 item of later groups done"),
+        (EarlyWork(3, Spent(Usage(requests=3, cost=0.4), known=3)), "3 items of later groups done ($0.4000)"),
+    ],
+)
+def test_a_pause_says_what_is_done_of_later_groups(early: EarlyWork, said: str) -> None:
+    assert describe_early_work(early) == said
+    stream = StringIO()
+    PlainView(PlainPage(stream))(BatchPaused(batch="b", next_group="Words", early=early))
+    assert stream.getvalue().splitlines()[0] == f"paused  next: Words{'; ' * bool(said)}{said}"

@@ -18,6 +18,7 @@ from gitbatch.batch.review_item import REOPENED
 from gitbatch.batch.review_sheet import ReviewSheet, SheetItem
 from gitbatch.plan.model import ItemKey
 from gitbatch.text import format_count, list_names
+from gitbatch.view.eagerness import describe_early_work
 
 
 class Mode(StrEnum):
@@ -252,7 +253,8 @@ def format_sheet(state: ReviewState) -> str:
     number = f"{sheet.number}/{sheet.of}"
     single = f"Checkpoint {number}, {sheet.group}"
     what = f"{sheet.groups} groups up to checkpoint {number}" if sheet.groups > 1 else single
-    return f"{what}: {done} of {format_count(len(current), 'item')} done"
+    early = describe_early_work(sheet.early)
+    return f"{what}: {done} of {format_count(len(current), 'item')} done{f'; {early}' if early else ''}"
 
 
 def format_left(state: ReviewState) -> str:
