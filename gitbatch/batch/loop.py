@@ -23,6 +23,7 @@ from gitbatch.batch.events import (
     Notice,
 )
 from gitbatch.batch.group.checkpoint import GroupOutcomes, Unsound, drop_branches
+from gitbatch.batch.group.early_pool import EarlyPool, open_pool
 from gitbatch.batch.group.record import find_gates, record_group
 from gitbatch.batch.group.run_group import run_group
 from gitbatch.batch.group.scheduled_items import GroupStart, pending_items
@@ -76,6 +77,14 @@ async def run_batch(
     Returns:
         The end of the run; or what the next call needs, once the lock is taken again.
     """
+    async with open_pool(run) as pool:
+        return await _run_turns(run, reviewer, pool, resumed=resumed, after=after)
+
+
+async def _run_turns(
+    run: Run, reviewer: Reviewer, pool: EarlyPool | None, *, resumed: bool, after: Continuation | None
+) -> Result | Continuation:
+    """Does the same; `pool` runs the items that start before their group."""
     run.agents.rate_limit.listener = lambda wait, why: run.emit(
         BatchWaiting(batch=run.batch.id, seconds=round(wait, 1), reason=why)
     )
@@ -89,15 +98,16 @@ async def run_batch(
     unreviewed = await run.git(read_unreviewed, run.repo, run.batch, state, reviewed)
     reviews = Reviews(reviewer, record.checkpoint_mode, unreviewed, after.accepted if after else None)
     reviews.recorded.update(finished.last for finished in state.finished)
-    reviews.reviewed = reviewed
+    reviews.reviewed, reviews.pool = reviewed, pool
     while turn := find_turn(record, state, done):
         if not turn.revision and await _is_unapproved(run):
+            await reviews.finish_early()
             return replace(pause_batch(run, tally, turn.title), needs_review=True)
         checkpoint = await _finish_group(run, state, tally, reviews, turn)
         if isinstance(checkpoint, Result | Continuation):
             return checkpoint
         done.add((turn.number, turn.revision))
-        if turn.revision:
+        if turn.revision or pool:
             state = await run.git(read_progress, run.repo, run.batch)
         if checkpoint is None:
             continue
@@ -107,15 +117,16 @@ async def run_batch(
         if following and not checkpoint.phase_complete and not run.stop_switch.halt:
             answer = await reviews.pause_after(checkpoint)
             if answer is not Answer.CONTINUE:
-                return _leave_pause(run, tally, reviews, answer, following.title)
+                return await _leave_pause(run, tally, reviews, answer, following.title)
     return await _end_batch(run, tally, reviews)
 
 
-def _leave_pause(
+async def _leave_pause(
     run: Run, tally: Tally, reviews: Reviews, answer: Answer, next_group: str
 ) -> Result | Continuation:
     """Returns what follows a pause at which the run stops, or after which it reads its state again."""
     if answer is Answer.STOP:
+        await reviews.finish_early()
         return pause_batch(run, tally, next_group)
     return Continuation(tally.began, tally.check_time, reviews.reviewed, reviews.accepted)
 
@@ -124,7 +135,7 @@ async def _end_batch(run: Run, tally: Tally, reviews: Reviews) -> Result | Conti
     """Ends a batch of which no group is left, once its last checkpoint is reviewed (rule K1)."""
     answer = await reviews.pause_at_end()
     if answer is not Answer.CONTINUE:
-        return _leave_pause(run, tally, reviews, answer, "")
+        return await _leave_pause(run, tally, reviews, answer, "")
     if await _is_unapproved(run):
         return replace(pause_batch(run, tally, ""), needs_review=True)
     project_state = await run.git(finish_batch, run.repo, run.batch)
@@ -202,8 +213,9 @@ async def _finish_group(
         start = GroupStart(project_state, group, planned, already, tally.failed, reopened)
         if not is_again:
             emit_group(run, start)
-        recorded = None if run.stop_switch.halt else await _run_and_record(run, start)
+        recorded = None if run.stop_switch.halt else await _run_and_record(run, start, reviews.pool, state)
         if recorded is None:
+            await reviews.finish_early()
             return await halt_batch(run, tally)
         if isinstance(recorded, Checkpoint):
             return recorded
@@ -215,11 +227,13 @@ async def _finish_group(
         run.emit(Notice(batch=run.batch.id, text=clean_text(f"again: {names}, {why}")))
 
 
-async def _run_and_record(run: Run, start: GroupStart) -> Checkpoint | Unsound | None:
+async def _run_and_record(
+    run: Run, start: GroupStart, pool: EarlyPool | None, state: BatchProgress
+) -> Checkpoint | Unsound | None:
     """Runs a group and records it, unless it is unsound; None if the batch halts before it is complete."""
     boxes = {key: item.box for key, (_, item) in start.planned.items()}
     gates = find_gates(start)
-    outcomes = await run_group(run, start)
+    outcomes = await run_group(run, start, pool, state)
     if outcomes is None:
         return None
     finished = GroupOutcomes(start.group, outcomes, boxes, start.project_state.commit)
@@ -238,13 +252,16 @@ async def _hard_stop(
 ) -> Result | Continuation | None:
     """Returns the end of a run where only the user can continue; None: the next group may start."""
     if project_state.project.phase.name != run.batch.record.phase:
+        await reviews.finish_early()
         return stop_at_boundary(run, project_state, tally)
     if project_state.is_complete:
         answer = await reviews.pause_at_end()
         if answer is not Answer.CONTINUE:
-            return _leave_pause(run, tally, reviews, answer, "")
+            return await _leave_pause(run, tally, reviews, answer, "")
+        await reviews.finish_early()
         return await stop_complete_phase(run, tally)
     answer = await _accept_config(run, project_state, tally, reviews)
     if answer is Answer.STOP:
+        await reviews.finish_early()
         return make_result(tally, Ending.CONFIG_CHANGED)
-    return None if answer is Answer.CONTINUE else _leave_pause(run, tally, reviews, answer, "")
+    return None if answer is Answer.CONTINUE else await _leave_pause(run, tally, reviews, answer, "")

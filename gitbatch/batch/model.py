@@ -200,20 +200,22 @@ class FailedAttempt(Struct, frozen=True):
 class ItemCommit(str):
     """The id of an item's commit, with what was verified when it was made or read: one parent, one changed file.
 
-    `base`: its parent. `trees`: the trees on the way to the output, from the top. `blob`: the output.
+    `base`: its parent. `trees`: the trees on the way to the output, from the top. `blob`: the output. `plan_item`: the digest
+    of what the plan said about an item that started before its group; empty: it started with its group.
     """
 
-    __slots__ = ("base", "blob", "trees")
+    __slots__ = ("base", "blob", "plan_item", "trees")
 
-    def __new__(cls, oid: str, base: str, trees: tuple[str, ...], blob: str) -> Self:
+    def __new__(cls, oid: str, base: str, trees: tuple[str, ...], blob: str, plan_item: str = "") -> Self:
         """Builds the value; the caller has verified the commit."""
         made = super().__new__(cls, oid)
-        made.base, made.trees, made.blob = base, trees, blob
+        made.base, made.trees, made.blob, made.plan_item = base, trees, blob, plan_item
         return made
 
     base: str
     trees: tuple[str, ...]
     blob: str
+    plan_item: str
 
 
 class Outcome(Struct, frozen=True):

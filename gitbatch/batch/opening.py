@@ -15,12 +15,14 @@ from gitbatch.agents.process.children import make_room
 from gitbatch.batch.caller import Frontend, SessionSettings
 from gitbatch.batch.events import BatchStopped, ConfigChanged, EventStream, Notice
 from gitbatch.batch.extras.extras import ExtraSources, open_extras
+from gitbatch.batch.group.early_turn import can_start_early
 from gitbatch.batch.history.killed_attempts import find_killed_attempts
 from gitbatch.batch.history.ledger import Ledger, SpendingLimits, read_ledger
 from gitbatch.batch.history.progress import BatchProgress, read_progress
 from gitbatch.batch.history.record import Batch, rewrite_record
 from gitbatch.batch.history.spending import read_spending, sum_spending
 from gitbatch.batch.history.target import require_tip
+from gitbatch.batch.history.trailers import EARLY_FORMAT
 from gitbatch.batch.history.worktree_folders import note_worktrees_dir
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.stop import RunningAgents, StopSwitch
@@ -209,6 +211,8 @@ class Opening(Struct, frozen=True):
         recorded = read_progress(repo, batch)
         names = recorded_agents(state, batch.record, recorded.chosen_agents)
         ledger = self._open_ledger(batch, state, recorded, names)
+        eagerness = self._choose_eagerness(batch, config)
+        batch = self._state_format(batch, state, eagerness)
         note_worktrees_dir(repo, batch.id, folder)
         fingerprint = take_fingerprint(repo, f"{batch.id}-", _pinned_refs(batch.id))
         wanted = settings.jobs or batch.record.jobs
@@ -253,7 +257,7 @@ class Opening(Struct, frozen=True):
                 running_agents=RunningAgents(),
                 ledger=ledger,
                 fixed=fixed,
-                eagerness=self._choose_eagerness(batch, config),
+                eagerness=eagerness,
             )
             if run.jobs < wanted:
                 notices(f"the open-file limit allows {run.jobs} agents at a time, not {wanted} (ulimit -n)")
@@ -267,6 +271,13 @@ class Opening(Struct, frozen=True):
             has_max_cost=self.agents.budget.max_cost is not None,
             needs_approval=config.review.require_approval,
         )
+
+    def _state_format(self, batch: Batch, state: ProjectState, eagerness: Eagerness) -> Batch:
+        """Returns the batch, whose commits have a later format from now on if items of it may start early."""
+        record = batch.record
+        if not (eagerness.is_on and 0 < record.format < EARLY_FORMAT and can_start_early(state, record)):
+            return batch
+        return rewrite_record(self.repo, batch, replace(record, format=EARLY_FORMAT))
 
     def _open_ledger(
         self, batch: Batch, state: ProjectState, recorded: BatchProgress, names: frozenset[str]

@@ -1,23 +1,27 @@
 """The items of a group that an earlier start of the batch has finished: which are taken, and which have to run again.
 
-An item runs again if it stands on an item that is not merged, or if a review has since changed what it read: its output
-would be recorded as written from a file that history does not have.
+An item runs again if it stands on an item that is not merged, if a review has since changed what it read, or if it started
+before its group and what it was written from has changed at all: its output would be recorded as written from a file that
+history does not have.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.batch.group.checkpoint import Unsound
+from gitbatch.batch.group.early_judging import EarlyJudge, set_stale_aside
 from gitbatch.batch.group.merge import find_unsound
 from gitbatch.batch.group.set_aside import set_aside
-from gitbatch.batch.history.bases import BaseReader
+from gitbatch.batch.history.bases import BaseReader, find_unmerged
 from gitbatch.batch.history.ledger import Ledger
 from gitbatch.batch.history.progress import BatchProgress
 from gitbatch.batch.history.target import require_tip
 from gitbatch.batch.history.trailers import parse_trailers
 from gitbatch.batch.model import BatchGroup, Outcome
+from gitbatch.batch.planning.project_state import read_project_state
 from gitbatch.plan.model import ItemKey
 from gitbatch.repo.repository import Repository
 from gitbatch.text import CleanText, clean_text, list_names
@@ -45,9 +49,25 @@ def take_ready(repo: Repository, ledger: Ledger, state: BatchProgress, group: Ba
             if paths := outdated.get(outcome.item.key):
                 said = f"again: {outcome.item.name}, a review has since changed what it read: {list_names(paths)}"
                 notices.append(clean_text(said))
-    if lost := find_unsound(tuple(already.values()), BaseReader(repo.objects)):
+    if any(outcome.commit.plan_item for outcome in already.values() if outcome.commit):
+        already, early = _take_early(repo, ledger, already)
+        notices += early
+    tip = require_tip(repo, ledger.batch.record.target)
+    if lost := find_unsound(
+        tuple(already.values()), BaseReader(repo.objects), partial(find_unmerged, repo, tip=tip)
+    ):
         already = set_aside(repo, ledger, Unsound(tuple(already.values()), lost))
     return ReadyItems(already, tuple(notices))
+
+
+def _take_early(
+    repo: Repository, ledger: Ledger, ready: Mapping[ItemKey, Outcome]
+) -> tuple[Mapping[ItemKey, Outcome], tuple[CleanText, ...]]:
+    """Returns the finished items without early ones that are stale, and what is said about these."""
+    record = ledger.batch.record
+    state = read_project_state(repo, require_tip(repo, record.target), record.plan)
+    stale = EarlyJudge(repo, state, state.find_items(record)).judge_all(ready.values())
+    return set_stale_aside(repo, ledger, ready, stale)
 
 
 def _read_outcomes(ledger: Ledger, state: BatchProgress, group: BatchGroup) -> Mapping[ItemKey, Outcome]:
@@ -72,7 +92,8 @@ def _find_outdated(
         return {}
     tree = repo.objects.tree_of(require_tip(repo, ledger.batch.record.target))
     found = {}
-    for key, outcome in ready.items():
+    in_turn = {key: o for key, o in ready.items() if not (o.commit and o.commit.plan_item)}
+    for key, outcome in in_turn.items():  # early ones are judged by all that they read
         message = repo.objects.read_commit(outcome.commit).message if outcome.commit else ""
         trailers = parse_trailers(message)
         read: dict[str, str | None] = {missing.path: None for missing in trailers.missing}

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
+from gitbatch.batch.group.early_pool import EarlyPool
 from gitbatch.batch.model import Checkpoint, CheckpointMode, PauseMode
 from gitbatch.batch.planning.configuration import ConfigChange
 
@@ -60,6 +61,8 @@ class Reviews:
     """The checkpoints that are in history."""
     reviewed: frozenset[str] = frozenset()
     """Those of them that were shown to the reviewer."""
+    pool: EarlyPool | None = None
+    """The items that have started before their group; None: none may."""
 
     def __post_init__(self) -> None:
         self.is_earlier = self.waiting is not None
@@ -97,7 +100,14 @@ class Reviews:
         self.accepted = change
         return await self._wait_for(self.reviewer.accept_config())
 
+    async def finish_early(self) -> None:
+        """Waits for the items that have started before their group: the run is about to end."""
+        if self.pool:
+            await self.pool.finish_items()
+
     async def _wait_for(self, consent: Awaitable[bool]) -> Answer:
+        if self.pool:
+            await self.pool.suspend_items(until_ended=self.reviewer.takes_time)
         if not await consent:
             return Answer.STOP
         return Answer.READ_AGAIN if self.reviewer.takes_time else Answer.CONTINUE

@@ -32,6 +32,9 @@ class BaseBuilder:
     line: str
     """The commit of the branch."""
     reader: BaseReader
+    shared: dict[tuple[str, tuple[str, ...]], ItemBase] | None = None
+    """For items that start before their group: the bases so far, by the commit of the branch and the item commits that are
+    merged. Items that see the same start from the same one. None: each item has its own."""
 
     def build(self, item: BatchItem, seen: tuple[Outcome, ...]) -> ItemBase:
         """Returns the base of an item; the commit of the branch if there is nothing to see.
@@ -50,7 +53,12 @@ class BaseBuilder:
         heads = tuple(oid for oid in made if oid not in below)
         for oid in sorted(below - made.keys()):
             made[oid] = self._read_output(oid)
-        return self._write_merges(item, heads, made)
+        if self.shared is None:
+            return self._write_merges(item, heads, made)
+        place = (self.line, tuple(sorted(heads)))
+        if place not in self.shared:
+            self.shared[place] = self._write_merges(item, heads, made)
+        return self.shared[place]
 
     def _read_output(self, oid: str) -> tuple[str, str]:
         """Returns path and blob of an item's commit that the present plan does not make the item wait for."""
@@ -65,7 +73,8 @@ class BaseBuilder:
         self, item: BatchItem, heads: tuple[str, ...], made: Mapping[str, tuple[str, str]]
     ) -> ItemBase:
         """Writes the merge, or one for every 16 item commits, and returns the last."""
-        message = render_base_message(self.commits.batch.record, self.group, item)
+        of_item = None if self.shared is not None else item
+        message = render_base_message(self.commits.batch.record, self.group, of_item)
         user, last, tree = self.commits.user, self.line, self.objects.tree_of(self.line)
         # The only head has it all in its tree: in a row of items, each writes one path, and not all before it again.
         is_row = len(heads) == 1 and self.reader.parts_of(heads[0]).line == self.line

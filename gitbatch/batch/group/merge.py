@@ -4,10 +4,13 @@ Outputs are disjoint, so there is nothing to merge in the usual sense: no checko
 stands on others (`base.py`) is merged only with all of them.
 """
 
+from collections.abc import Callable, Collection
+from functools import partial
+
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gitbatch.batch.history.bases import BaseReader
+from gitbatch.batch.history.bases import BaseReader, find_unmerged
 from gitbatch.batch.history.item_commits import PARENTS
 from gitbatch.batch.history.messages import render_merge_message
 from gitbatch.batch.item.scheduled import CommitContext
@@ -37,7 +40,7 @@ def merge_items(
     objects = repo.objects
     tree = objects.read_commit(tip).tree
     judged = tuple(_mark_conflict(objects, outcome, tree) for outcome in outcomes)
-    if unsound := find_unsound(judged, BaseReader(objects)):
+    if unsound := find_unsound(judged, BaseReader(objects), partial(find_unmerged, repo, tip=tip)):
         return Merged(tip, tree, judged, unsound)
     wanted = [(outcome, outcome.commit) for outcome in judged if outcome.succeeded and outcome.commit]
     last = tip
@@ -52,17 +55,26 @@ def merge_items(
     return Merged(last, tree, judged)
 
 
-def find_unsound(outcomes: tuple[Outcome, ...], reader: BaseReader) -> frozenset[ItemKey]:
-    """Returns the items that succeeded on an item commit that is not merged with them.
+def find_unsound(
+    outcomes: tuple[Outcome, ...],
+    reader: BaseReader,
+    select_unmerged: Callable[[list[str]], Collection[str]] = frozenset,
+) -> frozenset[ItemKey]:
+    """Returns the items that succeeded on an item commit that is not merged with them, nor before them.
 
     They have read a file that history will not have, and their merge would bring its commit along.
+
+    Args:
+        outcomes: of a group.
+        reader: reads what they stand on.
+        select_unmerged: returns those of some commits that are not merged before the group; all of them if not given.
     """
     merged = {str(o.commit): o.item.key for o in outcomes if o.succeeded and o.commit}
     above: dict[str, list[str]] = {}
     for commit in merged:
         for oid in reader.direct(commit):
             above.setdefault(oid, []).append(commit)
-    to_do = [oid for oid in above if oid not in merged]
+    to_do = list(select_unmerged([oid for oid in above if oid not in merged]))
     found: set[ItemKey] = set()
     while to_do:
         for commit in above.get(to_do.pop(), ()):

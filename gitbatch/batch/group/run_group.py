@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from gitbatch.batch.events import ItemFinished
 from gitbatch.batch.group.base import BaseBuilder
+from gitbatch.batch.group.early_pool import EagerTurn, EarlyPool, find_first_error
 from gitbatch.batch.group.kept_costs import keep_costs
 from gitbatch.batch.group.scheduled_items import (
     GroupStart,
@@ -15,6 +16,7 @@ from gitbatch.batch.group.scheduled_items import (
     schedule_waiting,
 )
 from gitbatch.batch.history.bases import BaseReader
+from gitbatch.batch.history.progress import BatchProgress
 from gitbatch.batch.item.retries import run_item
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.scheduled import ScheduledItem
@@ -24,12 +26,22 @@ from gitbatch.batch.planning.waits import find_waits
 from gitbatch.plan.model import ItemKey
 
 
-async def run_group(run: Run, start: GroupStart) -> tuple[Outcome, ...] | None:
-    """Returns the outcomes of a group's items, in plan order; None if the batch halts before all of them have one."""
+async def run_group(
+    run: Run, start: GroupStart, pool: EarlyPool | None, progress: BatchProgress
+) -> tuple[Outcome, ...] | None:
+    """Returns the outcomes of a group's items, in plan order; None if the batch halts before all of them have one.
+
+    Args:
+        run: the tools.
+        start: the group.
+        pool: runs items of later groups meanwhile; None: none starts before its group.
+        progress: of the batch, as the group begins.
+    """
     secrets = run.agents.find_secrets(start.project_state.project.config)
-    defaults = ItemDefaults(run.batch.record, run.agents.sandbox, secrets)
-    group = _RunningGroup(run, start, defaults, _find_awaited(start))
+    defaults = ItemDefaults(run.batch.record, run.agents.sandbox, secrets, counts_by_reading=pool is not None)
     keep_costs(run, start)
+    turn = await pool.open_turn(start, defaults, progress) if pool else None
+    group = _RunningGroup(run, start, defaults, _find_awaited(start), turn)
     later = start.already.keys() | group.awaited.keys()
     at_once = tuple(item for item in start.items if item.key not in later)
     group.scheduled.update(await run.git(schedule_items, run.repo, start, defaults, at_once))
@@ -37,7 +49,7 @@ async def run_group(run: Run, start: GroupStart) -> tuple[Outcome, ...] | None:
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(group.get_outcome(item)) for item in start.items]
     except ExceptionGroup as several:
-        raise _first_error(several) from several
+        raise find_first_error(several) from several
     outcomes = tuple(outcome for task in running if (outcome := task.result()))
     return outcomes if len(outcomes) == len(start.items) else None
 
@@ -51,6 +63,8 @@ class _RunningGroup:
     defaults: ItemDefaults
     awaited: Mapping[ItemKey, tuple[ItemKey, ...]]
     """The items that each item waits for, without those that wait for nothing."""
+    turn: EagerTurn | None
+    """Gives the slots, if items of later groups may have some of them."""
     scheduled: dict[ItemKey, ScheduledItem | Outcome] = field(default_factory=dict)
     outcomes: dict[ItemKey, Outcome] = field(default_factory=dict)
     ended: dict[ItemKey, asyncio.Event] = field(init=False)
@@ -70,6 +84,8 @@ class _RunningGroup:
             outcome = await self._run_to_end(item)
             if outcome:
                 self.outcomes[item.key] = outcome
+            if self.turn:
+                self.turn.note_end(item.key, outcome)
             return outcome
         finally:
             self.run.agents.budget.end_keeping(item.key)
@@ -78,10 +94,15 @@ class _RunningGroup:
     async def _run_to_end(self, item: BatchItem) -> Outcome | None:
         if item.key in self.start.already:
             return self.start.already[item.key]
+        if self.turn and (early := await self.turn.take_early(item)):
+            return early
         scheduled = self.scheduled.get(item.key) or await self._schedule_in_turn(item)
         if isinstance(scheduled, Outcome):
             self.run.emit(ItemFinished(batch=self.run.batch.id, outcome=scheduled))
             return scheduled
+        if self.turn and scheduled:
+            await self.turn.slots[item.key].wait()
+            return await run_item(self.run, scheduled)
         async with self.slots:
             return await run_item(self.run, scheduled) if scheduled else None
 
@@ -109,12 +130,6 @@ def _find_awaited(start: GroupStart) -> dict[ItemKey, tuple[ItemKey, ...]]:
         for key, (group, item) in there.items()
     }
     return {key: awaited for key, awaited in found.items() if awaited}
-
-
-def _first_error(several: ExceptionGroup[Exception]) -> Exception:
-    """Returns the error that stopped the group first; the others followed from it."""
-    error = several.exceptions[0]
-    return _first_error(error) if isinstance(error, ExceptionGroup) else error
 
 
 def _count_slots(run: Run, start: GroupStart) -> int:

@@ -10,13 +10,16 @@ from gitbatch.agents.secrets import Secrets
 from gitbatch.batch.group.base import BaseBuilder
 from gitbatch.batch.item.scheduled import Reopening, ScheduledItem
 from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome, Record
+from gitbatch.batch.planning.early.staleness import name_reading
 from gitbatch.batch.planning.missing_inputs import InputFinder, find_blocking_input
 from gitbatch.batch.planning.project_state import ProjectState, find_place_problem
 from gitbatch.batch.planning.risks import mark_filtered
 from gitbatch.batch.planning.schedule import settings_of
+from gitbatch.plan.item_digest import digest_plan_item
 from gitbatch.plan.matching import PlannedItem
 from gitbatch.plan.model import Group, ItemKey, Plan, WorkItem
 from gitbatch.project.check_choice import item_checks
+from gitbatch.project.config import CONFIG_FILE
 from gitbatch.project.manifest import ManifestBuilder
 from gitbatch.repo.attributes import FilteredPathError, require_no_filter
 from gitbatch.repo.repository import Repository
@@ -62,6 +65,8 @@ class ItemDefaults(Struct, frozen=True):
     """The sandbox that the user asked for on the command line."""
     secrets: Secrets
     """Values that no text and no output may hold."""
+    counts_by_reading: bool = False
+    """Whether the attempts at items that declare their context are counted by what they read: they may start early."""
 
 
 class _GroupInputs(Struct, frozen=True):
@@ -215,6 +220,7 @@ def _schedule_item(
     if lost := _find_lost_table(state, plan_group, item, agent):
         reason = clean_text(f"{lost} is no longer in gitbatch.toml")
         return Outcome(batch_item, ItemStatus.FAILED, reason=reason)
+    reads = defaults.counts_by_reading and not item.reads_earlier
     return ScheduledItem(
         state,
         start.group,
@@ -228,8 +234,15 @@ def _schedule_item(
         defaults.secrets,
         defaults.sandbox,
         missing,
+        reading=_name_reading(state, plan_group, item, shared.manifests) if reads else "",
         reopening=again,
     )
+
+
+def _name_reading(state: ProjectState, group: Group, item: WorkItem, manifests: ManifestBuilder) -> str:
+    given = ((file.path, file.blob) for file in manifests.list_context(item, group))
+    config, ignored = state.snapshot.blob(CONFIG_FILE) or "", frozenset(state.project.shared_files)
+    return name_reading(given, digest_plan_item(item, group), config, ignored)
 
 
 def _find_lost_table(state: ProjectState, group: Group, item: WorkItem, agent: str) -> str:

@@ -17,6 +17,7 @@ from gitbatch.batch.history.rescue import rescue_branches
 from gitbatch.batch.history.target import require_tip
 from gitbatch.batch.history.unchecked import find_unchecked_refs
 from gitbatch.batch.model import FailedAttempt, ItemStatus, Outcome
+from gitbatch.limits.causes import Cause
 from gitbatch.plan.model import ItemKey
 from gitbatch.repo.refs.names import item_branch
 from gitbatch.repo.repository import Repository
@@ -27,7 +28,11 @@ REASON = clean_text("it was written on the file of an item that is not merged")
 
 
 def set_aside(
-    repo: Repository, ledger: Ledger, unsound: Unsound, reason: CleanText = REASON
+    repo: Repository,
+    ledger: Ledger,
+    unsound: Unsound,
+    reason: CleanText = REASON,
+    cause: Cause | None = None,
 ) -> Mapping[ItemKey, Outcome]:
     """Moves the branches of unsound items to rescue refs, and returns the outcomes that stay, by key.
 
@@ -41,7 +46,7 @@ def set_aside(
     delete_branches(repo, find_unchecked_refs(repo, batch, (outcome.item.slug for outcome in lost)))
     delete_branches(repo, branches)
     for outcome in lost:
-        ledger.add_attempt(replace(_as_attempt(ledger, outcome), reason=reason))
+        ledger.add_attempt(replace(_as_attempt(ledger, outcome), cause=cause, reason=reason))
     return {o.item.key: o for o in unsound.outcomes if o.item.key not in unsound.keys}
 
 

@@ -4,7 +4,7 @@ A base merge has as parents only those item commits that no other of them has be
 each other costs one merge an item. Its tree is the one of the branch's commit plus the outputs of all of them.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from msgspec import Struct
 
@@ -12,6 +12,7 @@ from gitbatch.batch.history.messages import is_base_message
 from gitbatch.batch.history.trailers import Kind, parse_trailers
 from gitbatch.repo.objects.codec import Commit
 from gitbatch.repo.objects.store import Objects
+from gitbatch.repo.repository import Repository
 
 
 class BaseParts(Struct, frozen=True):
@@ -58,6 +59,13 @@ def find_below(commits: Iterable[str], direct: Callable[[str], tuple[str, ...]])
         found.update(new)
         to_do += new
     return frozenset(found)
+
+
+def find_unmerged(repo: Repository, commits: Collection[str], tip: str) -> frozenset[str]:
+    """Returns those of some commits that are not in the history of a commit."""
+    if not commits:
+        return frozenset()
+    return frozenset(repo.git.read_output("rev-list", *commits, f"^{tip}").split()) & frozenset(commits)
 
 
 class BaseReader:

@@ -5,7 +5,7 @@ import re
 from msgspec.structs import replace
 
 from gitbatch.batch.history.item_message import parse_item_message, parse_spent
-from gitbatch.batch.history.trailers import Kind, Trailers
+from gitbatch.batch.history.trailers import Kind, Trailers, parse_trailers
 from gitbatch.batch.model import BatchItem, ItemCommit, ItemStatus, Outcome
 from gitbatch.repo.objects.codec import REGULAR, Commit, TreeEntry
 from gitbatch.repo.objects.reader import MissingObjectError
@@ -35,7 +35,8 @@ def as_item_commit(objects: Objects, commit: Commit, output: str) -> ItemCommit 
     was, now = _only_difference(objects, old, trees[-1], name)
     if now is None or now.mode != REGULAR or (was and was.is_tree):
         return None
-    return ItemCommit(commit.oid, commit.parents[0], tuple(trees), now.oid)
+    plan_item = parse_trailers(commit.message).plan_item if "Gitbatch-Plan-Item" in commit.message else ""
+    return ItemCommit(commit.oid, commit.parents[0], tuple(trees), now.oid, plan_item)
 
 
 def _only_difference(

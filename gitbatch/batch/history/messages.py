@@ -141,10 +141,20 @@ def render_merge_message(record: Record, group: BatchGroup, items: tuple[Outcome
     )
 
 
-def render_base_message(record: Record, group: BatchGroup, item: BatchItem) -> str:
-    """Returns the message of a merge that an item starts from, because it waits for the items that are merged."""
-    said = f"{item.name} starts from what it waits for. This merge is on no branch of its own."
-    return render_message(f"{_BASE}{item.name}", [_wrap_text(said)], batch_pairs(record, group))
+def render_base_message(record: Record, group: BatchGroup, item: BatchItem | None) -> str:
+    """Returns the message of a merge that an item starts from, because it waits for the items that are merged.
+
+    `item`: None if several items of later groups may start from it.
+    """
+    said = (
+        f"{item.name} starts from what it waits for."
+        if item
+        else "Items start from these before their group."
+    )
+    said += " This merge is on no branch of its own."
+    return render_message(
+        f"{_BASE}{item.name if item else group.title}", [_wrap_text(said)], batch_pairs(record, group)
+    )
 
 
 def is_base_message(message: str) -> bool:

@@ -34,7 +34,8 @@ from gitbatch.project.context import InputProblem, MissingInput
 from gitbatch.text import clean_text, neutralise_forge_commands
 
 FORMAT = 3
-"""The version of the grammar of our commits, in `Gitbatch-Format`. All commits of a batch state the same one.
+"""The version of the grammar of our commits, in `Gitbatch-Format`. All commits of a batch state the same one;
+from the start on that lets items start early, they state 3.
 
 2 adds trailers that stand for long lists: `Context-Outputs` in an item's commit. A batch of a plan that cannot
 have such lists states 1, which older versions read. 3 adds `Plan-Item`, in the commit of an item that started before its
@@ -43,6 +44,9 @@ group; only a batch in which items may do so states it.
 Raised when a reader that does not know a change would misread a commit. Commits of gitbatch 0.1 have no such trailer:
 they are read as before, and `verify` does not judge them.
 """
+
+EARLY_FORMAT = 3
+"""The first format in which items may start before their group."""
 
 
 class Kind(StrEnum):

@@ -112,11 +112,13 @@ def _find_held(ledger: Ledger, scheduled: ScheduledItem, past: tuple[FailedAttem
     if held is None:
         return None
     if not held.is_ended_by(past):
-        if held.tried.base == scheduled.base_name:
+        is_same = held.tried.base == scheduled.base_name
+        if is_same and (held.base == scheduled.project_state.commit or not scheduled.reading):
             return replace(held, base=scheduled.project_state.commit)
         if _still_fits(repo, scheduled, held):
             tried = replace(held.tried, base=scheduled.base_name)
-            return replace(held, base=scheduled.project_state.commit, tried=tried, verdicts=())
+            verdicts = held.verdicts if is_same else ()
+            return replace(held, base=scheduled.project_state.commit, tried=tried, verdicts=verdicts)
         reason = clean_text(f"{output}, or what it read, was changed on the branch before it was checked")
         ledger.add_attempt(replace(held.tried, cause=None, reason=reason))
     drop_unchecked(repo, batch, item)

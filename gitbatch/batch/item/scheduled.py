@@ -66,6 +66,8 @@ class ScheduledItem(Struct, frozen=True):
     """The outputs of items of its group that it waited for and that its base has."""
     plan_item: str = ""
     """The digest of what the plan says about it (`digest_plan_item`), if it starts before its group; else empty."""
+    reading: str = ""
+    """The digest of what it is given (`name_reading`), if its attempts are counted by that; empty: by its base."""
     reopening: Reopening | None = None
     """Set if a review made it run again."""
 
@@ -81,7 +83,11 @@ class ScheduledItem(Struct, frozen=True):
 
     @property
     def base_name(self) -> str:
-        """What the item's attempts are counted by: its base. A base merge has its tree: each start writes it again."""
+        """What the item's attempts are counted by: what it is given, or its base; a base merge by its tree, as each start writes it again."""
+        return self.reading or self._base_name
+
+    @property
+    def _base_name(self) -> str:
         return self.project_state.tree if self.seen else self.project_state.commit
 
     @property

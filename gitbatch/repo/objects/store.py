@@ -122,6 +122,10 @@ class Objects(ObjectReader):
         commit = self._own_commit(oid)
         return oid if commit.is_signed else self._write_again(commit, commit.tree, commit.parents)
 
+    def lacks_signature(self, oid: str) -> bool:
+        """Returns true if the user signs commits and one of ours is not signed."""
+        return self.signer is not None and not self._own_commit(oid).is_signed
+
     def rewrite_commit(self, oid: str, tree: str, parents: tuple[str, ...]) -> str:
         """Stores a commit of ours with another tree and other parents; author, committer and message stay.
 

@@ -99,6 +99,13 @@ class Frontier:
         node.standing, node.start = _Standing.DONE if is_done else _Standing.FAILED, start
         self._count_end(node)
 
+    def resume_item(self, start: Start) -> None:
+        """Notes that an item which started in an earlier turn still runs."""
+        node = self._nodes[start.reference]
+        node.standing, node.start, node.started_from = _Standing.RUNNING, start, self._read_versions(node)
+        self._running[node.position] += 1
+        self._busy += 1
+
     def open_group(self, number: int) -> tuple[ItemReference, ...]:
         """Opens a group, whose turn it is; all groups before it are recorded.
 
@@ -124,15 +131,23 @@ class Frontier:
             starts.append(node.start)
         return tuple(starts)
 
-    def end_item(self, reference: ItemReference, *, is_done: bool) -> None:
-        """Notes that a running item has ended: it is done on its branch, or it has failed."""
+    def end_item(self, reference: ItemReference, *, is_done: bool, is_current: bool = True) -> None:
+        """Notes that a running item has ended: it is done on its branch, or it has failed.
+
+        `is_current`: whether what it was written from is what is there, as far as that was judged.
+        """
         node = self._nodes[reference]
         self._running[node.position] -= 1
         self._busy -= 1
         node.standing = _Standing.DONE if is_done else _Standing.FAILED
         self._count_end(node)
         is_fresh = node.started_from == self._read_versions(node)
-        if is_done and is_fresh and not (node.start and node.start.is_early and node.before_early):
+        if (
+            is_done
+            and is_current
+            and is_fresh
+            and not (node.start and node.start.is_early and node.before_early)
+        ):
             self._make_final(node)
 
     def keep_item(self, reference: ItemReference) -> None:

@@ -4,6 +4,7 @@ It is taken only if all of it is the same: the files that an item would be given
 and the items whose commits its base has, which must be merged before it. Files that every checkpoint writes do not count.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 
@@ -72,3 +73,19 @@ def _compare_files(
     for path in dict.fromkeys((*read, *given)):
         if path not in ignored and read.get(path) != given.get(path):
             yield ChangedFile(path, read.get(path), given.get(path))
+
+
+def name_reading(
+    given: Iterable[tuple[str, str]], plan_item: str, config: str, ignored: AbstractSet[str]
+) -> str:
+    """Returns a digest of all that an item is written from: its attempts are counted by it.
+
+    Args:
+        given: the paths and blobs that its agent is given.
+        plan_item: the digest of what the plan says about it.
+        config: the blob of the configuration; empty: none exists.
+        ignored: the paths of files that every checkpoint writes.
+    """
+    files = sorted(f"{path}@{blob}" for path, blob in given if path not in ignored)
+    said = "\n".join((plan_item, config, *files))
+    return hashlib.sha256(said.encode("utf-8", "surrogateescape")).hexdigest()
