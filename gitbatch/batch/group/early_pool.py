@@ -82,9 +82,11 @@ class EarlyPool:
         """Plans the turn of a group, which gives the slots from now on."""
         run = self.run
         self.is_suspended = True  # the branch has moved since the turn before
-        unsuccessful = (key for key, outcome in self.ended.items() if not (outcome and outcome.succeeded))
-        for key in (*start.already, *unsuccessful):
-            self.forget_item(key)
+        for key, outcome in tuple(self.ended.items()):
+            if key in progress.ready or not (
+                outcome and outcome.succeeded
+            ):  # their branches say what is done
+                self.forget_item(key)
         judge = EarlyJudge(run.repo, start.project_state, start.planned)
         context = EarlyContext(run.batch.record, progress, run.eagerness, run.jobs, frozenset(self.barred))
         planned = await run.git(plan_turn, judge, start, context)

@@ -1,11 +1,19 @@
 """Whole runs in which items start before their group (rule F2). At the end of each, `verify` finds nothing."""
 
+import json
+from collections.abc import Callable
+
 import pytest
 from batch.early_runs import count_starts, run_early, tell, write_plan
 from conftest import Place
+from history import trailers
+from reviews import APPROVE, REJECT, REVISE, UNDO, decide
 
 from gitbatch.batch.ending import Ending
+from gitbatch.batch.events import Event, ItemFinished
+from gitbatch.batch.model import CheckpointMode
 from gitbatch.batch.planning.early.eagerness import EagerMode
+from gitbatch.batch.session import Session
 
 CHAIN = ("A1\nA2\n", "B1 out/A1.md\nB2 out/A2.md\n", "C1 out/B1.md\nC2\n")
 """B1 and C1 can be done while A2 runs; C2 declares nothing, so it waits for its group."""
@@ -34,3 +42,100 @@ def test_nothing_starts_early_if_that_is_off(place: Place) -> None:
     ran = run_early(place, eager=EagerMode.OFF)
     assert (ran.result.succeeded, ran.early) == (6, [])
     assert "Gitbatch-Plan-Item" not in place.git("log", "--format=%B")
+
+
+def when_done(place: Place, name: str, act: Callable[[], object]) -> Callable[[Session, Event], None]:
+    """Does something when an item has ended, and then lets the agents continue that wait for `go`."""
+
+    def listen(_: Session, event: Event) -> None:
+        if isinstance(event, ItemFinished) and event.outcome.item.name == name and not done:
+            done.append(name)
+            act()
+            (place.home / "go").touch()
+
+    done: list[str] = []
+    return listen
+
+
+def read_costs(place: Place, name: str) -> list[str]:
+    """The costs that the commits of an item state on the branch."""
+    commits = place.git("log", "--format=%H", f"--grep=^Gitbatch-Item: out/{name}.md$").split()
+    return [trailers(place, oid, "Cost")[0] for oid in commits]
+
+
+@pytest.mark.rule("F2")
+@pytest.mark.parametrize("changed", ["file", "plan", "output"])
+def test_an_early_item_that_is_stale_runs_again(place: Place, changed: str) -> None:
+    """The user commits another version of a file that it read, of its line in the plan, or of its input's output."""
+    place.write("src/notes.md", "old\n")
+    write_plan(place, "A1\nA2\n", "B1 out/A1.md, src/notes.md\nB2 out/A2.md\n")
+    tell(place, "A2", "wait_for_file go\n")
+    edits = {
+        "file": lambda: place.write("src/notes.md", "new\n"),
+        "plan": lambda: place.edit("task.md", "B1 Write it", "B1 Write it well"),
+        "output": lambda: place.write("out/A1.md", "mine\n"),
+    }
+
+    def act() -> None:
+        edits[changed]()
+        place.commit()
+
+    ran = run_early(place, listen=when_done(place, "B1", act))
+    assert ran.early == ["B1"]
+    assert "again: B1, which started early: " in ran.notices
+    ledger = place.git("for-each-ref", "--format=%(objectname)", "refs/gitbatch/*/ledger/2-b1")
+    [stale, *_] = json.loads(place.git("cat-file", "blob", ledger))
+    assert (stale["cause"], stale["usage"]["cost"]) == ("stale", 0.5)
+    kept = place.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/rescue/*")
+    assert kept.endswith("/rescue/2-b1")
+    if changed == "output":  # A1 is in conflict, so its reader lacks what it declares
+        assert [(each.name, each.status) for each in ran.result.failures] == [
+            ("A1", "conflicted"),
+            ("B1", "blocked"),
+        ]
+    else:
+        assert (ran.result.succeeded, count_starts(place, "B1")) == (4, 2)
+        assert read_costs(place, "B1") == ["1.000000"]
+
+
+@pytest.mark.rule("F2", "F7")
+def test_a_review_makes_what_was_written_from_its_items_run_again(place: Place) -> None:
+    write_plan(
+        place,
+        "A1\nA2\nA3\nA4\nA5\n",
+        "B1 out/A1.md\nB2 out/A2.md\nB3 out/A3.md\nB4 out/A4.md\n",
+        "C1 out/B1.md\nC4 out/B4.md",
+    )
+    tell(place, "A5", "for each in B2 B3 C1 C4; do wait_for $each; done\n")
+    mode = CheckpointMode.parse("after-each")
+    ran = run_early(place, checkpoint=mode, jobs=8)
+    assert (ran.result.ending, set(ran.early)) == (Ending.PAUSED, {"B1", "B2", "B3", "B4", "C1", "C4"})
+    decide(place, (REVISE, "A1"), (REJECT, "A2"), (UNDO, "A3"), (APPROVE, "A4"), comment="better")
+    again = run_early(place, checkpoint=CheckpointMode.parse("at-end"), continues=True, jobs=8)
+    assert again.early == []
+    assert {name: count_starts(place, name) for name in ("A1", "A4", "B1", "B2", "B3", "B4", "C1", "C4")} == {
+        "A1": 2,
+        "B1": 2,
+        "C1": 2,
+        **dict.fromkeys(("A4", "B2", "B3", "B4", "C4"), 1),
+    }
+    assert [each.name for each in again.result.failures] == ["B2", "B3"]
+    assert all(f"again: {name}, which started early" in again.notices for name in ("B1", "B2", "B3", "C1"))
+
+
+@pytest.mark.rule("F2", "E1")
+def test_what_fails_is_never_read_early(place: Place) -> None:
+    write_plan(place, "A1\nA2\n", "B1 out/A1.md\nB2 out/A2.md\n", "C1 out/B2.md\n")
+    tell(place, "A1", "echo broken; exit 3\n")
+    tell(place, "A2", "wait_for B3; wait_for_file go\n")
+    place.edit("task.md", "- [ ] B2", "- [ ] B3 Write it (context: agent.sh) → Output: out/B3.md\n- [ ] B2")
+    place.commit()
+    tell(place, "B3", "exit 3\n")
+    ran = run_early(place, listen=when_done(place, "A1", list))
+    assert ran.early == ["B3"]
+    assert [(each.name, each.status) for each in ran.result.failures] == [
+        ("A1", "failed"),
+        ("B1", "blocked"),
+        ("B3", "failed"),
+    ]
+    assert count_starts(place, "B3") == 1, "its one attempt was made before its turn"
