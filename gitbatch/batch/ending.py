@@ -5,8 +5,11 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gitbatch.batch.events import BatchHalted, BatchPaused, BatchStopped
+from gitbatch.batch.events import BatchHalted, BatchPaused, BatchStopped, EarlyWork
+from gitbatch.batch.history.early_work import find_early_work
+from gitbatch.batch.history.ledger import read_ledger
 from gitbatch.batch.history.progress import read_progress
+from gitbatch.batch.history.record import Batch
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.stop import Halt
 from gitbatch.batch.model import FailedItem
@@ -15,6 +18,7 @@ from gitbatch.batch.planning.start import stop_complete
 from gitbatch.batch.resume import finish_batch
 from gitbatch.batch.tally import Tally
 from gitbatch.limits.causes import Cause
+from gitbatch.repo.repository import Repository
 from gitbatch.text import clean_text
 
 
@@ -55,10 +59,18 @@ def make_result(tally: Tally, ending: Ending, *, has_ended: bool = False) -> Res
     return Result(ending, tally.succeeded, len(failures), has_ended, failures=failures)
 
 
-def pause_batch(run: Run, tally: Tally, next_group: str) -> Result:
+async def pause_batch(run: Run, tally: Tally, next_group: str) -> Result:
     """Ends a run at a pause; the next run resumes the batch."""
-    run.emit(tally.complete_end(run, BatchPaused(batch=run.batch.id, next_group=next_group)))
+    is_eager = run.eagerness.is_on
+    early = await run.git(_read_early_work, run.repo, run.batch) if is_eager else EarlyWork()
+    paused = BatchPaused(batch=run.batch.id, next_group=next_group, early=early)
+    run.emit(tally.complete_end(run, paused))
     return make_result(tally, Ending.PAUSED)
+
+
+def _read_early_work(repo: Repository, batch: Batch) -> EarlyWork:
+    """Returns what is done of later groups, as git has it now."""
+    return find_early_work(repo, batch, read_progress(repo, batch), read_ledger(repo, batch.id))
 
 
 async def halt_batch(run: Run, tally: Tally) -> Result:

@@ -102,7 +102,7 @@ async def _run_turns(
     while turn := find_turn(record, state, done):
         if not turn.revision and await _is_unapproved(run):
             await reviews.finish_early()
-            return replace(pause_batch(run, tally, turn.title), needs_review=True)
+            return replace(await pause_batch(run, tally, turn.title), needs_review=True)
         checkpoint = await _finish_group(run, state, tally, reviews, turn)
         if isinstance(checkpoint, Result | Continuation):
             return checkpoint
@@ -127,7 +127,7 @@ async def _leave_pause(
     """Returns what follows a pause at which the run stops, or after which it reads its state again."""
     if answer is Answer.STOP:
         await reviews.finish_early()
-        return pause_batch(run, tally, next_group)
+        return await pause_batch(run, tally, next_group)
     return Continuation(tally.began, tally.check_time, reviews.reviewed, reviews.accepted)
 
 
@@ -137,7 +137,7 @@ async def _end_batch(run: Run, tally: Tally, reviews: Reviews) -> Result | Conti
     if answer is not Answer.CONTINUE:
         return await _leave_pause(run, tally, reviews, answer, "")
     if await _is_unapproved(run):
-        return replace(pause_batch(run, tally, ""), needs_review=True)
+        return replace(await pause_batch(run, tally, ""), needs_review=True)
     project_state = await run.git(finish_batch, run.repo, run.batch)
     if project_state.is_complete:
         for text in filter(None, (describe_open_items(project_state.plan), PHASE_COMPLETE)):

@@ -147,5 +147,10 @@ class Budget:
 
     def _kept_cost(self, item: ItemKey) -> float:
         """Returns the US dollars that are spent, reserved, or kept for other items of the open group."""
-        waiting = (limit for key, limit in self._kept.items() if key not in self._reserved and key != item)
-        return self._committed_cost() + sum(self.mean_cost if limit is None else limit for limit in waiting)
+        return self._committed_cost() + sum(map(self._needed_cost, self._kept.keys() - {item}))
+
+    def _needed_cost(self, item: ItemKey) -> float:
+        """Returns the US dollars that an item may need in addition to what it has reserved and used."""
+        limit = self._kept[item]
+        needed = self.mean_cost if limit is None else limit
+        return max(0.0, needed - self._reserved.get(item, 0.0) - self.charged_cost(item))

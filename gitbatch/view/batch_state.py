@@ -227,7 +227,9 @@ def _item_state(
     follows = "its batch was ended before it ran again" if has_ended else "it runs again"
     again = f"{reopened.decision.kind.word} in a review: {follows}" if reopened else ""
     reason = UNCHECKED if item.key in state.unchecked else again
-    return ItemState(item.output, item.name, group.number, item.key, status, reason)
+    made = state.ready[item.key].commit if status == NOT_MERGED else None
+    is_early = bool(made and made.plan_item)
+    return ItemState(item.output, item.name, group.number, item.key, status, reason, early=is_early)
 
 
 def render_batch(shown: BatchState, now: float) -> Block:

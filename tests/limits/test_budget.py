@@ -128,3 +128,18 @@ def test_an_early_item_waits_until_a_cost_is_known() -> None:
     assert not budget.reserve_early_cost(early, 0.375)
     assert budget.reserve_early_cost(early, 0.25)
     assert Budget().reserve_early_cost(early, 9.0)
+
+
+def test_what_runs_with_less_than_the_mean_keeps_the_rest() -> None:
+    """It started when no cost was known, so that it has reserved nothing."""
+    budget, early = Budget(max_cost=1.0), ItemKey("early")
+    budget.keep_cost({ItemKey("a"): None, ItemKey("b"): None})
+    assert budget.reserve_cost(ItemKey("a"), 0.0)
+    assert budget.reserve_cost(ItemKey("b"), 0.0)
+    budget.charge_request(ItemKey("b"), a_request(0.125))
+    budget.close_attempt(ItemKey("a"), a_request(0.5))
+    budget.end_keeping(ItemKey("a"))
+    assert not budget.reserve_early_cost(early, 0.125)
+    budget.close_attempt(ItemKey("b"), a_request(0.25))
+    budget.end_keeping(ItemKey("b"))
+    assert budget.reserve_early_cost(early, 0.25)

@@ -5,8 +5,6 @@ from gitbatch.batch.history.ledger import LedgerEntries
 from gitbatch.batch.history.progress import BatchProgress
 from gitbatch.batch.history.record import Batch
 from gitbatch.batch.history.spending import read_spending, sum_spending
-from gitbatch.batch.history.trailers import parse_trailers
-from gitbatch.batch.model import Outcome
 from gitbatch.repo.repository import Repository
 
 
@@ -14,13 +12,8 @@ def find_early_work(
     repo: Repository, batch: Batch, state: BatchProgress, entries: LedgerEntries
 ) -> EarlyWork:
     """Returns the number of early items that are done, and what they have used."""
-    keys = {key for key, outcome in state.ready.items() if _is_early(repo, outcome)}
+    keys = {key for key, outcome in state.ready.items() if outcome.commit and outcome.commit.plan_item}
     if not keys:
         return EarlyWork()
     spending = read_spending(repo, batch, state, entries)
     return EarlyWork(len(keys), sum_spending({key: spending[key] for key in keys if key in spending}))
-
-
-def _is_early(repo: Repository, outcome: Outcome) -> bool:
-    message = repo.objects.read_commit(outcome.commit).message if outcome.commit else ""
-    return bool(parse_trailers(message).plan_item)

@@ -1,0 +1,67 @@
+"""Whole runs with early items: what they may cost, when they run, what a pause says of them (rule F2)."""
+
+import json
+
+import pytest
+from batch.early_runs import count_starts, run_early, tell, write_plan
+from conftest import Place
+
+from gitbatch.batch.ending import Ending
+from gitbatch.batch.events import EarlyWork, Event, Notice
+from gitbatch.batch.history.ledger import SpendingLimits
+from gitbatch.batch.model import CheckpointMode
+from gitbatch.batch.review_sheet import read_sheet
+from gitbatch.batch.session import Session
+from gitbatch.limits.usage import Spent, Usage
+from gitbatch.repo.opening import open_repository
+from gitbatch.text import clean_text
+
+AFTER_EACH = CheckpointMode.parse("after-each")
+PAID = "reports-usage = true\n"
+
+
+@pytest.mark.rule("F2")
+def test_a_pause_says_what_is_done_of_later_groups(place: Place) -> None:
+    """And the status marks it; the next run takes it, and nothing runs twice."""
+    write_plan(place, "A1\nA2\n", "B1 out/A1.md\nB2 out/A2.md\n", config=PAID)
+    tell(place, "A2", "wait_for B1\n")
+    ran = run_early(place, checkpoint=AFTER_EACH)
+    assert ran.result.ending is Ending.PAUSED
+    (paused,) = ran.list_of("batch-paused")
+    assert paused["early"]["items"] == 1
+    assert paused["early"]["spent"]["usage"]["cost"] == 0.5
+    times = {
+        (event["event"], event.get("name") or event["outcome"]["item"]["name"]): event["at"]
+        for event in ran.events
+        if event["event"] in {"item-started", "item-finished"}
+    }
+    assert times["item-started", "B1"] < times["item-finished", "A2"]
+    items = json.loads(place.gitbatch("status", "--json", code=0).stdout)["items"]
+    assert [(each["name"], each["status"]) for each in items if each["early"]] == [("B1", "not-merged")]
+    repo = open_repository(place.root, read_only=True)
+    assert read_sheet(repo).early == EarlyWork(
+        1, Spent(Usage(clean_text("m"), input=1, requests=1, cost=0.5), known=1)
+    )
+    repo.close()
+    again = run_early(place, items=None, checkpoint=None)
+    assert (again.result.succeeded, count_starts(place, "B1"), count_starts(place, "B2")) == (4, 1, 1)
+    assert place.gitbatch("verify", code=0).stdout.endswith("nothing found\n")
+
+
+@pytest.mark.rule("F2")
+def test_a_limit_that_suffices_for_the_open_group_alone(place: Place) -> None:
+    """The early item waits for its group, which a line says, and does not halt the batch; then the limit is reached."""
+    write_plan(place, "A1\nA2\n", "B1 out/A1.md\n", config=PAID)
+    tell(place, "A2", "wait_for_file go\n")
+
+    def listen(session: Session, event: Event) -> None:  # noqa: ARG001 - a listener
+        if isinstance(event, Notice) and "B1 starts with its group" in event.text:
+            (place.home / "go").touch()
+
+    ran = run_early(place, listen=listen, limits=SpendingLimits(max_cost=1.0))
+    assert "B1 starts with its group: the open group may need what is left of the cost limit" in ran.notices
+    assert (ran.early, ran.result.ending, ran.result.succeeded) == ([], Ending.HALTED, 2)
+    assert len(ran.list_of("checkpoint")) == 1
+    assert count_starts(place, "B1") == 0
+    again = run_early(place, items=None, checkpoint=None, limits=SpendingLimits(max_cost=1.5))
+    assert (again.result.ending, again.result.succeeded, again.early) == (Ending.COMPLETE, 3, [])
