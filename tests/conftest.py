@@ -27,9 +27,8 @@ from gitbatch.repo.repository import Repository
 from gitbatch.view.envelope import ErrorOutput
 from gitbatch.view.outputs.run import RunOutput
 
-gc.set_threshold(
-    200_000
-)  # as gitbatch itself does: the default makes the collection of tests slower by a fifth
+# As gitbatch itself does: the default makes the collection of tests slower by a fifth.
+gc.set_threshold(200_000)
 
 pytest_plugins = ("agents.process_bench", "batch.forger")
 """The modules of fixtures that several test modules of a folder use."""
@@ -116,12 +115,13 @@ class Place:
     server: ForkServer | None = None
     """What starts gitbatch faster than a new Python."""
 
-    def git(self, *arguments: str, check: bool = True) -> str:
-        """What git says, without the newline at its end."""
+    def git(self, *arguments: str, check: bool = True, given: str = "") -> str:
+        """What git says, without the newline at its end; it reads `given`."""
         done = subprocess.run(
             ["git", *arguments],
             cwd=self.root,
             env=self.environment,
+            input=given or None,
             capture_output=True,
             text=True,
             errors="surrogateescape",
@@ -148,7 +148,7 @@ class Place:
     def commit(self, message: str = "change") -> str:
         """Commit everything; returns the commit."""
         self.git("add", "--all")
-        self.git("commit", "--quiet", "--message", message)
+        self.git("-c", "maintenance.auto=false", "commit", "--quiet", "--message", message)
         return self.git("rev-parse", "HEAD")
 
     def gitbatch(

@@ -17,43 +17,109 @@ class Story:
     checkpoints: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class CommitFacts:
+    """A commit as git reads it; `changed` is against its first parent: path → (status, new mode)."""
+
+    parents: tuple[str, ...]
+    author: str
+    subject: str
+    items: tuple[str, ...]
+    is_checkpoint: bool
+    is_merge: bool
+    changed: dict[str, tuple[str, str]]
+
+
+def _format_trailers(name: str) -> str:
+    return f"%(trailers:key=Gitbatch-{name},valueonly,unfold)"
+
+
+_FIELDS = ("%H", "%P", "%an", "%s", *map(_format_trailers, ("Item", "Checkpoint", "Batch")))
+
+
 def trailers(place: Place, commit: str, name: str) -> list[str]:
     """The values of one of our trailers, as git reads them."""
-    said = place.git("log", "-1", f"--format=%(trailers:key=Gitbatch-{name},valueonly,unfold)", commit)
+    said = place.git("log", "-1", f"--format={_format_trailers(name)}", commit)
     return [line for line in said.splitlines() if line]
 
 
 def changed(place: Place, old: str, new: str) -> dict[str, tuple[str, str]]:
     """Path → (status, new mode) between two commits, without rename detection."""
-    said = place.git("diff-tree", "-r", "--no-renames", "--raw", "-z", old, new).split("\0")[:-1]
-    heads = [head.split(" ") for head in said[::2]]
-    return {path: (head[4], head[1]) for head, path in zip(heads, said[1::2], strict=True)}
+    said = place.git("diff-tree", "-r", "--no-renames", "--raw", "-z", old, new)
+    return _read_changes(said.split("\0")[:-1])
+
+
+def _read_changes(words: list[str]) -> dict[str, tuple[str, str]]:
+    heads = [head.split(" ") for head in words[::2]]
+    return {path: (head[4], head[1]) for head, path in zip(heads, words[1::2], strict=True)}
+
+
+def _read_all_changes(
+    place: Place, parents: dict[str, tuple[str, ...]]
+) -> dict[str, dict[str, tuple[str, str]]]:
+    """The changes of each commit against its first parent, by one git."""
+    asked = "".join(f"{commit} {found[0]}\n" for commit, found in parents.items() if found)
+    words = place.git("diff-tree", "--stdin", "-r", "--no-renames", "--raw", "-z", given=asked).split("\0")[
+        :-1
+    ]
+    starts = []
+    position = 0
+    while position < len(words):
+        is_change = words[position].startswith(":")
+        if not is_change:
+            starts.append(position)
+        position += 2 if is_change else 1
+    ends = [*starts[1:], len(words)]
+    return {
+        words[start]: _read_changes(words[start + 1 : end]) for start, end in zip(starts, ends, strict=True)
+    }
+
+
+def _read_commits(place: Place, branch: str) -> dict[str, CommitFacts]:
+    """All commits of a branch, the oldest first."""
+    said = place.git("log", "-z", "--reverse", "--topo-order", f"--format={'%x00'.join(_FIELDS)}", branch)
+    words = said.split("\0")
+    size = len(_FIELDS)
+    rows = [words[start : start + size] for start in range(0, len(words) - size + 1, size)]
+    changes = _read_all_changes(place, {row[0]: tuple(row[1].split()) for row in rows})
+    return {
+        commit: CommitFacts(
+            tuple(parents.split()),
+            author,
+            subject,
+            tuple(line for line in items.splitlines() if line),
+            bool(checkpoint.strip()),
+            bool(batch.strip()),
+            changes.get(commit, {}),
+        )
+        for commit, parents, author, subject, items, checkpoint, batch in rows
+    }
 
 
 def audit(place: Place, branch: str = "main") -> Story:
     """Check every commit of a branch: items change one file, only checkpoints change shared files."""
     items, merges, checkpoints = [], [], []
-    for commit in place.git("rev-list", "--reverse", "--topo-order", branch).splitlines():
-        parents = place.git("log", "-1", "--format=%P", commit).split()
-        if trailers(place, commit, "Item"):
-            (key,) = trailers(place, commit, "Item")
-            (parent,) = parents
-            assert changed(place, parent, commit).keys() == {key}
-            assert {mode for _, mode in changed(place, parent, commit).values()} == {"100644"}
-            assert "gitbatch agent" in place.git("log", "-1", "--format=%an", commit)
+    told = _read_commits(place, branch)
+    for commit, said in told.items():
+        if said.items:
+            (key,) = said.items
+            assert len(said.parents) == 1
+            assert said.changed.keys() == {key}
+            assert {mode for _, mode in said.changed.values()} == {"100644"}
+            assert "gitbatch agent" in said.author
             items.append(commit)
-        elif trailers(place, commit, "Checkpoint"):
-            (parent,) = parents
-            assert changed(place, parent, commit).keys() <= SHARED
+        elif said.is_checkpoint:
+            assert len(said.parents) == 1
+            assert said.changed.keys() <= SHARED
             checkpoints.append(commit)
-        elif trailers(place, commit, "Batch"):
-            outputs = {key for parent in parents[1:] for key in trailers(place, parent, "Item")}
-            assert len(outputs) == len(parents) - 1 <= 16
-            assert changed(place, parents[0], commit).keys() == outputs
+        elif said.is_merge:
+            outputs = {key for parent in said.parents[1:] for key in told[parent].items}
+            assert len(outputs) == len(said.parents) - 1 <= 16
+            assert said.changed.keys() == outputs
             merges.append(commit)
-        elif parents:
-            for parent in parents:
-                assert "Gitbatch" not in place.git("log", "-1", "--format=%s", parent)
+        else:
+            for parent in said.parents:
+                assert "Gitbatch" not in told[parent].subject
     return Story(tuple(items), tuple(merges), tuple(checkpoints))
 
 
