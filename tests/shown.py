@@ -7,6 +7,9 @@ from pathlib import Path
 
 from conftest import Place
 
+from gitbatch.repo.templates.layers import Layers
+from gitbatch.repo.templates.marker import check_files
+
 Shown = dict[str, tuple[int, bytes]]
 """The mode and the content of each path."""
 
@@ -44,3 +47,9 @@ def require_right_index(place: Place, index: Path, tree: str, lower: tuple[Path,
         assert f"size: {status.st_size}" in told, path
         assert f"mtime: {status.st_mtime_ns // 10**9}:{status.st_mtime_ns % 10**9}" in told, path
         assert status.st_mtime_ns < index.stat().st_mtime_ns, "git would read the file again"
+
+
+def require_right_sizes(layers: Layers) -> None:
+    """Asserts that the marker of each layer has the number and the sizes of the files that are there."""
+    for lease in layers.leases:
+        assert check_files(lease.folder, lease.marker) is not None, lease.name

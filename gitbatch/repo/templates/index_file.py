@@ -21,12 +21,16 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from gitbatch.paths import encode_path
+from gitbatch.repo.templates.marker import BLOCK, FilesSize
 from gitbatch.repo.worktrees.sparse import IndexRecord, render_entry, render_status
 
 _HEADER = struct.Struct(">4sII")
 _STEP = 64
 """An offset is kept for each 64th entry."""
 _STAT_BYTES = 40
+_MODE_AND_SIZE = struct.Struct(">I8xI")
+_MODE_AT = 24
+_SUBMODULE = 0o160000
 _NUL = b"\0"
 _MOST_PARTS = 10_000
 
@@ -43,20 +47,29 @@ class IndexChange(NamedTuple):
     """None: the path is not in the index any more."""
 
 
-def write_offsets(index: Path, table: Path, id_bytes: int) -> None:
-    """Writes the table of offsets of an index."""
+def write_offsets(index: Path, table: Path, id_bytes: int) -> FilesSize | None:
+    """Writes the table of offsets of an index. Returns the size of its files; None: submodules are among them.
+
+    The size is that in the index, which is of 32 bits: of a larger file, it is another one.
+    """
+    size = blocks = submodules = 0
     with _open_bytes(index) as data:
         count = _read_count(data)
         offsets, at = array("Q"), _HEADER.size
         fixed = _STAT_BYTES + id_bytes + 2
-        find = data.find
+        find, read_status = data.find, _MODE_AND_SIZE.unpack_from
         for number in range(count):
             if number % _STEP == 0:
                 offsets.append(at)
+            mode, written = read_status(data, at + _MODE_AT)
+            submodules += mode == _SUBMODULE
+            size += written
+            blocks -= -written // BLOCK
             length = find(_NUL, at + fixed) - at
             at += length + 8 - length % 8
         offsets.append(at)
         table.write_bytes(offsets.tobytes())
+    return None if submodules else FilesSize(count, size, blocks * BLOCK)
 
 
 def splice_index(index: Path, table: Path, made: Path, changes: Iterable[IndexChange], id_bytes: int) -> None:

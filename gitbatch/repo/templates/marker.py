@@ -24,7 +24,7 @@ INDEX = "git/index"
 """The path of the index in the folder of a layer."""
 _MARKER = "complete"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_BLOCK = 4096
+BLOCK = 4096
 """The unit in which most file systems store a file."""
 
 
@@ -48,20 +48,22 @@ class LayerMarker(Struct, frozen=True):
     """The boot of the machine in which its files were last known to be there."""
 
 
-class LayerInfo(Struct, frozen=True):
-    """The statement of the maker of a layer about it."""
-
-    purpose: str
-    key: str
-    below: tuple[str, ...] = ()
-
-
 class FilesSize(NamedTuple):
     """The number of files, the sum of their sizes in bytes, and about the bytes that they take on the disk."""
 
     files: int
     size: int
     disk: int
+
+
+class LayerInfo(Struct, frozen=True):
+    """The statement of the maker of a layer about it."""
+
+    purpose: str
+    key: str
+    below: tuple[str, ...] = ()
+    size: FilesSize | None = None
+    """That of the files below `tree/`; None: it has to be measured, which takes a while for many files."""
 
 
 def measure_files(*folders: Path) -> FilesSize:
@@ -77,8 +79,8 @@ def measure_files(*folders: Path) -> FilesSize:
                     length = entry.stat(follow_symlinks=False).st_size
                     files += 1
                     size += length
-                    blocks += -(-length // _BLOCK)
-    return FilesSize(files, size, blocks * _BLOCK)
+                    blocks += -(-length // BLOCK)
+    return FilesSize(files, size, blocks * BLOCK)
 
 
 @cache
@@ -101,12 +103,18 @@ def write_marker(folder: Path, info: LayerInfo) -> LayerMarker:
     """Makes a layer complete, durably."""
     with suppress(FileNotFoundError):
         sync_file(folder / INDEX)
-    found = _measure_layer(folder)
+    found = (
+        _add_sizes(info.size, measure_files((folder / INDEX).parent)) if info.size else _measure_layer(folder)
+    )
     marker = LayerMarker(
         FORMAT, info.purpose, info.key, found.files, found.size, found.disk, info.below, boot_id()
     )
     write_file(folder / _MARKER, msgspec.json.encode(marker))
     return marker
+
+
+def _add_sizes(tree: FilesSize, git: FilesSize) -> FilesSize:
+    return FilesSize(tree.files + git.files, tree.size + git.size, tree.disk + git.disk)
 
 
 def _measure_layer(folder: Path) -> FilesSize:

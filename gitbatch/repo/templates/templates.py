@@ -93,9 +93,9 @@ class Templates:
     def _fill_template(self, commit: str, tree: str, folder: Path) -> LayerInfo:
         self.guard()
         check_out_complete(self.repo, folder / "tree", folder / INDEX, commit)
-        write_offsets(folder / INDEX, folder / _OFFSETS, self.repo.id_bytes)
+        size = write_offsets(folder / INDEX, folder / _OFFSETS, self.repo.id_bytes)
         wait_for_tick(folder / INDEX)
-        return LayerInfo(_TEMPLATE, tree)
+        return LayerInfo(_TEMPLATE, tree, size=size)
 
     def _make_delta(self, tree: str) -> Layers | None:
         """Returns layers that add a thin one to existing ones; None: no existing ones are similar."""

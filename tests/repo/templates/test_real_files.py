@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Place
-from shown import require_right_index
+from shown import require_right_index, require_right_sizes
 
 from gitbatch.repo.opening import open_repository
 from gitbatch.repo.repository import Repository
@@ -63,6 +63,7 @@ def test_files_of_lfs_are_real(repo: Repository, place: Place, templates: Templa
     place.commit()
     layers = templates.layers(head(repo))
     (tree,) = layers.lower
+    require_right_sizes(layers)
     assert (tree / "models/a.bin").read_bytes() == large
     assert (tree / "models/a.bin").stat().st_mode & 0o777 == 0o755
     for name in ("not-fetched.bin", "damaged.bin", "no-attribute.txt"):
@@ -108,6 +109,7 @@ def test_submodules_have_their_files(
     assert [path.name for path in (plain.lower[0] / "libs/sub").iterdir()] == ["code.py"]
     layers = templates.layers(head(repo))
     (tree,) = layers.lower
+    require_right_sizes(layers)
     assert (tree / "libs/sub/code.py").read_text() == "code.py\n"
     assert (tree / "libs/sub/deep/er/more.py").read_text() == "more.py\n"
     assert list((tree / "gone").iterdir()) == []

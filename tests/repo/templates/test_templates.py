@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Place
-from shown import Shown, read_folder, require_right_index
+from shown import Shown, read_folder, require_right_index, require_right_sizes
 
 from gitbatch.repo.opening import open_repository
 from gitbatch.repo.repository import Repository
@@ -45,8 +45,13 @@ def head(repo: Repository) -> str:
 
 
 def test_a_template_is_made_once_by_git(repo: Repository, place: Place, templates: Templates) -> None:
+    place.write("long.md", "x" * 5000)
+    place.write("empty.md", "")
+    (place.root / "link").symlink_to("a b")
+    place.commit()
     layers = templates.layers(head(repo))
     (tree,) = layers.lower
+    require_right_sizes(layers)
     assert (tree / "a b/ü.md").read_text() == "1"
     status = place.git("-C", str(tree), f"--git-dir={repo.git_dir}", f"--work-tree={tree}", "status", "-s")
     assert status == ""
