@@ -14,13 +14,14 @@ from bench.reach_setup import Setup, Times, clear_cache, join_times, run_script,
 from bench.repositories import Repository, Work, output_name, remove_folder
 from bench.rows import Row
 
+_MANY = 10_000
 _BASES, _OUTPUTS = 5, 20
 """The later bases that are measured, and the outputs that each has more."""
 _STATUS = (
-    "s() { git status --porcelain >/dev/null; }; n() { date +%s%N; }; "
-    'a=$(n); s; b=$(n); s; s; s; s; c=$(n); echo $((b - a)) $(((c - b) / 4)) > "$1"'
+    "s() { git status --porcelain >/dev/null; }; n() { date +%s%N; }; l() { for i in $(seq COUNT); do s; done; }; "
+    'a=$(n); s; b=$(n); l; c=$(n); echo $((b - a)) $(((c - b) / COUNT)) > "$1"'
 )
-"""An agent that says how many nanoseconds the first `git status` takes, and each of the four after it."""
+"""An agent that says how many nanoseconds the first `git status` takes, and each of some after it."""
 
 
 def measure_templates(setup: Setup) -> Iterator[Row]:
@@ -58,49 +59,35 @@ def _time_worktree(repo: Repository) -> Iterator[tuple[str, float]]:
 def measure_status(setup: Setup) -> Iterator[Row]:
     """`git status` in an overlay worktree, by an agent, and in the template that it lies on."""
     for files, repo in setup.repositories.items():
-        inside: list[float] = []
-        outside: list[float] = []
-        first: list[float] = []
+        script = _STATUS.replace("COUNT", "4" if files > _MANY else "20")
+        times = Times()
         for _ in range(setup.rounds):
-            work = Work(1, 2, "full", agent=_STATUS)
-            run_gitbatch(repo, work, "none", prepare=warm_template)
+            run_gitbatch(repo, Work(1, 2, "full", agent=script), "none", prepare=warm_template)
             for number in (1, 2):
-                said = (repo.root / output_name(1, number)).read_text(encoding="ascii").split()
-                first.append(int(said[0]) / 1e6)
-                inside.append(int(said[1]) / 1e6)
-            outside += _time_status(repo)
-        measured = join_times(
-            (
-                ("worktree", median(inside)),
-                ("template", median(outside)),
-                ("the first in the worktree", median(first)),
-            )
-        )
-        yield Row(
-            f"{files:,} files: git status in a worktree / in the template",
-            measured,
-            median(inside) / median(outside),
-            1.5,
-        )
+                _note_status(times, "worktree", repo.root / output_name(1, number))
+                _note_status(times, "template", _run_in_template(repo, script))
+        inside, outside = times.median("worktree", 0), times.median("template", 0)
+        first = ((f"the first in the {name}", times.median(name, 1)) for name in ("worktree", "template"))
+        measured = join_times((("worktree", inside), ("template", outside), *first))
+        name = f"{files:,} files: git status in a worktree / in the template"
+        yield Row(name, measured, inside / outside, 1.5)
 
 
-def _time_status(repo: Repository) -> Iterator[float]:
-    """Yields the milliseconds of `git status` in the template, with a copy of its index, without the first."""
+def _note_status(times: Times, name: str, said: Path) -> None:
+    """Notes the first time, which also writes the index or reads folders for the first time, and the later ones."""
+    first, later = said.read_text(encoding="ascii").split()
+    times.add(name, 1, int(first) / 1e9)
+    times.add(name, 0, int(later) / 1e9)
+
+
+def _run_in_template(repo: Repository, script: str) -> Path:
+    """Returns what the same script says in the template, with a copy of its index."""
     found = warm_template(repo)
-    index = repo.folder / "index"
+    index, said, tree = repo.folder / "index", repo.folder / "said", found["lower"][-1]
     shutil.copyfile(found["index"], index)
-    environment = {**repo.environment, "GIT_INDEX_FILE": str(index)}
-    argv = [
-        "git",
-        f"--git-dir={repo.root}/.git",
-        f"--work-tree={found['lower'][-1]}",
-        "status",
-        "--porcelain",
-    ]
-    for number in range(5):
-        took = 1000 * run(argv, Path(found["lower"][-1]), environment, repo.log).wall
-        if number:
-            yield took
+    git = {"GIT_INDEX_FILE": str(index), "GIT_DIR": f"{repo.root}/.git", "GIT_WORK_TREE": tree}
+    run(["sh", "-c", script, "sh", said], Path(tree), {**repo.environment, **git}, repo.log)
+    return said
 
 
 def measure_peers(setup: Setup) -> Iterator[Row]:
