@@ -219,7 +219,7 @@ class Opening(Struct, frozen=True):
         watched = _guard_fetches(_apply_config(repo, state, notices), fingerprint, notices)
         checkouts = find_checkouts(repo, settings.environment.get("PATH", ""))
         tools, store = CheckTools(self.agents), layers_dir(repo, settings.cache_dir)
-        kind = choose_worktrees(settings, config, self.agents, names, (folder, store))
+        kind = choose_worktrees(settings, state, self.agents, names, (folder, store))
         sources = _find_sources(watched, batch, folder, state)
         with (
             closing(read_agent_git(repo, folder, batch.record.target)) as agent_git,

@@ -6,7 +6,9 @@ from pathlib import Path
 from gitbatch.agents.pool import AgentPool
 from gitbatch.batch.caller import SessionSettings
 from gitbatch.batch.planning.cache_limits import cache_limits
-from gitbatch.batch.workplace.kinds import KindChoice, WorktreeKind, choose_kind
+from gitbatch.batch.planning.context_files import count_context_files
+from gitbatch.batch.planning.project_state import ProjectState
+from gitbatch.batch.workplace.kinds import AUTO, KindChoice, WorktreeKind, choose_kind
 from gitbatch.batch.workplace.supply import UserFolders
 from gitbatch.errors import GitbatchError
 from gitbatch.project.config import Config
@@ -15,7 +17,7 @@ from gitbatch.sandbox.model import SandboxKind
 
 def choose_worktrees(
     settings: SessionSettings,
-    config: Config,
+    state: ProjectState,
     agents: AgentPool,
     names: frozenset[str],
     folders: tuple[Path, Path],
@@ -24,15 +26,16 @@ def choose_worktrees(
 
     Args:
         settings: the caller's choices.
-        config: the configuration of the run.
+        state: the project when the run begins.
         agents: open the agents and the sandboxes.
         names: of the agents of the run.
         folders: that of the worktrees, and that of the layers.
     """
+    config = state.project.config
     found = (agents.get_agent(name, config).sandbox_kind for name in names)
     wanted = settings.environment.get("GITBATCH_WORKTREE") or config.batch.worktree
     sandboxes = frozenset(map(SandboxKind, filter(None, found))) | _find_program_sandboxes(config, agents)
-    choice = choose_kind(wanted, sandboxes, *folders)
+    choice = choose_kind(wanted, sandboxes, *folders, count_context_files(state) if wanted == AUTO else None)
     if sandboxes and choice.kind is WorktreeKind.OVERLAY:
         with suppress(OSError):  # the first item tries again, and reports the error
             agents.starter.start_server()

@@ -81,7 +81,7 @@ class BatchTable(ExtrasTable, frozen=True):
     max_output_bytes: Positive = 10 * 1024 * 1024
     worktree: Literal["auto", "overlay", "clone", "copy"] = "auto"
     """How a worktree gets its files. `overlay`: layers that all worktrees share, mounted for programs alone; `clone`:
-    reflinks of a template's files; `copy`: git's checkout; `auto`: the first of these that works here."""
+    reflinks of a template's files; `copy`: git's checkout; `auto`: the first of these that works here, or `copy` for small contexts."""
     worktrees: str | None = None
     """Where worktrees are made; the user's cache folder if not set."""
     cache_max_bytes: Positive = 20 * 1024 * 1024 * 1024

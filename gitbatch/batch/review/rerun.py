@@ -102,7 +102,7 @@ def _require_machine(
     config, names = state.project.config, recorded_agents(state, batch.record, after.chosen_agents)
     require_measurable_limits(tuple(pool.get_agent(name, config) for name in sorted(names)), limits)
     worktrees = find_worktrees_dir(repo, config, settings.worktrees, settings.cache_dir) / batch.id
-    choose_worktrees(settings, config, pool, names, (worktrees, layers_dir(repo, settings.cache_dir)))
+    choose_worktrees(settings, state, pool, names, (worktrees, layers_dir(repo, settings.cache_dir)))
 
 
 def _find_items(batch: Batch, state: ProjectState, after: BatchProgress) -> tuple[WorkItem, ...]:

@@ -10,6 +10,7 @@ from msgspec import Struct
 from gitbatch.errors import GitbatchError, UsageError
 from gitbatch.fs.cloning import find_clone_problem
 from gitbatch.sandbox.model import SandboxKind
+from gitbatch.text import format_count
 
 
 class WorktreeKind(StrEnum):
@@ -24,6 +25,8 @@ class WorktreeKind(StrEnum):
 
 
 AUTO = "auto"
+FEW_FILES = 100
+"""The most files of an item's context whose copies cost less than the mounts of an overlay."""
 
 
 class KindChoice(Struct, frozen=True):
@@ -39,7 +42,13 @@ class KindChoice(Struct, frozen=True):
         return f"{self.kind} ({'; '.join(self.why_not)})" if self.why_not else str(self.kind)
 
 
-def choose_kind(wanted: str, sandboxes: Iterable[SandboxKind], worktrees: Path, layers: Path) -> KindChoice:
+def choose_kind(
+    wanted: str,
+    sandboxes: Iterable[SandboxKind],
+    worktrees: Path,
+    layers: Path,
+    context_files: int | None = None,
+) -> KindChoice:
     """Returns the kind of worktree to use. The first call in a process makes a trial of it.
 
     Args:
@@ -47,6 +56,7 @@ def choose_kind(wanted: str, sandboxes: Iterable[SandboxKind], worktrees: Path, 
         sandboxes: those that programs will run in.
         worktrees: the folder for worktrees, which is created.
         layers: the folder for layers, which is created.
+        context_files: how many files a worktree has, if it has only what its item reads.
 
     Raises:
         GitbatchError: the wanted kind does not work here, or does not exist.
@@ -54,6 +64,11 @@ def choose_kind(wanted: str, sandboxes: Iterable[SandboxKind], worktrees: Path, 
     """
     if wanted == WorktreeKind.COPY:
         return KindChoice(WorktreeKind.COPY)
+    if wanted == AUTO and context_files is not None and context_files <= FEW_FILES:
+        return KindChoice(
+            WorktreeKind.COPY,
+            (f"{format_count(context_files, 'file')} of a context, which cost less than a mount",),
+        )
     for folder in (worktrees, layers):
         folder.mkdir(parents=True, exist_ok=True)
     if wanted not in {AUTO, *WorktreeKind}:

@@ -17,6 +17,7 @@ from msgspec import Struct
 from gitbatch.agents.protocol import Agent, Assignment, Failure, LocalPlace, Progress, Reply
 from gitbatch.batch.workplace.local import PROCESS, LocalWorkplaces, put_on_new_branch, raising_disk_errors
 from gitbatch.batch.workplace.protocol import Collected, WorkplaceSetup
+from gitbatch.batch.workplace.sparse_layers import SparseLayer, SparseLayers
 from gitbatch.batch.workplace.upper_layer import UpperLayer, collect_from_upper, note_upper
 from gitbatch.fs.layers import is_in_layers
 from gitbatch.fs.removal import remove_tree
@@ -35,7 +36,6 @@ from gitbatch.repo.worktrees.layered import (
     remove_layered_worktree,
     work_folders_of,
 )
-from gitbatch.repo.worktrees.sparse import check_out
 from gitbatch.repo.worktrees.worktree import NewWorktree
 from gitbatch.sandbox.model import GitLayer, Overlay
 
@@ -44,6 +44,8 @@ class SharedLayers(Struct, frozen=True):
     """The layers of the worktrees of a run."""
 
     templates: Templates
+    sparse: SparseLayers
+    """Those with some files of a commit."""
     git: LayeredGit
     home: Path
     """The user's."""
@@ -70,7 +72,7 @@ class PreparedWorkplace(Struct, frozen=True):
     overlay: Overlay
     extra: tuple[Path, ...]
     """The layers on top of the commit's files."""
-    held: Layers | None
+    held: Layers | SparseLayer
     """The layers that must not be removed while it is used."""
 
 
@@ -131,7 +133,9 @@ class OverlayWorkplace:
         )
 
 
-def _remove_folders(repo: Repository, worktree: Path, scratch: Path, held: Layers | None) -> bool:
+def _remove_folders(
+    repo: Repository, worktree: Path, scratch: Path, held: Layers | SparseLayer | None
+) -> bool:
     gone = [remove_layered_worktree(repo, worktree), remove_tree(scratch)]
     if held:
         held.close()
@@ -168,13 +172,20 @@ def _make_workplace(
     with raising_disk_errors(path.parent):
         require_untouched(repo, plain.fingerprint)
         repo.objects.writer.flush()  # git reads them in the worktree
-        held = None if setup.paths is not None else shared.layers.templates.layers(setup.commit)
+        held = _hold_layers(shared, setup)
         try:
             return _fill_workplace(shared, path, setup, extra, held)
         except BaseException:
-            if held:
-                held.close()
+            held.close()
             raise
+
+
+def _hold_layers(shared: OverlayWorkplaces, setup: WorkplaceSetup) -> Layers | SparseLayer:
+    """Returns the layers with the files of the base: all of them, or those that the item reads."""
+    if setup.paths is None:
+        return shared.layers.templates.layers(setup.commit)
+    tree = shared.plain.repo.objects.tree_of(setup.commit)
+    return shared.layers.sparse.take_layer(tree, setup.paths)
 
 
 def _fill_workplace(
@@ -182,12 +193,12 @@ def _fill_workplace(
     path: Path,
     setup: WorkplaceSetup,
     extra: tuple[Path, ...],
-    held: Layers | None,
+    held: Layers | SparseLayer,
 ) -> PreparedWorkplace:
     repo, git = shared.plain.repo, shared.layers.git
     new = NewWorktree(path, setup.branch, setup.commit, setup.output, setup.paths)
     made = put_on_new_branch(repo, new, partial(add_layered_worktree, repo, git, new))
-    lower, index = _take_layers(shared, path, setup, held)
+    lower, index = held.lower, git.share_index(held.index, path)
     folder = setup.output.rpartition("/")[0]
     if folder and not is_in_layers((*extra, *lower), folder):
         (path / folder).mkdir(parents=True)
@@ -197,18 +208,3 @@ def _fill_workplace(
     work = work_folders_of(path)[0]
     overlay = Overlay(upper.lower, path, work, list_git_layers(git, path, setup.commit, index), git.binds)
     return PreparedWorkplace(setup, upper, overlay, extra, held)
-
-
-def _take_layers(
-    shared: OverlayWorkplaces, path: Path, setup: WorkplaceSetup, held: Layers | None
-) -> tuple[tuple[Path, ...], Path]:
-    """Returns the layers with the files of the base, and a folder with their index; for some paths only, new ones."""
-    if held:
-        return held.lower, shared.layers.git.share_index(held.index, path)
-    objects = shared.plain.repo.objects
-    files, index = (work_folders_of(path)[0].with_name(name) for name in ("base", "index"))
-    for folder in (files, index):
-        folder.mkdir()
-    paths = setup.paths or ()
-    (index / "index").write_bytes(check_out(objects, objects.tree_of(setup.commit), paths, files))
-    return (files,), index

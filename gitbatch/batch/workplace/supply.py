@@ -12,9 +12,10 @@ from msgspec.structs import replace
 from gitbatch.batch.extras.prepare import PreparePlaces
 from gitbatch.batch.workplace.detached_places import CopyPlaces, OverlayPlaces
 from gitbatch.batch.workplace.kinds import WorktreeKind
-from gitbatch.batch.workplace.local import LocalWorkplaces
+from gitbatch.batch.workplace.local import PROCESS, LocalWorkplaces
 from gitbatch.batch.workplace.overlay import OverlayWorkplaces, SharedLayers
 from gitbatch.batch.workplace.protocol import Workplaces
+from gitbatch.batch.workplace.sparse_layers import SparseLayers
 from gitbatch.repo.fingerprint import require_untouched
 from gitbatch.repo.templates.cloned import clone_checkout
 from gitbatch.repo.templates.complete import check_out_complete
@@ -64,5 +65,7 @@ def open_workplaces(plain: LocalWorkplaces, kind: WorktreeKind, around: UserFold
                 yield Supply(replace(hidden, kept=kept), CopyPlaces(hidden))
         else:
             with closing(open_layered_git(plain.agent_git, repo.root)) as git:
-                layers = SharedLayers(templates, git, around.home)
-                yield Supply(OverlayWorkplaces(hidden, layers), OverlayPlaces(hidden, layers))
+                sparse = SparseLayers(repo.objects, plain.folder / f".sparse-{PROCESS}")
+                layers = SharedLayers(templates, sparse, git, around.home)
+                with closing(sparse):
+                    yield Supply(OverlayWorkplaces(hidden, layers), OverlayPlaces(hidden, layers))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gitbatch.batch.workplace import kinds
-from gitbatch.batch.workplace.kinds import KindChoice, WorktreeKind, choose_kind
+from gitbatch.batch.workplace.kinds import FEW_FILES, KindChoice, WorktreeKind, choose_kind
 from gitbatch.errors import GitbatchError, UsageError
 
 
@@ -32,6 +32,14 @@ def test_the_first_that_works(
 ) -> None:
     refuse(monkeypatch, overlay, clone)
     assert choose_kind("auto", (), *folders).text == text
+
+
+def test_few_files_are_copied(folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse(monkeypatch, "", "")
+    text = "copy (3 files of a context, which cost less than a mount)"
+    assert choose_kind("auto", (), *folders, 3).text == text
+    assert choose_kind("auto", (), *folders, FEW_FILES + 1).kind is WorktreeKind.OVERLAY
+    assert choose_kind("overlay", (), *folders, 3).kind is WorktreeKind.OVERLAY
 
 
 def test_a_kind_that_is_asked_for(folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
