@@ -18,7 +18,7 @@ _PAID = "an item of a later group whose input changes runs again, and is paid tw
     [
         ("on", "asked", 2, f"early start on: {_PAID}"),
         ("on", "checkpoint-mode", 2, f"early start on up to the next pause: {_PAID}"),
-        ("while-paused", "asked", 2, f"early start on, during reviews too: {_PAID}"),
+        ("while-paused", "asked", 2, f"early start on: {_PAID}"),
         ("on", "asked", 1, ""),
         ("off", "asked", 2, ""),
         ("off", "", 2, ""),
