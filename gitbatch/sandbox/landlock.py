@@ -12,8 +12,8 @@ Not enforced, because the kernel asks Landlock about contents only:
   - before ABI 6 (Linux 6.12) the user's other processes can be signalled.
 $HOME names a folder of its own, on disk in its scratch folder, with links to what it may read of the user's.
 Less works than under bubblewrap: /tmp is not writable (TMPDIR is), /dev has no terminals and no shared memory, the
-children of the program have no /proc/self, loopback needs `network`, and no file can get a set-user-id
-or set-group-id bit.
+children of the program have no /proc/self (with an overlay they do: /proc shows the program's processes), loopback needs
+`network`, and no file can get a set-user-id or set-group-id bit.
 """
 
 import os

@@ -2,7 +2,8 @@
 
 It may read and write everything that the user may, and processes that it leaves behind are not ended. A shell sets the
 limits: it starts in a twentieth of the time that Python takes, and the launcher server is not needed. Where the worktree is
-made of layers, the launcher mounts them for the program, ends what it leaves behind, and measures what it writes.
+made of layers, the launcher mounts them for the program, ends what it leaves behind, and measures what it writes; the program sees
+no process but its own.
 """
 
 from collections.abc import Sequence

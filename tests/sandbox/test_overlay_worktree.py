@@ -1,16 +1,22 @@
 """A worktree that is made of layers, as its program sees it, and what is left of it outside."""
 
 import os
+import random
 import shutil
+import signal
 import stat
 import subprocess
+from contextlib import closing, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from sandbox.arena import Arena, Wall, behind
+from sandbox.arena import NOBODY, Arena, Wall, behind
+from waiting import wait_until
 
 from gitbatch.sandbox.command_line import launcher_arguments
 from gitbatch.sandbox.launcher.overlay import OverlayMount, mount_worktree
+from gitbatch.sandbox.launcher.process import list_children
 from gitbatch.sandbox.model import Confinement, GitLayer, Overlay, ProcessLimits
 from gitbatch.sandbox.server import LauncherServer
 
@@ -171,48 +177,100 @@ def test_strict_output_is_not_behind_a_link(arena: Arena, target: str) -> None:
     assert (done.returncode == 126) == bool(target)
 
 
-@behind(Wall.NONE)
-def test_processes_left_behind_are_ended(arena: Arena) -> None:
+def find_sleepers(seconds: str) -> list[int]:
+    """Returns the processes that sleep so long; inside their namespace they have other ids."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (process / "cmdline").read_text() == f"sleep\0{seconds}\0":
+                found.append(int(process.name))
+    return found
+
+
+@pytest.fixture
+def seconds() -> str:
+    """An argument of `sleep` that no other process has."""
+    return f"{random.SystemRandom().randrange(10**6, 10**9)}"
+
+
+@behind(Wall.LANDLOCK, Wall.NONE, Wall.USERS_NONE)
+def test_processes_left_behind_are_ended(arena: Arena, seconds: str) -> None:
     """Nothing writes in the upper folder after its program has ended."""
     confinement = make_layers(arena, arena.repo)
-    done = arena.run("sh", "-c", "setsid sleep 600 & echo $!", confinement=confinement)
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(done.stdout), 0)
+    leave = 'setsid sleep "$1" & ps -A -o comm=; cat /proc/self/comm; kill -0 1; exit 7'
+    done = arena.run("sh", "-c", leave, "sh", seconds, confinement=confinement)
+    assert not find_sleepers(seconds)
+    assert done.returncode == 7
+    *seen, own = done.stdout.splitlines()
+    assert own == "cat"
+    assert len(seen) <= 4, "it sees the first process of its namespace, and its own"
 
 
-@behind(Wall.NONE)
-def test_killed_launcher_leaves_nothing(arena: Arena) -> None:
+@behind(Wall.LANDLOCK, Wall.NONE, Wall.USERS_LANDLOCK, Wall.USERS_NONE)
+@pytest.mark.parametrize("killed", [(0,), (1,), (0, 1)])
+def test_killed_launcher_leaves_nothing(arena: Arena, seconds: str, killed: tuple[int, ...]) -> None:
+    """One of its processes is killed, or all of them at once; then no process has a mount."""
     confinement = make_layers(arena, arena.repo)
-    with arena.start("sh", "-c", "echo $$; exec sleep 600", confinement=confinement) as process:
+    leave = 'setsid sh -c "sleep $1; :" & echo on; exec sleep "$1"'
+    with (
+        arena.start("sh", "-c", leave, "sh", seconds, confinement=confinement) as process,
+        closing(SimpleNamespace(close=process.kill)),
+    ):
         assert process.stdout
-        program = int(process.stdout.readline())
-        assert " overlay " in Path(f"/proc/{program}/mountinfo").read_text()
-        process.kill()
-    subprocess.run(["tail", "--pid", str(program), "-f", "/dev/null"], check=True, timeout=30)
+        assert process.stdout.readline() == "on\n"
+        wait_until(lambda: len(find_sleepers(seconds)) == 2, "the program has left a process")
+        programs = find_sleepers(seconds)
+        assert all(" overlay " in Path(f"/proc/{each}/mountinfo").read_text() for each in programs)
+        (keeper,) = list_children(process.pid)
+        for each in killed:
+            os.kill((process.pid, keeper)[each], signal.SIGKILL)
+    wait_until(lambda: not find_sleepers(seconds), "the program is ended")
+    assert process.wait(30) in {-signal.SIGKILL, 128 + signal.SIGKILL}
 
 
-@behind(Wall.NONE)
-def test_killed_server_leaves_nothing(arena: Arena) -> None:
-    """Also not what the program has started in a session of its own."""
-    command = arena.command(
-        "sh", "-c", "setsid sleep 600 & echo $!; exec sleep 600", confinement=make_layers(arena, arena.repo)
+HIDDEN_PART = (
+    *("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc/tty && exec "$@"', "sh"),
+    *("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--"),
+)
+"""Containers hide parts of /proc so; then the kernel lets no ordinary user mount another /proc."""
+
+
+@behind(Wall.USERS_LANDLOCK, Wall.USERS_NONE)
+def test_proc_stays_as_outside_where_another_is_refused(arena: Arena, seconds: str) -> None:
+    """The program still reads its own entry, and what it leaves behind is ended."""
+    confinement = make_layers(arena, arena.repo)
+    leave = 'setsid sleep "$1" & exec "$2" -IS -c "$3"'
+    code = "import os; print(os.readlink('/proc/self') != str(os.getpid()), len(os.listdir('/proc/self/fd')))"
+    arguments = ("sh", "-c", leave, "sh", seconds, arena.wall.python[0], code)
+    command = arena.command(*arguments, confinement=confinement)
+    done = subprocess.run(
+        (*HIDDEN_PART, *command), env=arena.environment, capture_output=True, text=True, check=False
     )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "True 4\n", "")
+    assert not find_sleepers(seconds)
+
+
+@behind(Wall.LANDLOCK, Wall.NONE)
+def test_killed_server_leaves_nothing(arena: Arena, seconds: str) -> None:
+    """Also not what the program has started in a session of its own."""
+    leave = 'setsid sleep "$1" & echo on; exec sleep "$1"'
+    command = arena.command("sh", "-c", leave, "sh", seconds, confinement=make_layers(arena, arena.repo))
     asked = launcher_arguments(command)
     assert asked
     server, (reading, writing) = LauncherServer(), os.pipe()
     with open(reading) as said, Path(os.devnull).open("r+b") as null:  # noqa: PTH123 - a descriptor
         server.start_program(asked, arena.environment, arena.base, (null.fileno(), writing, null.fileno()))
         os.close(writing)
-        left = said.readline().strip()
+        assert said.readline() == "on\n"
         server.kill()
     server.close()
-    subprocess.run(["tail", "--pid", left, "-f", "/dev/null"], check=True, timeout=30)
+    wait_until(lambda: not find_sleepers(seconds), "the program is ended")
 
 
 def test_fake_mount_starts_no_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A kernel, or what filters its calls, that reports a mount which it has not made."""
     monkeypatch.setattr("gitbatch.sandbox.launcher.overlay._mount_overlay", lambda _overlay: None)
-    monkeypatch.setattr("gitbatch.sandbox.launcher.overlay.enter_namespace", lambda _signal: None)
+    monkeypatch.setattr("gitbatch.sandbox.launcher.overlay.enter_mount_namespace", lambda _signal: None)
     mount = OverlayMount([], str(tmp_path), str(tmp_path), str(tmp_path))
     with pytest.raises(OSError, match="it is not mounted"):
         mount_worktree([mount], (), 0)

@@ -1,6 +1,6 @@
 """The launcher: sets limits, then runs one of the modes. Only `sandbox/command_line.py` makes its command line."""
 
-# ruff: noqa: PTH103, PTH110, PTH120, PTH123, PTH211 - pathlib takes longer to import than the launcher to do its work
+# ruff: noqa: PTH103, PTH110, PTH115, PTH120, PTH123, PTH211 - pathlib takes longer to import than the launcher to do its work
 
 import errno
 import os
@@ -11,10 +11,11 @@ from functools import partial
 
 from gitbatch.sandbox.launcher import CANNOT_RUN, CHANNEL, process
 from gitbatch.sandbox.launcher.confine import confine_process
-from gitbatch.sandbox.launcher.keeper import run_contained
-from gitbatch.sandbox.launcher.kernel import join_empty_keyring
+from gitbatch.sandbox.launcher.keeper import await_program, run_contained
+from gitbatch.sandbox.launcher.kernel import CLONE_NEWPID, join_empty_keyring
 from gitbatch.sandbox.launcher.landlock import DEVICE, READ, WRITE, deny_abstract_sockets
 from gitbatch.sandbox.launcher.limits import WrittenBytes, set_limits
+from gitbatch.sandbox.launcher.namespaces import enter_namespace, mount_own_proc
 from gitbatch.sandbox.launcher.overlay import OverlayMount, mount_worktree
 from gitbatch.sandbox.launcher.probe import probe_landlock
 from gitbatch.sandbox.launcher.watch import watch_wrapper
@@ -110,7 +111,7 @@ def _enter_worktree(options: LauncherOptions) -> None:
     os.chdir(worktree)
 
 
-def _mount_layers(options: LauncherOptions, on_our_death: signal.Signals) -> None:
+def _mount_layers(options: LauncherOptions, on_parent_death: signal.Signals) -> None:
     """Mounts the worktree, if it is made of layers, for this process and its children."""
     uppers, works = options.get_all("--upper"), options.get_all("--work")
     if not uppers:
@@ -123,7 +124,7 @@ def _mount_layers(options: LauncherOptions, on_our_death: signal.Signals) -> Non
         OverlayMount(options.get_all("--lower"), uppers[0], works[0], options.get_one("--worktree"))
     )
     binds = zip(options.get_all("--bind-source"), options.get_all("--bind-place"), strict=True)
-    mount_worktree(overlays, binds, on_our_death)
+    mount_worktree(overlays, binds, on_parent_death)
     _enter_worktree(options)
 
 
@@ -147,13 +148,12 @@ def _run_mode(options: LauncherOptions) -> int:
     mode = options.get_one("--mode")
     folders = [*(options.get_all("--upper") or options.get_all("--worktree")), options.get_one("--scratch")]
     written = WrittenBytes(folders, int(options.get_one("--scratch-bytes")))
-    if mode == "none":
-        return _watch_program(options, options.argv, written, is_program=True)
-    if mode == "landlock":
+    if mode != "bubblewrap":
         if options.network == "api":
             _enter_network_with_listener()
-        keep = partial(_keep_program, options)
-        start = partial(process.fork_process, keep, on_our_death=signal.SIGTERM)
+        if options.get_all("--upper"):
+            return _run_in_namespace(options, written)
+        start = partial(process.fork_process, partial(_keep_program, options), on_our_death=signal.SIGTERM)
         return watch_wrapper(start, written, on_parent_death=signal.SIGKILL)
     join_empty_keyring()
     if options.network == "all":
@@ -163,8 +163,38 @@ def _run_mode(options: LauncherOptions) -> int:
 
 def _keep_program(options: LauncherOptions) -> None:
     """Runs the program until it ends, as the wrapper of it, and ends this process."""
-    _mount_layers(options, signal.SIGTERM)
-    os._exit(run_contained(partial(_execute_confined, options)))
+    is_confined = options.get_one("--mode") == "landlock"
+    execute = (
+        partial(_execute_confined, options) if is_confined else partial(process.execute_program, options.argv)
+    )
+    os._exit(run_contained(execute))
+
+
+def _run_in_namespace(options: LauncherOptions, written: WrittenBytes) -> int:
+    """Runs the program in namespaces of mounts and of processes until it ends; bubblewrap makes the latter itself."""
+    enter_namespace(CLONE_NEWPID, signal.SIGKILL)
+    ours = os.pipe()  # the writing end is open as long as this process lives
+    keep = partial(_keep_namespace, options, *ours)
+    start = partial(process.fork_process, keep, on_our_death=signal.SIGKILL)
+    return watch_wrapper(start, written, on_parent_death=signal.SIGKILL)
+
+
+def _keep_namespace(options: LauncherOptions, reading: int, writing: int) -> None:
+    """Runs the program until it ends, as the first process of its namespace, and ends this process."""
+    os.close(writing)
+    _mount_layers(options, signal.SIGKILL)
+    has_own_proc = mount_own_proc()
+    os.set_blocking(reading, False)
+    with suppress(BlockingIOError):
+        os.read(reading, 1)
+        return  # our parent died before we asked for a signal at its death
+    os.close(reading)
+    if options.get_one("--mode") == "landlock":
+        execute = partial(_execute_confined, options, has_own_proc=has_own_proc)
+        child = process.fork_process(execute, on_our_death=signal.SIGKILL)
+    else:
+        child = process.spawn_program(options.argv)
+    os._exit(await_program(child))
 
 
 def _run_bubblewrap(options: LauncherOptions, written: WrittenBytes) -> int:
@@ -174,27 +204,25 @@ def _run_bubblewrap(options: LauncherOptions, written: WrittenBytes) -> int:
     os.set_inheritable(writing, True)  # bubblewrap has it closed before the program starts
     more = _wait_for_listener() if options.network == "api" else ()
     command = [options.argv[0], "--json-status-fd", str(writing), *more, *options.argv[1:]]
-    code = _watch_program(options, command, written)
+    code = _watch_bubblewrap(options, command, written)
     if code == _NOT_SET_UP and b'"exit-code"' not in _read_available(reading):
         process.print_error("the sandbox: bubblewrap cannot set it up")
         return CANNOT_RUN
     return code
 
 
-def _watch_program(
-    options: LauncherOptions, argv: list[str], written: WrittenBytes, *, is_program: bool = False
-) -> int:
-    """Runs a program, or bubblewrap, which sees the worktree that is mounted for it; returns its exit code.
+def _watch_bubblewrap(options: LauncherOptions, argv: list[str], written: WrittenBytes) -> int:
+    """Runs bubblewrap, which sees the worktree that is mounted for it; returns its exit code.
 
     Only a fork of this process can ask for a death signal for itself. It copies the page tables of a Python, and then many
-    of its pages; so where the server kills what is left behind, the program is spawned.
+    of its pages; so where the server kills what is left behind, bubblewrap is spawned.
     """
     if options.is_served:
         spawn = partial(_spawn_in_layers, options, argv)
-        return watch_wrapper(spawn, written, on_parent_death=signal.SIGTERM, is_program=is_program)
+        return watch_wrapper(spawn, written, on_parent_death=signal.SIGTERM)
     execute = partial(_execute_in_layers, options, argv)
     start = partial(process.fork_process, execute, on_our_death=signal.SIGKILL)
-    return watch_wrapper(start, written, on_parent_death=signal.SIGKILL, is_program=is_program)
+    return watch_wrapper(start, written, on_parent_death=signal.SIGKILL)
 
 
 def _spawn_in_layers(options: LauncherOptions, argv: list[str]) -> int:
@@ -239,15 +267,18 @@ def _read_available(reading: int) -> bytes:
         return b""
 
 
-def _execute_confined(options: LauncherOptions) -> None:
+def _execute_confined(options: LauncherOptions, *, has_own_proc: bool = False) -> None:
     """Confines this process with Landlock, and replaces it by the program."""
-    confine_process(_landlock_rules(options), network=options.network != "none")
+    rules = _landlock_rules(options)
+    if has_own_proc:  # it shows the program's processes, and our keeper
+        rules["/proc"] = READ
+    confine_process(rules, network=options.network != "none")
     process.execute_program(options.argv)
 
 
 def _landlock_rules(options: LauncherOptions) -> dict[str, int]:
     """Returns the program's rights by path."""
-    rules = dict.fromkeys((*options.get_all("--read"), *_KERNEL, f"/proc/{os.getpid()}"), READ)
+    rules = dict.fromkeys((*options.get_all("--read"), *_KERNEL, f"/proc/{os.readlink('/proc/self')}"), READ)
     rules |= dict.fromkeys(_DEVICES, DEVICE)
     rules |= dict.fromkeys(options.get_all("--write"), WRITE)
     return {path: rights for path, rights in rules.items() if os.path.exists(path)}

@@ -7,12 +7,13 @@ stays in the namespace in which it was made. So no process of ours runs next to 
 import fcntl
 import json
 import os
+import signal
 import socket
 import struct
 
 from gitbatch.sandbox.launcher import CHANNEL, PORT
-from gitbatch.sandbox.launcher.kernel import CLONE_NEWNET, CLONE_NEWUSER, setns, unshare
-from gitbatch.sandbox.launcher.overlay import write_id_maps
+from gitbatch.sandbox.launcher.kernel import CLONE_NEWNET, CLONE_NEWUSER, setns
+from gitbatch.sandbox.launcher.namespaces import enter_namespace
 
 _NS_GET_USERNS = 0xB701
 _SIOCGIFFLAGS, _SIOCSIFFLAGS = 0x8913, 0x8914
@@ -29,12 +30,7 @@ def enter_new_network() -> None:
     Raises:
         OSError: the kernel, or a sandbox around us, refuses.
     """
-    user, group = os.geteuid(), os.getegid()
-    try:
-        unshare(CLONE_NEWNET)
-    except PermissionError:
-        unshare(CLONE_NEWUSER | CLONE_NEWNET)
-        write_id_maps(user, group)
+    enter_namespace(CLONE_NEWNET, signal.SIGKILL)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         asked = struct.pack(_IFREQ, _LOOPBACK, 0)
         _, flags = struct.unpack(_IFREQ, fcntl.ioctl(any_socket, _SIOCGIFFLAGS, asked))

@@ -4,7 +4,7 @@ Only the kernel refers to the layers: no process of the program finds them by th
 namespace ends, however that happens, the kernel unmounts everything. No other process of the machine sees a mount.
 """
 
-# ruff: noqa: PTH106, PTH108, PTH116, PTH123 - pathlib takes longer to import than the launcher to do its work
+# ruff: noqa: PTH106, PTH108, PTH116 - pathlib takes longer to import than the launcher to do its work
 
 import errno
 import os
@@ -12,19 +12,14 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from gitbatch.sandbox.launcher.kernel import (
-    CLONE_NEWNS,
-    CLONE_NEWUSER,
     MS_BIND,
     MS_NODEV,
     MS_NOSUID,
-    MS_PRIVATE,
     MS_REC,
-    PR_SET_PDEATHSIG,
     filesystem_type,
     mount_filesystem,
-    prctl,
-    unshare,
 )
+from gitbatch.sandbox.launcher.namespaces import enter_mount_namespace
 
 _NAME = "the overlay worktree"
 _OVERLAY = 0x794C7630
@@ -43,43 +38,16 @@ class OverlayMount:
         self.place = place
 
 
-def enter_namespace(on_parent_death: int) -> None:
-    """Moves this process to a mount namespace of its own, in a user namespace if that is needed.
-
-    Raises:
-        OSError: the kernel, or a sandbox around us, refuses.
-    """
-    user, group = os.geteuid(), os.getegid()
-    try:
-        unshare(CLONE_NEWNS)
-    except PermissionError:
-        unshare(CLONE_NEWUSER | CLONE_NEWNS)
-        write_id_maps(user, group)
-        prctl(PR_SET_PDEATHSIG, on_parent_death)  # a change of rights may have cleared it
-    mount_filesystem("none", "/", None, MS_REC | MS_PRIVATE)
-
-
-def write_id_maps(user: int, group: int) -> None:
-    """Maps the user and its group to themselves in a new user namespace of this process."""
-    for path, text in (
-        ("/proc/self/setgroups", b"deny"),
-        ("/proc/self/gid_map", b"%d %d 1" % (group, group)),
-        ("/proc/self/uid_map", b"%d %d 1" % (user, user)),
-    ):
-        with suppress(FileNotFoundError), open(path, "wb") as file:
-            file.write(text)
-
-
 def mount_worktree(
     overlays: Iterable[OverlayMount], binds: Iterable[tuple[str, str]], on_parent_death: int
 ) -> None:
-    """Mounts overlays, after folders (source, place) that one of them would hide; checks that they are there.
+    """Mounts overlays in a new mount namespace, after folders (source, place) that one of them would hide; checks that they are there.
 
     Raises:
         OSError: that is not possible here.
     """
     try:
-        enter_namespace(on_parent_death)
+        enter_mount_namespace(on_parent_death)
         for source, place in binds:
             mount_filesystem(source, place, None, MS_BIND | MS_REC)
         for overlay in overlays:

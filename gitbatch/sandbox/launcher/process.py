@@ -44,7 +44,8 @@ def fork_process(run: Callable[[], None], *, on_our_death: signal.Signals) -> in
     try:
         os.setsid()
         prctl(PR_SET_PDEATHSIG, on_our_death)
-        if os.getppid() == parent:  # else the parent died before the request for the signal
+        # Else the parent died before the request for the signal. The first process of a namespace has the parent 0.
+        if os.getppid() in {parent, 0}:
             run()
     finally:
         if error := sys.exception():
@@ -128,8 +129,17 @@ def end_children() -> None:
 
 def list_children(process: int) -> list[int]:
     """Returns the children of a process that has one thread."""
+    return _read_children(f"{process}/task/{process}")
+
+
+def list_shown_children() -> list[int]:
+    """Returns the children of this process by their names in /proc, which may be that of another namespace."""
+    return _read_children("thread-self")
+
+
+def _read_children(entry: str) -> list[int]:
     try:
-        with open(f"/proc/{process}/task/{process}/children", "rb") as file:
+        with open(f"/proc/{entry}/children", "rb") as file:
             return [int(number) for number in file.read().split()]
     except (FileNotFoundError, ProcessLookupError):
         return []

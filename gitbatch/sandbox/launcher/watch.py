@@ -1,6 +1,6 @@
 """The process that gitbatch starts and whose exit code it sees. It forwards signals, and limits the bytes written.
 
-Its child, the wrapper (bubblewrap, or our keeper), is not in its process group. If that group is killed, the death signal
+Its child, the wrapper (bubblewrap, or our keeper, which with an overlay leads a namespace of processes), is not in its process group. If that group is killed, the death signal
 ends the wrapper too, and the wrapper everything else. The wrapper's first child leads the program's process group.
 """
 
@@ -23,8 +23,6 @@ def watch_wrapper(
     start: Callable[[], int],
     written: WrittenBytes,
     on_parent_death: signal.Signals,
-    *,
-    is_program: bool = False,
 ) -> int:
     """Runs a wrapper until it ends; returns its exit code.
 
@@ -33,7 +31,6 @@ def watch_wrapper(
             all its processes.
         written: the bytes that the program has written.
         on_parent_death: SIGKILL, or SIGTERM for a wrapper without a death signal, which is ended here then.
-        is_program: whether the wrapper is the program itself, which leads its own process group.
     """
     parent = os.getppid()
     prctl(PR_SET_PDEATHSIG, on_parent_death)
@@ -52,7 +49,7 @@ def watch_wrapper(
             process.end_children()
             return 128 + signal.SIGKILL
         elif came:
-            _forward_signal(came, child, [child] if is_program else process.list_children(child))
+            _forward_signal(came, child)
         else:
             began = time.monotonic()
             if not is_stopped and written.is_exceeded():
@@ -62,9 +59,9 @@ def watch_wrapper(
             pause = max(_PERIOD, _SHARE * (time.monotonic() - began))
 
 
-def _forward_signal(number: int, wrapper: int, leaders: list[int]) -> None:
+def _forward_signal(number: int, wrapper: int) -> None:
     """Sends a signal to the program's process group; if it has none yet, SIGTERM to the wrapper."""
-    for leader in leaders:
+    for leader in process.list_children(wrapper):
         try:
             os.killpg(leader, number)
         except ProcessLookupError:

@@ -1,0 +1,75 @@
+"""Namespaces of a program: of mounts, of processes and of the network, in a user namespace where the user may not make them."""
+
+# ruff: noqa: PTH123 - pathlib takes longer to import than the launcher to do its work
+
+import os
+from contextlib import suppress
+
+from gitbatch.sandbox.launcher import CANNOT_RUN
+from gitbatch.sandbox.launcher.kernel import (
+    CLONE_NEWNS,
+    CLONE_NEWUSER,
+    MS_NODEV,
+    MS_NOEXEC,
+    MS_NOSUID,
+    MS_PRIVATE,
+    MS_REC,
+    PR_SET_PDEATHSIG,
+    mount_filesystem,
+    prctl,
+    unshare,
+)
+
+
+def enter_namespace(kind: int, on_parent_death: int) -> None:
+    """Moves this process to a namespace of its own; a namespace of processes only has the children that it starts later.
+
+    Args:
+        kind: one of `CLONE_NEW…`.
+        on_parent_death: the signal that this process gets if its parent dies.
+
+    Raises:
+        OSError: the kernel, or a sandbox around us, refuses.
+    """
+    user, group, parent = os.geteuid(), os.getegid(), os.getppid()
+    try:
+        unshare(kind)
+    except PermissionError:
+        unshare(CLONE_NEWUSER | kind)
+        _write_id_maps(user, group)
+        prctl(PR_SET_PDEATHSIG, on_parent_death)  # the change of rights has cleared it
+        if os.getppid() != parent:  # it died in between
+            os._exit(CANNOT_RUN)
+
+
+def enter_mount_namespace(on_parent_death: int) -> None:
+    """Moves this process to a mount namespace of its own, whose mounts no other process sees.
+
+    Raises:
+        OSError: the kernel, or a sandbox around us, refuses.
+    """
+    enter_namespace(CLONE_NEWNS, on_parent_death)
+    mount_filesystem("none", "/", None, MS_REC | MS_PRIVATE)
+
+
+def mount_own_proc() -> bool:
+    """Mounts a /proc with the processes of this namespace only; False where that is refused: then it is as outside.
+
+    A container that hides parts of its /proc refuses it to all but root.
+    """
+    try:
+        mount_filesystem("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    except OSError:
+        return False
+    return True
+
+
+def _write_id_maps(user: int, group: int) -> None:
+    """Maps the user and its group to themselves in a new user namespace of this process."""
+    for path, text in (
+        ("/proc/self/setgroups", b"deny"),
+        ("/proc/self/gid_map", b"%d %d 1" % (group, group)),
+        ("/proc/self/uid_map", b"%d %d 1" % (user, user)),
+    ):
+        with suppress(FileNotFoundError), open(path, "wb") as file:
+            file.write(text)
