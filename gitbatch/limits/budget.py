@@ -26,6 +26,8 @@ class Budget:
     """The items of the open group that have not ended, with the limit of each; None: it may cost the mean."""
     _early: set[ItemKey] = field(default_factory=set, init=False)
     """The items that have reserved only what the open group leaves."""
+    _has_refused: bool = field(default=False, init=False)
+    """Whether an early item could not reserve, while the present group is open."""
     _freed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     @property
@@ -45,7 +47,7 @@ class Budget:
 
         `items`: the most that each may cost; None: the mean.
         """
-        self._kept = dict(items)
+        self._kept, self._has_refused = dict(items), False
 
     def end_keeping(self, item: ItemKey) -> None:
         """Keeps nothing more for an item, which has ended."""
@@ -64,6 +66,11 @@ class Budget:
             return True
         self._early.discard(item)
         return False
+
+    def note_refusal(self) -> bool:
+        """Notes that an early item could not reserve. Returns true at the first one since the present group is open."""
+        is_first, self._has_refused = not self._has_refused, True
+        return is_first
 
     def cost_left_for(self, item: ItemKey) -> float | None:
         """Returns the US dollars that an item may still spend; None: no limit. Other items keep their reservations."""

@@ -20,7 +20,9 @@ def describe_eagerness(mode: str, reason: str, groups: int) -> str:
     if mode == EagerMode.OFF:
         return f"early start off: {_OFF[EagerReason(reason)]}" if reason in _OFF else ""
     until = " up to the next pause" if reason == EagerReason.CHECKPOINT_MODE else ""
-    return f"early start on{until}: an item of a later group whose input changes runs again, and is paid twice"
+    return (
+        f"early start on{until}: an item of a later group whose input changes runs again, and is paid twice"
+    )
 
 
 def describe_early_work(early: EarlyWork) -> str:

@@ -148,8 +148,10 @@ async def _wait_for_start(
 
 def _emit_unaffordable(run: Run, scheduled: ScheduledItem) -> None:
     """Says that an early item waits for its group: it must not use up what the open group needs."""
-    text = f"{scheduled.batch_item.name} starts with its group: the open group may need what is left of the cost limit"
-    run.emit(Notice(batch=run.batch.id, text=clean_text(text)))
+    if run.agents.budget.note_refusal():
+        who = f"{scheduled.batch_item.name} starts with its group, and so may others"
+        text = f"{who}: the open group may need what is left of the cost limit"
+        run.emit(Notice(batch=run.batch.id, text=clean_text(text)))
 
 
 def _start_wait(run: Run, scheduled: ScheduledItem, tried: FailedAttempt) -> bool:
