@@ -85,6 +85,7 @@ ORDER = (
         "batch.extras",
         "batch.workplace",
         "batch.executor",
+        "batch.worker",
         "batch.item",
         "batch.group",
         "batch.resume",

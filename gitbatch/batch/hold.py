@@ -96,6 +96,7 @@ class Hold:
             TamperedError: an agent has changed what the batch was started with.
         """
         run = self.run
+        await run.workplaces.close(in_hurry=False)
         self._last = (await self.git(read_progress, run.repo, run.batch)).last
         await self.git(require_same_refs, run.repo, run.fingerprint)
         run.fingerprint.pinned.values.clear()  # other processes of gitbatch may write them now

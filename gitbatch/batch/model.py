@@ -180,6 +180,8 @@ class FailedAttempt(Struct, frozen=True):
     """What all items wait for, if the server is busy."""
     checks: tuple[CheckResult, ...] = ()
     """The results of the checks of its output, if they ran."""
+    host: CleanText = CleanText("")
+    """The other machine that its agent worked on; empty: this one."""
 
     @property
     def remedy(self) -> Remedy | None:
@@ -255,6 +257,8 @@ class Outcome(Struct, frozen=True):
     """Remarks on its reply: contributions to what is not a shared artifact."""
     checks: tuple[CheckResult, ...] = ()
     """The results of the checks of its output, or of the last attempt's."""
+    host: CleanText = CleanText("")
+    """The other machine that its agent worked on; empty: this one."""
 
     @property
     def succeeded(self) -> bool:

@@ -53,6 +53,7 @@ from gitbatch.batch.planning.target import Target, find_target
 from gitbatch.batch.planning.worktrees_dir import find_worktrees_dir
 from gitbatch.batch.workplace.detached_places import CheckPlaces
 from gitbatch.batch.workplace.local import LocalWorkplaces
+from gitbatch.batch.workplace.protocol import Workplaces
 from gitbatch.batch.workplace.supply import open_workplaces
 from gitbatch.batch.worktree_choice import choose_worktrees, find_user_folders
 from gitbatch.checks.command import SIDE_BY_SIDE, CheckTools
@@ -244,7 +245,7 @@ class Opening(Struct, frozen=True):
                 clock=settings.clock,
                 git=git,
                 fingerprint=fingerprint,
-                workplaces=supply.workplaces,
+                workplaces=self._place_workplaces(supply.workplaces, watched, git, folder, config, notices),
                 extras=extras,
                 worktrees=kind.text,
                 checkouts=checkouts,
@@ -278,6 +279,17 @@ class Opening(Struct, frozen=True):
         if not (eagerness.is_on and 0 < record.format < EARLY_FORMAT and can_start_early(state, record)):
             return batch
         return rewrite_record(self.repo, batch, replace(record, format=EARLY_FORMAT))
+
+    def _place_workplaces(
+        self, local: Workplaces, repo: Repository, git: GitThread, folder: Path, config: Config, tell: Notices
+    ) -> Workplaces:
+        """Returns the workplaces by the table `[executor]`: those of this machine, or of others as well."""
+        if not config.executor.is_remote:
+            return local
+        from gitbatch.batch.executor.remote import RemoteTools, open_remote  # noqa: PLC0415 - most runs are local
+
+        environment = self.settings.environment
+        return open_remote(RemoteTools(repo, git, folder, config, environment, tell), local)
 
     def _open_ledger(
         self, batch: Batch, state: ProjectState, recorded: BatchProgress, names: frozenset[str]

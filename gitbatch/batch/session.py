@@ -21,6 +21,7 @@ from gitbatch.batch.history.record import unfinished_batch
 from gitbatch.batch.hold import Hold
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.stop import pause_by_user
+from gitbatch.batch.item.unexpected import is_cancelled
 from gitbatch.batch.loop import Continuation, run_batch
 from gitbatch.batch.model import Checkpoint
 from gitbatch.batch.notices import Notices
@@ -28,7 +29,7 @@ from gitbatch.batch.opening import HOW_TO_START, Opening
 from gitbatch.batch.reopening import reopen_batch
 from gitbatch.batch.review.choices import Choice
 from gitbatch.batch.reviewing import Reviewer
-from gitbatch.concurrency import GitThread
+from gitbatch.concurrency import GitThread, shielded
 from gitbatch.errors import GitError, UsageError
 from gitbatch.fs.room import disk_error_at
 from gitbatch.limits.rate_limit import RateLimit
@@ -75,6 +76,7 @@ class Session:
         else:
             return result
         finally:
+            await shielded(hold.run.workplaces.close(in_hurry=is_cancelled()))
             await hold.run.agents.close()
             hold.run.fingerprint.pinned.restore(hold.run.repo.refs)
 

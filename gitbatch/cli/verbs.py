@@ -112,6 +112,11 @@ VERBS = (
         "Audit the commits of gitbatch in a history. Changes nothing. Exits with 1 if there are findings.",
     ),
     (
+        "worker",
+        "gitbatch.cli.worker:worker",
+        "Work on items for a run on another machine, which starts this command there; or check that it can.",
+    ),
+    (
         "schema",
         "gitbatch.cli.schema:schema",
         "Show a JSON Schema: of gitbatch.toml (config), or of what a verb prints with --json.",

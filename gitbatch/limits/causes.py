@@ -49,6 +49,10 @@ class Cause(StrEnum):
     """A check or a gate gave no verdict: that says nothing about the output."""
     STALE = "stale"
     """An item that started before its group was written from what is not there any more: it runs again."""
+    LOST = "worker-lost"
+    """The worker on another machine was lost while the agent worked: it is paid for, and says nothing about the item."""
+    NO_WORKER = "no-worker"
+    """No worker on another machine can be reached."""
     FATAL = "agent-unusable"
     """No valid key, no credit, a request that the server will never accept, a missing program."""
 
@@ -58,6 +62,8 @@ class Remedy(StrEnum):
 
     WAIT = "wait"
     AGAIN = "retry"
+    ELSEWHERE = "send-again"
+    """Not one of the item's retries, but limited by `executor.max-lost`."""
     FAIL = "fail-item"
     REPEAT = "repeat"
     """The item runs again; no attempt is counted."""
@@ -144,6 +150,8 @@ TREATMENTS: Mapping[Cause, Treatment] = MappingProxyType(
         Cause.PAUSED: Treatment(Remedy.PAUSE, "paused by the user"),
         Cause.UNAVAILABLE: Treatment(Remedy.STOP, "no verdict"),
         Cause.STALE: Treatment(Remedy.REPEAT, "what it was written from has changed"),
+        Cause.LOST: Treatment(Remedy.ELSEWHERE, "its worker was lost"),
+        Cause.NO_WORKER: Treatment(Remedy.PAUSE, "no worker is there"),
         Cause.FATAL: Treatment(Remedy.STOP, "the agent cannot work"),
     }
 )

@@ -28,13 +28,14 @@ from gitbatch.project.config_tables import (
     read_table,
     read_value,
 )
+from gitbatch.project.executor_table import ExecutorTable
 from gitbatch.project.extras_table import ExtrasTable
 from gitbatch.project.toml_places import Path
 
 CONFIG_FILE = CONFIG_NAME
 
 FIXED = (
-    *("agents", "checks", "gates", "batch.worktrees"),
+    *("agents", "checks", "gates", "executor.kind", "executor.workers", "batch.worktrees"),
     *("batch.include", "batch.prepare", "batch.prepare-network", "batch.prepare-sandbox"),
 )
 """The tables and keys that name a program, a host, a key or a path outside the repository, by the file's own names.
@@ -124,6 +125,7 @@ class Config(ConfigTable, frozen=True):
     project: ProjectTable = ProjectTable()
     titles: TitlesTable = TitlesTable()
     review: ReviewTable = ReviewTable()
+    executor: ExecutorTable = ExecutorTable()
     agents: dict[str, AgentTable] = field(default_factory=dict)
     checks: dict[str, CheckTable] = field(default_factory=dict)
     gates: dict[str, GateTable] = field(default_factory=dict)
@@ -288,6 +290,8 @@ def _find_senseless(config: Config) -> Iterator[ConfigProblem]:
         (("batch", "sign-timeout"), duration_problem(batch.sign_timeout)),
         (("batch", "retry-pause"), _pause_problem(batch.retry_pause)),
         *((("batch", setting), problem) for setting, problem in batch.find_extra_problems()),
+        *((("executor", setting), problem) for setting, problem in config.executor.find_problems()),
+        (("executor", "kind"), _find_unsent(config)),
         (("project", "phase-folder"), _braces_problem(project.phase_folder, "{phase}")),
     ]
     for kind, tables in (("agents", config.agents), ("checks", config.checks), ("gates", config.gates)):
@@ -300,6 +304,14 @@ def _find_senseless(config: Config) -> Iterator[ConfigProblem]:
         for number, problem in enumerate(problems):
             if problem:
                 yield ConfigProblem((*path, number), problem, shown=format_path(path))
+
+
+def _find_unsent(config: Config) -> str | None:
+    """Returns why items cannot be sent to other machines; None if they can, or are not."""
+    named = [name for name in ("include", "prepare") if getattr(config.batch, name)]
+    if not config.executor.is_remote or not named:
+        return None
+    return f"batch.{named[0]} is not sent to workers: use one of both"
 
 
 def _find_unknown_reviewers(config: Config, invalid: set[str]) -> Iterator[ConfigProblem]:

@@ -121,6 +121,17 @@ def _trust_by_user_config(git: Git, refused: GitResult, inherited: Mapping[str, 
     return git.in_directory(git.directory, **trust)
 
 
+def require_git(directory: Path) -> str:
+    """Returns the version of git.
+
+    Raises:
+        GitbatchError: it is missing, or too old.
+    """
+    answer = Git(directory).run("--version", check=False)
+    _require_version(answer)
+    return os.fsdecode(answer.stdout).strip().removeprefix("git version ")
+
+
 def _require_version(answer: GitResult) -> None:
     if answer.status:
         raise GitError(("--version",), answer.status, answer.stderr)

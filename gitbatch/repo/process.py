@@ -152,16 +152,19 @@ class Git(Struct, frozen=True):
             if process.returncode is None:
                 end_session(process)
 
-    def run_to_fd(self, descriptor: int, *arguments: str) -> None:
+    def run_to_fd(self, descriptor: int, *arguments: str, input: bytes | None = None) -> None:  # noqa: A002 - as above
         """Runs a command whose output git writes to a file descriptor itself: this process never reads the bytes.
+
+        `input`: what the command reads; None: nothing.
 
         Raises:
             OSError: it failed because of the disk; git does not report why it cannot write its output.
             GitError: it failed.
         """
-        process = self._open(arguments, subprocess.DEVNULL, subprocess.PIPE, stdout=descriptor)
+        stdin = subprocess.DEVNULL if input is None else subprocess.PIPE
+        process = self._open(arguments, stdin, subprocess.PIPE, stdout=descriptor)
         try:
-            _wait_for_result(process, arguments)
+            _wait_for_result(process, arguments, input)
         except GitError:
             probe_file(descriptor)
             raise

@@ -117,6 +117,11 @@ def line_ends(settings: tuple[Setting, ...]) -> LineEnds:
     return LineEnds(on_disk=always or found.get("core.eol") == "crlf", stored=always or auto == "input")
 
 
+def is_setting_of_files(key: str) -> bool:
+    """Whether a setting is about writing and comparing files, or line ends: it names no program and no path."""
+    return key in _ABOUT_FILES or key in _LINE_ENDS
+
+
 def files_config(settings: tuple[Setting, ...]) -> dict[str, str]:
     """Returns the repository's own settings about writing and comparing files, by name, without those about line ends."""
     return {s.key: s.value for s in settings if s.key in _ABOUT_FILES and s.scope in _REPOSITORY_SCOPES}

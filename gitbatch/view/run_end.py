@@ -14,6 +14,7 @@ _HALTS = {
     Cause.BUSY: ExitCode.TRY_AGAIN,
     Cause.LATER: ExitCode.TRY_AGAIN,
     Cause.UNAVAILABLE: ExitCode.TRY_AGAIN,
+    Cause.NO_WORKER: ExitCode.TRY_AGAIN,
     Cause.BUDGET: ExitCode.PAUSED,
     Cause.PAUSED: ExitCode.PAUSED,
 }

@@ -54,6 +54,7 @@ OUTPUTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "rescue": (f"{_OUTPUTS}.rescue:RescueOutput",),
         "gc": (f"{_OUTPUTS}.gc:GcOutput",),
         "cache": (f"{_OUTPUTS}.cache:CacheOutput",),
+        "worker": (f"{_OUTPUTS}.worker:WorkerOutput",),
         "hooks": (f"{_OUTPUTS}.hooks:HookOutput",),
         "help": (f"{_OUTPUTS}.help:HelpOutput",),
     }

@@ -16,6 +16,7 @@ from gitbatch.agents.command.table import CommandAgent
 from gitbatch.cli.lazy import load_command
 from gitbatch.cli.verbs import VERBS
 from gitbatch.project.config import BatchTable, ProjectTable, ReviewTable, TitlesTable, parse_config
+from gitbatch.project.executor_table import ExecutorTable
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -26,6 +27,7 @@ TABLES: dict[str, tuple[type[msgspec.Struct], ...]] = {
     "project": (ProjectTable,),
     "titles": (TitlesTable,),
     "review": (ReviewTable,),
+    "executor": (ExecutorTable,),
     "agents.NAME": (CommandAgent, AnthropicAgent, ClaudeCodeAgent, AcpAgent),
 }
 

@@ -20,7 +20,15 @@ from gitbatch.text import LIMIT, clean_text
 _TEXT = 8_000
 _NAME = 200
 _OURS = frozenset(
-    {Cause.BUDGET, Cause.PAUSED, Cause.STOPPED, Cause.GATE, Cause.CHECK_FAILED, Cause.UNAVAILABLE}
+    {
+        Cause.BUDGET,
+        Cause.PAUSED,
+        Cause.STOPPED,
+        Cause.GATE,
+        Cause.CHECK_FAILED,
+        Cause.UNAVAILABLE,
+        Cause.NO_WORKER,
+    }
 )
 """Causes that only the orchestrator finds."""
 
@@ -33,12 +41,19 @@ def read_answer(sent: SentReply | SentFailure) -> Reply | Failure:
     return Failure(
         clean_text(sent.reason),
         tuple(map(clean_text, sent.details)),
-        Cause.FAILED if sent.cause in _OURS else sent.cause,
+        _read_cause(sent.cause),
         sent.retry_after,
         read_usage(sent.usage),
         sent.wait_reason,
         sent.is_guess,
     )
+
+
+def _read_cause(cause: Cause) -> Cause:
+    """Returns the cause of a failure here: a worker whose disk is full is as good as lost."""
+    if cause is Cause.DISK:
+        return Cause.LOST
+    return Cause.FAILED if cause in _OURS else cause
 
 
 def read_usage(sent: SentUsage) -> Usage:

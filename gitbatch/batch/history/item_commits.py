@@ -11,6 +11,7 @@ from gitbatch.repo.objects.codec import REGULAR, Commit, TreeEntry
 from gitbatch.repo.objects.reader import MissingObjectError
 from gitbatch.repo.objects.store import Objects
 from gitbatch.repo.repository import Repository
+from gitbatch.text import clean_text
 
 PARENTS = 16
 """The most item branches in one merge: a graph with more is hard to read."""
@@ -96,4 +97,5 @@ def parse_item_commit(batch: str, item: BatchItem, commit: Commit) -> Outcome | 
         spent=parse_spent(trailers, attempts),
         missing=trailers.missing,
         checks=trailers.checks,
+        host=clean_text(trailers.first_value("Host")),
     )

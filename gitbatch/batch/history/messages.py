@@ -61,6 +61,7 @@ def render_item_message(  # noqa: PLR0913, PLR0917 - each is a trailer
         *(("Earlier", f"{tried.number}: {format_reason(tried)}") for tried in outcome.earlier),
         ("Waited", f"{outcome.waited:.1f}" if round(outcome.waited, 1) else ""),
         ("Seconds", f"{outcome.seconds:.1f}"),
+        ("Host", outcome.host),
         *_spent_pairs(spent),
         *_context_pairs(record, context),
         *(("Missing", render_missing_input(missing)) for missing in outcome.missing),

@@ -74,7 +74,7 @@ class _Shape(Struct, frozen=True):
 
 _OPTIONAL = frozenset({"Format"})
 _SPENT = _OPTIONAL | {"Tokens", "Usage", "Cost", "Cost-Unknown"}
-_ATTEMPT = _SPENT | {"Model", "Waited", "DoD", "Context-Outputs", "Plan-Item"}
+_ATTEMPT = _SPENT | {"Model", "Waited", "Host", "DoD", "Context-Outputs", "Plan-Item"}
 _REPLY = frozenset({"Earlier", "Context", "Missing", "Decision", "Contribution", "Flag"})
 _SHAPES = {
     Kind.ITEM: _Shape(

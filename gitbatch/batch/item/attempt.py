@@ -55,7 +55,7 @@ async def run_attempt(
         The outcome, or the failed attempt; None if a check gives no verdict, which halts the batch.
     """
     began = time.monotonic()
-    workplace = run.workplaces.open_workplace(run.batch.id, scheduled.batch_item.slug)
+    workplace = run.workplaces.open_workplace(run.batch.id, scheduled.batch_item.slug, scheduled.agent)
     counted = tuple(tried for tried in past if tried.is_counted)
     tried = _new_attempt(scheduled, len(counted) + 1)
     keep, start, has_answer = False, None, False
@@ -69,11 +69,13 @@ async def run_attempt(
         has_answer = True
         _require_room(run)
         seconds = round(time.monotonic() - began, 3)
-        tried = replace(tried, seconds=seconds, usage=charge_answer(run, scheduled, answer))
+        used = charge_answer(run, scheduled, answer)
+        tried = replace(tried, seconds=seconds, usage=used, host=workplace.host)
         # The output of an agent that has ended is paid for: it is taken even if the run is stopping.
         keep = True  # if even that is interrupted, the next start reads the branch
         finished = FinishedWork(scheduled, start, past, waits, tried, answer)
         judged = await _judge_finished(run, workplace, finished)
+        await shielded(workplace.note_recorded(in_git=not isinstance(judged, FailedAttempt)))
         # From here on a ref keeps the output: its checks may be interrupted, and a resume asks them again.
         result = await check_output(run, finished, judged) if isinstance(judged, Unchecked) else judged
         keep = isinstance(result, Outcome) and result.succeeded

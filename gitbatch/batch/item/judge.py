@@ -153,6 +153,7 @@ def _succeed(finished: FinishedWork, tried: FailedAttempt, reply: Reply) -> Outc
         attempts=tried.number,
         earlier=tuple(before for before in past if before.is_counted),
         seconds=round(sum_seconds(past) + tried.seconds, 3),
+        host=tried.host,
         waits=waits.count,
         waited=waits.seconds,
         spent=sum_spent(past) + Spent.of_attempt(tried.usage),

@@ -12,7 +12,15 @@ from gitbatch.batch.item.checking import check_output, resume_checks
 from gitbatch.batch.item.judge import sum_seconds, sum_spent
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.scheduled import ScheduledItem, ServerWaits
-from gitbatch.batch.item.stop import MORE, Halt, cannot_work, come_back_later, disk_failed, out_of_budget
+from gitbatch.batch.item.stop import (
+    MORE,
+    NO_WORKER_ADVICE,
+    Halt,
+    cannot_work,
+    come_back_later,
+    disk_failed,
+    out_of_budget,
+)
 from gitbatch.batch.model import BatchItem, FailedAttempt, Outcome
 from gitbatch.concurrency import shielded
 from gitbatch.errors import GitbatchError
@@ -61,7 +69,7 @@ async def _follow_failure(
     run: Run, scheduled: ScheduledItem, tried: FailedAttempt, waits: ServerWaits
 ) -> ServerWaits | None:
     """Records a failed attempt, and waits if it calls for that; returns the item's waits. None: the batch halts."""
-    if tried.is_counted or not tried.usage.is_empty:
+    if tried.is_counted or tried.cause is Cause.LOST or not tried.usage.is_empty:
         # It is paid for, even if the run is stopping.
         await shielded(run.git(run.ledger.add_attempt, tried))
     if _start_wait(run, scheduled, tried):
@@ -120,6 +128,9 @@ def _counted_attempts(past: tuple[FailedAttempt, ...], scheduled: ScheduledItem)
 def _has_ended(past: tuple[FailedAttempt, ...], scheduled: ScheduledItem) -> bool:
     """Whether an item gets no further attempt."""
     mine = _counted_attempts(past, scheduled)
+    lost = sum(tried.cause is Cause.LOST and tried.base == scheduled.base_name for tried in past)
+    if lost > scheduled.project_state.project.config.executor.max_lost:
+        return True
     return bool(mine) and (mine[-1].remedy is Remedy.FAIL or len(mine) > scheduled.retries)
 
 
@@ -182,7 +193,7 @@ def _may_continue(run: Run, scheduled: ScheduledItem, tried: FailedAttempt) -> b
     if scheduled.is_early and tried.cause is Cause.BUDGET and not run.agents.budget.is_reached:
         _emit_unaffordable(run, scheduled)
         return False
-    if not tried.is_counted:
+    if not tried.is_counted and tried.remedy is not Remedy.ELSEWHERE:
         run.stop_switch.trip(_make_halt(run, scheduled, tried))
     past = run.ledger.entries.since_review(scheduled.key, scheduled.review)
     if _has_ended(past, scheduled):
@@ -209,6 +220,8 @@ def _make_halt(run: Run, scheduled: ScheduledItem, tried: FailedAttempt) -> Halt
             return out_of_budget(run.agents.budget)
         case Cause.BUDGET:
             return Halt(Cause.BUDGET, clean_text(f"{scheduled.batch_item.name}: {tried.reason}"), MORE)
+        case Cause.NO_WORKER:
+            return Halt(Cause.NO_WORKER, tried.reason, NO_WORKER_ADVICE)
         case Cause.BUSY | Cause.LATER:
             return come_back_later(tried.reason, run.clock(), tried.retry_after)
         case _:

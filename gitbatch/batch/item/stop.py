@@ -22,6 +22,7 @@ from gitbatch.plan.model import ItemKey
 from gitbatch.text import CleanText, clean_text, format_count, list_names
 
 MORE = "raise the limit: gitbatch run --max-cost USD"
+NO_WORKER_ADVICE = "start a worker that [executor] names, then resume: gitbatch run (finished items are kept)"
 
 _STOPPED = clean_text("stopped by the user")
 _T = TypeVar("_T")

@@ -40,6 +40,7 @@ from gitbatch.repo.worktrees.worktree import (
     remove_worktree,
     wait_for_ctime_tick,
 )
+from gitbatch.text import CleanText
 
 PROCESS = secrets.token_hex(2)
 """In the names of this process's folders: without a sandbox, agents of a killed run may still write into theirs."""
@@ -70,10 +71,13 @@ class LocalWorkplaces(Struct, frozen=True):
         """Returns the layers on top of a commit's files, the uppermost first; see `WorktreeExtras.list_layers`."""
         return await self.extras.list_layers(commit) if self.extras else ()
 
-    def open_workplace(self, batch: str, slug: str) -> "LocalWorkplace":
-        """Returns a workplace, not yet prepared, for an attempt at the item with a slug."""
+    def open_workplace(self, batch: str, slug: str, agent: str) -> "LocalWorkplace":  # noqa: ARG002 - all agents work here
+        """Returns a workplace, not yet prepared, for an attempt at the item with a slug by any agent."""
         worktree = self.folder / f"{batch}-{slug}-{PROCESS}"
         return LocalWorkplace(self, worktree, self.folder / f"{slug}-{PROCESS}.io")
+
+    async def close(self, *, in_hurry: bool) -> None:
+        """Nothing works on other machines."""
 
 
 @dataclass(slots=True)
@@ -124,6 +128,14 @@ class LocalWorkplace:
             return None
         self.has_ended = True
         return await self.shared.git(collect_from, self.made, self.setup.output)
+
+    @property
+    def host(self) -> CleanText:
+        """Empty: it is on this machine."""
+        return CleanText("")
+
+    async def note_recorded(self, *, in_git: bool) -> None:
+        """Keeps nothing that could be removed now."""
 
     async def discard(self) -> bool:
         """Removes the worktree and the scratch folder. The item's branch is left alone."""

@@ -38,6 +38,7 @@ from gitbatch.repo.worktrees.layered import (
 )
 from gitbatch.repo.worktrees.worktree import NewWorktree
 from gitbatch.sandbox.model import GitLayer, Overlay
+from gitbatch.text import CleanText
 
 
 class SharedLayers(Struct, frozen=True):
@@ -58,10 +59,13 @@ class OverlayWorkplaces(Struct, frozen=True):
     """What they share with workplaces of the kind `copy`."""
     layers: SharedLayers
 
-    def open_workplace(self, batch: str, slug: str) -> "OverlayWorkplace":
-        """Returns a workplace, not yet prepared, for an attempt at the item with a slug."""
+    def open_workplace(self, batch: str, slug: str, agent: str) -> "OverlayWorkplace":  # noqa: ARG002 - all agents work here
+        """Returns a workplace, not yet prepared, for an attempt at the item with a slug by any agent."""
         folder = self.plain.folder
         return OverlayWorkplace(self, folder / f"{batch}-{slug}-{PROCESS}", folder / f"{slug}-{PROCESS}.io")
+
+    async def close(self, *, in_hurry: bool) -> None:
+        """Nothing works on other machines."""
 
 
 class PreparedWorkplace(Struct, frozen=True):
@@ -123,6 +127,14 @@ class OverlayWorkplace:
         if self.made is None:
             return None
         return await self.shared.plain.git(collect_from_upper, self.made.upper, self.made.setup.output)
+
+    @property
+    def host(self) -> CleanText:
+        """Empty: it is on this machine."""
+        return CleanText("")
+
+    async def note_recorded(self, *, in_git: bool) -> None:
+        """Keeps nothing that could be removed now."""
 
     async def discard(self) -> bool:
         """Removes the worktree and the scratch folder. The item's branch is left alone."""

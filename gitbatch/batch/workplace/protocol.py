@@ -5,7 +5,8 @@ changed paths, and a source of bytes for the one output. It decides nothing: the
 stores the blob, builds the commit and moves the branch. The orchestrator uses no path, no object id and no command
 that came from a workplace; it opens the source, and reads the list as text.
 
-Implementations: `local.py`, a git worktree on this machine. One on another machine sends the same values.
+Implementations: `local.py` and `overlay.py`, a git worktree on this machine; `executor/remote.py`, a worker on another one,
+to which the same values are sent.
 """
 
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from typing import NamedTuple, Protocol
 from msgspec import Struct
 
 from gitbatch.agents.protocol import Agent, Assignment, Failure, Progress, Reply
+from gitbatch.text import CleanText
 
 
 class OpenOutput(NamedTuple):
@@ -73,6 +75,11 @@ class Collected(Struct, frozen=True):
 class Workplace(Protocol):
     """The place where one attempt at an item is worked on. The methods are called in this order, each at most once."""
 
+    @property
+    def host(self) -> CleanText:
+        """The name of the other machine that it is on, once its agent works; empty: it is on this one."""
+        ...
+
     async def prepare(self, setup: WorkplaceSetup) -> None:
         """Makes what the agent starts from.
 
@@ -89,6 +96,14 @@ class Workplace(Protocol):
         """Lists the changes, when no process of the agent is left; None: the workplace is gone, or was never made."""
         ...
 
+    async def note_recorded(self, *, in_git: bool) -> None:
+        """Notes that the result of the attempt is judged.
+
+        Args:
+            in_git: whether a ref keeps its output; if not, the ledger has the failed attempt at the next one.
+        """
+        ...
+
     async def discard(self) -> bool:
         """Removes everything, in whatever state it is; false: something still writes there, and it was moved aside."""
         ...
@@ -97,6 +112,10 @@ class Workplace(Protocol):
 class Workplaces(Protocol):
     """A supply of workplaces for one run."""
 
-    def open_workplace(self, batch: str, slug: str) -> Workplace:
-        """Returns a workplace, not yet prepared, for an attempt at the item with a slug."""
+    def open_workplace(self, batch: str, slug: str, agent: str) -> Workplace:
+        """Returns a workplace, not yet prepared, for an attempt at the item with a slug by the agent of a name."""
+        ...
+
+    async def close(self, *, in_hurry: bool) -> None:
+        """Ends the work on other machines. `in_hurry`: within a second, as the user has interrupted the run."""
         ...

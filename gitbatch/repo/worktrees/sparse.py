@@ -61,6 +61,24 @@ def check_out(objects: Objects, tree: str, paths: tuple[str, ...], folder: Path)
     return _render_index(list(_check_out_folder(objects, tree, "", wanted, folder)), objects.id_bytes)
 
 
+def list_wanted_objects(objects: Objects, tree: str, paths: tuple[str, ...]) -> Iterator[str]:
+    """Yields the ids of the trees and blobs that `check_out` reads for the same arguments; one may come twice."""
+    wanted: dict[str, _Wanted] = {}
+    for path in paths:
+        _add_wanted(wanted, path.removesuffix("/").split("/"))
+    yield from _list_folder(objects, tree, wanted)
+
+
+def _list_folder(objects: Objects, tree: str, wanted: _Wanted | None) -> Iterator[str]:
+    yield tree
+    for entry in objects.read_folder(tree).values():
+        below = {} if wanted is None else wanted.get(entry.name)
+        if entry.is_tree and below is not None:
+            yield from _list_folder(objects, entry.oid, below or None)
+        elif below == {} and entry.mode != SUBMODULE:
+            yield entry.oid
+
+
 def _add_wanted(wanted: dict[str, _Wanted], parts: list[str]) -> None:
     name, *rest = parts
     if not rest:

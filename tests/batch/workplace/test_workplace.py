@@ -21,7 +21,7 @@ from gitbatch.batch.workplace.detached_places import CopyPlaces
 from gitbatch.batch.workplace.protocol import Collected, OpenOutput, WorkplaceChanges, WorkplaceSetup
 from gitbatch.batch.workplace.supply import Supply
 from gitbatch.repo.worktrees.worktree import Worktree
-from gitbatch.text import clean_text
+from gitbatch.text import CleanText, clean_text
 
 if TYPE_CHECKING:
     from gitbatch.batch.workplace.local import LocalWorkplaces
@@ -35,6 +35,13 @@ class RemoteWorkplace:
     output: bytes = b"from afar\n"
     calls: list[str] = field(default_factory=list)
     setup: WorkplaceSetup | None = None
+
+    @property
+    def host(self) -> CleanText:
+        return clean_text("far")
+
+    async def note_recorded(self, *, in_git: bool) -> None:
+        self.calls.append("in git" if in_git else "failed")
 
     async def prepare(self, setup: WorkplaceSetup) -> None:
         self.calls.append("prepare")
@@ -76,8 +83,12 @@ class RemoteWorkplaces:
     output: bytes = b"from afar\n"
     opened: list[RemoteWorkplace] = field(default_factory=list)
 
-    def open_workplace(self, batch: str, slug: str) -> RemoteWorkplace:
+    async def close(self, *, in_hurry: bool) -> None:
+        """Nothing is open."""
+
+    def open_workplace(self, batch: str, slug: str, agent: str) -> RemoteWorkplace:
         assert batch
+        assert agent == "told"
         assert slug
         self.opened.append(RemoteWorkplace(self.changed, self.output))
         return self.opened[-1]
@@ -100,7 +111,7 @@ def test_a_run_needs_no_folder(place: Place, monkeypatch: pytest.MonkeyPatch) ->
     assert len(audit(place).items) == 2
     lines = [event["line"] for event in events if event["event"] == "item-progress"]
     assert lines == ["told works far away"] * 2
-    assert [made.calls for made in remote.opened] == [["prepare", "work", "collect", "discard"]] * 2
+    assert [made.calls for made in remote.opened] == [["prepare", "work", "collect", "in git", "discard"]] * 2
 
 
 @pytest.mark.rule("O1", "S2")

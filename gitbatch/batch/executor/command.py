@@ -1,0 +1,152 @@
+"""The carrier `command`: a worker is a process that a command starts, here or by ssh, srun or kubectl on another machine.
+
+Messages are frames on its standard input and output. What it prints to standard error is kept for the report of its end.
+"""
+
+import asyncio
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from subprocess import PIPE
+
+from gitbatch.batch.executor.carrier import CarrierTools, ChannelError, WorkerLink
+from gitbatch.batch.executor.frames import FrameError, FrameReader, pack_frame
+from gitbatch.batch.executor.messages import (
+    WORKER_FRAME,
+    FromWorker,
+    MessageError,
+    ToWorker,
+    decode_from_worker,
+    encode_message,
+)
+from gitbatch.text import clean_text
+
+SILENCE = 60.0
+"""Seconds without a whole message after which a worker is lost: it shows every 10 seconds that it is there."""
+_PATIENCE = 0.8
+"""Seconds that a worker has to end."""
+_READ = 64 * 1024
+_LINE = 2_000
+
+
+class CommandCarrier:
+    """The workers that commands of the configuration start."""
+
+    def __init__(self, tools: CarrierTools) -> None:
+        self._links = tuple(
+            CommandLink(tuple(command), tools.environment, tools.directory) for command in tools.table.workers
+        )
+
+    async def find_workers(self, join: Callable[[WorkerLink], None]) -> None:
+        """Calls `join` with each of them."""
+        for link in self._links:
+            join(link)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandLink:
+    """A command that starts a worker."""
+
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    directory: Path
+
+    @property
+    def name(self) -> str:
+        """The command, in short."""
+        return clean_text(" ".join(self.command), 60)
+
+    async def connect(self) -> "CommandChannel":
+        """Starts the command."""
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self.command,
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=PIPE,
+                env=dict(self.environment),
+                cwd=self.directory,
+                start_new_session=True,  # Ctrl-C is for the orchestrator, which tells the workers
+            )
+        except OSError as error:
+            raise ChannelError(f"cannot start {self.command[0]}: {error.strerror}") from error
+        return CommandChannel(process)
+
+
+@dataclass(slots=True)
+class CommandChannel:
+    """The standard streams of such a process."""
+
+    process: asyncio.subprocess.Process
+    _frames: FrameReader = field(default_factory=lambda: FrameReader(WORKER_FRAME, needs_magic=True))
+    _said: "deque[str]" = field(default_factory=lambda: deque(maxlen=3))
+    _listening: "asyncio.Task[None] | None" = None
+
+    def __post_init__(self) -> None:
+        self._listening = asyncio.create_task(self._keep_last_lines())
+
+    async def send(self, message: ToWorker) -> None:
+        """Writes a message to its standard input."""
+        stdin = self.process.stdin
+        assert stdin is not None  # noqa: S101 - it is a pipe
+        try:
+            stdin.write(pack_frame(encode_message(message)))
+            await stdin.drain()
+        except ConnectionError as error:
+            raise ChannelError(await self._describe_end()) from error
+
+    async def receive(self) -> list[FromWorker]:
+        """Reads messages from its standard output."""
+        assert self.process.stdout is not None  # noqa: S101 - it is a pipe
+        try:
+            async with asyncio.timeout(SILENCE):
+                while True:
+                    data = await self.process.stdout.read(_READ)
+                    if not data:
+                        raise ChannelError(await self._describe_end())
+                    if found := [decode_from_worker(each) for each in self._frames.take_bytes(data)]:
+                        return found
+        except TimeoutError as error:
+            raise ChannelError(f"no message for {SILENCE:g} seconds") from error
+        except (FrameError, MessageError) as error:
+            raise ChannelError(clean_text(str(error))) from error
+
+    async def close(self, patience: float) -> None:
+        """Closes its standard input, and kills it if it does not end soon."""
+        stdin = self.process.stdin
+        if stdin:
+            stdin.close()
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(patience):
+                    await self.process.wait()
+        finally:
+            if self.process.returncode is None:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self.process.pid, signal.SIGKILL)
+            if self._listening:
+                self._listening.cancel()  # a process that it has left may keep its standard error open
+        await self.process.wait()
+
+    async def _describe_end(self) -> str:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                await self.process.wait()
+        status = self.process.returncode
+        how = "closed its output" if status is None else f"ended with {status}"
+        return clean_text(f"{how}: {' / '.join(self._said)}" if self._said else how)
+
+    async def _keep_last_lines(self) -> None:
+        stderr = self.process.stderr
+        assert stderr is not None  # noqa: S101 - it is a pipe
+        rest = b""
+        while data := await stderr.read(_READ):
+            *lines, rest = (rest + data).split(b"\n")
+            rest = rest[-_LINE:]
+            self._said.extend(
+                filter(None, (clean_text(line[-_LINE:].decode(errors="replace")) for line in lines))
+            )

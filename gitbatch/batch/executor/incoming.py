@@ -1,0 +1,129 @@
+"""What comes back for one job: lines as they come, changed paths, the bytes of the output, and the end.
+
+Nothing here believes a worker: lines are counted, paths are counted, bytes go to a file without being looked at, and more than
+was asked for is a breach of the protocol.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING
+
+from msgspec import Struct
+
+from gitbatch.agents.protocol import OutputStream, Progress
+from gitbatch.batch.executor.carrier import ChannelError
+from gitbatch.batch.executor.messages import JobChanges, JobChunk, JobEvent, JobResult
+from gitbatch.batch.workplace.protocol import Collected, OpenOutput, WorkplaceChanges
+from gitbatch.fs.nofollow import NotRegularError
+from gitbatch.text import clean_text
+
+if TYPE_CHECKING:
+    import asyncio
+
+MOST_LINES = 10_000
+"""Lines of one job that are shown."""
+MOST_PATHS = 100_000
+
+
+class JobEnd(Struct, frozen=True):
+    """The end of a job: what the worker sent, or that it was lost."""
+
+    result: JobResult | None
+    lost: str = ""
+    """Why the result is missing."""
+
+
+@dataclass(slots=True)
+class IncomingJob:
+    """The job that a worker works on, and what has come of it so far. Belongs to one event loop."""
+
+    token: str
+    progress: Progress
+    most_bytes: int
+    file: IO[bytes]
+    """Receives the output; its owner closes it."""
+    ended: "asyncio.Future[JobEnd]"
+    _lines: int = 0
+    _received: int = 0
+    _paths: dict[str, list[str]] = field(
+        default_factory=lambda: {name: [] for name in WorkplaceChanges.__struct_fields__}
+    )
+
+    def take_message(self, message: JobEvent | JobChanges | JobChunk | JobResult) -> None:
+        """Takes a message of the worker.
+
+        Raises:
+            ChannelError: no honest worker sends this.
+        """
+        if self.ended.done():
+            return
+        match message:
+            case JobEvent():
+                self._show_line(message)
+            case JobChanges():
+                self._note_changes(message)
+            case JobChunk():
+                self._received += len(message.data)
+                if self._received > self.most_bytes:
+                    raise ChannelError("more bytes of an output than are allowed")
+                self.file.write(message.data)
+            case JobResult():
+                self._require_whole(message)
+                self.ended.set_result(JobEnd(message))
+
+    def lose(self, reason: str) -> None:
+        """Notes that the worker was lost before the job ended."""
+        if not self.ended.done():
+            self.ended.set_result(JobEnd(None, reason))
+
+    def collect(self) -> Collected | None:
+        """Returns the changes and the source of the output; None: the worktree was removed while the agent ran."""
+        result = self._result
+        if result is None:
+            return Collected(WorkplaceChanges(), self._open_output)
+        if result.is_gone:
+            return None
+        changes = WorkplaceChanges(**{name: tuple(paths) for name, paths in self._paths.items()})
+        return Collected(changes, self._open_output)
+
+    @contextmanager
+    def _open_output(self) -> Iterator[OpenOutput]:
+        result = self._result
+        if result is None or result.size is None:
+            problem = clean_text(result.problem) if result else ""
+            raise NotRegularError(problem) if problem else FileNotFoundError
+        self.file.flush()
+        os.lseek(self.file.fileno(), 0, os.SEEK_SET)
+        yield OpenOutput(self.file.fileno(), result.size)
+
+    @property
+    def has_result(self) -> bool:
+        """Whether the worker has sent a result."""
+        return self._result is not None
+
+    @property
+    def _result(self) -> JobResult | None:
+        return self.ended.result().result if self.ended.done() else None
+
+    def _note_changes(self, message: JobChanges) -> None:
+        for name, paths in self._paths.items():
+            paths.extend(getattr(message, name))
+        if sum(map(len, self._paths.values())) > MOST_PATHS:
+            raise ChannelError(f"more than {MOST_PATHS:,} changed paths")
+
+    def _show_line(self, message: JobEvent) -> None:
+        self._lines += 1
+        if self._lines <= MOST_LINES:
+            self.progress(message.stream, clean_text(message.line))
+        elif self._lines == MOST_LINES + 1:
+            self.progress(
+                OutputStream.PROGRESS, clean_text(f"(more than {MOST_LINES:,} lines: the rest is not shown)")
+            )
+
+    def _require_whole(self, message: JobResult) -> None:
+        """Refuses a result whose output did not come, or came in part."""
+        is_too_large = message.size is not None and message.size > self.most_bytes and not self._received
+        if self._received != (message.size or 0) and not is_too_large:
+            raise ChannelError(f"{self._received:,} of {message.size or 0:,} bytes of an output")

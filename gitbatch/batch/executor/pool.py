@@ -1,0 +1,306 @@
+"""The workers of a run: connecting to them, giving them jobs, and what is done when one is lost.
+
+A worker that is lost is connected to again, after a pause that doubles. The jobs that ran there end as lost; who asked for
+them decides what follows. A worker that breaks the protocol is treated as lost. A worker of another protocol is refused for
+good.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from msgspec import Struct
+
+from gitbatch import __version__
+from gitbatch.batch.executor.carrier import Carrier, ChannelError, WorkerChannel, WorkerLink
+from gitbatch.batch.executor.incoming import IncomingJob
+from gitbatch.batch.executor.messages import (
+    CHUNK_BYTES,
+    PROTOCOL,
+    Alive,
+    Bye,
+    CancelJob,
+    ForgetJobs,
+    FromWorker,
+    Hello,
+    ItemJob,
+    PackEnd,
+    PackPart,
+    ToWorker,
+    Welcome,
+)
+from gitbatch.batch.executor.shipment import HaveSet, open_temporary, plan_shipment, write_pack
+from gitbatch.concurrency import GitThread
+from gitbatch.repo.repository import Repository
+from gitbatch.text import CleanText, clean_text, format_count
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+"""Seconds before a worker that was lost is connected to again."""
+_SHORT = 0.5
+"""Seconds that a worker whose connection was cut has to end."""
+_HURRY = 0.4
+"""Seconds that the last messages of a run may take."""
+
+
+class NoWorker(Struct, frozen=True):
+    """No worker could be reached for too long, or all were refused."""
+
+    reason: CleanText
+
+
+@dataclass(slots=True)
+class PoolMember:
+    """A worker, connected or not."""
+
+    link: WorkerLink
+    host: CleanText
+    channel: WorkerChannel | None = None
+    slots: int = 0
+    have: HaveSet = field(default_factory=HaveSet)
+    spooled: set[str] = field(default_factory=set)
+    jobs: dict[str, IncomingJob] = field(default_factory=dict)
+    given: set[str] = field(default_factory=set)
+    """The tokens of all jobs of this connection."""
+    problem: CleanText = CleanText("")
+    """Why it is not connected."""
+    is_refused: bool = False
+    losses: int = 0
+    shipping: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def room(self) -> int:
+        """The jobs that it could take."""
+        return self.slots - len(self.jobs) if self.channel else 0
+
+
+class PoolTools(Struct, frozen=True):
+    """What a pool works with."""
+
+    repo: Repository
+    git: GitThread
+    folder: Path
+    """For packs and outputs, which are files without names."""
+    welcome: Welcome
+    tell: Callable[[str], None]
+    no_worker: float
+    """Seconds."""
+
+
+@dataclass(slots=True)
+class WorkerPool:
+    """The workers of a run. Belongs to one event loop; opened with the first job, closed with the run."""
+
+    carrier: Carrier
+    tools: PoolTools
+    members: list[PoolMember] = field(default_factory=list)
+    _tasks: "list[asyncio.Task[None]]" = field(default_factory=list)
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _empty_since: float = 0.0
+    _is_told: bool = False
+
+    def start(self) -> None:
+        """Begins to connect to workers, unless that has begun."""
+        if not self._tasks:
+            self._empty_since = time.monotonic()
+            self._tasks.append(asyncio.create_task(self.carrier.find_workers(self._join)))
+
+    async def take_member(self, job: IncomingJob) -> PoolMember | NoWorker:
+        """Waits until a worker has room for a job, and gives it the job; or until none was there for too long.
+
+        A worker that keeps the result of the job already is taken, with or without room.
+        """
+        while True:
+            member = self._choose_member(job.token)
+            if member:
+                member.jobs[job.token] = job
+                member.given.add(job.token)
+                return member
+            if missing := self._find_why_none():
+                return missing
+            self._changed.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, self._time_left()) + 0.01):
+                    await self._changed.wait()
+
+    async def send_job(self, member: PoolMember, job: ItemJob) -> None:
+        """Sends a job, and before it the objects that the worker lacks; a worker that cannot be sent to is lost.
+
+        Raises:
+            GitError: the objects cannot be packed.
+        """
+        incoming, channel = member.jobs[job.token], member.channel
+        try:
+            if channel and job.token not in member.spooled:
+                async with member.shipping:
+                    await self._send_objects(member, channel, job)
+            if channel is None or incoming.ended.done():
+                return
+            await channel.send(job)
+        except ChannelError as error:
+            incoming.lose(str(error))
+
+    def release_job(self, member: PoolMember, token: str) -> None:
+        """Notes that a job has ended at a worker."""
+        if member.jobs.pop(token, None):
+            self._changed.set()
+
+    async def cancel_job(self, member: PoolMember, token: str) -> None:
+        """Ends a job at a worker; no result of it is taken any more."""
+        self.release_job(member, token)
+        await self._send_soon(member, CancelJob(token))
+
+    async def drop_member(self, member: PoolMember, reason: str) -> None:
+        """Ends the connection to a worker that does not answer."""
+        if member.channel:
+            self.tools.tell(f"worker {member.host}: {reason}")
+            await member.channel.close(0.0)
+
+    async def forget_results(self, tokens: frozenset[str]) -> None:
+        """Lets the workers remove results that git has, or that count no more."""
+        for member in self.members:
+            if known := tokens & member.spooled:
+                member.spooled -= known
+                await self._send_soon(member, ForgetJobs(tuple(sorted(known))))
+
+    async def close(self, patience: float) -> None:
+        """Ends all connections; no agent of this run is left. `patience`: seconds that a worker has to end."""
+        for task in self._tasks:
+            task.cancel()
+        open_channels = [(member, member.channel) for member in self.members if member.channel]
+        for member, _ in open_channels:
+            await self._send_soon(member, Bye("the run has ended"))
+        await asyncio.gather(*(channel.close(patience) for _, channel in open_channels))
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        self.members.clear()
+
+    def _join(self, link: WorkerLink) -> None:
+        member = PoolMember(link, clean_text(link.name))
+        self.members.append(member)
+        self._tasks.append(asyncio.create_task(self._keep_connected(member)))
+        self._changed.set()
+
+    async def _keep_connected(self, member: PoolMember) -> None:
+        pause = _FIRST_PAUSE
+        while not member.is_refused:
+            try:
+                member.problem = CleanText("")
+                channel = await member.link.connect()
+                try:
+                    if await self._greet(member, channel):
+                        pause = _FIRST_PAUSE
+                        await self._read_messages(member, channel)
+                finally:
+                    member.channel = None
+                    await channel.close(_SHORT)
+            except ChannelError as error:
+                self._note_lost(member, clean_text(str(error)))
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _greet(self, member: PoolMember, channel: WorkerChannel) -> bool:
+        """Takes the greeting of a worker, and answers it; false: it is refused."""
+        hello, *rest = await channel.receive()
+        if not isinstance(hello, Hello) or rest:
+            raise ChannelError("it does not greet as a worker does")
+        member.host = clean_text(hello.host, 100) or member.host
+        if hello.protocol != PROTOCOL:
+            member.is_refused = True
+            version = clean_text(hello.version, 50)
+            member.problem = clean_text(
+                f"it has gitbatch {version} (protocol {hello.protocol}), here is {__version__} (protocol {PROTOCOL})"
+            )
+            self.tools.tell(f"worker {member.host} is refused: {member.problem}")
+            self._changed.set()
+            return False
+        await channel.send(self.tools.welcome)
+        member.slots, member.spooled = hello.slots, set(hello.spooled)
+        member.have, member.given, member.channel = HaveSet(), set(), channel
+        self._is_told = False
+        slots, sandbox = format_count(member.slots, "slot"), clean_text(hello.sandbox, 50)
+        self.tools.tell(f"worker {member.host}: {slots}, sandbox {sandbox}")
+        self._changed.set()
+        return True
+
+    async def _read_messages(self, member: PoolMember, channel: WorkerChannel) -> None:
+        while True:
+            for message in await channel.receive():
+                self._take_message(member, message)
+
+    def _take_message(self, member: PoolMember, message: FromWorker) -> None:
+        match message:
+            case Alive():
+                return
+            case Hello():
+                raise ChannelError("it greets again")
+            case Bye():
+                raise ChannelError(clean_text(message.reason) or "it has ended")
+        if message.token not in member.given:
+            raise ChannelError("it answers for something that it was not asked for")
+        job = member.jobs.get(message.token)
+        if job is None:  # it was cancelled, or had too little time
+            return
+        job.take_message(message)
+        if job.ended.done():
+            member.spooled.add(message.token)
+
+    def _note_lost(self, member: PoolMember, reason: CleanText) -> None:
+        if member.slots:
+            self.tools.tell(f"worker {member.host} was lost: {reason}")
+            member.losses += 1
+        elif member.problem != reason:
+            self.tools.tell(f"worker {member.host} cannot be reached: {reason}")
+        member.problem, member.slots = reason, 0
+        for job in member.jobs.values():
+            job.lose(reason)
+        member.jobs = {}
+        if not any(other.channel for other in self.members):
+            self._empty_since = time.monotonic()
+        self._changed.set()
+
+    def _choose_member(self, token: str) -> PoolMember | None:
+        """Returns the worker to give a job to: one that has its result, else one that was lost least, and has most room."""
+        there = [member for member in self.members if member.channel]
+        keeping = next((member for member in there if token in member.spooled), None)
+        able = (member for member in there if member.room > 0)
+        return keeping or min(able, key=lambda member: (member.losses, -member.room), default=None)
+
+    def _find_why_none(self) -> NoWorker | None:
+        """Returns why the batch must halt, unless a worker is there or may still come."""
+        if any(member.channel for member in self.members):
+            return None
+        known = bool(self.members) and all(member.is_refused for member in self.members)
+        said = "; ".join(f"{member.host}: {member.problem}" for member in self.members if member.problem)
+        if known or self._time_left() <= 0:
+            return NoWorker(clean_text(f"no worker is there ({said})" if said else "no worker is there"))
+        if said and not self._is_told:
+            self._is_told = True
+            self.tools.tell(f"waiting for a worker, for up to {self.tools.no_worker:g} seconds ({said})")
+        return None
+
+    def _time_left(self) -> float:
+        return self._empty_since + self.tools.no_worker - time.monotonic()
+
+    async def _send_objects(self, member: PoolMember, channel: WorkerChannel, job: ItemJob) -> None:
+        tools = self.tools
+        lacking = await tools.git(plan_shipment, tools.repo.objects, job.setup, member.have)
+        oids = lacking.oids
+        if not oids:
+            return
+        with open_temporary(tools.folder) as descriptor:
+            size = await tools.git(write_pack, tools.repo, oids, descriptor)
+            for start in range(0, size, CHUNK_BYTES):
+                await channel.send(PackPart(os.pread(descriptor, CHUNK_BYTES, start)))
+        await channel.send(PackEnd())
+        member.have.note_shipment(lacking)
+
+    async def _send_soon(self, member: PoolMember, message: ToWorker) -> None:
+        """Sends a message that may be lost: to a worker that is gone, or does not read."""
+        if member.channel:
+            with suppress(TimeoutError, ChannelError):
+                async with asyncio.timeout(_HURRY):
+                    await member.channel.send(message)

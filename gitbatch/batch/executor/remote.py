@@ -1,0 +1,186 @@
+"""Workplaces on other machines: `workplace/protocol.Workplace` by a pool of workers.
+
+Agents that are programs are sent out; the others (they only wait for their server) work here, in local workplaces. A worker
+gets values and objects, and gives back an answer, the list of changed paths and the bytes of one file. It names no path:
+the bytes are those of the item's output, whatever it says.
+"""
+
+import asyncio
+import hashlib
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from msgspec import Struct, json
+
+from gitbatch import __version__
+from gitbatch.agents.process.interruption import AttemptInterruptedError
+from gitbatch.agents.process.table import ProcessTable
+from gitbatch.agents.protocol import Agent, Assignment, Failure, OutputStream, Progress, Reply
+from gitbatch.batch.executor.answers import read_answer
+from gitbatch.batch.executor.carrier import CarrierTools, open_carrier
+from gitbatch.batch.executor.incoming import IncomingJob
+from gitbatch.batch.executor.messages import PROTOCOL, ItemJob, Welcome
+from gitbatch.batch.executor.pool import NoWorker, PoolMember, PoolTools, WorkerPool
+from gitbatch.batch.workplace.protocol import Collected, Workplace, Workplaces, WorkplaceSetup
+from gitbatch.concurrency import GitThread
+from gitbatch.limits.causes import Cause
+from gitbatch.limits.usage import FREE, Usage
+from gitbatch.plan.duration import require_duration
+from gitbatch.project.config import Config
+from gitbatch.repo.repository import Repository
+from gitbatch.text import CleanText, clean_text
+
+_HURRY, _PATIENCE = 0.5, 10.0
+"""Seconds that workers have to end."""
+_SPARE = 60.0
+"""Seconds that a worker has beyond the time limit of an agent, before it counts as lost."""
+
+
+class RemoteTools(Struct, frozen=True):
+    """What remote workplaces are made of."""
+
+    repo: Repository
+    git: GitThread
+    folder: Path
+    """The batch's folder for worktrees."""
+    config: Config
+    environment: Mapping[str, str]
+    tell: Callable[[str], None]
+
+
+@dataclass(slots=True)
+class RemoteWorkplaces:
+    """The workplaces of a run whose agents work on other machines."""
+
+    tools: RemoteTools
+    local: Workplaces
+    """For agents that are not programs."""
+    pool: WorkerPool
+    tables: Mapping[str, bytes]
+    """The settings of the agents that are sent out, by name."""
+    recorded: dict[str, set[str]] = field(default_factory=dict)
+    """By slug: results that need not be kept at the next attempt of the item, when the ledger has them."""
+
+    def open_workplace(self, batch: str, slug: str, agent: str) -> Workplace:
+        """Returns a workplace for an attempt at the item with a slug."""
+        if agent not in self.tables:
+            return self.local.open_workplace(batch, slug, agent)
+        return RemoteWorkplace(self, batch, slug, self.tables[agent])
+
+    async def close(self, *, in_hurry: bool) -> None:
+        """Ends the work on other machines."""
+        await self.pool.forget_results(frozenset().union(*self.recorded.values()))
+        self.recorded.clear()
+        await self.pool.close(_HURRY if in_hurry else _PATIENCE)
+        await self.local.close(in_hurry=in_hurry)
+
+
+@dataclass(slots=True)
+class RemoteWorkplace:
+    """A slot of a worker: a `protocol.Workplace`. Where it is is known once the agent works."""
+
+    shared: RemoteWorkplaces
+    batch: str
+    slug: str
+    table: bytes
+    host: CleanText = CleanText("")
+    setup: WorkplaceSetup | None = None
+    file: "IO[bytes] | None" = None
+    job: IncomingJob | None = None
+    member: PoolMember | None = None
+
+    async def prepare(self, setup: WorkplaceSetup) -> None:
+        """Notes what the worktree at the worker is to be like."""
+        self.setup = setup
+        self.shared.tools.folder.mkdir(parents=True, exist_ok=True)
+        self.file = tempfile.TemporaryFile(dir=self.shared.tools.folder)  # noqa: SIM115 - until it is discarded
+
+    async def work(self, agent: Agent, assignment: Assignment, progress: Progress) -> Reply | Failure:
+        """Lets a worker run the agent, and waits until it has ended."""
+        assert self.setup is not None and self.file is not None  # noqa: S101, PT018 - the order of calls
+        pool, most = self.shared.pool, self.shared.tools.config.batch.max_output_bytes
+        token = make_token(self.batch, self.slug, self.setup, assignment, self.table)
+        pool.start()
+        await pool.forget_results(frozenset(self.shared.recorded.pop(self.slug, ())))
+        ended = asyncio.get_running_loop().create_future()
+        job = self.job = IncomingJob(token, progress, most, self.file, ended)
+        member = await pool.take_member(job)
+        if isinstance(member, NoWorker):
+            return Failure(member.reason, cause=Cause.NO_WORKER, usage=FREE)
+        self.member, self.host = member, member.host
+        progress(OutputStream.PROGRESS, clean_text(f"on {member.host}"))
+        sent = ItemJob(token, self.batch, self.slug, agent.name, self.table, assignment, self.setup, most)
+        try:
+            async with asyncio.timeout(assignment.timeout + _SPARE):
+                await pool.send_job(member, sent)
+                end = await asyncio.shield(job.ended)
+        except asyncio.CancelledError as error:
+            await pool.cancel_job(member, token)
+            raise AttemptInterruptedError(Usage()) from error
+        except TimeoutError:
+            job.lose("it does not answer in time")
+            end = job.ended.result()
+            await pool.drop_member(member, "it does not answer in time")
+        finally:
+            pool.release_job(member, token)
+        if end.result is None:
+            return Failure(clean_text(f"worker {member.host} was lost: {end.lost}"), cause=Cause.LOST)
+        return read_answer(end.result.answer)
+
+    async def collect(self) -> Collected | None:
+        """Returns the changes, and the source of the output; nothing of either, if no worker has sent a result."""
+        return self.job.collect() if self.job else None
+
+    async def note_recorded(self, *, in_git: bool) -> None:
+        """Lets the worker remove the result: now if git has it, else at the next attempt of the item."""
+        if self.job is None or not self.job.has_result:  # what a lost worker may still bring is wanted
+            return
+        if in_git:
+            await self.shared.pool.forget_results(frozenset({self.job.token}))
+        else:
+            self.shared.recorded.setdefault(self.slug, set()).add(self.job.token)
+
+    async def discard(self) -> bool:
+        """Removes what was received."""
+        if self.file:
+            self.file.close()
+        return True
+
+
+def make_token(batch: str, slug: str, setup: WorkplaceSetup, assignment: Assignment, table: bytes) -> str:
+    """Returns what an attempt is known by: a resume that asks for the same thing gets the result that is there."""
+    asked = (batch, slug, setup.tree, setup.output, str(assignment.attempt), assignment.prompt)
+    digest = hashlib.sha256("\0".join(asked).encode(errors="surrogateescape") + b"\0" + table)
+    return digest.hexdigest()[:32]
+
+
+def open_remote(tools: RemoteTools, local: Workplaces) -> RemoteWorkplaces:
+    """Returns the workplaces of a run by its table `[executor]`; nothing is connected to yet."""
+    repo, config = tools.repo, tools.config
+    carrier = open_carrier(CarrierTools(config.executor, tools.environment, repo.root))
+    wait = require_duration(config.executor.no_worker)
+    pool = PoolTools(repo, tools.git, tools.folder, _make_welcome(repo), tools.tell, wait)
+    tables = {
+        name: json.encode(table) for name, table in config.agents.items() if isinstance(table, ProcessTable)
+    }
+    return RemoteWorkplaces(tools, local, WorkerPool(carrier, pool), tables)
+
+
+def _make_welcome(repo: Repository) -> Welcome:
+    ends = repo.line_ends
+    eol = (("core.autocrlf", "true" if ends.on_disk else "input"),) if ends.stored else ()
+    eol = eol or ((("core.eol", "crlf"),) if ends.on_disk else ())
+    files = tuple(
+        (key, value) for key, value in repo.files_config.items() if not key.startswith("core.sparse")
+    )
+    return Welcome(
+        protocol=PROTOCOL,
+        version=__version__,
+        repository=hashlib.sha256(str(repo.common_dir).encode(errors="surrogateescape")).hexdigest()[:16],
+        object_format="sha256" if repo.id_bytes == 32 else "sha1",
+        settings=(*files, *eol),
+        attributes=repo.attributes,
+    )

@@ -1,0 +1,77 @@
+"""What a machine has for the agents of others: git, a sandbox, worktrees, programs. Nothing is sent anywhere."""
+
+import shutil
+
+from msgspec import Struct
+
+from gitbatch import __version__
+from gitbatch.agents.survey.known_programs import KNOWN_PROGRAMS
+from gitbatch.batch.executor.messages import PROTOCOL
+from gitbatch.batch.worker.stdio import WorkerSettings, choose_worktrees_of, list_spooled
+from gitbatch.errors import GitbatchError
+from gitbatch.repo.opening import require_git
+from gitbatch.sandbox.selection import select_sandbox
+
+
+class WorkerCheck(Struct, frozen=True):
+    """One thing that a worker needs."""
+
+    name: str
+    found: str
+    """What there is; empty: what is needed is missing."""
+    problem: str = ""
+    advice: str = ""
+
+
+class WorkerReport(Struct, frozen=True):
+    """What a machine has for a worker."""
+
+    host: str
+    version: str
+    protocol: int
+    """The number of the protocol: a run and its workers must have the same."""
+    place: str
+    """The worker's folder."""
+    spooled: int
+    """Results that wait for the run that asked for them."""
+    checks: tuple[WorkerCheck, ...]
+    programs: tuple[str, ...]
+    """The known agents that are found on PATH."""
+
+    @property
+    def is_able(self) -> bool:
+        """Whether nothing is missing."""
+        return all(check.found for check in self.checks)
+
+
+def check_worker(settings: WorkerSettings) -> WorkerReport:
+    """Returns what this machine has for a worker.
+
+    Raises:
+        OSError: its folder cannot be made.
+    """
+    settings.place.mkdir(parents=True, exist_ok=True)
+    path = settings.environment.get("PATH", "")
+    return WorkerReport(
+        settings.host,
+        __version__,
+        PROTOCOL,
+        str(settings.place),
+        len(list_spooled(settings)),
+        tuple(_check(name, settings) for name in ("git", "sandbox", "worktrees")),
+        tuple(name for name in KNOWN_PROGRAMS if shutil.which(name, path=path)),
+    )
+
+
+def _check(name: str, settings: WorkerSettings) -> WorkerCheck:
+    try:
+        match name:
+            case "git":
+                found = require_git(settings.place)
+            case "sandbox":
+                found = str(select_sandbox(settings.sandbox).kind)
+            case _:
+                found = choose_worktrees_of(settings).text
+    except GitbatchError as error:
+        return WorkerCheck(name, "", error.message, error.advice)
+    return WorkerCheck(name, found)

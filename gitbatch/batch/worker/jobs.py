@@ -1,0 +1,187 @@
+"""One job: the agent in a worktree of what was sent, and the frames of its result, which go into the spool."""
+
+import os
+from collections.abc import Callable, Iterator
+
+import msgspec
+from msgspec import Struct, field
+
+from gitbatch.agents.pool import AgentPool
+from gitbatch.agents.protocol import Agent, Failure, OutputStream, Reply
+from gitbatch.agents.secrets import Secrets
+from gitbatch.batch.executor.answers import send_answer
+from gitbatch.batch.executor.frames import pack_frame
+from gitbatch.batch.executor.messages import (
+    CHUNK_BYTES,
+    PATHS_AT_ONCE,
+    FromWorker,
+    ItemJob,
+    JobChanges,
+    JobChunk,
+    JobEvent,
+    JobResult,
+    encode_message,
+)
+from gitbatch.batch.worker.places import JobPlaces
+from gitbatch.batch.worker.spool import Spool
+from gitbatch.batch.workplace.protocol import Collected, OutputSource, WorkplaceChanges
+from gitbatch.concurrency import shielded
+from gitbatch.errors import GitbatchError
+from gitbatch.fs.disk import disk_error
+from gitbatch.fs.nofollow import describe_open_error
+from gitbatch.limits.causes import Cause
+from gitbatch.limits.usage import FREE
+from gitbatch.project.agent_kinds import find_kind
+from gitbatch.project.agent_table import AgentTable
+from gitbatch.project.config import Config
+from gitbatch.text import CleanText, clean_text
+
+Send = Callable[[FromWorker], None]
+_LONGEST_LINE = 4_000
+_LONGEST_PATH = 4_096
+
+
+class JobTools(Struct, frozen=True):
+    """What the jobs of a worker share."""
+
+    places: JobPlaces
+    pool: AgentPool
+    spool: Spool
+    _tables: dict[bytes, AgentTable] = field(default_factory=dict)
+
+    def open_agent(self, job: ItemJob) -> tuple[Agent, Secrets]:
+        """Returns the agent of a job, and the values that it may not write anywhere.
+
+        Raises:
+            GitbatchError: it cannot work here.
+        """
+        table = self._tables.get(job.table) or read_agent_table(job.table)
+        self._tables[job.table] = table
+        agent = self.pool.get_agent(job.agent, Config(agents={job.agent: table}))
+        return agent, Secrets.from_environment(self.pool.environment, table.secret_variables)
+
+
+class JobOutput(Struct, frozen=True):
+    """The bytes of the output, or why there are none."""
+
+    size: int | None = None
+    data: bytes = b""
+    problem: str = ""
+
+
+def read_agent_table(encoded: bytes) -> AgentTable:
+    """Returns the settings of an agent as the orchestrator has sent them.
+
+    Raises:
+        GitbatchError: this worker does not know them.
+    """
+    try:
+        named = msgspec.json.decode(encoded, type=dict[str, msgspec.Raw]).get("kind", msgspec.Raw(b'""'))
+        kind = find_kind(msgspec.json.decode(named, type=str))
+        if kind:
+            return msgspec.json.decode(encoded, type=kind.table)
+    except msgspec.DecodeError as error:
+        raise GitbatchError(f"this worker cannot read the settings of the agent: {error}") from error
+    raise GitbatchError(
+        "this worker does not have the kind of the agent", "install the package that brings it"
+    )
+
+
+async def run_job(tools: JobTools, job: ItemJob, send: Send) -> None:
+    """Runs an agent, and puts what came of it into the spool. Cancelling the call ends every process of the agent.
+
+    Raises:
+        OSError: the result cannot be stored.
+    """
+    workplace, answer, collected, secrets = None, None, None, Secrets()
+    places = tools.places
+    try:
+        try:
+            workplaces = await places.open_base(job.setup.commit)
+            workplace = workplaces.open_workplace(job.batch, job.slug, job.agent)
+            await workplace.prepare(job.setup)
+            agent, secrets = tools.open_agent(job)
+            show = secrets.mask_progress(_sending(job, send))
+            answer = secrets.mask_answer(await workplace.work(agent, job.assignment, show))
+            collected = await shielded(workplace.collect())
+        except (GitbatchError, OSError) as error:
+            answer = fail_job(error, answer)
+        await shielded(places.git(_spool_result, tools.spool, job, answer, collected, secrets))
+    finally:
+        if workplace:
+            await shielded(workplace.discard())
+            await shielded(places.git(places.repo.refs.remove, job.setup.branch))
+
+
+def _sending(job: ItemJob, send: Send) -> Callable[[OutputStream, CleanText], None]:
+    def show_line(stream: OutputStream, line: CleanText) -> None:
+        send(JobEvent(job.token, stream, line[:_LONGEST_LINE]))
+
+    return show_line
+
+
+def fail_job(error: GitbatchError | OSError, answer: Reply | Failure | None) -> Failure:
+    """Returns the failure of a job that this machine could not do; what the agent has used before that counts.
+
+    `answer`: the agent's; None: it has not started.
+    """
+    usage = answer.usage if answer else FREE
+    cause = Cause.DISK if disk_error(error) else Cause.FATAL
+    said = f"{error.message} ({error.advice})" if isinstance(error, GitbatchError) else str(error)
+    return Failure(clean_text(said), cause=cause, usage=usage)
+
+
+def _spool_result(
+    spool: Spool, job: ItemJob, answer: Reply | Failure, collected: Collected | None, secrets: Secrets
+) -> None:
+    with spool.writing(job.token) as descriptor, open(descriptor, "wb", closefd=False) as file:
+        messages = list_messages(job, answer, collected, secrets)
+        file.writelines(pack_frame(encode_message(message)) for message in messages)
+
+
+def list_messages(
+    job: ItemJob, answer: Reply | Failure, collected: Collected | None, secrets: Secrets
+) -> Iterator[FromWorker]:
+    """Yields the messages of a result: the changed paths, the bytes of the output, and the end."""
+    if collected is None:
+        yield JobResult(job.token, send_answer(answer), is_gone=isinstance(answer, Reply))
+        return
+    yield from _list_changes(job.token, collected.changes)
+    output = _read_output(collected.output, job.most_bytes)
+    if names := secrets.found_by(lambda forms: _holds_any(output.data, forms)):
+        reason = clean_text(f"the output holds the value of {', '.join(names)}")
+        answer, output = Failure(reason, cause=Cause.LEAK, usage=answer.usage), JobOutput()
+    for start in range(0, len(output.data), CHUNK_BYTES):
+        yield JobChunk(job.token, output.data[start : start + CHUNK_BYTES])
+    yield JobResult(job.token, send_answer(answer), output.size, output.problem)
+
+
+def _read_output(source: OutputSource, most: int) -> JobOutput:
+    """Returns the output; of one that is larger than allowed, only its size."""
+    try:
+        with source() as (descriptor, size):
+            if size > most:
+                return JobOutput(size)
+            with open(descriptor, "rb", closefd=False) as file:
+                data = file.read(most + 1)
+            return JobOutput(len(data), data if len(data) <= most else b"")
+    except FileNotFoundError:
+        return JobOutput()
+    except OSError as error:
+        return JobOutput(problem=describe_open_error(error))
+
+
+def _holds_any(data: bytes, forms: tuple[str, ...]) -> bool:
+    return any(form.encode(errors="surrogateescape") in data for form in forms)
+
+
+def _list_changes(token: str, changes: WorkplaceChanges) -> Iterator[FromWorker]:
+    for name in WorkplaceChanges.__struct_fields__:
+        paths = tuple(map(_make_sendable, getattr(changes, name)))
+        for start in range(0, len(paths), PATHS_AT_ONCE):
+            yield JobChanges(token, **{name: paths[start : start + PATHS_AT_ONCE]})
+
+
+def _make_sendable(path: str) -> str:
+    """Returns a path as UTF-8 can have it: it is text for people, and compared with paths that are UTF-8."""
+    return os.fsencode(path).decode(errors="replace")[:_LONGEST_PATH]

@@ -1,0 +1,150 @@
+"""The copies of an orchestrator's repository in which a worker works: what it was sent, and worktrees of that.
+
+The copy has no remote, and no object beyond those that were sent. Worktrees are those of a local run (`batch/workplace/`): the
+repository that they belong to is the copy. It lives as long as the process; one that a killed process has left is
+removed by the next.
+"""
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from gitbatch.batch.executor.messages import Welcome
+from gitbatch.batch.workplace.kinds import WorktreeKind
+from gitbatch.batch.workplace.local import LocalWorkplaces
+from gitbatch.batch.workplace.protocol import Workplaces
+from gitbatch.batch.workplace.slots import Slots
+from gitbatch.batch.workplace.supply import UserFolders, open_workplaces
+from gitbatch.concurrency import GitThread
+from gitbatch.fs.removal import remove_tree
+from gitbatch.repo.config_file import render_config
+from gitbatch.repo.fingerprint import Fingerprint, take_fingerprint
+from gitbatch.repo.opening import open_repository
+from gitbatch.repo.process import Git
+from gitbatch.repo.repository import Repository
+from gitbatch.repo.settings import is_setting_of_files
+from gitbatch.repo.templates.expiry import UNLIMITED
+from gitbatch.repo.worktrees.agent_git import read_agent_git
+
+_FEW_OBJECTS = 200
+"""The most objects of a pack that are stored one by one, which makes no further pack to look through."""
+_LOCK = "lock"
+_TARGET = "refs/heads/main"
+
+
+@dataclass(slots=True)
+class JobPlaces:
+    """The copy of one repository, and the workplaces in it, by the commit that they start from."""
+
+    repo: Repository
+    git: GitThread
+    folder: Path
+    """Of this process; `trees` in it has a folder for the worktrees of each base."""
+    hidden: tuple[Path, ...]
+    """What agents may not read besides."""
+    kind: WorktreeKind
+    around: UserFolders
+    fingerprint: Fingerprint
+    opened: ExitStack
+    slots: Slots = field(default_factory=Slots)
+    _bases: dict[str, Workplaces] = field(default_factory=dict)
+
+    async def open_base(self, commit: str) -> Workplaces:
+        """Returns the workplaces that start from a commit, which has been sent."""
+        if commit not in self._bases:
+            self._bases[commit] = await self.git(self._open_base, commit)
+        return self._bases[commit]
+
+    def _open_base(self, commit: str) -> Workplaces:
+        if commit in self._bases:  # another job has opened it meanwhile
+            return self._bases[commit]
+        folder = self.folder / "trees" / commit[:16]
+        folder.mkdir(parents=True, exist_ok=True)
+        agent_git = read_agent_git(self.repo, folder, _TARGET)
+        # The parents of the commit are not there: git in a worktree ends its log here.
+        agent_git = replace(agent_git, files=(*agent_git.files, ("shallow", f"{commit}\n".encode())))
+        self.opened.enter_context(closing(agent_git))
+        plain = LocalWorkplaces(
+            *(self.repo, self.git, folder, agent_git, (self.repo.root,), self.fingerprint),
+            hidden=self.hidden,
+            slots=self.slots,
+        )
+        return self.opened.enter_context(open_workplaces(plain, self.kind, self.around)).workplaces
+
+    def store_pack(self, descriptor: int) -> None:
+        """Stores the objects of a pack.
+
+        Raises:
+            GitError: it is damaged, or cannot be stored.
+        """
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        count = int.from_bytes(os.pread(descriptor, 4, 8), "big")
+        command = ("unpack-objects", "-q") if count <= _FEW_OBJECTS else ("index-pack", "--stdin")
+        self.repo.git.run(*command, input=descriptor)
+
+
+@contextmanager
+def open_places(
+    place: Path, welcome: Welcome, git: GitThread, kind: WorktreeKind, home: Path
+) -> Iterator[JobPlaces]:
+    """Yields a new copy of a repository below the folder of a worker, and removes it."""
+    work = place / "work"
+    work.mkdir(parents=True, exist_ok=True)
+    remove_left_over(work)
+    folder = work / secrets.token_hex(4)
+    folder.mkdir(mode=0o700)
+    with ExitStack() as opened:
+        opened.callback(remove_tree, folder)
+        opened.enter_context(_locked(folder))
+        repo = opened.enter_context(closing(_make_repository(folder / "repository", welcome)))
+        mark = take_fingerprint(repo, "")
+        around = UserFolders(folder / "cache", home, UNLIMITED)
+        yield JobPlaces(repo, git, folder, (place,), kind, around, mark, opened.enter_context(ExitStack()))
+
+
+def remove_left_over(work: Path) -> None:
+    """Removes the copies that killed processes have left."""
+    for folder in work.iterdir():
+        lock = folder / _LOCK
+        try:
+            descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:  # it is being made, or removed
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+        else:
+            remove_tree(folder)
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _make_repository(root: Path, welcome: Welcome) -> Repository:
+    """Makes an empty repository with the settings about files that the orchestrator's has."""
+    root.mkdir()
+    options = ("--quiet", "--template=", "--initial-branch=main", f"--object-format={welcome.object_format}")
+    Git(root).run("init", *options)
+    common = root / ".git"
+    settings = tuple(pair for pair in welcome.settings if is_setting_of_files(pair[0]))
+    with (common / "config").open("ab") as config:
+        config.write(render_config(settings))
+    (common / "info").mkdir(exist_ok=True)
+    (common / "info/attributes").write_bytes(welcome.attributes)
+    return open_repository(root, read_only=True)

@@ -1,0 +1,255 @@
+"""Serving one orchestrator: its messages in, events and results out, until it says good-bye or the connection is cut.
+
+When the connection is cut, the jobs that run are finished, and their results wait in the spool. After a good-bye no
+process of a job is left.
+"""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Callable, Coroutine
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+from gitbatch import __version__
+from gitbatch.agents.protocol import Failure
+from gitbatch.batch.executor.answers import send_answer
+from gitbatch.batch.executor.frames import MAGIC, FrameError, FrameReader, pack_frame
+from gitbatch.batch.executor.messages import (
+    ORCHESTRATOR_FRAME,
+    PROTOCOL,
+    Alive,
+    Bye,
+    CancelJob,
+    ForgetJobs,
+    FromWorker,
+    Hello,
+    ItemJob,
+    JobResult,
+    MessageError,
+    PackEnd,
+    PackPart,
+    ToWorker,
+    Welcome,
+    decode_to_worker,
+    encode_message,
+)
+from gitbatch.batch.worker.jobs import JobTools, fail_job, run_job
+from gitbatch.batch.worker.spool import Spool
+from gitbatch.errors import GitbatchError
+from gitbatch.text import clean_text
+
+ALIVE_EVERY = 10.0
+"""Seconds after which a worker shows that it is there."""
+_POLL = 0.2
+_GRACE = 0.5
+"""Seconds that agents have to end after a good-bye, before they are killed."""
+_READ = 64 * 1024
+_MOST_WAITING = 4 * 1024 * 1024
+"""Bytes of lines that may wait to be sent; a line more is dropped."""
+
+
+class ServeEnd(Enum):
+    """Why a worker has stopped serving an orchestrator."""
+
+    BYE = auto()
+    CUT = auto()
+    STOPPED = auto()
+    """It was asked to stop by a signal."""
+
+
+@dataclass(slots=True)
+class WorkerIdentity:
+    """What a worker says of itself."""
+
+    host: str
+    slots: int
+    sandbox: str
+    spooled: tuple[str, ...] = ()
+
+
+OpenTools = Callable[[Welcome, ExitStack], Coroutine[None, None, JobTools]]
+"""Opens what jobs need, when it is known for which repository; the stack closes it."""
+
+
+@dataclass(slots=True)
+class OrchestratorService:
+    """The connection to one orchestrator. Belongs to one event loop."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    open_tools: OpenTools
+    identity: WorkerIdentity
+    folder: Path
+    """For packs that are not complete."""
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set by a signal: no further job is taken, and those that run are finished."""
+    _tools: "asyncio.Task[JobTools] | None" = None
+    _stored: "asyncio.Task[None] | None" = None
+    """The last pack that came, and all before it."""
+    _jobs: "dict[str, asyncio.Task[None]]" = field(default_factory=dict)
+    _pack: "IO[bytes] | None" = None
+    _forgetting: "asyncio.Task[None] | None" = None
+    _opened: ExitStack = field(default_factory=ExitStack)
+    _sending: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _is_cut: bool = False
+
+    async def serve(self) -> ServeEnd:
+        """Serves until the end; then no job of it runs."""
+        self.writer.write(MAGIC)
+        said = self.identity
+        await self._send(Hello(PROTOCOL, __version__, said.host, said.slots, said.sandbox, said.spooled))
+        alive = asyncio.create_task(self._show_alive())
+        try:
+            ended = await self._read_messages()
+            if ended is ServeEnd.BYE:
+                await self._end_jobs()
+            elif self._jobs:
+                await asyncio.wait(self._jobs.values())
+            if ended is ServeEnd.STOPPED:
+                await self._send(Bye("it was asked to stop"))
+            return ended
+        finally:
+            alive.cancel()
+            await self._end_jobs()
+            self._opened.close()
+
+    async def _read_messages(self) -> ServeEnd:
+        frames = FrameReader(ORCHESTRATOR_FRAME)
+        stopped = asyncio.create_task(self.stopping.wait())
+        try:
+            while True:
+                reading = asyncio.create_task(self.reader.read(_READ))
+                await asyncio.wait((reading, stopped), return_when=asyncio.FIRST_COMPLETED)
+                if stopped.done():
+                    reading.cancel()
+                    return ServeEnd.STOPPED
+                data = await reading
+                for content in frames.take_bytes(data):
+                    message = decode_to_worker(content)
+                    if isinstance(message, Bye):
+                        return ServeEnd.BYE
+                    self._take_message(message)
+                if not data:
+                    return ServeEnd.CUT
+        except (FrameError, MessageError, ConnectionError):
+            return ServeEnd.CUT
+        finally:
+            stopped.cancel()
+            self._is_cut = not self.stopping.is_set()
+
+    def _take_message(self, message: ToWorker) -> None:
+        match message:
+            case Welcome():
+                self._tools = self._tools or asyncio.create_task(self.open_tools(message, self._opened))
+            case PackPart() | PackEnd():
+                self._take_pack(message)
+            case ItemJob():
+                self._start_job(message)
+            case CancelJob() if message.token in self._jobs:
+                self._jobs[message.token].cancel()
+            case ForgetJobs():
+                self._forgetting = asyncio.create_task(self._forget(message.tokens))
+
+    def _take_pack(self, message: PackPart | PackEnd) -> None:
+        if isinstance(message, PackPart):
+            self._pack = self._pack or tempfile.TemporaryFile(dir=self.folder)  # noqa: SIM115 - until it is stored
+            self._pack.write(message.data)
+        elif pack := self._pack:
+            self._pack = None
+            self._stored = asyncio.create_task(self._store_pack(pack, self._stored))
+
+    def _start_job(self, job: ItemJob) -> None:
+        if job.token in self._jobs or self.stopping.is_set():
+            return
+        task = asyncio.create_task(self._do_job(job, self._stored))
+        self._jobs[job.token] = task
+        task.add_done_callback(partial(self._note_end, job.token))
+
+    def _note_end(self, token: str, task: "asyncio.Task[None]") -> None:
+        """Notes that a job has ended, and reports an internal error, which the orchestrator would wait for."""
+        self._jobs.pop(token, None)
+        error = None if task.cancelled() else task.exception()
+        if error:
+            said = clean_text(f"internal error in the worker: {type(error).__name__}: {error}")
+            self._send_later(JobResult(token, send_answer(Failure(said))))
+
+    async def _do_job(self, job: ItemJob, stored: "asyncio.Task[None] | None") -> None:
+        """Sends the result of a job, which runs if the spool does not have it."""
+        tools = await asyncio.shield(self._wait_for_tools())
+        spool = tools.spool
+        while (lock := spool.lock_job(job.token)) is None:  # noqa: ASYNC110 - of another process
+            await asyncio.sleep(_POLL)  # another process, whose connection was cut, works on it
+        try:
+            if not spool.path_of(job.token).exists():
+                if stored:
+                    await asyncio.shield(stored)
+                await run_job(tools, job, self._send_later)
+            await self._send_file(spool, job.token)
+        except (OSError, GitbatchError) as error:  # nothing is in the spool: the result is this alone
+            await self._send(JobResult(job.token, send_answer(fail_job(error, None))))
+        finally:
+            os.close(lock)
+
+    async def _store_pack(self, pack: "IO[bytes]", before: "asyncio.Task[None] | None") -> None:
+        with pack:
+            pack.flush()
+            tools = await self._wait_for_tools()
+            if before:
+                await before
+            await tools.places.git(tools.places.store_pack, pack.fileno())
+
+    async def _wait_for_tools(self) -> JobTools:
+        if self._tools is None:
+            raise GitbatchError("a job came before the greeting")
+        return await asyncio.shield(self._tools)
+
+    async def _forget(self, tokens: tuple[str, ...]) -> None:
+        tools = await self._wait_for_tools()
+        for token in tokens:
+            tools.spool.forget(token)
+
+    async def _end_jobs(self) -> None:
+        """Ends all jobs: agents are asked to end, and soon after that killed."""
+        for _ in range(2):
+            tasks = tuple(self._jobs.values())
+            if not tasks:
+                return
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=_GRACE)
+        if self._jobs:
+            await asyncio.wait(self._jobs.values())
+
+    async def _show_alive(self) -> None:
+        while True:
+            await asyncio.sleep(ALIVE_EVERY)
+            await self._send(Alive())
+
+    def _send_later(self, message: FromWorker) -> None:
+        """Sends a line without waiting; none is sent while too many wait."""
+        if not self._is_cut and self.writer.transport.get_write_buffer_size() < _MOST_WAITING:
+            self.writer.write(pack_frame(encode_message(message)))
+
+    async def _send(self, message: FromWorker) -> None:
+        await self._write(pack_frame(encode_message(message)))
+
+    async def _write(self, data: bytes) -> None:
+        if self._is_cut:
+            return
+        async with self._sending:
+            self.writer.write(data)
+            try:
+                await self.writer.drain()
+            except ConnectionError:
+                self._is_cut = True
+
+    async def _send_file(self, spool: Spool, token: str) -> None:
+        """Sends the frames of a result. Whole frames of others may come in between, never in the middle of one."""
+        with spool.path_of(token).open("rb") as file:
+            while head := file.read(8):
+                await self._write(head + file.read(int.from_bytes(head[:4], "big")))

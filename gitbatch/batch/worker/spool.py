@@ -1,0 +1,71 @@
+"""The spool of a worker: results that stay until the orchestrator has them in git, whatever is killed meanwhile.
+
+A file has all frames that are sent for a result, as they are sent. It is named by the token of the job, which the
+orchestrator derives from what it asks for: after it was killed, it asks for the same token, and is sent the file.
+A file next to it is locked while a process works on the job, so that no other process of the machine does so too.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from msgspec import Struct
+
+from gitbatch.batch.executor.messages import MOST_SPOOLED
+from gitbatch.fs.durable import replacing
+from gitbatch.fs.nofollow import directory
+
+_LOCK = ".lock"
+_OLDEST = 60 * 24 * 3600.0
+"""Seconds after which a result is removed that no orchestrator has asked for."""
+_TOKEN_LENGTH = 32
+
+
+class Spool(Struct, frozen=True):
+    """The results for one repository."""
+
+    folder: Path
+
+    def list_tokens(self) -> tuple[str, ...]:
+        """Returns the tokens of the results, the newest last; those that are too old are removed."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        found = []
+        for path in self.folder.iterdir():
+            if len(path.name) != _TOKEN_LENGTH:
+                continue
+            with suppress(FileNotFoundError):
+                found.append((path.stat().st_mtime, path.name))
+        oldest = time.time() - _OLDEST
+        for when, name in found:
+            if when < oldest:
+                self.forget(name)
+        return tuple(name for when, name in sorted(found) if when >= oldest)[-MOST_SPOOLED:]
+
+    def path_of(self, token: str) -> Path:
+        """Returns the path of a result, existing or not."""
+        return self.folder / token
+
+    @contextmanager
+    def writing(self, token: str) -> Iterator[int]:
+        """Yields the descriptor of a new file, which becomes the result, durably, if nothing is raised."""
+        with directory(self.folder, ()) as parent, replacing(parent, token) as descriptor:
+            yield descriptor
+
+    def forget(self, token: str) -> None:
+        """Removes a result."""
+        for path in (self.folder / token, self.folder / f"{token}{_LOCK}"):
+            path.unlink(missing_ok=True)
+
+    def lock_job(self, token: str) -> int | None:
+        """Locks a job for this process, until the descriptor is closed; None: another process works on it."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(self.folder / f"{token}{_LOCK}", flags, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        return descriptor

@@ -1,0 +1,125 @@
+"""A worker that is started by its orchestrator, and talks to it through standard input and output."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+from msgspec import Struct
+
+from gitbatch.agents.pool import AgentPool
+from gitbatch.agents.process.children import make_room, watch_by_descriptor
+from gitbatch.agents.process.starter import Starter
+from gitbatch.batch.executor.messages import Welcome
+from gitbatch.batch.worker.jobs import JobTools
+from gitbatch.batch.worker.places import open_places
+from gitbatch.batch.worker.serve import OrchestratorService, ServeEnd, WorkerIdentity
+from gitbatch.batch.worker.spool import Spool
+from gitbatch.batch.workplace.kinds import KindChoice, choose_kind
+from gitbatch.concurrency import GitThread
+from gitbatch.sandbox.model import SandboxKind
+from gitbatch.sandbox.selection import select_sandbox
+
+
+class WorkerSettings(Struct, frozen=True, kw_only=True):
+    """How a worker is started."""
+
+    place: Path
+    """Its folder: the copies of repositories, the cache, the spool."""
+    environment: Mapping[str, str]
+    """Its variables: agents get their keys from here."""
+    slots: int = 4
+    """The agents that run at the same time."""
+    sandbox: SandboxKind = SandboxKind.AUTO
+    """That of all agents, whatever the orchestrator's configuration says."""
+    name: str = ""
+    """Empty: that of the machine."""
+
+    @property
+    def host(self) -> str:
+        """The name under which it is shown."""
+        return (self.name or socket.gethostname())[:100]
+
+    def open_spool(self, repository: str) -> Spool:
+        """Returns the spool of a repository; empty: of all repositories."""
+        return Spool(self.place / "spool" / repository)
+
+
+def choose_worktrees_of(settings: WorkerSettings) -> KindChoice:
+    """Returns the kind of worktree that a worker makes.
+
+    Raises:
+        GitbatchError: no sandbox works here, or no worktree of the wanted kind.
+    """
+    wanted = settings.environment.get("GITBATCH_WORKTREE") or "auto"
+    sandbox = select_sandbox(settings.sandbox).kind
+    return choose_kind(wanted, {sandbox}, settings.place / "work", settings.place / "work")
+
+
+def list_spooled(settings: WorkerSettings) -> tuple[str, ...]:
+    """Returns the tokens of all results that a worker keeps."""
+    top = settings.place / "spool"
+    top.mkdir(parents=True, exist_ok=True)
+    folders = sorted(path.name for path in top.iterdir() if path.is_dir())
+    return tuple(token for name in folders for token in settings.open_spool(name).list_tokens())
+
+
+def serve_stdio(settings: WorkerSettings) -> ServeEnd:
+    """Works for the orchestrator at the other end of standard input and output, until that ends it or is gone.
+
+    Raises:
+        GitbatchError: no sandbox works here, or no worktree can be made.
+    """
+    watch_by_descriptor()
+    sandbox = select_sandbox(settings.sandbox)
+    (settings.place / "work").mkdir(parents=True, exist_ok=True)
+    # What anything else prints must not get between the messages.
+    sent = os.dup(1)
+    os.dup2(2, 1)
+    identity = WorkerIdentity(settings.host, make_room(settings.slots), sandbox.kind, list_spooled(settings))
+    with closing(Starter()) as starter, closing(GitThread()) as git:
+        pool = AgentPool(dict(settings.environment), settings.sandbox, starter)
+        return asyncio.run(_serve(settings, identity, pool, git, sent))
+
+
+async def _serve(
+    settings: WorkerSettings, identity: WorkerIdentity, pool: AgentPool, git: GitThread, sent: int
+) -> ServeEnd:
+    async def open_tools(welcome: Welcome, opened: ExitStack) -> JobTools:
+        return await git(_open_tools, settings, welcome, pool, git, opened)
+
+    reader, writer = await _open_streams(sent)
+    folder = settings.place / "work"
+    service = OrchestratorService(reader, writer, open_tools, identity, folder)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, service.stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)  # the orchestrator's end of the connection says more
+    try:
+        return await service.serve()
+    finally:
+        await pool.close()
+        writer.close()
+
+
+def _open_tools(
+    settings: WorkerSettings, welcome: Welcome, pool: AgentPool, git: GitThread, opened: ExitStack
+) -> JobTools:
+    kind = choose_worktrees_of(settings)
+    home = Path(settings.environment.get("HOME", "/nonexistent"))
+    places = opened.enter_context(open_places(settings.place, welcome, git, kind.kind, home))
+    spool = settings.open_spool(welcome.repository)
+    spool.list_tokens()
+    return JobTools(places, pool, spool)
+
+
+async def _open_streams(sent: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    file = os.fdopen(sent, "wb", buffering=0)
+    transport, protocol = await loop.connect_write_pipe(lambda: asyncio.streams.FlowControlMixin(loop), file)
+    return reader, asyncio.StreamWriter(transport, protocol, reader, loop)

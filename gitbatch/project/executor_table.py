@@ -1,0 +1,34 @@
+"""The table `[executor]` of gitbatch.toml: where agents work that are programs."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from gitbatch.project.agent_table import ConfigTable, duration_problem
+
+_Command = Annotated[tuple[Annotated[str, Meta(min_length=1)], ...], Meta(min_length=1)]
+
+
+class ExecutorTable(ConfigTable, frozen=True):
+    """Where items are worked on."""
+
+    kind: Literal["local", "command"] = "local"
+    """`local`: on this machine; `command`: by the workers that commands start."""
+    workers: tuple[_Command, ...] = ()
+    """The command that starts each worker, such as `["ssh", "build1", "gitbatch", "worker", "--stdio"]`."""
+    no_worker: str = "5m"
+    """How long a batch waits while no worker can be reached, before it halts."""
+    max_lost: Annotated[int, Meta(ge=0)] = 3
+    """How often an item is sent again because its worker was lost."""
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether agents that are programs work on other machines."""
+        return self.kind != "local"
+
+    def find_problems(self) -> Iterator[tuple[str, str | None]]:
+        """Yields the settings whose values need more than their types checked, with their problems."""
+        yield "no-worker", duration_problem(self.no_worker)
+        if self.kind == "command" and not self.workers:
+            yield "workers", 'it is empty, and kind = "command" needs the command of a worker at least'

@@ -1,0 +1,17 @@
+"""What a machine has for a worker, as text."""
+
+from collections.abc import Iterator
+
+from gitbatch.batch.worker.check import WorkerReport
+from gitbatch.text import clean_text, format_count
+
+
+def render_worker_report(report: WorkerReport) -> Iterator[str]:
+    """Yields the lines about a worker's machine."""
+    yield f"worker {clean_text(report.host)}: gitbatch {report.version}, protocol {report.protocol}"
+    yield f"  folder     {clean_text(report.place, 2000)} ({format_count(report.spooled, 'result')} waiting)"
+    for check in report.checks:
+        yield f"  {check.name:<9}  {check.found or f'missing: {check.problem}'}"
+        if check.advice:
+            yield f"             {check.advice}"
+    yield f"  agents     {', '.join(report.programs) or 'none of the known programs is on PATH'}"

@@ -1,0 +1,157 @@
+"""Workers in the test's own process that do what a test tells them, and a carrier that has them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Place
+from sessions import run_here
+
+from gitbatch.batch.ending import Result
+from gitbatch.batch.executor.carrier import CarrierTools, ChannelError, WorkerLink
+from gitbatch.batch.executor.messages import (
+    PROTOCOL,
+    Bye,
+    FromWorker,
+    Hello,
+    ItemJob,
+    JobChanges,
+    JobChunk,
+    JobResult,
+    MessageError,
+    SentReply,
+    ToWorker,
+    decode_from_worker,
+    decode_to_worker,
+    encode_message,
+)
+
+REPLY = SentReply("Wrote the page. It is short.")
+HELLO = Hello(PROTOCOL, "1.0", "far", 2, "bubblewrap")
+
+
+@dataclass
+class ScriptedChannel:
+    """A connection to a scripted worker: each message passes as bytes, as it does on a wire."""
+
+    script: "Script"
+    hello: Hello
+    said: list[ToWorker] = field(default_factory=list)
+    _waiting: "asyncio.Queue[FromWorker | None]" = field(default_factory=asyncio.Queue)
+    _jobs: "list[asyncio.Task[None]]" = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._waiting.put_nowait(self.hello)
+
+    def tell(self, *messages: FromWorker) -> None:
+        """Say something to the orchestrator."""
+        for message in messages:
+            self._waiting.put_nowait(message)
+
+    def die(self) -> None:
+        """End the connection."""
+        self._waiting.put_nowait(None)
+
+    async def send(self, message: ToWorker) -> None:
+        arrived = decode_to_worker(encode_message(message))
+        self.said.append(arrived)
+        if isinstance(arrived, ItemJob):
+            self._jobs.append(asyncio.create_task(self._do(arrived)))
+
+    async def _do(self, job: ItemJob) -> None:
+        await self.script(self, job)
+
+    async def receive(self) -> list[FromWorker]:
+        message = await self._waiting.get()
+        if message is None:
+            raise ChannelError("the connection is gone")
+        try:
+            return [decode_from_worker(encode_message(message))]
+        except MessageError as error:
+            raise ChannelError(str(error)) from error
+
+    async def close(self, patience: float) -> None:
+        assert patience >= 0
+        for job in self._jobs:
+            job.cancel()
+
+    def jobs(self) -> list[ItemJob]:
+        """The jobs that it was given."""
+        return [message for message in self.said if isinstance(message, ItemJob)]
+
+    def kinds(self) -> list[str]:
+        """What it was sent."""
+        return [type(message).__name__ for message in self.said if not isinstance(message, Bye)]
+
+
+Script = Callable[[ScriptedChannel, ItemJob], Awaitable[None]]
+
+
+@dataclass
+class ScriptedLink:
+    """A worker, with a greeting for each connection; the last one for all that follow."""
+
+    script: Script
+    hellos: tuple[Hello, ...] = (HELLO,)
+    name: str = "scripted"
+    channels: list[ScriptedChannel] = field(default_factory=list)
+    fails: int = 0
+    """How many connections are not possible."""
+
+    async def connect(self) -> ScriptedChannel:
+        if self.fails:
+            self.fails -= 1
+            raise ChannelError("connection refused")
+        hello = self.hellos[min(len(self.channels), len(self.hellos) - 1)]
+        self.channels.append(ScriptedChannel(self.script, hello))
+        return self.channels[-1]
+
+
+@dataclass
+class ScriptedCarrier:
+    """A carrier with some workers."""
+
+    links: tuple[ScriptedLink, ...]
+
+    async def find_workers(self, join: Callable[[WorkerLink], None]) -> None:
+        for link in self.links:
+            join(link)
+
+
+def give_output(job: ItemJob, data: bytes = b"", *changed: str) -> list[FromWorker]:
+    """The messages of an honest worker whose agent wrote its output."""
+    content = data or f"by {job.assignment.output}\n".encode()
+    return [
+        JobChanges(job.token, (job.assignment.output, *changed)),
+        JobChunk(job.token, content),
+        JobResult(job.token, REPLY, len(content)),
+    ]
+
+
+async def work_honestly(channel: ScriptedChannel, job: ItemJob) -> None:
+    """Do what an honest worker does."""
+    channel.tell(*give_output(job))
+
+
+def run_with(
+    place: Place, monkeypatch: pytest.MonkeyPatch, *links: ScriptedLink, **settings: object
+) -> tuple[Result, list[Any]]:
+    """Run a plan whose executor has these workers."""
+
+    def open_scripted(tools: CarrierTools) -> ScriptedCarrier:
+        assert isinstance(tools.directory, Path)
+        return ScriptedCarrier(links)
+
+    monkeypatch.setattr("gitbatch.batch.executor.remote.open_carrier", open_scripted)
+    monkeypatch.setattr("gitbatch.batch.executor.pool._FIRST_PAUSE", 0.01)
+    return run_here(place, monkeypatch, **settings)
+
+
+def name_executor(place: Place, more: str = "") -> None:
+    """Let the configuration name an executor."""
+    text = place.read("gitbatch.toml")
+    place.write("gitbatch.toml", f'{text}\n[executor]\nkind = "command"\nworkers = [["true"]]\n{more}')
+    place.commit("The executor")

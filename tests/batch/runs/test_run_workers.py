@@ -1,0 +1,146 @@
+"""Runs with worker processes, each in a folder and a home of its own."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from batch.programs import set_up, starts
+from conftest import Place, read_run
+from history import audit, ticked
+from processes import agents_below
+from waiting import wait_until
+
+
+def name_workers(place: Place, count: int, *more: str) -> None:
+    """Let the configuration start some workers."""
+    commands = []
+    for number in range(1, count + 1):
+        home = place.home.parent / f"far{number}"
+        home.mkdir(exist_ok=True)
+        worker = [
+            sys.executable,
+            "-m",
+            "gitbatch",
+            "worker",
+            "--stdio",
+            "--name",
+            f"w{number}",
+            "--slots",
+            "2",
+        ]
+        commands.append(["env", f"HOME={home}", *worker, "--place", str(home / "place"), *more])
+    listed = ",\n".join(str(command).replace("'", '"') for command in commands)
+    text = place.read("gitbatch.toml")
+    place.write("gitbatch.toml", f'{text}\n[executor]\nkind = "command"\nworkers = [\n{listed}\n]\n')
+    place.commit("The workers")
+
+
+def run_all(place: Place, *more: str, code: int = 0) -> list[Any]:
+    done = place.gitbatch(
+        "run", "--items", "all", "--checkpoint", "at-end", "--jobs", "6", "--json", *more, code=code
+    )
+    return read_run(done.stdout)[0]
+
+
+def trees(place: Place) -> str:
+    """What the plan's outputs, ticks and shared artifacts are."""
+    return place.git("rev-parse", "main:out", "main:task.md", "main:inventory.md")
+
+
+def hosts(place: Place) -> set[str]:
+    lines = place.git("log", "--format=%(trailers:key=Gitbatch-Host,valueonly)", "main").split()
+    return set(lines)
+
+
+def spooled(place: Place) -> list[Path]:
+    return [path for path in place.home.parent.glob("far*/place/spool/*/*") if len(path.name) == 32]
+
+
+@pytest.mark.rule("F8")
+def test_history_is_that_of_a_local_run(three: Place) -> None:
+    """Three workers in their own sandboxes: the same blobs and trees, nothing left there, a history that is valid."""
+    start = three.git("rev-parse", "main")
+    run_all(three)
+    local = trees(three)
+    three.git("reset", "--quiet", "--hard", start)
+    name_workers(three, 3)
+    events = run_all(three)
+    assert trees(three) == local
+    assert hosts(three) <= {"w1", "w2", "w3"}
+    assert len(audit(three).items) == 12
+    greeted = [event["text"] for event in events if event["event"] == "notice"]
+    assert all("2 slots, sandbox " in text and "none" not in text for text in greeted)
+    assert spooled(three) == []
+    assert not list(three.home.parent.glob("far*/place/work/*/trees"))
+    three.gitbatch("verify", code=0)
+
+
+def test_killed_worker_loses_its_items_and_no_more(place: Place) -> None:
+    """Its items run again on the other worker, as the same attempts."""
+    set_up(place, "ok", "hold", "ok", batch="retries = 0")
+    place.write("agent.sh", place.read("agent.sh").replace("$HOME", str(place.home)))
+    name_workers(place, 1, "--sandbox", "none")
+    process = place.start("run", "--items", "all", "--checkpoint", "at-end", "--jobs", "1", "--json")
+    try:
+        wait_until(lambda: starts(place, "T2") == 1, "T2 has started")
+        [worker] = workers_of(place)
+        os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: starts(place, "T2") == 2, "T2 has started again")
+        (place.home / "go").touch()
+        said, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        for pid in agents_below(place):
+            os.kill(pid, signal.SIGKILL)
+    assert process.returncode == 0
+    events = read_run(said)[0]
+    assert ticked(place) == ["T1", "T2", "T3"]
+    assert (starts(place, "T1"), starts(place, "T3")) == (1, 1)
+    failed = [event["outcome"]["cause"] for event in events if event["event"] == "attempt-failed"]
+    assert failed == ["worker-lost"]
+
+
+def workers_of(place: Place) -> list[int]:
+    """The processes of workers."""
+    mark = str(place.home.parent / "far").encode()
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (folder / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if mark in line and b"\0worker\0--stdio\0" in line:
+            found.append(int(folder.name))
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_run_that_ends_early(place: Place, number: signal.Signals) -> None:
+    """Killed: the worker finishes what it works on, and the next run takes that. Ctrl-C: no agent is left."""
+    set_up(place, "hold")
+    place.write("agent.sh", place.read("agent.sh").replace("$HOME", str(place.home)))
+    name_workers(place, 1, "--sandbox", "none")
+    process = place.start("run", "--items", "all", "--checkpoint", "at-end", "--json")
+    try:
+        wait_until(lambda: starts(place, "T1") == 1, "the agent has started")
+        process.send_signal(number)
+        process.communicate(timeout=60)
+        if number == signal.SIGINT:
+            assert workers_of(place) == []
+            assert starts(place, "T1") == 1
+            return
+        assert len(workers_of(place)) == 1
+        (place.home / "go").touch()
+        wait_until(lambda: not workers_of(place), "the worker has ended")
+    finally:
+        process.kill()
+        for pid in workers_of(place):
+            os.kill(pid, signal.SIGKILL)
+    assert len(spooled(place)) == 1
+    place.gitbatch("run", "--json", code=0)
+    assert ticked(place) == ["T1"]
+    assert starts(place, "T1") == 1
+    assert spooled(place) == []
