@@ -9,6 +9,7 @@ from gitbatch.batch.history.decisions import LONGEST_COMMENT
 from gitbatch.batch.review_sheet import SheetItem
 from gitbatch.text import clean_lines, clean_text, format_count
 from gitbatch.view.block import Block, Cell, TextTable, make_line
+from gitbatch.view.eagerness import describe_early_work
 from gitbatch.view.review_screen.draw import (
     format_decision,
     format_item_cost,
@@ -176,6 +177,7 @@ def render_overview(state: ReviewState, most: int = _SHOWN) -> Block:
         *((TextTable(rows, is_cut=True),) if rows else ()),
         *((make_line(f"and {format_count(more, 'more item')}; l lists all", indent=2),) if more > 0 else ()),
         make_line(format_left(state)),
+        *((make_line(early),) if (early := describe_early_work(state.sheet.early)) else ()),
     )
 
 

@@ -146,7 +146,8 @@ class ReviewState(Struct, frozen=True):
 
 def start_review(sheet: ReviewSheet, consent: str) -> ReviewState:
     """Returns the state of a review that begins."""
-    return ReviewState(sheet, consent, notice=f"c: {consent}; q: stop here; Enter decides nothing")
+    keys, early = f"c: {consent}; q: stop here; Enter decides nothing", describe_early_work(sheet.early)
+    return ReviewState(sheet, consent, notice=f"{early}. {keys}" if early else keys)
 
 
 def refresh_sheet(state: ReviewState, sheet: ReviewSheet, notice: str) -> ReviewState:
@@ -253,8 +254,7 @@ def format_sheet(state: ReviewState) -> str:
     number = f"{sheet.number}/{sheet.of}"
     single = f"Checkpoint {number}, {sheet.group}"
     what = f"{sheet.groups} groups up to checkpoint {number}" if sheet.groups > 1 else single
-    early = describe_early_work(sheet.early)
-    return f"{what}: {done} of {format_count(len(current), 'item')} done{f'; {early}' if early else ''}"
+    return f"{what}: {done} of {format_count(len(current), 'item')} done"
 
 
 def format_left(state: ReviewState) -> str:

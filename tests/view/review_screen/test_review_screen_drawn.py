@@ -5,17 +5,19 @@ from msgspec.structs import replace
 from view.sheets import DONE, FAILED, ITEMS, press_keys, review_of, sheet_item
 
 from gitbatch.agents.protocol import ReplyFlag
+from gitbatch.batch.events import EarlyWork
 from gitbatch.batch.history.decisions import DecisionKind
 from gitbatch.batch.history.item_details import AttemptDetails, ItemDetails, PersonDecision
 from gitbatch.batch.model import ItemStatus
 from gitbatch.checks.verdict import CheckResult, CheckVerdict
-from gitbatch.limits.usage import Usage
+from gitbatch.limits.usage import Spent, Usage
 from gitbatch.text import clean_text, display_width
-from gitbatch.view.block import Block, TextTable, make_line, plain_text
+from gitbatch.view.block import Block, StyledLine, TextTable, make_line, plain_text
+from gitbatch.view.review_screen.commands import render_overview
 from gitbatch.view.review_screen.draw import draw_review
 from gitbatch.view.review_screen.layout import lay_out
 from gitbatch.view.review_screen.pane import LONGEST_DIFF, render_diff_page, render_pane
-from gitbatch.view.review_screen.state import ReviewState
+from gitbatch.view.review_screen.state import ReviewState, start_review
 
 DETAILS = ItemDetails(
     clean_text("T1 Write a page"),
@@ -198,3 +200,12 @@ def test_many_items_are_counted_above_and_below() -> None:
     state, _ = press_keys(review_of(*(sheet_item(f"T{n}") for n in range(40))), *"j" * 20)
     assert any(line.endswith(" 16 above, 15 below") for line in draw(state))
     assert ITEMS[0] == FAILED
+
+
+@pytest.mark.rule("F2")
+def test_what_is_done_of_later_groups_is_said() -> None:
+    sheet = replace(review_of(*ITEMS).sheet, early=EarlyWork(3, Spent(Usage(requests=3, cost=0.4), known=3)))
+    state = start_review(sheet, "continue with the next group")
+    said = "3 items of later groups done ($0.4000)"
+    assert f"{said}. c: continue with the next" in "\n".join(draw(state))
+    assert said in [plain_text(part.parts) for part in render_overview(state) if isinstance(part, StyledLine)]
