@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.experiments import HERE, run_as_people_do, run_loop
-from bench.measure import Cost, run
+from bench.measure import Cost, FailedError, run
 from bench.reach_setup import (
     FAR,
     Setup,
@@ -86,16 +86,24 @@ def measure_on_disk(setup: Setup) -> Iterator[Row]:
     """The same on a disk, several at a time, against the naive loop: layers, and checkouts that are kept."""
     files, items = setup.on_disk
     repo, work = setup.disk.find(files), Work(1, items, "full")
-    times = Times()
-    kinds = [(kind, sandbox) for kind in ("overlay", "copy") for sandbox in setup.sandboxes]
+    times, problems = Times(), dict[str, str]()
+    ways = {
+        f"{kind}, {sandbox}": (kind, sandbox) for kind in ("overlay", "copy") for sandbox in setup.sandboxes
+    }
     for _ in range(setup.rounds):
         times.add("naive loop", 0, run_naive_loop(repo, work).wall / items)
-        for kind, sandbox in kinds:
-            times.add(f"{kind}, {sandbox}", 0, run_warm(with_kind(repo, kind), work, sandbox).wall / items)
+        for way, (kind, sandbox) in ways.items():
+            try:
+                times.add(way, 0, run_warm(with_kind(repo, kind), work, sandbox).wall / items)
+            except FailedError as error:  # a kind of worktree, or a sandbox, that does not work here
+                problems[way] = str(error).strip().splitlines()[-1]
     loop = times.median("naive loop", 0)
-    for kind, sandbox in kinds:
-        ours = times.median(f"{kind}, {sandbox}", 0)
-        name = f"on a disk, {items} items, {_DISK_JOBS} at a time, {kind}, {sandbox}: gitbatch / naive loop"
+    for way, (kind, _) in ways.items():
+        name = f"on a disk, {items} items, {_DISK_JOBS} at a time, {way}: gitbatch / naive loop"
+        if way in problems:
+            yield Row(name, problems[way])
+            continue
+        ours = times.median(way, 0)
         measured = join_times((("gitbatch", ours), ("naive loop", loop)))
         yield Row(name, measured, ours / loop, 0.5 if kind == "overlay" else 1.0)
 
