@@ -13,7 +13,7 @@ import signal
 import struct
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from typing import Any
 import gitbatch.cli.batch
 import gitbatch.cli.main
 import gitbatch.sandbox.none
+import gitbatch.sandbox.server
 from gitbatch.cli.verbs import VERBS
 from gitbatch.cli.views import VIEWS
 
@@ -36,9 +37,12 @@ PRELOADED = (
 _HEAD = struct.Struct("IIIIii")
 _PID = slice(16, 20)
 """The process that counts as gitbatch."""
-_VICTIMS = {"everything": 1, "gitbatch": 2, "git": 3, "once": 1, "from there on": 2}
+_VICTIMS = {"everything": 1, "gitbatch": 2, "git": 3, "launcher": 4, "once": 1, "from there on": 2}
 """Who is killed; which calls fail."""
 _FAULT = struct.Struct("i1024s1024s256s")
+_LAUNCHER = struct.Struct("III112s")
+_LAUNCHER_AT = 3072
+_PRELOAD = ("LD_PRELOAD", "FAULTS_PAGE")
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -58,12 +62,18 @@ def serve(page: mmap.mmap, asked: "dict[str, Any]") -> "dict[str, Any]":
     child = os.fork()
     if not child:
         become_gitbatch(page, asked, output)
-    status = wait(child, asked["timeout"])
+    launcher = partial(kill_at_launcher_step, page, child, asked["victim"]) if asked["launcher"] else None
+    status = wait(child, asked["timeout"], launcher)
     count, _, _, killed, _, _ = _HEAD.unpack(page[: _HEAD.size])
     if asked["victim"] == "everything" and killed:
         end_orphans()
     page[:4096] = page[: _HEAD.size - 8] + bytes(8) + page[_HEAD.size : 4096]  # nobody is gitbatch any more
     where = page[_HEAD.size : 256].split(b"\0")[0].decode(errors="replace")
+    steps, _, _, reached = _LAUNCHER.unpack_from(page, _LAUNCHER_AT)
+    if asked["launcher"]:
+        count, where = steps, reached.split(b"\0")[0].decode(errors="replace")
+        killed = bool(where)
+    page[_LAUNCHER_AT:] = bytes(4096 - _LAUNCHER_AT)
     said = output.read_text(encoding="utf-8", errors="replace")
     return {"status": status, "steps": count, "killed": bool(killed), "where": where, "said": said}
 
@@ -78,11 +88,15 @@ def become_gitbatch(page: mmap.mmap, asked: "dict[str, Any]", output: Path) -> N
     os.closerange(3, 1000)
     os.chdir(asked["cwd"])
     os.setpgid(0, 0)
-    kept = {name: os.environ[name] for name in ("LD_PRELOAD", "FAULTS_PAGE")}
+    kept = {name: os.environ[name] for name in _PRELOAD}
+    if asked["launcher"]:
+        vars(gitbatch.sandbox.server)["_NEEDED"] = _PRELOAD
     os.environ.clear()
     os.environ.update(asked["environment"] | kept)
     sys.argv = ["gitbatch", *asked["arguments"]]
-    head = _HEAD.pack(0, asked["at"], _VICTIMS[asked["victim"]], 0, os.getpid(), int(asked["record"]))
+    at = 0 if asked["launcher"] else asked["at"]
+    _LAUNCHER.pack_into(page, _LAUNCHER_AT, 0, asked["at"] - at, 0, b"")
+    head = _HEAD.pack(0, at, _VICTIMS[asked["victim"]], 0, os.getpid(), int(asked["record"]))
     page[: _HEAD.size] = head
     if "error" in asked:
         named = (text.encode() for text in (*asked["below"], asked["only"]))
@@ -162,10 +176,32 @@ def run_elsewhere(page: mmap.mmap, command: list[str]) -> None:
     os.waitpid(child, 0)
 
 
-def wait(child: int, patience: float) -> int:
-    """The exit status of a process; 124: it took too long, and was killed."""
+def kill_at_launcher_step(page: mmap.mmap, child: int, victim: str) -> None:
+    """Kill whom a trial wants if the launcher waits at its step: all processes of the launcher, gitbatch, or both."""
+    count, at, waits, where = _LAUNCHER.unpack_from(page, _LAUNCHER_AT)
+    if not waits:
+        return
+    victims = list(launchers_of(child)) if victim != "gitbatch" else []
+    for pid in (*victims, *([child] if victim != "launcher" else ())):
+        os.kill(pid, signal.SIGKILL)
+    _LAUNCHER.pack_into(page, _LAUNCHER_AT, count, at, 0, where)
+
+
+def launchers_of(process: int) -> Iterator[int]:
+    """The processes of the launcher below a process."""
+    listed = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="ascii").split()
+    for pid in map(int, listed):
+        if b"launcher.server" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            yield pid
+            yield from launchers_of(pid)
+
+
+def wait(child: int, patience: float, look: Callable[[], None] | None = None) -> int:
+    """The exit status of a process; 124: it took too long, and was killed. `look` is called again and again."""
     end = time.monotonic() + patience
     while time.monotonic() < end:
+        if look:
+            look()
         with suppress(ChildProcessError):
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == child:

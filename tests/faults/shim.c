@@ -1,5 +1,6 @@
 /* Preloaded into gitbatch and its gits: every call that could change a disk is a step, counted over all of them
-   in one shared page; at the step that a trial wants, someone is killed. Nothing else changes. */
+   in one shared page; at the step that a trial wants, someone is killed. Nothing else changes. The processes of the
+   launcher are counted for themselves, and wait at that step: some are in a namespace where nobody has a number. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -8,7 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <spawn.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -26,8 +29,17 @@ struct page {
     char where[232]; /* what the killing step was */
 };
 
+struct launcher {
+    unsigned count;
+    unsigned at;
+    unsigned waits; /* whether that step is reached: our server kills, then sets this to 0 */
+    char where[112];
+};
+enum { LAUNCHER_AT = 3072 };
+
 static struct page *page;
-static int is_git;
+static struct launcher *launcher;
+static int is_git, is_launcher;
 
 static void attach(void)
 {
@@ -37,8 +49,10 @@ static void attach(void)
         return;
     void *found = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     syscall(SYS_close, fd);
-    if (found != MAP_FAILED)
+    if (found != MAP_FAILED) {
         page = found;
+        launcher = (void *)((char *)found + LAUNCHER_AT);
+    }
 }
 
 static void record(unsigned number, const char *what, const char *path)
@@ -51,8 +65,20 @@ static void record(unsigned number, const char *what, const char *path)
     syscall(SYS_close, fd);
 }
 
+static void launcher_step(const char *what, const char *path)
+{
+    if (__atomic_add_fetch(&launcher->count, 1, __ATOMIC_SEQ_CST) != launcher->at)
+        return;
+    snprintf(launcher->where, sizeof launcher->where, "launcher: %s %s", what, path);
+    __atomic_store_n(&launcher->waits, 1, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&launcher->waits, __ATOMIC_SEQ_CST))
+        usleep(500);
+}
+
 static void step(const char *what, const char *path)
 {
+    if (page && is_launcher)
+        launcher_step(what, path);
     if (!page || !page->gitbatch || (!is_git && getpid() != page->gitbatch))
         return;
     unsigned number = __atomic_add_fetch(&page->count, 1, __ATOMIC_SEQ_CST);
@@ -75,6 +101,10 @@ __attribute__((constructor)) static void begin(void)
     attach();
     readlink("/proc/self/exe", name, sizeof name - 1);
     is_git = strstr(name, "python") == NULL;
+    int fd = syscall(SYS_openat, AT_FDCWD, "/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+    ssize_t size = syscall(SYS_read, fd, name, sizeof name - 1);
+    syscall(SYS_close, fd);
+    is_launcher = size > 0 && memmem(name, size, "launcher.server", 15);
     if (is_git)
         step("start", "");
 }
@@ -153,6 +183,24 @@ STEP(int, unlinkat, (int x, const char *a, int f), (x, a, f), a)
 STEP(int, mkdir, (const char *a, mode_t m), (a, m), a)
 STEP(int, mkdirat, (int x, const char *a, mode_t m), (x, a, m), a)
 STEP(int, rmdir, (const char *a), (a), a)
+
+/* What only the launcher does, or what would be counted twice elsewhere. */
+#define LAUNCHER_STEP(type, name, parameters, arguments, path)                                               \
+    type name parameters                                                                                     \
+    {                                                                                                        \
+        if (is_launcher)                                                                                     \
+            step(#name, path);                                                                               \
+        return REAL(name) arguments;                                                                         \
+    }
+
+LAUNCHER_STEP(int, mount, (const char *a, const char *b, const char *c, unsigned long f, const void *d), (a, b, c, f, d), b)
+LAUNCHER_STEP(int, unshare, (int flags), (flags), "")
+LAUNCHER_STEP(pid_t, fork, (void), (), "")
+LAUNCHER_STEP(int, execv, (const char *a, char *const b[]), (a, b), a)
+LAUNCHER_STEP(int, posix_spawn,
+              (pid_t *p, const char *a, const posix_spawn_file_actions_t *f, const posix_spawnattr_t *t,
+               char *const b[], char *const e[]),
+              (p, a, f, t, b, e), a)
 
 int fsync(int fd)
 {

@@ -98,6 +98,7 @@ class Server:
         error: int = 0,
         only: str = "",
         elsewhere: tuple[tuple[str, ...], ...] = (),
+        launcher: bool = False,
     ) -> Ran:
         """Run gitbatch.
 
@@ -110,6 +111,7 @@ class Server:
             error: of the calls that fail.
             only: with `errors.c`, only calls in whose record this stands are counted.
             elsewhere: commands of other processes at the first pause, where a person is asked, who always continues.
+            launcher: whether the steps are those of the launcher.
         """
         asked = {
             "arguments": arguments,
@@ -123,6 +125,7 @@ class Server:
             "error": error,
             "only": only,
             "elsewhere": elsewhere,
+            "launcher": launcher,
             "below": [str(place.root), place.environment["XDG_CACHE_HOME"]],
         }
         assert self.process.stdin
@@ -248,7 +251,9 @@ def open_bench(fallback: Path, source: str = "shim.c", agent: str = AGENT) -> It
 
 
 @contextmanager
-def open_server(fallback: Path, source: str = "shim.c") -> Iterator[tuple[Server, Path, dict[str, str]]]:
+def open_server(
+    fallback: Path, source: str = "shim.c", *, on_disk: bool = False
+) -> Iterator[tuple[Server, Path, dict[str, str]]]:
     """A server, a folder in memory (or below another where that is not possible), and the variables of its runs.
 
     Skips the test where a bench can't be.
@@ -256,12 +261,13 @@ def open_server(fallback: Path, source: str = "shim.c") -> Iterator[tuple[Server
     Args:
         fallback: the other folder.
         source: of the library that is preloaded.
+        on_disk: whether to take the other folder in any case.
     """
     if sys.platform != "linux" or not shutil.which("cc"):
         pytest.skip("needs Linux and a C compiler")
     memory = Path("/dev/shm")  # noqa: S108 - a folder of our own below it
     folder = (
-        memory if os.access(memory, os.W_OK) else fallback
+        memory if os.access(memory, os.W_OK) and not on_disk else fallback
     ) / f"gitbatch-{Path(source).stem}-{os.getpid()}"
     folder.mkdir()
     environment = {

@@ -1,0 +1,62 @@
+"""Killed between mount, agent and end: the launcher, gitbatch or both, while worktrees are made of layers.
+
+    GITBATCH_FAULTS=long pytest tests/faults/test_launcher_faults.py -n 0 -s
+
+Afterwards no process of the run is left, and nothing is mounted anywhere; the batch is completed as if nothing had happened.
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from conftest import Place
+from faults.test_faults import LONG, hold_trials
+from faults.trials import RUN, Bench, after_kill, agents, check_end, make_bench, open_server
+from waiting import wait_until
+
+VICTIMS = ("launcher", "gitbatch", "both")
+SAMPLE = 3
+
+
+@pytest.fixture(scope="module", params=["memory", "disk"] if LONG else ["memory"])
+def bench(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Bench]:
+    """Where trials are made: a step of the launcher is that of any of its processes."""
+    base, on_disk = tmp_path_factory.getbasetemp(), request.param == "disk"
+    with open_server(base, on_disk=on_disk) as (server, folder, environment):
+        environment["GITBATCH_WORKTREE"] = "overlay"
+        yield make_bench(server, folder, environment)
+
+
+def find_left(place: Place) -> list[str]:
+    """Returns the processes that work below the place, or that have something mounted there."""
+    folder, found = str(place.root.parent), []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            mounted = (process / "mountinfo").read_text(encoding="utf-8", errors="replace")
+            command = (process / "cmdline").read_bytes().decode(errors="replace")
+            if folder in mounted or folder in command or folder in str((process / "cwd").readlink()):
+                found.append(f"{process.name} {command}")
+    return found
+
+
+def test_launcher_that_is_killed_leaves_nothing(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    steps = bench.server.run(bench.place(), *RUN, launcher=True).steps
+    trials = [(step, victim) for step in range(1, steps + 1) for victim in VICTIMS]
+
+    def is_held(case: tuple[int, str]) -> bool:
+        place = bench.place()
+        ran = bench.server.run(
+            place, *RUN, at=case[0], victim=case[1].replace("both", "everything"), launcher=True
+        )
+        wait_until(lambda: not find_left(place), "the processes of the run are gone")
+        acknowledged = after_kill(bench, place, ran)
+        again = bench.server.run(place, *RUN)
+        assert again.status == 0, again.said
+        check_end(bench, place)
+        assert all(agents(place).count(key) == count for key, count in acknowledged.items())
+        shutil.rmtree(place.root.parent)
+        return ran.killed
+
+    hold_trials(capsys, trials, SAMPLE, is_held)
