@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import Place
 from faults.trials import RUN, Bench, agents, check_end, check_instant, open_bench
+from history import ticked
 
 CASES = [("repository", free) for free in (0, 70, 120, 170, 220, 300)]
 CASES += [("worktrees", free) for free in (0, 66, 70, 76, 84, 100)]
@@ -132,3 +133,26 @@ def test_a_worktree_without_room_for_the_files(three: Place, disk: Path, kind: s
     shown_full(three, str(disk / full))
     ballast.unlink()
     three.gitbatch("run", code=0)
+
+
+@pytest.mark.parametrize("sandbox", ["none", "landlock", "bubblewrap"])
+@pytest.mark.sample(1)
+def test_an_agent_fills_the_disk_of_its_changes(three: Place, disk: Path, sandbox: str) -> None:
+    """Also a file of a layer below that it only changes is copied there. Its item runs again when there is room."""
+    (three.root / "large.bin").write_bytes(os.urandom(3_000_000))
+    three.edit("tools/agent.sh", "fail) echo", 'large) page >"$output"; echo more >>large.bin ;;\nfail) echo')
+    three.edit("task.md", "Write a →", "Write a do: large →")
+    three.commit()
+    three.environment |= {"GITBATCH_WORKTREE": "overlay", "GITBATCH_WORKTREES": str(disk / "worktrees")}
+    ballast = fill(disk, 2000)
+    done = three.gitbatch(
+        "run", "--items", "T101,T102", "--checkpoint", "at-end", "--sandbox", sandbox, code=1
+    )
+    assert "cannot create large.bin: No space left on device" in done.stdout
+    assert ticked(three) == ["T102"]
+    assert not [path for path in disk.rglob("*") if path.is_file() and path != ballast]
+    ballast.unlink()
+    three.gitbatch("retry", "--failed", code=0)
+    assert ticked(three) == ["T101", "T102"]
+    three.gitbatch("verify", code=0)
+    assert three.git("fsck", "--strict", "--no-dangling") == ""
