@@ -57,11 +57,12 @@ def _find_earlier_groups(history: History, oid: str) -> tuple[str, ...]:
     return tuple(
         each
         for each in below
-        if history.ours[each].trailers.group < group and not _is_merged(history, each, line)
+        if history.ours[each].trailers.group < group and not is_merged(history, each, line)
     )
 
 
-def _is_merged(history: History, oid: str, line: str) -> bool:
+def is_merged(history: History, oid: str, line: str) -> bool:
+    """Returns true if a merge of a group on the line of a commit has brought an item's commit."""
     merges = (merge.commit.oid for merge in history.brought_by.get(oid, ()))
     return any(merge not in history.bases and history.lines.is_on(merge, line) for merge in merges)
 

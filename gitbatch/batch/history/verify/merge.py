@@ -3,7 +3,7 @@
 from gitbatch.batch.history.bases import find_below
 from gitbatch.batch.history.item_commits import PARENTS
 from gitbatch.batch.history.trailers import Kind
-from gitbatch.batch.history.verify.early import judge_age
+from gitbatch.batch.history.verify.early import is_merged, judge_age
 from gitbatch.batch.history.verify.graph import History, Ours
 from gitbatch.batch.history.verify.rules import Check, Complaints
 from gitbatch.batch.history.verify.trees import Trees, format_paths, is_regular
@@ -115,7 +115,14 @@ def _judge_tree(history: History, trees: Trees, ours: Ours, items: dict[str, str
     wrong |= {key for key in missing if trees.entry_at(ours.commit.oid, key) != blobs[key]}
     if wrong - taken:
         yield Check.MERGE_TREE, f"{format_paths(wrong - taken)} is neither its first parent's nor its item's"
-    based = {key: history.parents[oid][0] for key, oid in items.items() if history.parents[oid]}
+    there = {
+        key
+        for key, oid in items.items()
+        if ours.commit.oid in history.bases and is_merged(history, oid, first)
+    }
+    based = {
+        k: history.parents[oid][0] for k, oid in items.items() if history.parents[oid] and k not in there
+    }
     was = {key: trees.entry_at(first, key) for key in missing} | changes.before
     over = {key for key, base in based.items() if trees.entry_at(base, key) != was[key]}
     if over:
