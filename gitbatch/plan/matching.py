@@ -35,14 +35,25 @@ def match_items(places: Mapping[_Key, ItemPlace], plan: Plan) -> dict[_Key, Plan
     wanted: dict[str, dict[_Key, ItemPlace]] = {}
     for key, place in places.items():
         wanted.setdefault(place.output, {})[key] = place
-    there: dict[str, list[PlannedItem]] = {}
-    for group in plan.groups:
-        for item in group.items:
-            there.setdefault(item.output, []).append((group, item))
+    there = list_by_output(plan)
     found: dict[_Key, PlannedItem] = {}
     for output, several in wanted.items():
         found |= _match_path(several, there.get(output, []))
     return found
+
+
+def list_by_output(plan: Plan) -> dict[str, list[PlannedItem]]:
+    """Returns the items of a plan by the paths that they write."""
+    there: dict[str, list[PlannedItem]] = {}
+    for group in plan.groups:
+        for item in group.items:
+            there.setdefault(item.output, []).append((group, item))
+    return there
+
+
+def match_place(place: ItemPlace, there: list[PlannedItem]) -> PlannedItem | None:
+    """Returns the item that was at a place, of those that write its path; None: it is not known which."""
+    return _match_path({place: place}, there).get(place)
 
 
 def _match_path(places: Mapping[_Key, ItemPlace], there: list[PlannedItem]) -> dict[_Key, PlannedItem]:

@@ -219,6 +219,14 @@ def without_its_plan_item(s: Story) -> str:
     return s.taken(B, s.early(B, s.base(s.review, {A: s.item(A, s.revision)}), digest=None))
 
 
+def revision_from_before(s: Story) -> str:
+    """What a review sends back runs again after it, not early."""
+    item = s.item(A, s.revision)
+    old = s.write(s.message(item), (s.start,), s.tree(s.start, {A: item}))
+    merge = s.write(s.message(f"{s.revision}^"), (s.review, old), s.tree(s.review, {A: item}))
+    return s.write(s.message(s.revision), (merge,), s.tree(s.revision, {}))
+
+
 def with_another_plan_item(s: Story) -> str:
     return s.taken(D, s.early(D, s.start, digest="0" * 64))
 
@@ -260,6 +268,7 @@ FORGERIES: dict[Callable[[Story], str], tuple[Check, str]] = {
     stale_in_its_base_alone: (Check.ITEM_EARLY, f"another version of {A}, which its base has"),
     stale_by_the_user: (Check.ITEM_EARLY, "another version of rules.md, which it read"),
     stale_before_a_review: (Check.ITEM_EARLY, f"which read {A} before a review changed that"),
+    revision_from_before: (Check.MERGE_PARENTS, f"brings {A}, which started before the last checkpoint"),
     without_its_plan_item: (Check.ITEM_EARLY, "does not state its item"),
     with_another_plan_item: (Check.ITEM_EARLY, "states another digest of its item"),
     plan_that_was_edited: (Check.ITEM_EARLY, "the plan says something else about it since"),

@@ -14,7 +14,7 @@ from gitbatch.batch.history.verify.graph import History, Ours
 from gitbatch.batch.history.verify.rules import Check, Complaints
 from gitbatch.batch.history.verify.trees import Trees, format_paths
 from gitbatch.plan.item_digest import digest_plan_item
-from gitbatch.plan.matching import ItemPlace, match_items
+from gitbatch.plan.matching import ItemPlace, match_place
 from gitbatch.repo.objects.codec import TreeEntry
 
 
@@ -158,6 +158,5 @@ def _digest_plan_items(history: History, trees: Trees, item: Ours, at: str) -> f
     """Returns the digests of an item in the plans that a commit may have."""
     said, plan = item.trailers, history.plan_of(item)
     place = ItemPlace(said.output, said.first_value("Group").partition(" ")[2], said.group)
-    plans = (trees.read_plan_at(at, project) for project in trees.shared_files(at, plan).projects)
-    found = (match_items({said.output: place}, each).get(said.output) for each in plans)
+    found = (match_place(place, writers) for writers in trees.find_writers(at, plan, said.output))
     return frozenset(digest_plan_item(item, group) for group, item in filter(None, found))

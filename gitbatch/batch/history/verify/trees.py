@@ -12,6 +12,7 @@ from gitbatch.batch.history.given_outputs import OutputsReader
 from gitbatch.batch.history.trailers import Trailers
 from gitbatch.batch.history.verify.folders import FolderReader
 from gitbatch.guard.shared import SharedFiles, read_shared_files
+from gitbatch.plan.matching import PlannedItem, list_by_output
 from gitbatch.plan.model import Plan
 from gitbatch.plan.parse import read_plan
 from gitbatch.project.config import BatchTable
@@ -43,6 +44,9 @@ class Trees:
     objects: Objects
     _shared: dict[tuple[str, str | None], SharedFiles] = field(default_factory=dict)
     _open: dict[tuple[str, str | None], frozenset[str]] = field(default_factory=dict)
+    _planned: dict[tuple[str, str | None], tuple[dict[str, list[PlannedItem]], ...]] = field(
+        default_factory=dict
+    )
     _outputs: OutputsReader = field(init=False)
     _folders: FolderReader = field(init=False)
 
@@ -122,6 +126,16 @@ class Trees:
     def read_plan_at(self, oid: str, project: Project) -> Plan:
         """Returns the plan of a project, as a commit has it."""
         return read_plan(self.read_file(oid, project.task), project.task, plan_options(project))
+
+    def find_writers(self, oid: str, plan: str | None, output: str) -> tuple[list[PlannedItem], ...]:
+        """Returns, for each of a commit's plans, the items that write a path, with their groups."""
+        key = self.tree_of(oid), plan
+        if key not in self._planned:
+            if len(self._planned) >= _REMEMBERED:
+                self._planned.clear()
+            projects = self.shared_files(oid, plan).projects
+            self._planned[key] = tuple(list_by_output(self.read_plan_at(oid, each)) for each in projects)
+        return tuple(planned.get(output, []) for planned in self._planned[key])
 
     def open_outputs(self, oid: str, plan: str | None) -> frozenset[str]:
         """Returns the outputs of the open items of a commit's plans."""
