@@ -21,10 +21,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
-from gitbatch.agents.process.confine import confinement_of, find_used_in
+from gitbatch.agents.process.confine import UsedPaths, confinement_of
 from gitbatch.agents.process.environment import certificate_variables, passed_variables, secret_names
 from gitbatch.agents.process.last_lines import find_reason
 from gitbatch.agents.process.program import describe_exit, end_program, show_shortened
@@ -72,6 +72,7 @@ class CheckTools(Struct, frozen=True):
     services: AgentServices
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
     clock: Callable[[], float] = time.monotonic
+    used: UsedPaths = field(default_factory=UsedPaths)
 
 
 class _Ended(Struct, frozen=True):
@@ -102,7 +103,7 @@ async def run_command(
         OSError: our disk fails.
     """
     began, pause = tools.clock(), _FIRST_PAUSE
-    used = find_used_in(table, table.command, tools.services.environment, subject.place.checkouts)
+    used = tools.used.find_paths(table, table.command, tools.services.environment, subject.place.checkouts)
     subject = replace(subject, place=subject.place.show_to(used))
     limit = require_duration(table.timeout)
     while True:

@@ -16,8 +16,8 @@ from msgspec.structs import replace
 
 from gitbatch.agents.process.api_session import ApiSession
 from gitbatch.agents.process.confine import (
+    UsedPaths,
     confinement_of,
-    find_used_in,
     read_in_checkouts,
     strict_advice,
     was_denied,
@@ -78,6 +78,7 @@ class ProcessAgent(Struct, frozen=True):
     token_limit: int | None = None
     notes: tuple[CleanText, ...] = ()
     """Lines about it for the header of a run."""
+    used: UsedPaths = field(default_factory=UsedPaths)
 
     @property
     def sandbox_kind(self) -> str:
@@ -92,7 +93,7 @@ class ProcessAgent(Struct, frozen=True):
 
     def find_used_in(self, checkouts: tuple[Path, ...]) -> tuple[Path, ...]:
         """Returns the paths in the user's checkouts that the program needs at their own places, sandbox or not."""
-        return find_used_in(self.table, self.command, self.environment, checkouts)
+        return self.used.find_paths(self.table, self.command, self.environment, checkouts)
 
     def find_missing_program(self, has_file: Callable[[str], bool]) -> str:
         """Returns the program if it is not found, or cannot be executed; a relative path is one in the worktree."""

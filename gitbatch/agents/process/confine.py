@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from msgspec import Struct, field
+
 from gitbatch.agents.process.environment import certificate_variables
 from gitbatch.agents.process.settings import ProgramSettings
 from gitbatch.agents.process.table import ProcessTable
@@ -66,13 +68,35 @@ def read_in_checkouts(
     return tuple(sorted({*tools, *inside}))
 
 
-def find_used_in(
+class UsedPaths(Struct, frozen=True):
+    """The paths in the user's checkouts that programs need at their own places: each is looked for once.
+
+    To look takes longer than all else that an item with layers costs the orchestrator.
+    """
+
+    _found: dict[object, tuple[Path, ...]] = field(default_factory=dict)
+
+    def find_paths(
+        self,
+        table: ProgramSettings,
+        command: tuple[str, ...],
+        environment: Mapping[str, str],
+        checkouts: tuple[Path, ...],
+    ) -> tuple[Path, ...]:
+        """Returns those of a program, also those behind a link there."""
+        variables = environment.get("PATH"), environment.get("HOME")
+        key = command, table.needs, table.writable, variables, checkouts
+        if key not in self._found:
+            self._found[key] = _find_used_in(table, command, environment, checkouts)
+        return self._found[key]
+
+
+def _find_used_in(
     table: ProgramSettings,
     command: tuple[str, ...],
     environment: Mapping[str, str],
     checkouts: tuple[Path, ...],
 ) -> tuple[Path, ...]:
-    """Returns the paths in the user's checkouts that a program needs at their own places, also behind a link there."""
     folders = (Path(folder) for folder in environment.get("PATH", "").split(":") if folder.startswith("/"))
     on_path = (folder for folder in folders if any(map(folder.is_relative_to, checkouts)) and folder.is_dir())
     return (*read_in_checkouts(table, command, environment, checkouts), *on_path)

@@ -14,7 +14,7 @@ from gitbatch.batch.extras.extras import WorktreeExtras, copy_layers
 from gitbatch.batch.extras.prepare import NewPlace, PreparePlace, PreparePlaces
 from gitbatch.batch.workplace.changes import list_changes
 from gitbatch.batch.workplace.local import LocalWorkplaces, raising_disk_errors
-from gitbatch.batch.workplace.overlay import SharedLayers, choose_place, list_git_layers
+from gitbatch.batch.workplace.overlay import SharedLayers, list_git_layers
 from gitbatch.checks.tree import TreeContent
 from gitbatch.concurrency import shielded
 from gitbatch.fs.copying import SourceFile, copy_sources, list_sources
@@ -66,12 +66,7 @@ class OverlayPlaces(Struct, frozen=True):
     @property
     def seen_at(self) -> str:
         """The checkout's place, unless that is not possible."""
-        own = self.plain.folder
-        place = self._choose_place(own)
-        return "" if place == own else str(place)
-
-    def _choose_place(self, own: Path) -> Path:
-        return choose_place(self.plain.repo.root, self.layers.home, own)
+        return str(self.layers.place or "")
 
     @asynccontextmanager
     async def open_place(self, new: NewPlace) -> AsyncIterator[PreparePlace]:
@@ -81,7 +76,7 @@ class OverlayPlaces(Struct, frozen=True):
             held, is_new = await plain.git(_find_layers, plain, self.layers, new.commit)
             overlay = await plain.git(_make_overlay, self.layers, new, held)
             place = LocalPlace(
-                worktree=self._choose_place(path),
+                worktree=self.layers.place or path,
                 scratch=_scratch_of(path),
                 git=self.layers.git.agents.readable(path, new.base),
                 checkouts=plain.checkouts,

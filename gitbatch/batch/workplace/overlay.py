@@ -48,8 +48,8 @@ class SharedLayers(Struct, frozen=True):
     sparse: SparseLayers
     """Those with some files of a commit."""
     git: LayeredGit
-    home: Path
-    """The user's."""
+    place: Path | None
+    """Where all worktrees are mounted; None: each at its own folder."""
 
 
 class OverlayWorkplaces(Struct, frozen=True):
@@ -110,7 +110,7 @@ class OverlayWorkplace:
         plain, layers = self.shared.plain, self.shared.layers
         snapshot = TreeSnapshot(plain.repo.objects, made.setup.tree)
         place = LocalPlace(
-            worktree=choose_place(plain.repo.root, layers.home, self.path),
+            worktree=layers.place or self.path,
             scratch=self.scratch,
             git=layers.git.agents.readable(self.path, made.setup.commit),
             checkouts=plain.checkouts,
@@ -154,17 +154,17 @@ def _remove_folders(
     return all(gone)
 
 
-def choose_place(checkout: Path, home: Path, own: Path) -> Path:
-    """Returns where a worktree is mounted: at the checkout's place, unless that would hide the user's home folder.
+def choose_place(checkout: Path, home: Path, worktrees: Path) -> Path | None:
+    """Returns the checkout's place, for worktrees to be mounted there; None: that would hide what is needed.
 
     Args:
         checkout: the user's.
         home: the user's home folder.
-        own: the worktree's folder.
+        worktrees: the folder of the worktrees.
     """
     root = checkout.resolve()
-    is_needed = any(path.resolve().is_relative_to(root) for path in (home, own))
-    return own if is_needed else root
+    is_needed = any(path.resolve().is_relative_to(root) for path in (home, worktrees))
+    return None if is_needed else root
 
 
 def list_git_layers(git: LayeredGit, worktree: Path, base: str, index: Path) -> tuple[GitLayer, ...]:

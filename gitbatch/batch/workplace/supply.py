@@ -13,7 +13,7 @@ from gitbatch.batch.extras.prepare import PreparePlaces
 from gitbatch.batch.workplace.detached_places import CopyPlaces, OverlayPlaces
 from gitbatch.batch.workplace.kinds import WorktreeKind
 from gitbatch.batch.workplace.local import PROCESS, LocalWorkplaces
-from gitbatch.batch.workplace.overlay import OverlayWorkplaces, SharedLayers
+from gitbatch.batch.workplace.overlay import OverlayWorkplaces, SharedLayers, choose_place
 from gitbatch.batch.workplace.protocol import Workplaces
 from gitbatch.batch.workplace.sparse_layers import SparseLayers
 from gitbatch.repo.fingerprint import require_untouched
@@ -66,6 +66,7 @@ def open_workplaces(plain: LocalWorkplaces, kind: WorktreeKind, around: UserFold
         else:
             with closing(open_layered_git(plain.agent_git, repo.root)) as git:
                 sparse = SparseLayers(repo.objects, plain.folder / f".sparse-{PROCESS}")
-                layers = SharedLayers(templates, sparse, git, around.home)
+                place = choose_place(repo.root, around.home, plain.folder)
+                layers = SharedLayers(templates, sparse, git, place)
                 with closing(sparse):
                     yield Supply(OverlayWorkplaces(hidden, layers), OverlayPlaces(hidden, layers))
