@@ -6,7 +6,6 @@ batch run again opens that batch here too, as if it had been recorded here.
 
 from gitbatch.batch.history.progress import read_progress
 from gitbatch.batch.history.record import Batch, all_batches
-from gitbatch.batch.history.verify.audit import audit_reviews
 from gitbatch.repo.refs.names import end_ref
 from gitbatch.repo.repository import Repository
 
@@ -36,4 +35,6 @@ def find_reopened(repo: Repository) -> Batch | None:
     reviews = frozenset(repo.git.read_output(*since).split())
     if not reviews or all(d.review not in reviews for d in read_progress(repo, last).reopened.values()):
         return None
+    from gitbatch.batch.history.verify.audit import audit_reviews  # noqa: PLC0415 - most runs have no review
+
     return None if audit_reviews(repo, last.id, last.base, tip) else last
