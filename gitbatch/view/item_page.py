@@ -59,6 +59,8 @@ def _render_head(batch: str, item: ItemState, details: ItemDetails) -> Iterator[
         yield make_line(
             f"{what} {details.commit[:_SHORT]}", (f" on {details.base[:_SHORT]}", "dim"), indent=2
         )
+    if details.is_early:
+        yield make_line("started before its group", indent=2)
     if len(details.versions) > 1:
         earlier = ", ".join(commit[:_SHORT] for commit in details.versions[:-1])
         yield make_line((f"earlier versions: {earlier}", "dim"), indent=2)

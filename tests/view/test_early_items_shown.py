@@ -8,16 +8,20 @@ from msgspec.structs import replace
 from view.events import EVENTS, ITEM, WROTE
 from view.report.sample_reports import make_report
 from view.report.test_markup import Reader
-from view.test_batch_state import LEFT, STATE, head_and_rows
+from view.test_batch_state import DONE, LEFT, STATE, head_and_rows
 from view.test_screen import NOW, drawn
 
 from gitbatch.batch.event_log import open_log
 from gitbatch.batch.events import Event, GroupStarted, ItemFinished, ItemStarted, encode_event
 from gitbatch.batch.history.activity import read_activity
+from gitbatch.batch.history.item_details import ItemDetails
 from gitbatch.batch.history.item_log import read_item_log
 from gitbatch.plan.model import ItemKey
 from gitbatch.repo.holder import Holder
+from gitbatch.text import clean_text
 from gitbatch.view.batch_state import add_activity
+from gitbatch.view.block import StyledLine, plain_text
+from gitbatch.view.item_page import render_item_page
 from gitbatch.view.live_state import LiveState, RunningItem, follow_event
 from gitbatch.view.page import PlainPage
 from gitbatch.view.plain import PlainView
@@ -72,6 +76,18 @@ def test_status_and_log_of_an_early_item(tmp_path: Path) -> None:
     ]
     (line,) = read_item_log(tmp_path, "b", ItemKey(LEFT.slug))
     assert line.text == "attempt 1 starts, before its group (agent writer)"
+
+
+def test_an_item_in_full_says_that_it_started_early() -> None:
+    details = ItemDetails(
+        clean_text("T1 Write"), commit="1" * 40, base="2" * 40, is_finished=True, is_early=True
+    )
+    said = [
+        plain_text(p.parts) for p in render_item_page("b", DONE, details, ()) if isinstance(p, StyledLine)
+    ]
+    assert "started before its group" in said
+    late = render_item_page("b", DONE, replace(details, is_early=False), ())
+    assert "started before its group" not in [plain_text(p.parts) for p in late if isinstance(p, StyledLine)]
 
 
 def test_a_report_says_which_items_started_early() -> None:

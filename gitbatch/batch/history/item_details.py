@@ -110,6 +110,8 @@ class ItemDetails(Struct, frozen=True):
     """Of a person, the oldest first."""
     versions: tuple[str, ...] = ()
     """The item's commits, the oldest first: more than one if it was sent back or run again."""
+    is_early: bool = False
+    """Whether that commit was written from what was there before the item's group began."""
     repeated_by: tuple[str, ...] = ()
     """The reviews that made it run again, the oldest first."""
 
@@ -204,6 +206,7 @@ def _add_commit(repo: Repository, batch: Batch, details: ItemDetails, commit: It
         context=tuple(GivenFile(path, blob) for path, blob in given.items()),
         missing=trailers.missing,
         criteria=clean_text(trailers.first_value("DoD")),
+        is_early=bool(trailers.plan_item),
     )
 
 
