@@ -100,16 +100,17 @@ class ShapeTimes:
 def measure_shape(
     repo: Repository, name: str, jobs: int, nap: float, sigma: float, rounds: int
 ) -> ShapeTimes:
-    """Runs a shape in turn without and with early start, in each round with other times of its agents."""
+    """Runs a shape in turn without and with early start, in each round with other times of its agents, and in the other order."""
     shape = SHAPES[name]()
     simulated, measured, early = [], [], []
     for seed in range(rounds):
         naps = _draw_naps(shape, nap, sigma, seed)
         _write_naps(repo, naps)
         simulated.append(_simulate(repo, shape, naps, jobs))
-        (without, _), (wall, count) = (_run_shape(repo, shape, jobs, eager) for eager in ("off", "on"))
-        measured.append((without, wall))
-        early.append(count)
+        order = ("off", "on") if seed % 2 == 0 else ("on", "off")
+        runs = {eager: _run_shape(repo, shape, jobs, eager) for eager in order}
+        measured.append((runs["off"][0], runs["on"][0]))
+        early.append(runs["on"][1])
     return ShapeTimes(
         name,
         sum(map(len, shape)),
