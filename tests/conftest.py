@@ -3,8 +3,6 @@
 import gc
 import json
 import os
-import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,8 +13,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from base_repositories import BaseRepositories, list_objects
 from fork_server import ForkServer, Started
-from round import compile_modules, keep_files_in_memory
+from round import choose_left_out, compile_modules, keep_files_in_memory
 
 from gitbatch.batch.events import Event
 from gitbatch.batch.history.verify.audit import audit_history
@@ -32,8 +31,6 @@ gc.set_threshold(200_000)
 
 pytest_plugins = ("agents.process_bench", "batch.forger")
 """The modules of fixtures that several test modules of a folder use."""
-
-SAMPLES = Path(__file__).parent.parent / "fixtures" / "repos"
 
 IDENTITY = {
     "GIT_AUTHOR_NAME": "Test User",
@@ -62,32 +59,11 @@ LONG_FIRST = ("wall", "faults", "demo", "bench", "sandbox")
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out some cases of costly tests in the usual round, and begin with the folders that take longest."""
     if os.environ.get("GITBATCH_FAULTS") != "long":
-        left_out = _choose_cases(config, items)
+        left_out = choose_left_out(config, items)
         config.hook.pytest_deselected(items=list(left_out))
         items[:] = [item for item in items if item not in left_out]
     root = Path(__file__).parent
     items.sort(key=lambda item: item.path.relative_to(root).parts[0] not in LONG_FIRST)
-
-
-def _choose_cases(config: pytest.Config, items: list[pytest.Item]) -> set[pytest.Item]:
-    """The cases to leave out of tests with the mark `sample`: the same ones everywhere, and in each process."""
-    cases: dict[tuple[str, str], list[pytest.Item]] = {}
-    for item in items:
-        if isinstance(item, pytest.Function) and item.get_closest_marker("sample"):
-            cases.setdefault((str(item.path), item.originalname), []).append(item)
-    left_out: set[pytest.Item] = set()
-    for (_, name), found in cases.items():
-        marker = found[0].get_closest_marker("sample")
-        kept = min(marker.args[0], len(found)) if marker and not _is_chosen(config, found) else len(found)
-        left_out.update(found)
-        left_out.difference_update(random.Random(name).sample(found, kept))  # noqa: S311 - a fixed sample
-    return left_out
-
-
-def _is_chosen(config: pytest.Config, cases: list[pytest.Item]) -> bool:
-    """Whether a case was asked for by its name, or its module."""
-    asked = [argument for argument in config.args if argument.split("::")[0].endswith(".py")]
-    return any(str(cases[0].path).endswith(argument.split("::")[0].removeprefix("./")) for argument in asked)
 
 
 def pytest_collection_finish() -> None:
@@ -280,15 +256,31 @@ def claude_fork_server() -> Iterator[ForkServer]:
     server.close()
 
 
+@pytest.fixture(scope="session")
+def base_repositories(tmp_path_factory: pytest.TempPathFactory) -> BaseRepositories:
+    """What git makes once in this worker."""
+    folder = tmp_path_factory.mktemp("base")
+    return BaseRepositories(
+        folder,
+        base_environment()
+        | IDENTITY
+        | {"HOME": str(folder), "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"},
+    )
+
+
 @pytest.fixture
 def place(
-    tmp_path: Path, environment: dict[str, str], fork_server: ForkServer, request: pytest.FixtureRequest
+    tmp_path: Path,
+    environment: dict[str, str],
+    fork_server: ForkServer,
+    base_repositories: BaseRepositories,
+    request: pytest.FixtureRequest,
 ) -> Iterator[Place]:
     """An empty repository on branch main. Whatever batches have run in it, `verify` finds nothing at the end."""
     root = tmp_path / "repo"
     root.mkdir()
     made = Place(root, tmp_path / "home", environment, fork_server)
-    made.git("init", "--quiet", "--initial-branch=main")
+    base_repositories.copy_empty(root)
     yield made
     if (root / ".git" / "gitbatch").is_dir() and not request.node.get_closest_marker("forged"):
         assert_valid(made)
@@ -310,21 +302,27 @@ def assert_valid(place: Place) -> None:
 
 
 @pytest.fixture
-def three(place: Place) -> Iterator[Place]:
-    """The sample with three groups of four items, committed."""
-    shutil.copytree(SAMPLES / "three-groups", place.root, dirs_exist_ok=True)
-    place.commit("The plan")
+def three(place: Place, base_repositories: BaseRepositories) -> Iterator[Place]:
+    """The sample with three groups of four items, committed. At the end, git finds no fault in any object."""
+    base_repositories.copy_sample("three-groups", place.root)
+    before = list_objects(place.root)
     yield place
-    assert place.git("fsck", "--strict", "--no-dangling") == ""
+    if list_objects(place.root) != before:
+        assert place.git("fsck", "--strict", "--no-dangling") == ""
 
 
 @pytest.fixture
-def repo(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
+def repo(
+    place: Place, base_repositories: BaseRepositories, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Repository]:
     """A repository with one file, opened in this process."""
     for name, value in place.environment.items():
         monkeypatch.setenv(name, value)
-    place.write("a.txt", "a\n")
-    place.commit()
+    if [*place.root.iterdir()] == [place.root / ".git"]:
+        base_repositories.copy_one_file(place.root)
+    else:
+        place.write("a.txt", "a\n")
+        place.commit()
     opened = open_repository(place.root)
     yield opened
     opened.close()

@@ -1,9 +1,10 @@
-"""What makes a round on several processors cheaper: files of tests in memory, and test modules compiled once."""
+"""What makes a round on several processors cheaper: files in memory, modules compiled once, samples of costly cases."""
 
 import compileall
 import ctypes
 import getpass
 import os
+import random
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ from contextlib import suppress
 from importlib.abc import Loader
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
+
+import pytest
 
 _NEW_MOUNTS = 0x20000
 _SLAVE_OF_ALL = 0x80000 | 0x4000
@@ -80,3 +83,24 @@ def _compile_test(loader: Loader, file: Path) -> None:
     vars(module)["__builtins__"] = {}  # so it ends at its first import
     with suppress(ImportError):
         loader.exec_module(module)
+
+
+def choose_left_out(config: pytest.Config, items: list[pytest.Item]) -> set[pytest.Item]:
+    """The cases to leave out of tests with the mark `sample`: the same ones everywhere, and in each process."""
+    cases: dict[tuple[str, str], list[pytest.Item]] = {}
+    for item in items:
+        if isinstance(item, pytest.Function) and item.get_closest_marker("sample"):
+            cases.setdefault((str(item.path), item.originalname), []).append(item)
+    left_out: set[pytest.Item] = set()
+    for (_, name), found in cases.items():
+        marker = found[0].get_closest_marker("sample")
+        kept = min(marker.args[0], len(found)) if marker and not _is_chosen(config, found) else len(found)
+        left_out.update(found)
+        left_out.difference_update(random.Random(name).sample(found, kept))  # noqa: S311 - a fixed sample
+    return left_out
+
+
+def _is_chosen(config: pytest.Config, cases: list[pytest.Item]) -> bool:
+    """Whether a case was asked for by its name, or its module."""
+    asked = [argument for argument in config.args if argument.split("::")[0].endswith(".py")]
+    return any(str(cases[0].path).endswith(argument.split("::")[0].removeprefix("./")) for argument in asked)

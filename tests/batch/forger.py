@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import pytest
-from conftest import IDENTITY, SAMPLES, Place
+from base_repositories import SAMPLES
+from conftest import IDENTITY, Place
 
 from gitbatch.batch.history.verify.audit import AuditFinding, audit_history
 from gitbatch.project.edits import END

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import SAMPLES, Place
+from base_repositories import SAMPLES
+from conftest import Place
 
 from gitbatch.fs.removal import remove_tree
 from gitbatch.repo.opening import open_repository

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from conftest import SAMPLES, Place
+from base_repositories import SAMPLES
+from conftest import Place
 from history import audit, trailers
 from markdown_it import MarkdownIt
 from markdown_it.token import Token

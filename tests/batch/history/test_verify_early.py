@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
+from base_repositories import SAMPLES
 from batch.forger import opened
-from conftest import IDENTITY, SAMPLES, Place
+from conftest import IDENTITY, Place
 from reviews import REVISE, decide
 
 from gitbatch.batch.history.verify.audit import AuditFinding, audit_history

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import pytest
-from conftest import SAMPLES, Place
+from base_repositories import SAMPLES
+from conftest import Place
 
 from gitbatch.batch.history.trailers import Kind, parse_trailers
 from gitbatch.batch.history.verify.audit import audit_history

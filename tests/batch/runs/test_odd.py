@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import SAMPLES, Place
+from base_repositories import SAMPLES
+from conftest import Place
 from history import audit, ticked
 
 from gitbatch.fs.cloning import find_clone_problem
