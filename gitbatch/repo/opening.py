@@ -13,7 +13,7 @@ from gitbatch.repo.process import Git, GitResult
 from gitbatch.repo.promised import find_promised
 from gitbatch.repo.refs.store import Refs
 from gitbatch.repo.repository import Identity, Repository
-from gitbatch.repo.settings import files_config, line_ends, read_settings, settings_for_git
+from gitbatch.repo.settings import files_config, lfs_store, line_ends, read_settings, settings_for_git
 from gitbatch.repo.signing import find_signer
 
 OLDEST_GIT = (2, 38)
@@ -70,6 +70,7 @@ def open_repository(directory: Path, *, read_only: bool = False) -> Repository:
         promised=promised,
         files_config=files_config(settings),
         attributes=_own_attributes(Path(common_dir)),
+        lfs_store=lfs_store(settings, Path(common_dir)),
     )
 
 

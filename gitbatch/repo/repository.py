@@ -54,6 +54,8 @@ class Repository(Struct, frozen=True):
     """Settings about files, read when the process started; see `private_dir.py`."""
     attributes: bytes
     """The user's own attributes (`info/attributes`), which are in no commit, read at the same time."""
+    lfs_store: Path
+    """The folder where Git LFS keeps files; it need not exist."""
     promised: Promised | None = None
     """The remote that has the objects that a partial clone lacks."""
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -24,7 +25,7 @@ _ABOUT_FILES = (
 )
 """Settings of a repository about writing and comparing files; none names a program or a path."""
 _WANTED = (
-    r"^(commit\.gpgsign|user\.signingkey|gpg\..*|core\.(autocrlf|eol|pager)|filter\..*|"
+    r"^(commit\.gpgsign|user\.signingkey|gpg\..*|lfs\.storage|core\.(autocrlf|eol|pager)|filter\..*|"
     r"extensions\.partialclone|remote\..*\.promisor|" + "|".join(map(re.escape, _ABOUT_FILES)) + ")$"
 )
 _NOTHING_FOUND = 1
@@ -115,6 +116,12 @@ def line_ends(settings: tuple[Setting, ...]) -> LineEnds:
     auto = found.get("core.autocrlf", "")
     always = is_true(auto)
     return LineEnds(on_disk=always or found.get("core.eol") == "crlf", stored=always or auto == "input")
+
+
+def lfs_store(settings: tuple[Setting, ...], common_dir: Path) -> Path:
+    """Returns the folder where Git LFS keeps the repository's files (`lfs.storage`), which need not exist."""
+    named = next((s.value for s in reversed(settings) if s.key == "lfs.storage" and s.value), "lfs")
+    return common_dir / named / "objects"
 
 
 def is_setting_of_files(key: str) -> bool:

@@ -13,8 +13,8 @@ from gitbatch.repo.templates.real_files import has_submodules, put_lfs_files, pu
 from gitbatch.repo.worktrees.worktree import check_out_all
 
 
-def check_out_complete(repo: Repository, path: Path, index: Path, commit: str) -> None:
-    """Checks out a commit into a new folder, and writes its index in version 2.
+def check_out_complete(repo: Repository, path: Path, index: Path, commit: str) -> tuple[str, ...]:
+    """Checks out a commit into a new folder, and writes its index in version 2; returns what is missing (`RealFiles`).
 
     Raises:
         OSError: it cannot be written.
@@ -22,18 +22,17 @@ def check_out_complete(repo: Repository, path: Path, index: Path, commit: str) -
     """
     repo.objects.writer.flush()  # the other git reads the objects
     check_out_all(repo, path, index, commit, plain_index)
-    put_submodules(repo, commit, path)
+    submodules = put_submodules(repo, commit, path)
     tree = repo.objects.tree_of(commit)
-    changes = [
-        PathChange(name, None, repo.objects.find_entry(tree, name))
-        for name in put_lfs_files(repo, tree, path)
-    ]
+    lfs = put_lfs_files(repo, tree, path)
+    changes = [PathChange(name, None, repo.objects.find_entry(tree, name)) for name in lfs.paths]
     if changes:
         table, made = (index.with_suffix(end) for end in (".offsets", ".made"))
         write_offsets(index, table, repo.id_bytes)
         splice_index(index, table, made, index_changes(changes, (path,)), repo.id_bytes)
         table.unlink()
         made.replace(index)
+    return (*lfs.missing, *submodules.missing)
 
 
 def needs_new_template(changes: Iterable[PathChange]) -> bool:

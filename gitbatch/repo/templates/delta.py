@@ -33,8 +33,8 @@ class Delta(Struct, frozen=True):
     changes: tuple[PathChange, ...]
 
 
-def fill_delta(repo: Repository, delta: Delta, folder: Path) -> None:
-    """Writes the files and whiteouts of a thin layer into an empty folder.
+def fill_delta(repo: Repository, delta: Delta, folder: Path) -> tuple[str, ...]:
+    """Writes the files and whiteouts of a thin layer into an empty folder; returns what is missing (`RealFiles`).
 
     Raises:
         PermissionError: this process may not make whiteouts there.
@@ -50,7 +50,7 @@ def fill_delta(repo: Repository, delta: Delta, folder: Path) -> None:
     else:
         for path, entry in new.items():
             write_entry(repo.objects, folder, path, entry)
-    put_lfs_files(repo, delta.tree, folder, new)
+    return put_lfs_files(repo, delta.tree, folder, new).missing
 
 
 def index_changes(changes: Iterable[PathChange], layers: tuple[Path, ...]) -> Iterator[IndexChange]:

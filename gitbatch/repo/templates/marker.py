@@ -44,6 +44,8 @@ class LayerMarker(Struct, frozen=True):
     """About the bytes that they take on the disk."""
     below: tuple[str, ...] = ()
     """The names of the layers below it, the uppermost first."""
+    missing: tuple[str, ...] = ()
+    """What the user's repository did not have; see `real_files.py`."""
     boot: str = ""
     """The boot of the machine in which its files were last known to be there."""
 
@@ -64,6 +66,7 @@ class LayerInfo(Struct, frozen=True):
     below: tuple[str, ...] = ()
     size: FilesSize | None = None
     """That of the files below `tree/`; None: it has to be measured, which takes a while for many files."""
+    missing: tuple[str, ...] = ()
 
 
 def measure_files(*folders: Path) -> FilesSize:
@@ -107,7 +110,15 @@ def write_marker(folder: Path, info: LayerInfo) -> LayerMarker:
         _add_sizes(info.size, measure_files((folder / INDEX).parent)) if info.size else _measure_layer(folder)
     )
     marker = LayerMarker(
-        FORMAT, info.purpose, info.key, found.files, found.size, found.disk, info.below, boot_id()
+        version=FORMAT,
+        purpose=info.purpose,
+        key=info.key,
+        files=found.files,
+        size=found.size,
+        disk=found.disk,
+        below=info.below,
+        missing=info.missing,
+        boot=boot_id(),
     )
     write_file(folder / _MARKER, msgspec.json.encode(marker))
     return marker

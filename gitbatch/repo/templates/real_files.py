@@ -11,7 +11,7 @@ import re
 import secrets
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 from msgspec import Struct
@@ -32,14 +32,25 @@ _POINTER = re.compile(
     rb"version https://git-lfs\.github\.com/spec/v1\noid sha256:([0-9a-f]{64})\nsize ([0-9]+)\n"
 )
 _LONGEST_POINTER = 200
-_LFS_STORE = "lfs/objects"
+_OF_LFS, _OF_MODULE = "lfs", "submodule"
+"""The first words of what is missing: then the digest, or nothing if the whole store is missing; or the commit, and the name
+and the path with NUL between."""
 _MODULES = ".gitmodules"
 _DEEPEST = 8
 """Levels of submodules in submodules."""
 
 
-def put_lfs_files(repo: Repository, tree: str, folder: Path, paths: Iterable[str] | None = None) -> list[str]:
-    """Puts the files of Git LFS that the repository has in the place of their pointers; returns their paths.
+class RealFiles(Struct, frozen=True):
+    """What was put into a checkout, and what the user's repository does not have."""
+
+    paths: tuple[str, ...] = ()
+    """The files that are not as git makes them."""
+    missing: tuple[str, ...] = ()
+    """Each a text for `has_come`."""
+
+
+def put_lfs_files(repo: Repository, tree: str, folder: Path, paths: Iterable[str] | None = None) -> RealFiles:
+    """Puts the files of Git LFS that the repository has in the place of their pointers.
 
     Args:
         repo: the repository.
@@ -50,21 +61,44 @@ def put_lfs_files(repo: Repository, tree: str, folder: Path, paths: Iterable[str
     Raises:
         OSError: a file cannot be read or written.
     """
-    store = repo.common_dir / _LFS_STORE
     if not has_lfs_files(repo):
-        return []
+        return RealFiles(missing=(_OF_LFS,))
     found = dict(_find_pointers(folder, _walk_files(folder) if paths is None else paths))
     filters = find_filters(repo, tree, found) if found else {}
-    return [
+    wanted = {path: pointer for path, pointer in found.items() if filters.get(path) == "lfs"}
+    lacking = {path for path, pointer in wanted.items() if not _place_of(repo, pointer.digest).exists()}
+    put = tuple(
         path
-        for path, pointer in found.items()
-        if filters.get(path) == "lfs" and _put_file(store, folder / path, pointer)
-    ]
+        for path, pointer in wanted.items()
+        if path not in lacking and _put_file(_place_of(repo, pointer.digest), folder / path, pointer)
+    )
+    return RealFiles(put, tuple(f"{_OF_LFS} {wanted[path].digest}" for path in sorted(lacking)))
 
 
 def has_lfs_files(repo: Repository) -> bool:
     """Whether the repository has files of Git LFS, some of them or all."""
-    return (repo.common_dir / _LFS_STORE).is_dir()
+    return repo.lfs_store.is_dir()
+
+
+def has_come(repo: Repository, missing: str) -> bool:
+    """Whether the user's repository has by now what it did not have when a layer was made."""
+    kind, *parts = missing.split(" ", 2)
+    if kind == _OF_LFS:
+        return _place_of(repo, *parts).exists() if parts else has_lfs_files(repo)
+    commit, place = parts
+    name, _, path = place.partition("\0")
+    store = _user_modules(repo).find_store(name, path)
+    if store is None:
+        return False
+    with (
+        closing(Objects(repo.git, store / "objects", repo.id_bytes)) as objects,
+        private_git(replace(repo, objects=objects)) as git,
+    ):
+        return git.run("cat-file", "-e", commit, check=False).status == 0
+
+
+def _place_of(repo: Repository, digest: str) -> Path:
+    return repo.lfs_store / digest[:2] / digest[2:4] / digest
 
 
 class _Pointer(Struct, frozen=True):
@@ -94,9 +128,8 @@ def _find_pointers(folder: Path, paths: Iterable[str]) -> Iterator[tuple[str, _P
                 yield path, _Pointer(match[1].decode(), int(match[2]))
 
 
-def _put_file(store: Path, path: Path, pointer: _Pointer) -> bool:
+def _put_file(source: Path, path: Path, pointer: _Pointer) -> bool:
     """Replaces a pointer by its file; false: the store does not have it, or has another content by that name."""
-    source = store / pointer.digest[:2] / pointer.digest[2:4] / pointer.digest
     made = path.with_name(f".{secrets.token_hex(8)}")
     try:
         with source.open("rb") as reading, made.open("xb") as writing:
@@ -119,14 +152,20 @@ def has_submodules(changes: Iterable[PathChange]) -> bool:
     return any(entry and entry.mode == SUBMODULE for change in changes for entry in (change.old, change.new))
 
 
-def put_submodules(repo: Repository, commit: str, folder: Path) -> None:
+def put_submodules(repo: Repository, commit: str, folder: Path) -> RealFiles:
     """Puts the files of the submodules that the user has checked out into a new checkout of a commit.
+
+    Of submodules in submodules, it does not say which are missing.
 
     Raises:
         OSError: a file cannot be written.
         GitError: git cannot check one out.
     """
-    _fill_submodules(repo, commit, folder, _UserModules(repo.root, (repo.git_dir, repo.common_dir)), _DEEPEST)
+    return RealFiles(missing=tuple(_fill_submodules(repo, commit, folder, _user_modules(repo), _DEEPEST)))
+
+
+def _user_modules(repo: Repository) -> "_UserModules":
+    return _UserModules(repo.root, (repo.git_dir, repo.common_dir))
 
 
 class _UserModules(Struct, frozen=True):
@@ -148,24 +187,41 @@ class _UserModules(Struct, frozen=True):
         return None
 
 
-def _fill_submodules(repo: Repository, commit: str, folder: Path, source: _UserModules, levels: int) -> None:
+def _fill_submodules(
+    repo: Repository, commit: str, folder: Path, source: _UserModules, levels: int
+) -> list[str]:
+    """Fills the folders of submodules; returns what is missing."""
+    missing: list[str] = []
     modules = folder / _MODULES
     if not levels or modules.is_symlink() or not modules.is_file():
-        return
+        return missing
     for name, path in _read_modules(repo, modules):
         store = source.find_store(name, path)
         linked = _find_linked_commit(repo, commit, path)
-        if store is None or linked is None:
+        if linked is None:
+            continue
+        if store is None:
+            missing += _describe_missing(linked, name, path)
             continue
         with closing(Objects(repo.git, store / "objects", repo.id_bytes)) as objects:
             inner = replace(repo, objects=objects, attributes=b"")
             index = folder.with_name(f"{folder.name}.{secrets.token_hex(4)}")
-            with suppress(GitError):  # the user's own checkout does not have that commit
+            try:
                 check_out_all(inner, folder / path, index, linked)
-                _fill_submodules(
-                    inner, linked, folder / path, _UserModules(source.checkout / path, (store,)), levels - 1
-                )
+            except GitError:  # the user's own checkout does not have that commit
+                missing += _describe_missing(linked, name, path)
+            else:
+                below = _UserModules(source.checkout / path, (store,))
+                _fill_submodules(inner, linked, folder / path, below, levels - 1)
             index.unlink(missing_ok=True)
+    return missing
+
+
+def _describe_missing(commit: str, name: str, path: str) -> tuple[str, ...]:
+    text = f"{_OF_MODULE} {commit} {name}\0{path}"
+    return (
+        (text,) if text.isprintable() or text.encode("utf-8", "replace").decode() == text else ()
+    )  # else the marker cannot have it
 
 
 def _read_modules(repo: Repository, modules: Path) -> Iterator[tuple[str, str]]:

@@ -23,6 +23,7 @@ from gitbatch.repo.templates.expiry import LAYERS, UNLIMITED, CacheLimits, remov
 from gitbatch.repo.templates.index_file import UnknownIndexError, splice_index, write_offsets
 from gitbatch.repo.templates.layers import Layers
 from gitbatch.repo.templates.marker import FORMAT, INDEX, LayerInfo
+from gitbatch.repo.templates.real_files import has_come
 from gitbatch.repo.templates.store import LayerStore, Lease, remove_layer
 
 _TEMPLATE, _DELTA = "template", "delta"
@@ -49,6 +50,8 @@ class Templates:
     """A digest of the settings by which files are checked out, the last part of the layers' names."""
     _made: list[str] = field(init=False, default_factory=list)
     """The names of the thin layers that this run has made."""
+    _looked_at: set[str] = field(init=False, default_factory=set)
+    """The names of layers of which `_remove_outdated` knows the answer."""
 
     def __post_init__(self) -> None:
         self.settings = _hash_settings(self.repo)[:12]
@@ -84,7 +87,23 @@ class Templates:
                 remove_layer(self.store.root, name)
                 return None
             leases.append(lease)
+        if self._remove_outdated(leases):
+            return self._find_layers(name)
         return Layers(tuple(leases), first.marker.key, first.index)
+
+    def _remove_outdated(self, leases: list[Lease]) -> bool:
+        """Removes layers made without files that the user's repository has by now (Git LFS, submodules).
+
+        Each is looked at once in a run. Returns whether there were any; then all leases are closed.
+        """
+        new = [lease for lease in leases if lease.marker.missing and lease.name not in self._looked_at]
+        self._looked_at.update(lease.name for lease in new)
+        outdated = [lease for lease in new if any(has_come(self.repo, each) for each in lease.marker.missing)]
+        if outdated:
+            _close_all(leases)
+        for lease in outdated:
+            remove_layer(self.store.root, lease.name)  # unless another run uses it
+        return bool(outdated)
 
     def _make_template(self, commit: str, tree: str) -> Layers:
         lease = self.store.make(self._name_of(tree), partial(self._fill_template, commit, tree))
@@ -92,10 +111,10 @@ class Templates:
 
     def _fill_template(self, commit: str, tree: str, folder: Path) -> LayerInfo:
         self.guard()
-        check_out_complete(self.repo, folder / "tree", folder / INDEX, commit)
+        missing = check_out_complete(self.repo, folder / "tree", folder / INDEX, commit)
         size = write_offsets(folder / INDEX, folder / _OFFSETS, self.repo.id_bytes)
         wait_for_tick(folder / INDEX)
-        return LayerInfo(_TEMPLATE, tree, size=size)
+        return LayerInfo(_TEMPLATE, tree, size=size, missing=missing)
 
     def _make_delta(self, tree: str) -> Layers | None:
         """Returns layers that add a thin one to existing ones; None: no existing ones are similar."""
@@ -158,7 +177,7 @@ class Templates:
 
     def _fill_delta(self, below: Layers, delta: Delta, folder: Path) -> LayerInfo:
         self.guard()
-        fill_delta(self.repo, delta, folder / "tree")
+        missing = fill_delta(self.repo, delta, folder / "tree")
         template = below.leases[-1]
         changes = self.repo.objects.diff_trees(template.marker.key, delta.tree)
         if below.tree != template.marker.key:
@@ -171,7 +190,8 @@ class Templates:
             self.repo.id_bytes,
         )
         wait_for_tick(folder / INDEX)
-        return LayerInfo(_DELTA, delta.tree, tuple(lease.name for lease in below.leases))
+        names = tuple(lease.name for lease in below.leases)
+        return LayerInfo(_DELTA, delta.tree, names, missing=missing)
 
     def close(self) -> None:
         """Ends the use of all layers."""

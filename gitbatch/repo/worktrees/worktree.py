@@ -62,7 +62,7 @@ class NewWorktree(Struct, frozen=True):
     """The only paths to check out, where that is possible (a folder ends in a slash); None: everything."""
 
 
-CheckOut = Callable[[Path, Path, str], None]
+CheckOut = Callable[[Path, Path, str], object]
 """Puts the files of a commit (the last argument) into a folder that has a `.git` at most, and writes their index (the second)."""
 
 

@@ -124,3 +124,44 @@ def test_submodules_have_their_files(
         (made.path / "libs/sub/code.py").write_text("changed\n")
         kept.keep(made)
         assert list((folder / ".kept").iterdir()) == [], "a submodule's files are not restored"
+
+
+def test_what_is_fetched_later_makes_layers_again(
+    repo: Repository, place: Place, templates: Templates, tmp_path: Path
+) -> None:
+    """The next run looks; the layers of a run stay as they are."""
+    put_large(place, "models/a.bin", b"large", None)
+    add_submodule(place, place.root, "libs/sub", "code.py")
+    place.git("submodule", "deinit", "-f", "libs/sub")
+    place.git("add", ".")
+    place.git("commit", "-qm", "a large file")
+    (before,) = templates.layers(head(repo)).lower
+    assert (before / "models/a.bin").read_text().startswith("version")
+    for step, (path, content) in enumerate(
+        {"models/a.bin": "large", "libs/sub/code.py": "code.py\n"}.items()
+    ):
+        if step:
+            place.git("-c", "protocol.file.allow=always", "submodule", "update", "--init", "-q", "libs/sub")
+        else:
+            put_large(place, "models/a.bin", b"large", b"large")
+        (same,) = templates.layers(head(repo)).lower
+        assert same == before
+        templates.close()
+        with open_templates(repo, tmp_path / "cache") as later:
+            layers = later.layers(head(repo))
+            assert (layers.lower[0] / path).read_text() == content
+            require_right_sizes(layers)
+
+
+@pytest.mark.usefixtures("repo")
+def test_store_of_lfs_may_be_elsewhere(place: Place, tmp_path: Path) -> None:
+    place.git("config", "lfs.storage", str(tmp_path / "store"))
+    put_large(place, "a.bin", b"large", b"large")
+    (place.root / ".git/lfs").rename(tmp_path / "store")
+    place.commit()
+    with (
+        closing(open_repository(place.root, read_only=True)) as opened,
+        open_templates(opened, tmp_path / "cache") as made,
+    ):
+        (tree,) = made.layers(head(opened)).lower
+        assert (tree / "a.bin").read_bytes() == b"large"
