@@ -21,8 +21,8 @@ def make_parser() -> argparse.ArgumentParser:
         "--only",
         nargs="+",
         choices=EXPERIMENTS,
-        default=[name for name in EXPERIMENTS if name != "shapes"],
-        help="all but shapes, if not given; all but phases: first size",
+        default=[name for name in EXPERIMENTS if name not in {"shapes", "worktrees"}],
+        help="all but shapes and worktrees, if not given; all but phases: first size",
     )
     add("--items", type=_count, default=20, help="of a batch (phases)")
     add("--groups", type=_count, default=1, help="that they are in, each with a checkpoint (phases)")

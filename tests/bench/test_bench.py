@@ -17,8 +17,8 @@ from bench.rows import Row, Verdict, summarize
 
 SMALL = (
     "--files 30 31 --items=4 --rounds=1 --loop-items=2 --many=20 --branches=50 --merged=2 --wide=2 --nap=0.1 --sandbox=none "
-    "--lengths 20 --length-groups 2 --only phases growth merge width start shapes "
-    "--shapes tiny --slots 3 --shape-nap=0.1"
+    "--lengths 20 --length-groups 2 --only phases growth merge width start shapes worktrees "
+    "--sections gates --shapes tiny --slots 3 --shape-nap=0.1"
 )
 
 
@@ -34,7 +34,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
 
 
 def test_every_experiment_finds_something(found: dict[str, dict[str, Any]]) -> None:
-    assert found.keys() == {"phases", "growth", "merge", "width", "start", "shapes", "size"}
+    assert found.keys() == {"phases", "growth", "merge", "width", "start", "shapes", "size", "worktrees"}
     assert list(found["size"]["ratios"]) == ["gitbatch, none"]
     usual, wide, among_branches = found["growth"]["batches"]
     assert usual["late"]["median"] > 0
@@ -48,6 +48,7 @@ def test_every_experiment_finds_something(found: dict[str, dict[str, Any]]) -> N
     assert found["width"]["batches"][0]["seconds"]["median"] > 400
     assert "gitbatch status" in found["start"]["ms"]
     assert found["growth"]["rows"][0]["name"] == "20 items in 2: lint"
+    assert [row["name"] for row in found["worktrees"]["rows"]] == ["31 files: start of a gate"]
     (shape,) = found["shapes"]["batches"]
     assert (shape["items"], len(shape["ratios"])) == (6, 1)
     assert all(seconds > 0 for kind in ("simulated", "measured") for seconds in shape[kind])
