@@ -10,10 +10,12 @@ from sessions import session_settings
 from gitbatch.batch.caller import PauseAlways
 from gitbatch.batch.ending import Result
 from gitbatch.batch.events import Event, GroupStarted, Listener, Notice
+from gitbatch.batch.history.ledger import SpendingLimits
 from gitbatch.batch.model import Checkpoint, CheckpointMode
 from gitbatch.batch.session import Session, open_session
 from gitbatch.repo.opening import open_repository
 
+NO_LIMITS = SpendingLimits()
 Meanwhile = Callable[[Session], Awaitable[bool] | bool]
 
 
@@ -42,6 +44,7 @@ def run_with(
     *pauses: Meanwhile,
     items: str | None,
     listener: Listener = lambda _: None,
+    limits: SpendingLimits = NO_LIMITS,
 ) -> tuple[Result, list[Event], Person]:
     """Runs a batch that pauses after each group, or resumes it if `items` is None, with what happens at its pauses."""
     for name, value in place.environment.items():
@@ -50,7 +53,7 @@ def run_with(
     person = Person(*pauses)
     repo = open_repository(place.root)
     mode = CheckpointMode.parse("after-each") if items else None
-    settings = session_settings(place, checkpoint=mode, items=items)
+    settings = session_settings(place, checkpoint=mode, items=items, limits=limits)
     try:
         with open_session(repo, settings, (events.append, listener)) as session:
             person.session = session

@@ -22,6 +22,7 @@ from gitbatch.batch.events import (
     Event,
     GroupStarted,
 )
+from gitbatch.batch.history.ledger import SpendingLimits, read_ledger
 from gitbatch.batch.hold import DecidedElsewhereError
 from gitbatch.batch.review.choices import Choice
 from gitbatch.batch.review.reviewable import find_reviewable, list_review_items
@@ -82,12 +83,13 @@ def test_who_decides_second_is_told(three: Place, monkeypatch: pytest.MonkeyPatc
             await session.decide(both)
         assert three.state() == before
         await session.decide(both[:1])
-        return False
+        return True
 
     result, events, _ = run_with(three, monkeypatch, decide_late, items="T101,T102,T301")
     assert result.ending is Ending.PAUSED
-    assert [text for text in notices(events) if "decided" in text] == []
-    assert sum(isinstance(event, CheckpointReached) for event in events) == 1
+    told = [text for text in notices(events) if "decided" in text]
+    assert [text.partition(" (")[0] for text in told] == ["decided elsewhere: T101 rejected by Test User"]
+    assert sum(isinstance(event, CheckpointReached) for event in events) == 2
     assert len(three.git("log", "--format=%h", "--grep", "^gitbatch: review").split()) == 2
 
 
@@ -187,17 +189,30 @@ def test_stopping_needs_no_lock(three: Place, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_rest_of_the_batch_is_changed_elsewhere(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a run that refuses to start afterwards: what it has changed is said, and counts."""
+    """By a run that refuses to start afterwards: what it has changed is said, and counts; so does its limit."""
+    three.edit("gitbatch.toml", 'timeout = "1m"\n', 'timeout = "1m"\nreports-usage = true\n')
+    used = r"{\"usage\": {\"input\": 1, \"output\": 1, \"requests\": 1}, \"summary\""
+    three.edit("tools/agent.sh", r"{\"summary\"", used)
+    three.commit()
+    limits: list[SpendingLimits] = []
 
-    def change_mode(_: Session) -> bool:
+    def change_rest(_: Session) -> bool:
         three.write("out/words/one.md", "mine\n")
-        three.gitbatch("run", "--continue", "--checkpoint", "at-end", code=1)
+        rest = ("--continue", "--checkpoint", "at-end", "--max-tokens", "700")
+        three.gitbatch("run", *rest, code=1)
         (three.root / "out/words/one.md").unlink()
         return True
 
-    agree: Meanwhile = lambda _: True  # noqa: E731 - one word
-    items = "T101,T102,T201,T301"
-    result, events, person = run_with(three, monkeypatch, change_mode, agree, items=items)
+    def look_at_limits(session: Session) -> bool:
+        assert session.active
+        limits.append(read_ledger(session.active.repo, session.active.batch.id).limits)
+        return True
+
+    items, given = "T101,T102,T201,T301", SpendingLimits(max_tokens=300)
+    result, events, person = run_with(
+        three, monkeypatch, change_rest, look_at_limits, items=items, limits=given
+    )
+    assert limits == [SpendingLimits(max_tokens=700)], "the younger ones"
     assert (result.ending, person.seen) == (Ending.COMPLETE, [1, 3])
     assert "changed elsewhere: for the rest, mode at-end and agent scripted" in notices(events)
 

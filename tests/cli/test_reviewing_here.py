@@ -155,10 +155,13 @@ def test_all_changes_go_to_the_users_pager(
     parent, child = pty.openpty()
     with os.fdopen(child, "w") as screen:
         monkeypatch.setattr(review_desk, "open_screen", lambda: nullcontext(screen))
-        desk = ReviewDesk(repo, {"GIT_PAGER": f"cat >{place.home}/shown"}, Path())
-        desk.show_all(start_review(desk.read_sheet(), ""))
+        monkeypatch.setenv("PAGER", f"cat >{place.home}/usual")
+        for inherited in ({"GIT_PAGER": f"cat >{place.home}/shown"}, {}):
+            desk = ReviewDesk(repo, inherited, Path())
+            desk.show_all(start_review(desk.read_sheet(), ""))
     os.close(parent)
     shown = (place.home / "shown").read_text(encoding="utf-8")
+    assert (place.home / "usual").read_text(encoding="utf-8") == shown
     assert "^[" in shown
     assert "[8mhidden" in shown
     assert "\x1b[8m" not in shown

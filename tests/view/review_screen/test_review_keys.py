@@ -212,6 +212,8 @@ def test_a_typed_comment_is_kept_and_offered_again() -> None:
     in_editor, request = press_keys(left, "v", "1", "c-e")
     assert (in_editor.typed, in_editor.draft, request) == ("Say!1", "Say!1", ScreenRequest.WRITE_COMMENT)
     assert press_keys(left, "j", "v")[0].typed == "", "each item has its own"
+    both, _ = press_keys(left, "j", "v", *"No", "escape")
+    assert (press_keys(both, "v")[0].typed, press_keys(both, "k", "v")[0].typed) == ("No", "Say!")
     emptied = take_comment(press_keys(left, "v")[0], "")
     assert (emptied.draft, emptied.notice) == ("", "no comment: nothing has changed")
     changed = refresh_sheet(press_keys(left, "v", "enter")[0], review_of(FAILED).sheet, "")
