@@ -87,6 +87,9 @@ def trial(unharmed: Unharmed, step: int, victim: str) -> bool:
     if len(reviews) == len(ELSEWHERE) and ran.killed:
         assert sorted(found) == sorted(unharmed.story)
     assert_valid(place)
+    changed = {line[3:] for line in place.git("status", "--porcelain").splitlines()}
+    assert changed == {"mine.txt", "staged.txt", "untracked.txt"}, "the checkout has what is recorded"
+    assert place.git("for-each-ref", "refs/heads/gitbatch/") == "", "no branch of an item is left"
     left = list_cached(place)
     left += list((place.root / ".git").rglob("*.lock"))
     assert left == []
