@@ -224,11 +224,12 @@ class FinalEvent(BaseEvent, frozen=True, kw_only=True):
 
 
 class EarlyWork(msgspec.Struct, frozen=True):
-    """What is done of later groups at a pause."""
+    """The early items of later groups at a pause."""
 
-    items: int = 0
+    done: int = 0
+    running: int = 0
     spent: Spent = Spent()
-    """The usage of these items."""
+    """The usage of all of them so far, as far as it is known."""
 
 
 class BatchPaused(FinalEvent, frozen=True, tag="batch-paused"):
@@ -237,7 +238,7 @@ class BatchPaused(FinalEvent, frozen=True, tag="batch-paused"):
     next_group: str
     """Empty: no group is left, and the next run ends the batch."""
     early: EarlyWork = EarlyWork()
-    """The items of later groups that are done: each runs again if a review changes what it read."""
+    """The items of later groups that are done: each runs again if a review changes what it read. None runs any more."""
 
 
 class BatchStopped(FinalEvent, frozen=True, tag="batch-stopped"):

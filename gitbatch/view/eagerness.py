@@ -26,8 +26,10 @@ def describe_eagerness(mode: str, reason: str, groups: int) -> str:
 
 
 def describe_early_work(early: EarlyWork) -> str:
-    """Returns what is done of later groups at a pause, with its cost; empty if nothing is."""
-    if not early.items:
+    """Returns what is done of later groups at a pause and what runs, with its cost; empty if nothing is and does."""
+    count = early.done + early.running
+    if not count:
         return ""
+    parts = (f"{early.done} done" if early.done else "", f"{early.running} running" if early.running else "")
     cost = "" if early.spent.usage == Usage() else f" ({format_cost(early.spent)})"
-    return f"{format_count(early.items, 'item')} of later groups done{cost}"
+    return f"{format_count(count, 'item')} of later groups: {', '.join(filter(None, parts))}{cost}"

@@ -10,6 +10,7 @@ from gitbatch.view.eagerness import describe_eagerness, describe_early_work
 from gitbatch.view.page import PlainPage
 from gitbatch.view.plain import PlainView
 
+PAID = Spent(Usage(requests=3, cost=0.4), known=3)
 _PAID = "an item of a later group whose input changes runs again, and is paid twice"
 
 
@@ -41,8 +42,9 @@ def test_the_header_says_what_early_start_may_cost(mode: str, reason: str, group
     ("early", "said"),
     [
         (EarlyWork(), ""),
-        (EarlyWork(1), "1 item of later groups done"),
-        (EarlyWork(3, Spent(Usage(requests=3, cost=0.4), known=3)), "3 items of later groups done ($0.4000)"),
+        (EarlyWork(1), "1 item of later groups: 1 done"),
+        (EarlyWork(0, 2), "2 items of later groups: 2 running"),
+        (EarlyWork(2, 1, PAID), "3 items of later groups: 2 done, 1 running ($0.4000)"),
     ],
 )
 def test_a_pause_says_what_is_done_of_later_groups(early: EarlyWork, said: str) -> None:

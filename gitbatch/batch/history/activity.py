@@ -57,6 +57,8 @@ class ItemActivity(Struct, frozen=True):
     """The result of a finished item."""
     is_early: bool = False
     """Whether the attempt started before the item's group."""
+    charged: float | None = None
+    """US dollars of the attempt so far; None: none is known."""
 
 
 class BatchActivity(Struct, frozen=True):
@@ -81,6 +83,10 @@ class _LoggedOutcome(Struct, frozen=True):
     attempts: int = 1
 
 
+class _LoggedUsage(Struct, frozen=True):
+    cost: float | None = None
+
+
 class _LoggedEvent(Struct, frozen=True):
     """The fields of all events that count here; see `events.py`."""
 
@@ -93,6 +99,7 @@ class _LoggedEvent(Struct, frozen=True):
     reason: str = ""
     seconds: float = 0.0
     early: bool = False
+    usage: _LoggedUsage | None = None
     outcome: _LoggedOutcome | None = None
 
 
@@ -155,6 +162,8 @@ def _add_event(found: dict[ItemKey, ItemActivity], event: _LoggedEvent) -> None:
             found[event.slug] = replace(running, is_early=event.early)
         case "item-progress" if before and before.phase is ItemPhase.RUNNING and before.since <= event.at:
             found[event.slug] = replace(before, line=clean_text(event.line))
+        case "item-charged" if before and event.usage and event.usage.cost is not None:
+            found[event.slug] = replace(before, charged=(before.charged or 0.0) + event.usage.cost)
         case "check-started":
             line = clean_text(f"check {event.check}")
             began = before or ItemActivity(ItemPhase.RUNNING, event.at, event.attempt)

@@ -15,6 +15,7 @@ from gitbatch.batch.events import (
     Event,
     GateStarted,
     GroupStarted,
+    ItemCharged,
     ItemFinished,
     ItemProgress,
     ItemStarted,
@@ -100,3 +101,10 @@ def test_what_the_batch_waits_for(tmp_path: Path, kind: type[Event], pause: Batc
     assert found.pause is pause
     assert found.until == (14.0 if pause is BatchPause.SERVER else 2.0)
     assert read_activity(tmp_path, "b", 3.0).pause is None
+
+
+@pytest.mark.rule("F2")
+def test_an_early_item_with_what_it_has_cost_so_far(tmp_path: Path) -> None:
+    charged = SHOWN[ItemCharged]
+    found = activity_after(tmp_path, charged, replace(STARTED, early=True), charged, charged)
+    assert found == ItemActivity(ItemPhase.RUNNING, 2.0, 2, is_early=True, charged=0.5)

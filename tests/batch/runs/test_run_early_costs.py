@@ -28,7 +28,7 @@ def test_a_pause_says_what_is_done_of_later_groups(place: Place) -> None:
     ran = run_early(place, checkpoint=AFTER_EACH)
     assert ran.result.ending is Ending.PAUSED
     (paused,) = ran.list_of("batch-paused")
-    assert paused["early"]["items"] == 1
+    assert (paused["early"]["done"], paused["early"]["running"]) == (1, 0)
     assert paused["early"]["spent"]["usage"]["cost"] == 0.5
     times = {
         (event["event"], event.get("name") or event["outcome"]["item"]["name"]): event["at"]
@@ -40,7 +40,7 @@ def test_a_pause_says_what_is_done_of_later_groups(place: Place) -> None:
     assert [(each["name"], each["status"]) for each in items if each["early"]] == [("B1", "not-merged")]
     repo = open_repository(place.root, read_only=True)
     assert read_sheet(repo).early == EarlyWork(
-        1, Spent(Usage(clean_text("m"), input=1, requests=1, cost=0.5), known=1)
+        1, 0, Spent(Usage(clean_text("m"), input=1, requests=1, cost=0.5), known=1)
     )
     repo.close()
     again = run_early(place, items=None, checkpoint=None)

@@ -204,8 +204,10 @@ def test_many_items_are_counted_above_and_below() -> None:
 
 @pytest.mark.rule("F2")
 def test_what_is_done_of_later_groups_is_said() -> None:
-    sheet = replace(review_of(*ITEMS).sheet, early=EarlyWork(3, Spent(Usage(requests=3, cost=0.4), known=3)))
+    sheet = replace(
+        review_of(*ITEMS).sheet, early=EarlyWork(2, 1, Spent(Usage(requests=3, cost=0.4), known=3))
+    )
     state = start_review(sheet, "continue with the next group")
-    said = "3 items of later groups done ($0.4000)"
+    said = "3 items of later groups: 2 done, 1 running ($0.4000)"
     assert f"{said}. c: continue with the next" in "\n".join(draw(state))
     assert said in [plain_text(part.parts) for part in render_overview(state) if isinstance(part, StyledLine)]
