@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -16,7 +17,7 @@ from gitbatch.batch.model import CheckpointMode
 from gitbatch.cli.main import app
 
 PACKAGE = Path(__file__).parents[2] / "gitbatch"
-GROUP = typer.main.get_command(app)
+GROUP: Any = typer.main.get_command(app)  # typer decides which click it brings
 NAMED = re.compile(r"\bgitbatch (?=[a-z-])")
 _ENDS = re.compile(r"[\n;()`“”|]|, |: |\. |\.$|  ")
 """What ends a command in a text."""
