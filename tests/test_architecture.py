@@ -305,10 +305,11 @@ def test_to_look_at_a_batch_imports_nothing_that_runs_one() -> None:
 
 def test_to_run_a_batch_for_a_pipe_imports_nothing_that_it_does_not_need() -> None:
     heavy = (
-        *("git", "rich", "anthropic", "pydantic", "questionary"),
+        *("git", "rich", "anthropic", "pydantic", "questionary", "email"),
         *("gitbatch.agents.anthropic.agent", "gitbatch.batch.history.verify"),
     )
-    code = f"import sys, gitbatch.cli.batch, gitbatch.batch.session; print([m for m in {heavy!r} if m in sys.modules])"
+    modules = "gitbatch.cli.batch, gitbatch.batch.session, gitbatch.agents.command.agent"
+    code = f"import sys, {modules}; print([m for m in {heavy!r} if m in sys.modules])"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said.splitlines()[-1] == "[]"
 

@@ -4,11 +4,11 @@ The innermost matching heading decides what a box is: below a Definition of Done
 that stands, below the work section an item. No other box in the file is work (rules P1, P2).
 """
 
-import json
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
+from msgspec.json import encode
 from msgspec.structs import replace
 
 from gitbatch.plan import help_texts
@@ -218,7 +218,7 @@ def _suggested(
 def _report_near(near: Iterable[_NearTitle], findings: Findings) -> None:
     for one in near:
         title = one.section.heading.title
-        setting = f"{one.setting} = [{json.dumps(clean_text(title), ensure_ascii=False)}]"
+        setting = f"{one.setting} = [{encode(clean_text(title)).decode()}]"
         advice = help_texts.MEANT_TITLE.fill(title=quoted(one.meant), setting=setting)
         message = f"{quoted(title)} is not a known title"
         findings.warning("GB102", one.section.heading.span, message, advice)

@@ -10,11 +10,11 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from gitbatch.agents.process.api_session import ApiSession
 from gitbatch.agents.process.confine import (
     UsedPaths,
     confinement_of,
@@ -45,6 +45,9 @@ from gitbatch.limits.causes import Cause
 from gitbatch.sandbox.launcher import CANNOT_RUN, NOT_FOUND
 from gitbatch.sandbox.model import Network, Sandbox, SandboxKind
 from gitbatch.text import CleanText, clean_text
+
+if TYPE_CHECKING:
+    from gitbatch.agents.process.api_session import ApiSession
 
 _COMPLAINT = "gitbatch: "
 """The beginning of each line that the launcher prints, or the shell without a sandbox."""
@@ -105,6 +108,8 @@ class ProcessAgent(Struct, frozen=True):
         """Runs the program until it ends; its last lines are the details of a failure."""
         if self.network.access is None:
             return await self._run_program(assignment, place, progress, None)
+        from gitbatch.agents.process.api_session import ApiSession  # noqa: PLC0415 - only agents with this network need it
+
         limits = AttemptLimits(
             self.budget, assignment.item, self.cost_limit, self.token_limit, assignment.used
         )
@@ -116,7 +121,7 @@ class ProcessAgent(Struct, frozen=True):
         return session.judge_answer(answer)
 
     async def _run_program(
-        self, assignment: Assignment, place: LocalPlace, progress: Progress, session: ApiSession | None
+        self, assignment: Assignment, place: LocalPlace, progress: Progress, session: "ApiSession | None"
     ) -> Reply | Failure:
         secrets = Secrets.from_environment(self.environment, self.table.secret_variables)
         try:
@@ -167,7 +172,7 @@ class ProcessAgent(Struct, frozen=True):
     async def close(self) -> None:
         """Nothing is kept between items."""
 
-    def _set_variables(self, variables: dict[str, str], session: ApiSession | None) -> dict[str, str]:
+    def _set_variables(self, variables: dict[str, str], session: "ApiSession | None") -> dict[str, str]:
         """Returns the variables of a program with those that its network needs."""
         if self.network.kind is Network.NONE:
             return variables
@@ -206,7 +211,7 @@ class ProcessAgent(Struct, frozen=True):
 
 
 async def _work_through_proxy(
-    program: Program, transport: asyncio.SubprocessTransport, watch: OutputWatch, session: ApiSession | None
+    program: Program, transport: asyncio.SubprocessTransport, watch: OutputWatch, session: "ApiSession | None"
 ) -> ExitWait:
     """Feeds a program and waits for it, while the proxy serves it; what could not be started is not waited for."""
     if session is None:
@@ -215,7 +220,7 @@ async def _work_through_proxy(
         return await program.work(transport, watch) if session.is_served else ExitWait.EXITED
 
 
-def _list_arguments(program: Program, session: ApiSession | None) -> list[str]:
+def _list_arguments(program: Program, session: "ApiSession | None") -> list[str]:
     """Returns the command line, with what its network needs."""
     arguments = list(program.arguments())
     return session.set_arguments(arguments) if session else arguments
