@@ -103,7 +103,7 @@ def _run_trial(
         show_text(f"  it is started now, which may cost a little ({limit}); Ctrl-C ends it")
     table = project.config.agents[name]
     watch = TrialWatch(steps, denies_other_files=isinstance(table, ProcessTable) and table.denies_other_files)
-    settings = place.make_settings(project.environment, cache_dir(), knows_cost=agent.knows_cost)
+    settings = place.make_settings(project.environment, knows_cost=agent.knows_cost)
     try:
         with open_repository_of(place.repository) as repo:
             result = run_session(repo, settings, watch, PromptFrontend(can_ask=False))

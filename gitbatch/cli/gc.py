@@ -6,13 +6,16 @@ from typing import Annotated
 import typer
 from msgspec.structs import replace
 
+from gitbatch.batch.by_hand.trees import CHECK_FOLDERS
 from gitbatch.batch.history.gc import Garbage, LeftoverKind, Removal, find_garbage, remove_garbage
-from gitbatch.batch.planning.cache_limits import find_expired_layers
+from gitbatch.batch.planning.cache_limits import find_abandoned_folders, find_expired_layers
+from gitbatch.batch.trial.repository import TRIAL_FOLDERS
 from gitbatch.cli.common import (
     HERE,
     Directory,
     Json,
     cache_dir,
+    chosen_worktrees,
     open_repository_of,
     print_output,
     tell_waiting,
@@ -42,6 +45,9 @@ def gc(
     ):
         garbage, cache = find_garbage(repo, keep), cache_dir()
         layers = find_expired_layers(repo, cache)
+        abandoned = find_abandoned_folders(repo, chosen_worktrees(), cache, (CHECK_FOLDERS, TRIAL_FOLDERS))
+        folders = tuple(Removal(LeftoverKind.FOLDER, str(path)) for path in abandoned)
+        garbage = replace(garbage, removed=(*garbage.removed, *folders))
         if not dry_run:
             remove_garbage(repo, garbage)
             layers = remove_layers(cache, layers)

@@ -49,7 +49,8 @@ def statuses(found: Any) -> dict[str, str]:  # noqa: ANN401 - JSON
 
 
 def kept_folders(place: Place) -> list[Path]:
-    return [*(Path(place.environment["XDG_CACHE_HOME"]) / "gitbatch").glob("trial-*")]
+    cache = Path(place.environment["XDG_CACHE_HOME"]) / "gitbatch"
+    return [path for path in cache.glob("*") if path.name.startswith(("tri", "layers"))]
 
 
 def test_agent_that_works(place: Place, here: Here) -> None:

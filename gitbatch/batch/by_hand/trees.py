@@ -1,6 +1,5 @@
 """Fresh folders for checks that no batch runs: next to the worktrees of batches, and removed at the end."""
 
-import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 
@@ -14,8 +13,8 @@ from gitbatch.batch.planning.worktrees_dir import find_worktrees_dir
 from gitbatch.checks.command import CheckTools
 from gitbatch.checks.tree import FreshTrees
 from gitbatch.concurrency import GitThread
-from gitbatch.fs.removal import remove_tree
 from gitbatch.fs.room import require_room
+from gitbatch.fs.temporary import temporary_folder
 from gitbatch.project.config import Config
 from gitbatch.repo.fingerprint import take_fingerprint
 from gitbatch.repo.repository import Repository
@@ -23,6 +22,8 @@ from gitbatch.repo.worktrees.agent_git import read_agent_git
 from gitbatch.repo.worktrees.checkouts import find_checkouts
 from gitbatch.sandbox.model import SandboxKind
 
+CHECK_FOLDERS = "check-"
+"""The beginning of the names of the folders."""
 _NOWHERE = "refs/heads/gitbatch-check"
 """The branch that git in the folders shows at the base, where no branch is checked out."""
 
@@ -53,17 +54,14 @@ def open_check_place(repo: Repository, config: Config, machine: CheckHost) -> It
     watch_by_descriptor()
     above = find_worktrees_dir(repo, config, machine.folders.worktrees, machine.folders.cache_dir)
     require_room(above, repo.common_dir)
-    folder = above / f"check-{secrets.token_hex(4)}"
-    folder.mkdir(parents=True)
     environment = dict(machine.environment)
-    with closing(Starter()) as starter, closing(GitThread()) as git:
-        try:
-            checkouts = find_checkouts(repo, environment.get("PATH", "")).folders
-            target = repo.head_branch() or _NOWHERE
-            with closing(read_agent_git(repo, folder, target)) as agent_git:
-                trees = FreshTrees(
-                    repo, git, folder, agent_git, checkouts, take_fingerprint(repo, folder.name)
-                )
-                yield CheckPlace(trees, CheckTools(AgentServices(environment, machine.sandbox, starter)))
-        finally:
-            remove_tree(folder)
+    with (
+        temporary_folder(above, CHECK_FOLDERS) as folder,
+        closing(Starter()) as starter,
+        closing(GitThread()) as git,
+    ):
+        checkouts = find_checkouts(repo, environment.get("PATH", "")).folders
+        target = repo.head_branch() or _NOWHERE
+        with closing(read_agent_git(repo, folder, target)) as agent_git:
+            trees = FreshTrees(repo, git, folder, agent_git, checkouts, take_fingerprint(repo, folder.name))
+            yield CheckPlace(trees, CheckTools(AgentServices(environment, machine.sandbox, starter)))

@@ -1,8 +1,10 @@
-"""The limits of the cache of layers, by the configuration of a repository."""
+"""What is too much in the cache: layers, by the configuration of a repository, and folders of killed processes."""
 
 import time
 from pathlib import Path
 
+from gitbatch.batch.planning.worktrees_dir import find_worktrees_dir
+from gitbatch.fs.temporary import find_abandoned
 from gitbatch.project.config import CONFIG_FILE, Config, read_config
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.snapshot import TreeSnapshot
@@ -18,6 +20,26 @@ def cache_limits(config: Config) -> CacheLimits:
 
 def find_expired_layers(repo: Repository, cache: Path) -> tuple[CachedLayer, ...]:
     """Returns the layers of the cache beyond the limits of the commit that is checked out, as far as these are valid."""
+    return choose_expired(list_cache(cache), cache_limits(_read_config(repo)), time.time())
+
+
+def find_abandoned_folders(
+    repo: Repository, worktrees: Path | None, cache: Path, prefixes: tuple[str, ...]
+) -> tuple[Path, ...]:
+    """Returns temporary folders that killed processes left in the cache, and in the folder of the repository's worktrees.
+
+    Args:
+        repo: the repository.
+        worktrees: the folder for worktrees that the user chose.
+        cache: the user's cache folder.
+        prefixes: the beginnings of their names.
+    """
+    places = (cache, find_worktrees_dir(repo, _read_config(repo), worktrees, cache))
+    return tuple(path for place in places for prefix in prefixes for path in find_abandoned(place, prefix))
+
+
+def _read_config(repo: Repository) -> Config:
+    """Returns the configuration of the commit that is checked out, as far as it is valid."""
     head = repo.refs.commit("HEAD")
     source = TreeSnapshot(repo.objects, repo.objects.tree_of(head)).read(CONFIG_FILE) if head else None
-    return choose_expired(list_cache(cache), cache_limits(read_config(source).config), time.time())
+    return read_config(source).config

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -15,6 +15,7 @@ from gitbatch.agents.survey.survey import SurveyedProject
 from gitbatch.batch.caller import SessionSettings
 from gitbatch.batch.history.ledger import SpendingLimits
 from gitbatch.batch.model import CheckpointMode, PauseMode
+from gitbatch.fs.temporary import temporary_folder
 from gitbatch.plan.duration import parse_duration
 from gitbatch.project.agent_table import AgentTable
 from gitbatch.project.config import CONFIG_FILE, parse_config
@@ -23,6 +24,8 @@ from gitbatch.repo.sample import make_repository
 
 OUTPUT = "trial/hello.md"
 OTHER_FILE = "trial/other.md"
+TRIAL_FOLDERS = "trial-"
+"""The beginning of the names of the folders of trials that are removed at the end."""
 MAX_COST = 0.25
 """US dollars that a trial may cost, if its agent reports its cost."""
 _TIMEOUT = "5m"
@@ -59,19 +62,16 @@ class TrialPlace(Struct, frozen=True):
         """The repository."""
         return self.folder / "repository"
 
-    def make_settings(
-        self, environment: Mapping[str, str], cache_dir: Path, *, knows_cost: bool
-    ) -> SessionSettings:
-        """Returns the settings of the session that runs the item.
+    def make_settings(self, environment: Mapping[str, str], *, knows_cost: bool) -> SessionSettings:
+        """Returns the settings of the session that runs the item. Its layers are in the folder, and go with it.
 
         Args:
             environment: the user's.
-            cache_dir: the user's cache folder.
             knows_cost: the agent reports its cost, so that a limit can be kept.
         """
         return SessionSettings(
             environment=environment,
-            cache_dir=cache_dir,
+            cache_dir=self.folder / "cache",
             worktrees=self.folder / "worktrees",
             items="all",
             checkpoint=CheckpointMode(PauseMode.AT_END),
@@ -93,9 +93,7 @@ def trial_repository(
         cache_dir: the repository is made in it.
         keep: it is not removed.
     """
-    cache_dir.mkdir(parents=True, exist_ok=True)
-    folder = Path(mkdtemp(prefix="trial-", dir=cache_dir))
-    try:
+    with _make_folder(cache_dir, keep=keep) as folder:
         tree, table = folder / "tree", project.config.agents[name]
         tree.mkdir()
         (tree / TASK).write_text(_PLAN, encoding="utf-8")
@@ -105,9 +103,13 @@ def trial_repository(
         make_repository(place.repository, tree, message="Try an agent")
         shutil.rmtree(tree)
         yield place
-    finally:
-        if not keep:
-            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _make_folder(cache_dir: Path, *, keep: bool) -> AbstractContextManager[Path]:
+    if not keep:
+        return temporary_folder(cache_dir, TRIAL_FOLDERS)
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    return nullcontext(Path(mkdtemp(prefix="tried-", dir=cache_dir)))
 
 
 def render_config(name: str, table: AgentTable) -> str:

@@ -2,7 +2,9 @@
 
 import fcntl
 import json
+import os
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -59,7 +61,14 @@ def test_the_last_batch_stays_known_and_older_ones_go(run: Place) -> None:
     first = batch_of(run)
     run.gitbatch(*GROUP, "group:2", code=0)
     before = run.git("log", "--format=%H")
+    cache, mark = run.home / "cache/gitbatch", sha256(os.fsencode(run.root / ".git")).hexdigest()[:8]
+    left = [cache / "trial-0", cache / f"{run.root.name}-{mark}" / "check-0"]
+    for folder in left:
+        folder.mkdir(parents=True)
+        os.utime(folder, (1e9, 1e9))
     said = run.gitbatch("gc", code=0).stdout
+    assert [f"removed: folder {folder}" in said for folder in left] == [True, True], said
+    assert not any(map(Path.exists, left))
     assert f"removed: ref refs/gitbatch/{first}/record" in said
     assert f"removed: folder {run.root}/.git/gitbatch/{first}" in said
     assert not refs(run, f"refs/gitbatch/{first}")
