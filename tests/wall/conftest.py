@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import IDENTITY
+from fork_server import ForkServer
 from wall.attacks import SCRIPTS
 from wall.grounds import Grounds, copy_of, lay_out
 
@@ -37,6 +38,13 @@ def template(tmp_path_factory: pytest.TempPathFactory, usual: dict[str, str]) ->
     base = tmp_path_factory.mktemp("template")
     lay_out(base, {**usual, "HOME": str(base)}, SCRIPTS)
     return base
+
+
+@pytest.fixture
+def forked(grounds: Grounds, fork_server: ForkServer) -> Grounds:
+    """The grounds, where gitbatch has not its variables from its start: for attacks that do not look for these."""
+    grounds.place.server = fork_server
+    return grounds
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fork_server import ForkServer
 from wall import naive
 from wall.attacks import Control
 from wall.grounds import LIMIT, Grounds, copy_of, lay_out
@@ -50,7 +51,7 @@ RUN = ("run", "--items", "all", "--checkpoint", "at-end", "--sandbox", "none")
 
 
 @pytest.fixture
-def lay(tmp_path: Path, usual: dict[str, str]) -> Lay:
+def lay(tmp_path: Path, usual: dict[str, str], fork_server: ForkServer) -> Lay:
     """Returns a function that makes grounds with given items."""
 
     def make(scripts: dict[str, str], plan: str = "", settings: str = "retries = 0", **files: str) -> Grounds:
@@ -58,6 +59,7 @@ def lay(tmp_path: Path, usual: dict[str, str]) -> Lay:
         template.mkdir()
         lay_out(template, {**usual, "HOME": str(template)}, scripts)
         made = copy_of(template, tmp_path / "grounds", usual)
+        made.place.server = fork_server
         made.place.edit("gitbatch.toml", "jobs = 6\nretries = 0\n", f"jobs = 1\n{settings}\n")
         if plan:
             made.place.write("task.md", plan)

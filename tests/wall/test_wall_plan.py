@@ -77,8 +77,8 @@ def assert_refused(grounds: Grounds, start: str, lines: int) -> None:
 
 
 @pytest.mark.rule("S1", "S2")
-def test_dangerous_outputs_are_refused(grounds: Grounds) -> None:
-    assert_refused(grounds, with_outputs(grounds, *ALL), len(ALL))
+def test_dangerous_outputs_are_refused(forked: Grounds) -> None:
+    assert_refused(forked, with_outputs(forked, *ALL), len(ALL))
 
 
 @pytest.mark.parametrize("path", [path for path in ALL if not path.startswith("/")])
@@ -93,11 +93,11 @@ def test_control_writes_dangerous_output(grounds: Grounds, path: str) -> None:
 
 @pytest.mark.rule("S2")
 @pytest.mark.parametrize("kind", COLLIDING)
-def test_colliding_outputs_are_refused(grounds: Grounds, kind: str) -> None:
-    start = with_outputs(grounds, *COLLIDING[kind])
-    done = grounds.place.gitbatch(*RUN, code=2)
+def test_colliding_outputs_are_refused(forked: Grounds, kind: str) -> None:
+    start = with_outputs(forked, *COLLIDING[kind])
+    done = forked.place.gitbatch(*RUN, code=2)
     assert re.search(r"task\.md:8:\d+: GB\d+ error", done.stderr)
-    assert grounds.place.git("rev-parse", "main") == start
+    assert forked.place.git("rev-parse", "main") == start
 
 
 @pytest.mark.parametrize("kind", COLLIDING)
@@ -114,13 +114,13 @@ def test_control_writes_twice(grounds: Grounds, kind: str) -> None:
 
 
 @pytest.mark.rule("S1")
-def test_output_below_symlink_is_refused(grounds: Grounds) -> None:
-    link_to(grounds, grounds.base / "elsewhere")
-    start = with_outputs(grounds, "linked/x.md")
-    done = grounds.place.gitbatch(*RUN, code=2)
+def test_output_below_symlink_is_refused(forked: Grounds) -> None:
+    link_to(forked, forked.base / "elsewhere")
+    start = with_outputs(forked, "linked/x.md")
+    done = forked.place.gitbatch(*RUN, code=2)
     assert "cannot write the output linked/x.md: linked is a symlink" in done.stderr
-    assert grounds.place.git("rev-parse", "main") == start
-    assert not (grounds.base / "elsewhere/x.md").exists()
+    assert forked.place.git("rev-parse", "main") == start
+    assert not (forked.base / "elsewhere/x.md").exists()
 
 
 def test_control_follows_symlink(grounds: Grounds) -> None:

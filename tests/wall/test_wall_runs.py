@@ -6,6 +6,7 @@ from subprocess import CompletedProcess
 
 import pytest
 from conftest import read_run
+from fork_server import ForkServer
 from history import assert_tidy
 from wall import naive
 from wall.attacks import ATTACKS, WORKTREE, WORLD, Attack, Control
@@ -47,7 +48,7 @@ def expect(became: dict[str, str], attacks: dict[str, Attack], *, confined: bool
 
 @pytest.mark.rule("S1", "S2")
 @pytest.mark.parametrize("kind", WALLS)
-def test_sandboxed_attacks(grounds: Grounds, kind: str) -> None:
+def test_sandboxed_attacks(grounds: Grounds, kind: str, fork_server: ForkServer) -> None:
     grounds.place.environment["GITBATCH_WORKTREE"] = WALLS[kind]
     became, done = run(grounds, kind, ATTACKS)
     assert done.returncode == 1, done.stderr
@@ -58,13 +59,14 @@ def test_sandboxed_attacks(grounds: Grounds, kind: str) -> None:
     assert grounds.outside() == set()
     assert grounds.code_ran() == set()
     assert grounds.place.git("status", "--porcelain") == ""
+    grounds.place.server = fork_server
     grounds.place.gitbatch("verify", code=0)
     assert_tidy(grounds.place)
 
 
 @pytest.mark.rule("S1", "S2")
 @pytest.mark.parametrize("worktree", ["copy", "overlay"])
-def test_attacks_inside_worktree(grounds: Grounds, worktree: str) -> None:
+def test_attacks_inside_worktree(grounds: Grounds, worktree: str, fork_server: ForkServer) -> None:
     """Without a sandbox, too. An overlay has no hard links to files outside of it: there the attack writes nothing."""
     grounds.place.environment["GITBATCH_WORKTREE"] = worktree
     is_linked = {"hard_link_to_a_key": "failed: no output file was written"} if worktree == "overlay" else {}
@@ -77,6 +79,7 @@ def test_attacks_inside_worktree(grounds: Grounds, worktree: str) -> None:
     expect(became, attacks, confined=False)
     assert grounds.history() == set()
     assert grounds.code_ran() == set()
+    grounds.place.server = fork_server
     grounds.place.gitbatch("verify", code=0)
     assert_tidy(grounds.place)
 

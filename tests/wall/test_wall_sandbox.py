@@ -141,8 +141,8 @@ def with_hooks(grounds: Grounds, where: str) -> Grounds:
 @pytest.mark.parametrize("where", ["git", "checkout"])
 @pytest.mark.parametrize("kind", ["bubblewrap", "landlock", "none"])
 @pytest.mark.sample(3)
-def test_existing_hooks_never_run(grounds: Grounds, where: str, kind: str) -> None:
-    made = with_hooks(grounds, where)
+def test_existing_hooks_never_run(forked: Grounds, where: str, kind: str) -> None:
+    made = with_hooks(forked, where)
     made.place.gitbatch(*RUN, "--sandbox", kind, code=0)
     assert made.code_ran() == set()
     assert made.history() == set()
