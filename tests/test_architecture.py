@@ -77,6 +77,7 @@ ORDER = (
         "batch.line_count",
         "batch.model",
         "batch.events",
+        "batch.event_stream",
         "batch.notices",
         "batch.history",
         "batch.planning",

@@ -52,6 +52,8 @@ def decide_items(
     choices: tuple[Choice, ...],
     clock: Callable[[], float],
     require_start: StartCheck | None = None,
+    *,
+    is_running: bool = False,
 ) -> RecordedReview:
     """Records choices as one review.
 
@@ -61,12 +63,17 @@ def decide_items(
         choices: each about another item.
         clock: seconds since the epoch.
         require_start: judges the decisions before they are recorded; None: no run follows at once.
+        is_running: whether the run of this process has early items that work: then it has left nothing to make good.
 
     Raises:
         UsageError: nothing is chosen, an item is chosen twice, or a comment is too long.
         GitbatchError: an item is not up for such a decision, or its file has changed since. Nothing has changed.
     """
     with _advising_to_decide_again():
+        _require_choices(choices)
+        _require_seen(repo, found, choices)
+        if not is_running:
+            resume_batch(repo, found.batch)
         return _decide(repo, found, choices, clock, require_start)
 
 
@@ -88,19 +95,7 @@ def _decide(
     clock: Callable[[], float],
     require_start: StartCheck | None,
 ) -> RecordedReview:
-    if not choices:
-        raise UsageError("there is nothing to decide", LIST)
-    if len({choice.item.key for choice in choices}) < len(choices):
-        raise UsageError("an item is decided twice", "name each item once")
-    longest = max(len(choice.comment) for choice in choices)
-    if longest > LONGEST_COMMENT:
-        raise UsageError(
-            f"the comment has {longest:,} characters; {LONGEST_COMMENT:,} is the most",
-            "nothing was decided. Commit the long part as a file, and name it in the comment",
-        )
-    _require_seen(repo, found, choices)
     batch = found.batch
-    resume_batch(repo, batch)
     now = clock()
     user = Ident(repo.identity.name, repo.identity.email, int(now))
     commits = CommitContext(batch, take_fingerprint(repo, f"{batch.id}-"), user)
@@ -115,6 +110,24 @@ def _decide(
     conflicts = (o for o in found.state.failed if o.status is ItemStatus.CONFLICTED and o.item in decided)
     note_conflicts(repo, Ledger.open(repo, batch), tuple(conflicts))
     return _record_decisions(repo, commits, found.state, decisions, now)
+
+
+def _require_choices(choices: tuple[Choice, ...]) -> None:
+    """Refuses choices that are none, about the same item, or with too long a comment.
+
+    Raises:
+        UsageError: they are.
+    """
+    if not choices:
+        raise UsageError("there is nothing to decide", LIST)
+    if len({choice.item.key for choice in choices}) < len(choices):
+        raise UsageError("an item is decided twice", "name each item once")
+    longest = max(len(choice.comment) for choice in choices)
+    if longest > LONGEST_COMMENT:
+        raise UsageError(
+            f"the comment has {longest:,} characters; {LONGEST_COMMENT:,} is the most",
+            "nothing was decided. Commit the long part as a file, and name it in the comment",
+        )
 
 
 def _record_decisions(

@@ -320,23 +320,3 @@ def _shorten_checkpoint(checkpoint: Checkpoint) -> Checkpoint:
     failed, change = checkpoint.failures, msgspec.structs.replace
     group = change(checkpoint.group, items=tuple(outcome.item for outcome in failed))
     return change(checkpoint, outcomes=failed, group=group, left_out=checkpoint.succeeded)
-
-
-class EventStream:
-    """Passes each event, with its time, to every listener, in order.
-
-    A listener that can no longer write (a closed terminal, a full disk) is removed: it must not stop the run.
-    """
-
-    def __init__(self, clock: Callable[[], float], listeners: tuple[Listener, ...]) -> None:
-        self._clock = clock
-        self._listeners = list(listeners)
-
-    def __call__(self, event: Event) -> None:
-        """Sends an event."""
-        stamped = msgspec.structs.replace(event, at=round(self._clock(), 3))
-        for listener in tuple(self._listeners):
-            try:
-                listener(stamped)
-            except OSError:
-                self._listeners.remove(listener)

@@ -6,8 +6,8 @@ another process did meanwhile is missed, and nothing old is written.
 """
 
 import asyncio
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -66,6 +66,8 @@ class Hold:
     run: Run = field(init=False)
     """The tools of the run. While the lock is given back, they have the repository without it."""
     patience: float = _PATIENCE
+    is_lent: bool = False
+    """Whether a person is asked while the run keeps the lock."""
     own: set[str] = field(default_factory=set)
     """The reviews that this session has recorded."""
     _since: float | None = None
@@ -105,6 +107,17 @@ class Hold:
             self._since = holder.since
             self.waiting.enter_context(name_waiting(run.repo.own_dir, holder))
         self.held.close()
+
+    @contextmanager
+    def lend(self) -> Iterator[None]:
+        """Keeps the lock while a person is asked, as early items run; what they look at is read besides, as without it."""
+        run = self.run
+        self.run, self.is_lent = replace(run, repo=self.unlocked), True
+        try:
+            yield
+        finally:
+            self.run, self.is_lent = run, False
+            self.unlocked.close()
 
     async def take_again(self) -> Result | None:
         """Takes the lock, reports what was recorded elsewhere, and opens the batch as git has it now.
@@ -182,26 +195,32 @@ class Hold:
             DecidedElsewhereError: another one has decided about the same items. Nothing has changed.
             GitbatchError: they cannot be recorded as they are. Nothing has changed.
         """
+        if self.is_lent:
+            return await self._record(choices)
         await self._take_lock("review", _say_nothing)
         try:
-            repo = self.opening.repo
-            found = await self.git(find_reviewable, repo)
-            if found.batch.id != self.run.batch.id:
-                raise GitbatchError(
-                    f"batch {self.run.batch.id} is not the last one any more", "see: gitbatch batches"
-                )
-            try:
-                made = await self.git(decide_items, repo, found, choices, self.opening.settings.clock)
-            except GitbatchError as error:
-                items = frozenset(ItemName(choice.item.group, choice.item.output) for choice in choices)
-                decided = read_elsewhere(repo, found.batch, self._last, self.own).about(items)
-                if not decided:
-                    raise
-                raise DecidedElsewhereError(
-                    f"{error.message} ({'; '.join(decided)})", error.advice
-                ) from error
+            return await self._record(choices)
         finally:
             self.held.close()
+
+    async def _record(self, choices: tuple[Choice, ...]) -> RecordedReview:
+        """Records decisions under the lock."""
+        repo = self.opening.repo
+        found = await self.git(find_reviewable, repo)
+        if found.batch.id != self.run.batch.id:
+            raise GitbatchError(
+                f"batch {self.run.batch.id} is not the last one any more", "see: gitbatch batches"
+            )
+        clock, is_running = self.opening.settings.clock, self.is_lent
+        try:
+            made = await self.git(decide_items, repo, found, choices, clock, is_running=is_running)
+        except GitbatchError as error:
+            items = frozenset(ItemName(choice.item.group, choice.item.output) for choice in choices)
+            elsewhere = await self.git(read_elsewhere, repo, found.batch, self._last, self.own)
+            decided = elsewhere.about(items)
+            if not decided:
+                raise
+            raise DecidedElsewhereError(f"{error.message} ({'; '.join(decided)})", error.advice) from error
         self.own.add(made.commit)
         return made
 

@@ -116,9 +116,20 @@ async def _run_turns(
         following = find_turn(record, state, done)
         if following and not checkpoint.phase_complete and not run.stop_switch.halt:
             answer = await reviews.pause_after(checkpoint)
-            if answer is not Answer.CONTINUE:
+            if answer in {Answer.STOP, Answer.READ_AGAIN}:
                 return await _leave_pause(run, tally, reviews, answer, following.title)
+            state = await _read_decided(run, tally, state, answer)
     return await _end_batch(run, tally, reviews)
+
+
+async def _read_decided(run: Run, tally: Tally, state: BatchProgress, answer: Answer) -> BatchProgress:
+    """Returns the progress of a batch after a pause: read again after a review during which the lock was kept."""
+    if answer is not Answer.READ_STATE:
+        return state
+    state = await run.git(read_progress, run.repo, run.batch)
+    tally.replace_counts(Tally.of_progress(state, tally.began))
+    await run.git(run.ledger.read_again)
+    return state
 
 
 async def _leave_pause(

@@ -2,7 +2,8 @@
 
 import asyncio
 
-from gitbatch.batch.events import EventStream, Notice
+from gitbatch.batch.event_stream import EventStream
+from gitbatch.batch.events import Notice
 
 
 class Notices:

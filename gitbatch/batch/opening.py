@@ -13,7 +13,8 @@ from msgspec.structs import replace
 from gitbatch.agents.pool import AgentPool
 from gitbatch.agents.process.children import make_room
 from gitbatch.batch.caller import Frontend, SessionSettings
-from gitbatch.batch.events import BatchStopped, ConfigChanged, EventStream, Notice
+from gitbatch.batch.event_stream import EventStream
+from gitbatch.batch.events import BatchStopped, ConfigChanged, Notice
 from gitbatch.batch.extras.extras import ExtraSources, open_extras
 from gitbatch.batch.group.early_turn import can_start_early
 from gitbatch.batch.history.killed_attempts import find_killed_attempts

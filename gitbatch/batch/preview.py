@@ -8,7 +8,8 @@ from msgspec.structs import replace
 from gitbatch.agents.pool import AgentPool
 from gitbatch.agents.process.starter import Starter
 from gitbatch.batch.caller import Frontend, SessionSettings
-from gitbatch.batch.events import BatchStopped, EventStream
+from gitbatch.batch.event_stream import EventStream
+from gitbatch.batch.events import BatchStopped
 from gitbatch.batch.history.progress import read_progress
 from gitbatch.batch.history.record import unfinished_batch
 from gitbatch.batch.model import BatchGroup, Record

@@ -42,6 +42,8 @@ class Answer(StrEnum):
     CONTINUE = "continue"
     READ_AGAIN = "read-again"
     """It continues, with a state that is read again: the lock was given back while the person was asked."""
+    READ_STATE = "read-state"
+    """It continues, with the decisions of the person, who was asked while early items ran and the lock was kept."""
     STOP = "stop"
 
 
@@ -85,7 +87,10 @@ class Reviews:
         if not self.mode.pauses_after(checkpoint.number) and not is_revision:
             return Answer.CONTINUE
         waiting, self.waiting, self.reviewed = self.waiting, None, frozenset(self.recorded)
-        return await self._wait_for(self.reviewer.review_checkpoint(waiting or checkpoint))
+        keeps_lock = self.pool is not None and self.pool.suspend_items()
+        return await self._wait_for(
+            self.reviewer.review_checkpoint(waiting or checkpoint), keeps_lock=keeps_lock
+        )
 
     async def pause_at_end(self) -> Answer:
         """Asks for a review of the last checkpoint, in every mode. The batch ends if the run continues."""
@@ -93,11 +98,13 @@ class Reviews:
         if waiting is None:
             return Answer.CONTINUE
         self.reviewed = frozenset(self.recorded)
+        await self.finish_early()
         return await self._wait_for(self.reviewer.review_last(waiting, is_earlier=self.is_earlier))
 
     async def accept_config(self, change: ConfigChange) -> Answer:
         """Asks whether the run continues with a changed configuration."""
         self.accepted = change
+        await self.finish_early()
         return await self._wait_for(self.reviewer.accept_config())
 
     async def finish_early(self) -> None:
@@ -105,9 +112,9 @@ class Reviews:
         if self.pool:
             await self.pool.finish_items()
 
-    async def _wait_for(self, consent: Awaitable[bool]) -> Answer:
-        if self.pool:
-            await self.pool.suspend_items(until_ended=self.reviewer.takes_time)
+    async def _wait_for(self, consent: Awaitable[bool], *, keeps_lock: bool = False) -> Answer:
         if not await consent:
             return Answer.STOP
-        return Answer.READ_AGAIN if self.reviewer.takes_time else Answer.CONTINUE
+        if not self.reviewer.takes_time:
+            return Answer.CONTINUE
+        return Answer.READ_STATE if keeps_lock else Answer.READ_AGAIN

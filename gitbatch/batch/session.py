@@ -15,7 +15,8 @@ from gitbatch.agents.process.starter import Starter
 from gitbatch.batch.caller import Frontend, SessionSettings, Unattended
 from gitbatch.batch.ending import Ending, Result
 from gitbatch.batch.event_log import BatchLog
-from gitbatch.batch.events import BatchStopped, EventStream, Listener, Notice
+from gitbatch.batch.event_stream import EventStream
+from gitbatch.batch.events import BatchStopped, Listener, Notice
 from gitbatch.batch.group.review import RecordedReview
 from gitbatch.batch.history.record import unfinished_batch
 from gitbatch.batch.hold import Hold
@@ -103,6 +104,13 @@ class Session:
         assert self.hold is not None  # noqa: S101 - a reviewer is asked by a run
         return await self.hold.decide(choices)
 
+    @contextmanager
+    def hold_events(self) -> Iterator[None]:
+        """Keeps events back for a while, such as when a prompt has the terminal; early items may run meanwhile."""
+        assert self.hold is not None  # noqa: S101 - a reviewer is asked by a run
+        with self.hold.opening.emit.hold_back():
+            yield
+
     def notify(self, text: str) -> None:
         """Emits a notice about the batch."""
         if self.active:
@@ -187,7 +195,10 @@ class _GivingBack:
         self.takes_time = reviewer.takes_time
 
     async def review_checkpoint(self, checkpoint: Checkpoint) -> bool:
-        """Asks whether the batch continues after a checkpoint."""
+        """Asks whether the batch continues after a checkpoint. While early items run, the lock is kept."""
+        if self.takes_time and self._hold.run.running_agents.keeps_lock:
+            with self._hold.lend():
+                return await self._reviewer.review_checkpoint(checkpoint)
         await self._give_back()
         return self._note_answer(await self._reviewer.review_checkpoint(checkpoint))
 

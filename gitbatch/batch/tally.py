@@ -37,6 +37,10 @@ class Tally:
         )
         return cls(state.succeeded, state.failed, failures, began)
 
+    def replace_counts(self, other: "Tally") -> None:
+        """Takes the counts of another tally: a review has changed what has failed."""
+        self.succeeded, self.failed, self.failures = other.succeeded, other.failed, other.failures
+
     def add_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Adds a group that is recorded."""
         self.succeeded += len(checkpoint.outcomes) - len(checkpoint.failures)

@@ -137,7 +137,8 @@ class PromptReviewer:
         self._keys.stop()
         self._view.close()
         try:
-            yield
+            with self._session.hold_events():
+                yield
         finally:
             self._listen()
             self._keys.start()

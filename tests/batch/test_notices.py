@@ -3,7 +3,8 @@
 import asyncio
 import threading
 
-from gitbatch.batch.events import Event, EventStream, Notice
+from gitbatch.batch.event_stream import EventStream
+from gitbatch.batch.events import Event, Notice
 from gitbatch.batch.notices import Notices
 
 

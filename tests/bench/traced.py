@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from gitbatch.__main__ import main as gitbatch
-from gitbatch.batch.events import EventStream, GateStarted, ItemFinished, ItemStarted
+from gitbatch.batch.event_stream import EventStream
+from gitbatch.batch.events import GateStarted, ItemFinished, ItemStarted
 
 STEPS = {
     "worktree": ("batch.workplace.local.make_worktree", "batch.workplace.overlay._make_workplace"),

@@ -70,6 +70,8 @@ class EarlyPool:
     """See `BaseBuilder`."""
     is_suspended: bool = False
     """Whether none starts for the present."""
+    is_paused: bool = False
+    """Whether a person is asked, and more of them start meanwhile."""
 
     @property
     def running(self) -> tuple[ItemKey, ...]:
@@ -90,7 +92,7 @@ class EarlyPool:
         judge = EarlyJudge(run.repo, start.project_state, start.planned)
         context = EarlyContext(run.batch.record, progress, run.eagerness, run.jobs, frozenset(self.barred))
         planned = await run.git(plan_turn, judge, start, context)
-        self.is_suspended = False
+        self.is_suspended = self.is_paused = False
         self.turn = EagerTurn(self, start, defaults, judge, planned)
         self.turn.begin()
         return self.turn
@@ -121,23 +123,23 @@ class EarlyPool:
             await self.turn.note_early_end(key)
         return outcome
 
-    async def suspend_items(self, *, until_ended: bool) -> None:
+    def suspend_items(self) -> bool:
         """Lets no further item start while a person is asked, unless the mode says so.
 
-        `until_ended`: the lock is given back, so those that run are waited for.
+        Returns:
+            Whether early items run meanwhile, so that the lock has to be kept.
         """
-        if until_ended or self.run.eagerness.mode is not EagerMode.WHILE_PAUSED:
-            self.is_suspended = True
-        if until_ended and self.running:
-            names = len(self.running)
-            text = f"{names} started early and end before the review can be recorded"
-            self.run.emit(Notice(batch=self.run.batch.id, text=text))
-        if until_ended:
-            await self.finish_items()
+        self.is_paused = self.run.eagerness.mode is EagerMode.WHILE_PAUSED
+        self.is_suspended = self.is_suspended or not self.is_paused
+        if self.turn:
+            self.turn.give_slots()
+        self.run.running_agents.keeps_lock = bool(self.running)
+        return bool(self.running)
 
     async def finish_items(self) -> None:
         """Lets no further item start, and waits for those that run."""
         self.is_suspended = True
+        self.run.running_agents.keeps_lock = False
         while left := [task for _, task in self.started.values() if not task.done()]:
             await asyncio.wait(left)
 
@@ -194,16 +196,16 @@ class EagerTurn:
         When the last item of the group has ended, it is recorded at once, and the next group begins; unless gates run.
         """
         pool = self.pool
-        if pool.turn is not self:
+        is_ending = not (self.has_gates or pool.is_paused or self.frontier.list_unended())
+        if pool.turn is not self or is_ending:
             return
-        is_ending = not self.has_gates and not self.frontier.list_unended()
         while starts := self.frontier.start_items():
             for start in starts:
                 key = self.planned.items[start.reference][1].key
                 if not start.is_early:
                     self.running.add(key)
                     self.slots[key].set()
-                elif is_ending or pool.is_suspended or pool.run.stop_switch.halt:
+                elif pool.is_suspended or pool.run.stop_switch.halt:
                     self.frontier.end_item(start.reference, is_done=False)
                 else:
                     self.running.add(key)

@@ -102,6 +102,10 @@ class Ledger:
         """Returns the ledger of a batch, with the entries that git has."""
         return cls(repo, batch, read_ledger(repo, batch.id))
 
+    def read_again(self) -> None:
+        """Reads what another ledger of the batch, such as that of a review, has written."""
+        self.entries = read_ledger(self.repo, self.batch.id)
+
     def add_attempt(self, attempt: FailedAttempt) -> None:
         """Writes a failed attempt to git."""
         entries = replace(self.entries, attempts=(*self.entries.attempts, attempt))

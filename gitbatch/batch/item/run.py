@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from gitbatch.batch.events import EventStream
+from gitbatch.batch.event_stream import EventStream
 from gitbatch.batch.history.ledger import Ledger
 from gitbatch.batch.history.record import Batch
 from gitbatch.batch.item.scheduled import CommitContext

@@ -74,6 +74,8 @@ class RunningAgents:
 
     _tasks: dict[ItemKey, asyncio.Task[object]] = field(default_factory=dict, init=False)
     _stopped: set[ItemKey] = field(default_factory=set, init=False)
+    keeps_lock: bool = False
+    """Whether early items run, or may start, while a person is asked: then the lock is kept."""
 
     def stop_item(self, key: ItemKey) -> bool:
         """Ends the agent of an item, or its checks, as a signal would. Returns false if none runs, or it is ending already."""

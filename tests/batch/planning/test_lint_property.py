@@ -21,7 +21,7 @@ from sessions import session_settings
 from gitbatch.agents.pool import AgentPool
 from gitbatch.agents.process.starter import Starter
 from gitbatch.batch.caller import Unattended
-from gitbatch.batch.events import EventStream
+from gitbatch.batch.event_stream import EventStream
 from gitbatch.batch.history.record import Batch
 from gitbatch.batch.opening import Opening
 from gitbatch.batch.planning.lint import LintSettings, lint_start

@@ -1,19 +1,25 @@
 """Whole runs in which items start before their group (rule F2). At the end of each, `verify` finds nothing."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 from batch.early_runs import count_starts, run_early, tell, write_plan
 from conftest import Place
 from history import trailers
 from reviews import APPROVE, REJECT, REVISE, UNDO, decide
+from waiting import wait_until_async
 
+from gitbatch.batch.caller import PauseAlways
 from gitbatch.batch.ending import Ending
 from gitbatch.batch.events import Event, ItemFinished
-from gitbatch.batch.model import CheckpointMode
+from gitbatch.batch.model import Checkpoint, CheckpointMode
 from gitbatch.batch.planning.early.eagerness import EagerMode
+from gitbatch.batch.review.choices import Choice, select_review_items
+from gitbatch.batch.review.reviewable import find_reviewable
 from gitbatch.batch.session import Session
+from gitbatch.errors import BusyError
+from gitbatch.repo.lock import repository_lock
 
 CHAIN = ("A1\nA2\n", "B1 out/A1.md\nB2 out/A2.md\n", "C1 out/B1.md\nC2\n")
 """B1 and C1 can be done while A2 runs; C2 declares nothing, so it waits for its group."""
@@ -139,3 +145,62 @@ def test_what_fails_is_never_read_early(place: Place) -> None:
         ("B3", "failed"),
     ]
     assert count_starts(place, "B3") == 1, "its one attempt was made before its turn"
+
+
+class Deciding(PauseAlways):
+    """A person who decides at each pause, while early items run."""
+
+    takes_time = True
+
+    def __init__(self, place: Place, *pauses: Callable[[Session], Awaitable[bool]]) -> None:
+        self.place, self.pauses = place, list(pauses)
+        self.session: Session | None = None
+
+    async def review_checkpoint(self, checkpoint: Checkpoint) -> bool:  # noqa: ARG002 - the protocol's
+        assert self.session
+        return await self.pauses.pop(0)(self.session) if self.pauses else True
+
+
+@pytest.mark.rule("F2", "F7")
+@pytest.mark.parametrize("mode", [EagerMode.ON, EagerMode.WHILE_PAUSED])
+def test_early_items_run_on_while_a_person_decides(place: Place, mode: EagerMode) -> None:
+    """B1 runs when the review begins, and ends in it. Others start meanwhile only if that was asked for.
+
+    Then B2 reads the A2 that the review sends back, so it runs again.
+    """
+    write_plan(place, "A1\nA2\n", "B1 out/A1.md\nB2 out/A2.md\n", "C1 out/B1.md\n")
+    tell(place, "A2", "wait_for B1\n")
+    tell(place, "B1", "wait_for_file go\n")
+
+    async def decide_meanwhile(session: Session) -> bool:
+        with pytest.raises(BusyError), repository_lock(session.hold.unlocked, print):  # type: ignore[union-attr]
+            pass
+        found = find_reviewable(session.hold.unlocked)  # type: ignore[union-attr]
+        [(item, _)] = select_review_items(found, ("A2",))
+        await session.decide((Choice(REVISE, item, comment="More."),))
+        (place.home / "go").touch()
+        ended = "C1" if mode is EagerMode.WHILE_PAUSED else "B1"
+        await wait_until_async(lambda: f"out/{ended}.md" in outputs_of_branches(place), ended)
+        assert count_starts(place, "C1") == (mode is EagerMode.WHILE_PAUSED)
+        return True
+
+    person = Deciding(place, decide_meanwhile)
+
+    def listen(session: Session, _: Event) -> None:
+        person.session = session
+
+    ran = run_early(place, person, listen, checkpoint=CheckpointMode.parse("after-each"), eager=mode)
+    assert (ran.result.ending, ran.result.succeeded) == (Ending.COMPLETE, 5)
+    goes_on = mode is EagerMode.WHILE_PAUSED
+    assert ran.early == (["B1", "B2", "C1"] if goes_on else ["B1", "C1"])
+    assert {name: count_starts(place, name) for name in ("A1", "A2", "B1", "B2", "C1")} == {
+        **dict.fromkeys(("A1", "B1", "C1"), 1),
+        "A2": 2,
+        "B2": 1 + goes_on,
+    }
+
+
+def outputs_of_branches(place: Place) -> str:
+    """The outputs of the items that are done on their branches."""
+    form = "--format=%(trailers:key=Gitbatch-Item,valueonly)"
+    return place.git("for-each-ref", form, "refs/heads/gitbatch/")

@@ -1,0 +1,46 @@
+"""The stream on which all that happens in a run comes to its listeners, in order."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import msgspec
+
+from gitbatch.batch.events import Event, Listener
+
+
+class EventStream:
+    """Passes each event, with its time, to every listener, in order.
+
+    A listener that can no longer write (a closed terminal, a full disk) is removed: it must not stop the run.
+    """
+
+    def __init__(self, clock: Callable[[], float], listeners: tuple[Listener, ...]) -> None:
+        self._clock = clock
+        self._listeners = list(listeners)
+        self._kept: list[Event] | None = None
+
+    @contextmanager
+    def hold_back(self) -> Iterator[None]:
+        """Keeps events, with their times, until the end of the context; then the listeners get them."""
+        kept = self._kept = list[Event]()
+        try:
+            yield
+        finally:
+            self._kept = None
+            for event in kept:
+                self._send(event)
+
+    def __call__(self, event: Event) -> None:
+        """Sends an event."""
+        stamped = msgspec.structs.replace(event, at=round(self._clock(), 3))
+        if self._kept is None:
+            self._send(stamped)
+        else:
+            self._kept.append(stamped)
+
+    def _send(self, stamped: Event) -> None:
+        for listener in tuple(self._listeners):
+            try:
+                listener(stamped)
+            except OSError:
+                self._listeners.remove(listener)
