@@ -43,10 +43,10 @@ def add_line(file: Path) -> None:
         opened.write("Edited by hand.\n")
 
 
-def edit(place: Place, repo: Repository, editor: object = add_line) -> str:
+def edit(place: Place, repo: Repository, editor: object = add_line, **more: str) -> str:
     sheet = read_sheet(repo)
     user = UserGit(
-        select_user_variables({**place.environment, "GIT_AUTHOR_NAME": "Ann", "GIT_DIR": "/nowhere"})
+        select_user_variables({**place.environment, "GIT_AUTHOR_NAME": "Ann", "GIT_DIR": "/nowhere", **more})
     )
     return edit_output(repo, sheet, find(sheet), editor, user).commit  # type: ignore[arg-type]  # an editor
 
@@ -89,6 +89,10 @@ def test_a_refused_commit_leaves_everything_as_it_was(reviewed: tuple[Place, Rep
     kept = Path(refused.value.advice.partition("kept: ")[2])
     assert kept.read_text(encoding="utf-8") == text + "Edited by hand.\n"
     hook(place, "pre-commit", "exit 0")
+    with pytest.raises(GitbatchError, match=r"your commit was refused: .*empty ident name") as refused:
+        edit(place, repo, GIT_AUTHOR_NAME="", GIT_COMMITTER_NAME="")
+    kept = Path(refused.value.advice.partition("kept: ")[2])
+    assert kept.read_text(encoding="utf-8") == text + "Edited by hand.\n", "no author is made up"
     with pytest.raises(GitbatchError, match="is not a file any more") as refused:
         edit(place, repo, Path.unlink)
     assert refused.value.advice == "to take it back, reject the item", "nothing was written that is kept"

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 
 import pytest
 from conftest import Here, Place
@@ -112,6 +114,25 @@ def test_while_another_gitbatch_runs_it_is_busy(
         assert here("review", "T101", "--approve")[0] == 75
         assert here("review", "--list")[0] == 0
     repo.close()
+
+
+def test_without_a_name_nothing_is_decided(
+    paused: Place, here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A review has its author: what to set is said, as it can be run, and what is only shown needs none."""
+    for name in [name for name in paused.environment if name.startswith(("GIT_AUTHOR_", "GIT_COMMITTER_"))]:
+        del paused.environment[name]
+        monkeypatch.delenv(name, raising=False)
+    before, said = paused.state(), ""
+    for verb in (("review", "T101", "--approve"), ("undo", "T101"), ("retry", "T101", "--no-run")):
+        code, _, said = here(*verb)
+        assert (code, paused.state()) == (1, before)
+    assert here("review", "--list")[0] == 0
+    (advice,) = re.findall(r"git (config user.name .*) && git (config .*)", said)
+    for command in advice:
+        paused.git(*shlex.split(command))
+    assert here("undo", "T101")[0] == 0
+    assert paused.git("log", "-1", "--format=%an <%ae>") == "Your Name <you@example.org>"
 
 
 def test_a_lock_of_the_users_git_is_named(paused: Place, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """The review screen, and the same review in lines, in a real pseudo-terminal: sizes, keys, hostile texts, editors."""
 
+import re
 import sys
 
 import pexpect
@@ -179,3 +180,30 @@ def test_the_same_in_lines(
     assert three.subjects()[-1].startswith("gitbatch: checkpoint 1/2, revision 1: Letters ")
     assert "gitbatch: review 1/2: 1 sent back, 1 rejected" in three.subjects()
     assert_tidy(three)
+
+
+@pytest.mark.rule("F7")
+def test_ctrl_z_leaves_the_review_and_comes_back(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shell has its own screen and modes meanwhile; what was chosen is still chosen, and nothing is recorded."""
+    run_here(three, monkeypatch, items="T101,T102", checkpoint=CheckpointMode.parse("after-each"))
+    before = three.state()
+    shell = (
+        f"set -m; {' '.join(gitbatch('review'))}; stty -a; echo ready; read line; fg; stty -a; echo code $?"
+    )
+    with watched(three, ["sh", "-c", shell], 80, 24) as eyes:
+        eyes.look_for("a approve")
+        eyes.child.send("a")
+        eyes.look_for("1 chosen")
+        assert "\x1b[?2004h" in eyes.heard, "pasted text is told apart"
+        eyes.child.send("\x1a")
+        text = eyes.look_for("ready")
+        assert re.search(r" icanon .*\n?.* echo ", text)
+        assert "a approve" not in text, "the screen of before"
+        for mode in ("1049", "2004"):
+            assert eyes.heard.rfind(f"\x1b[?{mode}l") > eyes.heard.rfind(f"\x1b[?{mode}h")
+        eyes.child.send(ENTER)
+        eyes.look_for("1 chosen")
+        eyes.child.send("qn")
+        eyes.look_for("code 0")
+        assert end(eyes) == 0
+    assert three.state() == before
