@@ -17,7 +17,7 @@ from gitbatch.batch.extras.include import IncludedFiles, find_included
 from gitbatch.batch.extras.include_layer import make_include_layer
 from gitbatch.batch.extras.prepare import PURPOSE, NewPlace, PreparePlaces, PrepareRunner
 from gitbatch.batch.extras.prepare_key import hash_settings, list_deciding_files, name_layer
-from gitbatch.batch.extras.result_layer import uncover_guarded
+from gitbatch.batch.extras.result_layer import Before, uncover_guarded
 from gitbatch.checks.command import CheckTools
 from gitbatch.concurrency import GitThread
 from gitbatch.fs.copying import copy_sources, list_sources
@@ -120,8 +120,11 @@ class WorktreeExtras:
         new = NewPlace(self.sources.folder / f"{PURPOSE}-{secrets.token_hex(4)}", commit, commit, include)
         async with self._places.open_place(new) as opened:
             await self.runner.run_in(opened.place, network=table.prepare_network and not is_again)
-            keep = partial(_fill_with_result, opened.take, self.sources, (commit, include), name)
-            lease = await self.git(self.store.make, name, keep)
+            unchanged: list[str] = []
+            result = _Result(opened.take, self.sources, commit, include, name, unchanged)
+            lease = await self.git(self.store.make, name, partial(_fill_with_result, result))
+        if unchanged:
+            self.tell(_describe_unchanged(unchanged))
         self.tell(f"worktrees are prepared ({monotonic() - began:.1f} s)")
         return lease
 
@@ -183,22 +186,35 @@ def _describe_again(files: tuple[tuple[str, str], ...], first: tuple[tuple[str, 
     return clean_text(text)
 
 
-def _fill_with_result(
-    take: Callable[[Path], None],
-    sources: ExtraSources,
-    below: tuple[str, tuple[Path, ...]],
-    name: str,
-    folder: Path,
-) -> LayerInfo:
-    """Makes a layer of what commands changed on a commit and the layers on top of it."""
-    tree, (commit, layers) = folder / "tree", below
-    take(tree)
-    objects = sources.repo.objects
-    tree_of_commit = objects.tree_of(commit)
+def _describe_unchanged(paths: list[str]) -> str:
+    text = f"batch.prepare changed {list_names(tuple(sorted(paths)))}: agents see what the commit has"
+    return clean_text(text)
+
+
+class _Result(Struct, frozen=True):
+    """What commands have changed on a commit and the layers on top of it."""
+
+    take: Callable[[Path], None]
+    sources: ExtraSources
+    commit: str
+    layers: tuple[Path, ...]
+    name: str
+    unchanged: list[str]
+    """Gets the paths of the commit that stay as they are."""
+
+
+def _fill_with_result(result: _Result, folder: Path) -> LayerInfo:
+    """Makes a layer of a result."""
+    tree, objects = folder / "tree", result.sources.repo.objects
+    result.take(tree)
+    tree_of_commit = objects.tree_of(result.commit)
 
     def had_folder(path: str) -> bool:
         entry = objects.find_entry(tree_of_commit, path)
-        return bool(entry and entry.is_tree) or any((layer / path).is_dir() for layer in layers)
+        return bool(entry and entry.is_tree) or any((layer / path).is_dir() for layer in result.layers)
 
-    uncover_guarded(tree, sources.guarded, had_folder)
-    return LayerInfo(PURPOSE, name)
+    def is_tracked(path: str) -> bool:
+        return objects.find_entry(tree_of_commit, path) is not None
+
+    result.unchanged.extend(uncover_guarded(tree, result.sources.guarded, Before(had_folder, is_tracked)))
+    return LayerInfo(PURPOSE, result.name)

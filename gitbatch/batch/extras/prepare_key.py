@@ -17,7 +17,7 @@ from hashlib import sha256
 from gitbatch.project.extras_table import ExtrasTable, split_names
 from gitbatch.repo.snapshot import TreeSnapshot
 
-_FORMAT = 1
+_FORMAT = 2
 _OF_TERMINAL = frozenset({"TERM", "TMPDIR"})
 
 
