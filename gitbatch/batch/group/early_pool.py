@@ -25,7 +25,9 @@ from gitbatch.batch.planning.early.eagerness import EagerMode
 from gitbatch.batch.planning.early.frontier import Frontier
 from gitbatch.batch.planning.early.model import EarlyLimits, Start
 from gitbatch.concurrency import shielded
+from gitbatch.limits.usage import format_dollars
 from gitbatch.plan.model import ItemKey, ItemReference
+from gitbatch.text import format_count
 
 
 @asynccontextmanager
@@ -140,8 +142,18 @@ class EarlyPool:
         """Lets no further item start, and waits for those that run."""
         self.is_suspended = True
         self.run.running_agents.keeps_lock = False
+        self._announce_running()
         while left := [task for _, task in self.started.values() if not task.done()]:
             await asyncio.wait(left)
+
+    def _announce_running(self) -> None:
+        """Says how many items are waited for, and what they have cost so far."""
+        if running := self.running:
+            known = [self.run.agents.budget.charged_usage(key).cost for key in running]
+            cost = sum(each for each in known if each is not None)
+            spent = f" ({format_dollars(round(cost, 4))} so far)" if cost else ""
+            text = f"{format_count(len(running), 'item')} of later groups must end first{spent}"
+            self.run.emit(Notice(batch=self.run.batch.id, text=text))
 
 
 @dataclass(slots=True)

@@ -25,7 +25,13 @@ def test_a_pause_says_what_is_done_of_later_groups(place: Place) -> None:
     """And the status marks it; the next run takes it, and nothing runs twice."""
     write_plan(place, "A1\nA2\n", "B1 out/A1.md\nB2 out/A2.md\n", config=PAID)
     tell(place, "A2", "wait_for B1\n")
-    ran = run_early(place, checkpoint=AFTER_EACH)
+    tell(place, "B1", "wait_for_file go\n")
+
+    def listen(_: Session, event: Event) -> None:
+        if isinstance(event, Notice) and event.text == "1 item of later groups must end first":
+            (place.home / "go").touch()
+
+    ran = run_early(place, listen=listen, checkpoint=AFTER_EACH)
     assert ran.result.ending is Ending.PAUSED
     (paused,) = ran.list_of("batch-paused")
     assert (paused["early"]["done"], paused["early"]["running"]) == (1, 0)

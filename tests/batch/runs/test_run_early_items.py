@@ -12,11 +12,12 @@ from waiting import wait_until_async
 
 from gitbatch.batch.caller import PauseAlways
 from gitbatch.batch.ending import Ending
-from gitbatch.batch.events import Event, ItemFinished
+from gitbatch.batch.events import EarlyWork, Event, ItemFinished
 from gitbatch.batch.model import Checkpoint, CheckpointMode
 from gitbatch.batch.planning.early.eagerness import EagerMode
 from gitbatch.batch.review.choices import Choice, select_review_items
 from gitbatch.batch.review.reviewable import find_reviewable
+from gitbatch.batch.review_sheet import read_sheet
 from gitbatch.batch.session import Session
 from gitbatch.errors import BusyError
 from gitbatch.repo.lock import repository_lock
@@ -175,6 +176,7 @@ def test_early_items_run_on_while_a_person_decides(place: Place, mode: EagerMode
     async def decide_meanwhile(session: Session) -> bool:
         with pytest.raises(BusyError), repository_lock(session.hold.unlocked, print):  # type: ignore[union-attr]
             pass
+        assert read_sheet(session.hold.unlocked).early == EarlyWork(0, 1)  # type: ignore[union-attr]
         found = find_reviewable(session.hold.unlocked)  # type: ignore[union-attr]
         [(item, _)] = select_review_items(found, ("A2",))
         await session.decide((Choice(REVISE, item, comment="More."),))
