@@ -68,7 +68,7 @@ class IncomingJob:
                 self._received += len(message.data)
                 if self._received > self.most_bytes:
                     raise ChannelError("more bytes of an output than are allowed")
-                self.file.write(message.data)
+                self._keep_bytes(message.data)
             case JobResult():
                 self._require_whole(message)
                 self.ended.set_result(JobEnd(message))
@@ -105,7 +105,14 @@ class IncomingJob:
 
     @property
     def _result(self) -> JobResult | None:
-        return self.ended.result().result if self.ended.done() else None
+        has_ended = self.ended.done() and not self.ended.cancelled() and self.ended.exception() is None
+        return self.ended.result().result if has_ended else None
+
+    def _keep_bytes(self, data: bytes) -> None:
+        try:
+            self.file.write(data)
+        except OSError as error:  # our own disk, which halts the batch
+            self.ended.set_exception(error)
 
     def _note_changes(self, message: JobChanges) -> None:
         for name, paths in self._paths.items():

@@ -95,6 +95,9 @@ class Hello(Struct, frozen=True, tag="hello"):
 class Alive(Struct, frozen=True, tag="alive"):
     """Shows that a worker is there, while it has nothing to say."""
 
+    takes_jobs: bool = True
+    """Whether it takes further jobs; not if it was asked to stop."""
+
 
 class JobEvent(Struct, frozen=True, tag="event"):
     """A line that an agent shows."""

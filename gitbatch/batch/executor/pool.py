@@ -126,22 +126,25 @@ class WorkerPool:
                 async with asyncio.timeout(max(0.0, self._time_left()) + 0.01):
                     await self._changed.wait()
 
-    async def send_job(self, member: PoolMember, job: ItemJob) -> None:
-        """Sends a job, and before it the objects that the worker lacks; a worker that cannot be sent to is lost.
+    async def send_job(self, member: PoolMember, incoming: IncomingJob, job: ItemJob) -> bool:
+        """Sends a job, and before it the objects that the worker lacks; false: it was lost before it had all.
 
         Raises:
             GitError: the objects cannot be packed.
         """
-        incoming, channel = member.jobs[job.token], member.channel
+        channel = member.channel
         try:
             if channel and job.token not in member.spooled:
                 async with member.shipping:
                     await self._send_objects(member, channel, job)
             if channel is None or incoming.ended.done():
-                return
+                incoming.lose("the connection was closed")
+                return False
             await channel.send(job)
         except ChannelError as error:
             incoming.lose(str(error))
+            return False
+        return True
 
     def release_job(self, member: PoolMember, token: str) -> None:
         """Notes that a job has ended at a worker."""
@@ -194,8 +197,10 @@ class WorkerPool:
                     if await self._greet(member, channel):
                         pause = _FIRST_PAUSE
                         await self._read_messages(member, channel)
+                except ChannelError as error:
+                    self._note_lost(member, clean_text(str(error)))
                 finally:
-                    member.channel = None
+                    self._lose_jobs(member, "the connection was closed")
                     await channel.close(_SHORT)
             except ChannelError as error:
                 self._note_lost(member, clean_text(str(error)))
@@ -234,6 +239,7 @@ class WorkerPool:
     def _take_message(self, member: PoolMember, message: FromWorker) -> None:
         match message:
             case Alive():
+                member.slots = member.slots if message.takes_jobs else 0
                 return
             case Hello():
                 raise ChannelError("it greets again")
@@ -249,18 +255,21 @@ class WorkerPool:
             member.spooled.add(message.token)
 
     def _note_lost(self, member: PoolMember, reason: CleanText) -> None:
-        if member.slots:
+        if member.channel:
             self.tools.tell(f"worker {member.host} was lost: {reason}")
             member.losses += 1
         elif member.problem != reason:
             self.tools.tell(f"worker {member.host} cannot be reached: {reason}")
-        member.problem, member.slots = reason, 0
-        for job in member.jobs.values():
-            job.lose(reason)
-        member.jobs = {}
+        member.problem = reason
+        self._lose_jobs(member, reason)
         if not any(other.channel for other in self.members):
             self._empty_since = time.monotonic()
         self._changed.set()
+
+    def _lose_jobs(self, member: PoolMember, reason: str) -> None:
+        member.channel, jobs, member.jobs = None, member.jobs, {}
+        for job in jobs.values():
+            job.lose(reason)
 
     def _choose_member(self, token: str) -> PoolMember | None:
         """Returns the worker to give a job to: one that has its result, else one that was lost least, and has most room."""

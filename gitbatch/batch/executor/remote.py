@@ -112,10 +112,11 @@ class RemoteWorkplace:
             return Failure(member.reason, cause=Cause.NO_WORKER, usage=FREE)
         self.member, self.host = member, member.host
         progress(OutputStream.PROGRESS, clean_text(f"on {member.host}"))
+        was_sent = True
         sent = ItemJob(token, self.batch, self.slug, agent.name, self.table, assignment, self.setup, most)
         try:
             async with asyncio.timeout(assignment.timeout + _SPARE):
-                await pool.send_job(member, sent)
+                was_sent = await pool.send_job(member, job, sent)
                 end = await asyncio.shield(job.ended)
         except asyncio.CancelledError as error:
             await pool.cancel_job(member, token)
@@ -127,7 +128,8 @@ class RemoteWorkplace:
         finally:
             pool.release_job(member, token)
         if end.result is None:
-            return Failure(clean_text(f"worker {member.host} was lost: {end.lost}"), cause=Cause.LOST)
+            reason = clean_text(f"worker {member.host} was lost: {end.lost}")
+            return Failure(reason, cause=Cause.LOST, usage=Usage() if was_sent else FREE)
         return read_answer(end.result.answer)
 
     async def collect(self) -> Collected | None:

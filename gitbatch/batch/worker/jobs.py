@@ -26,8 +26,8 @@ from gitbatch.batch.worker.places import JobPlaces
 from gitbatch.batch.worker.spool import Spool
 from gitbatch.batch.workplace.protocol import Collected, OutputSource, WorkplaceChanges
 from gitbatch.concurrency import shielded
-from gitbatch.errors import GitbatchError
-from gitbatch.fs.disk import disk_error
+from gitbatch.errors import GitbatchError, GitError
+from gitbatch.fs.disk import DiskError
 from gitbatch.fs.nofollow import describe_open_error
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import FREE
@@ -126,7 +126,8 @@ def fail_job(error: GitbatchError | OSError, answer: Reply | Failure | None) -> 
     `answer`: the agent's; None: it has not started.
     """
     usage = answer.usage if answer else FREE
-    cause = Cause.DISK if disk_error(error) else Cause.FATAL
+    is_of_machine = isinstance(error, OSError | GitError | DiskError)
+    cause = Cause.DISK if is_of_machine else Cause.FATAL  # the first: another worker may be able to
     said = f"{error.message} ({error.advice})" if isinstance(error, GitbatchError) else str(error)
     return Failure(clean_text(said), cause=cause, usage=usage)
 

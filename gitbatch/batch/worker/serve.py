@@ -109,6 +109,7 @@ class OrchestratorService:
             if ended is ServeEnd.BYE:
                 await self._end_jobs()
             elif self._jobs:
+                await self._send(Alive(takes_jobs=False))
                 await asyncio.wait(self._jobs.values())
             if ended is ServeEnd.STOPPED:
                 await self._send(Bye("it was asked to stop"))
@@ -116,6 +117,8 @@ class OrchestratorService:
         finally:
             alive.cancel()
             await self._end_jobs()
+            begun = (task for task in (self._tools, self._stored, self._forgetting) if task)
+            await asyncio.gather(*begun, return_exceptions=True)
             self._opened.close()
 
     async def _read_messages(self) -> ServeEnd:

@@ -90,7 +90,7 @@ async def _serve(
     settings: WorkerSettings, identity: WorkerIdentity, pool: AgentPool, git: GitThread, sent: int
 ) -> ServeEnd:
     async def open_tools(welcome: Welcome, opened: ExitStack) -> JobTools:
-        return await git(_open_tools, settings, welcome, pool, git, opened)
+        return await git(open_job_tools, settings, welcome, pool, git, opened)
 
     reader, writer = await _open_streams(sent)
     folder = settings.place / "work"
@@ -105,9 +105,10 @@ async def _serve(
         writer.close()
 
 
-def _open_tools(
+def open_job_tools(
     settings: WorkerSettings, welcome: Welcome, pool: AgentPool, git: GitThread, opened: ExitStack
 ) -> JobTools:
+    """Opens what the jobs for one repository need. Runs on the git thread; `opened` closes it."""
     kind = choose_worktrees_of(settings)
     home = Path(settings.environment.get("HOME", "/nonexistent"))
     places = opened.enter_context(open_places(settings.place, welcome, git, kind.kind, home))

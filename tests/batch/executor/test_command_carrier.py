@@ -1,0 +1,107 @@
+"""The carrier `command`: what a process can do to the end of its pipes that is ours."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from gitbatch.batch.executor.carrier import CarrierTools, ChannelError, WorkerLink
+from gitbatch.batch.executor.command import CommandCarrier, CommandChannel, CommandLink
+from gitbatch.batch.executor.frames import MAGIC, pack_frame
+from gitbatch.batch.executor.messages import Alive, Bye, Hello, encode_message
+from gitbatch.project.executor_table import ExecutorTable
+
+HELLO = Hello(1, "1", "far", 2, "bubblewrap")
+GREETING = MAGIC + pack_frame(encode_message(HELLO))
+
+
+def ask(
+    tmp_path: Path, script: str, *greeting: bytes, do: Callable[[CommandChannel], Awaitable[object]]
+) -> None:
+    """Connect to a shell that prints a file first, and then does what a script says."""
+    (tmp_path / "greeting").write_bytes(b"".join(greeting))
+    link = CommandLink(("sh", "-c", f"cat greeting; {script}"), {"PATH": "/usr/bin:/bin"}, tmp_path)
+
+    async def connect() -> None:
+        channel = await link.connect()
+        try:
+            await do(channel)
+        finally:
+            await channel.close(0.0)
+            assert channel.process.returncode is not None
+
+    asyncio.run(connect())
+
+
+async def receive_all(channel: CommandChannel) -> None:
+    while True:
+        await channel.receive()
+
+
+async def fill(channel: CommandChannel) -> None:
+    while True:
+        await channel.send(Bye("x" * 8_000))
+
+
+def refuse(words: str) -> Callable[[CommandChannel], Awaitable[None]]:
+    async def receive(channel: CommandChannel) -> None:
+        with pytest.raises(ChannelError, match=words) as found:
+            await receive_all(channel)
+        assert "\n" not in str(found.value)
+
+    return receive
+
+
+def test_messages_pass_behind_a_greeting_of_a_shell(tmp_path: Path) -> None:
+    async def exchange(channel: CommandChannel) -> None:
+        assert await channel.receive() == [HELLO]
+        await channel.send(Bye())
+        assert await channel.receive() == [Alive()]
+
+    more = "head -c 5 >/dev/null; cat more"
+    (tmp_path / "more").write_bytes(pack_frame(encode_message(Alive())))
+    ask(tmp_path, more, b"Welcome to build1!\n", GREETING, do=exchange)
+
+
+@pytest.mark.parametrize(
+    ("script", "greeting", "words"),
+    [
+        ("yes", b"", "something else prints"),
+        ("yes", GREETING, "the most are"),
+        ("head -c 100 /dev/zero", MAGIC, "invalid message"),
+        ("echo 'ssh: no such host' >&2; exit 255", b"", "ended with 255: ssh: no such host"),
+        ("true", GREETING[:-1], "ended with 0"),
+        ("head -c 200000000 /dev/zero", MAGIC + b"\x0b\xeb\xc2\x00\0\0\0\0", "200,000,000 bytes"),
+    ],
+    ids=["noise", "text", "zeros", "exit", "cut", "200 MB"],
+)
+def test_what_is_no_worker_is_refused(tmp_path: Path, script: str, greeting: bytes, words: str) -> None:
+    ask(tmp_path, script, greeting, do=refuse(words))
+
+
+@pytest.mark.parametrize(
+    "script", ["sleep 60", "while :; do printf x; sleep 0.01; done"], ids=["silence", "drip"]
+)
+def test_silent_worker_is_lost(tmp_path: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gitbatch.batch.executor.command.SILENCE", 0.3)
+    long = pack_frame(bytes(1_000_000))[:8]
+    ask(tmp_path, script, MAGIC + long, do=refuse("no message for 0.3 seconds"))
+
+
+def test_worker_that_is_gone_cannot_be_sent_to(tmp_path: Path) -> None:
+    async def send(channel: CommandChannel) -> None:
+        with pytest.raises(ChannelError, match="ended with 7"):
+            await fill(channel)
+
+    ask(tmp_path, "exit 7", do=send)
+
+
+def test_program_that_is_not_there_is_named(tmp_path: Path) -> None:
+    table = ExecutorTable(kind="command", workers=(("/nowhere/ssh", "build1"), ("true",)))
+    found: list[WorkerLink] = []
+    carrier = CommandCarrier(CarrierTools(table, {}, tmp_path))
+    asyncio.run(carrier.find_workers(found.append))
+    assert [link.name for link in found] == ["/nowhere/ssh build1", "true"]
+    with pytest.raises(ChannelError, match="cannot start /nowhere/ssh: No such file"):
+        asyncio.run(found[0].connect())

@@ -1,0 +1,136 @@
+"""What travels to a worker: exactly the objects of a worktree, and each of them once."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import Place
+
+from gitbatch.batch.executor.messages import Welcome
+from gitbatch.batch.executor.shipment import HaveSet, open_temporary, plan_shipment, write_pack
+from gitbatch.batch.worker.places import JobPlaces, open_places
+from gitbatch.batch.workplace.kinds import WorktreeKind
+from gitbatch.batch.workplace.local import LocalWorkplaces, make_worktree
+from gitbatch.batch.workplace.protocol import WorkplaceSetup
+from gitbatch.concurrency import GitThread
+from gitbatch.repo.repository import Repository
+
+FILES = {
+    "a.txt": "a\n",
+    ".gitattributes": "*.md text\n",
+    "docs/guide.md": "guide\n",
+    "docs/deep/er/x.md": "x\n",
+    "docs/deep/.gitattributes": "x.md eol=lf\n",
+    "src/main.py": "print()\n",
+    "src/other.py": "pass\n",
+}
+
+
+@pytest.fixture
+def filled(repo: Repository, place: Place) -> Repository:
+    for path, text in FILES.items():
+        place.write(path, text)
+    (place.root / "link").symlink_to("a.txt")
+    place.commit("files")
+    return repo
+
+
+def setup_of(repo: Repository, paths: tuple[str, ...] | None, earlier: str | None = None) -> WorkplaceSetup:
+    head = repo.refs.commit("HEAD") or ""
+    tree = repo.objects.tree_of(head)
+    return WorkplaceSetup("refs/heads/gitbatch/b/1-a", head, tree, "docs/deep/out.md", paths, (), earlier)
+
+
+def names_of(repo: Repository, oids: tuple[str, ...]) -> set[str]:
+    """The objects as git names them."""
+    listed = repo.git.read_output("rev-list", "--objects", "--no-object-names", "HEAD").splitlines()
+    assert set(oids) <= set(listed)
+    named = repo.git.read_output("ls-tree", "-r", "-t", "HEAD").splitlines()
+    paths = {line.split()[2]: line.partition("\t")[2] for line in named}
+    head = repo.refs.commit("HEAD") or ""
+    return {paths.get(oid, "commit" if oid == head else "tree") for oid in oids}
+
+
+def test_context_is_sent_with_the_trees_on_the_way(filled: Repository) -> None:
+    have = HaveSet()
+    setup = setup_of(filled, ("docs/guide.md", "src/", "missing.md"))
+    first = plan_shipment(filled.objects, setup, have)
+    assert names_of(filled, first.oids) == {
+        *(
+            "commit",
+            "tree",
+            ".gitattributes",
+            "docs",
+            "docs/guide.md",
+            "docs/deep",
+            "docs/deep/.gitattributes",
+        ),
+        *("src", "src/main.py", "src/other.py"),
+    }
+    have.note_shipment(first)
+    assert plan_shipment(filled.objects, setup, have).oids == ()
+    more = plan_shipment(filled.objects, setup_of(filled, ("src/", "a.txt")), have)
+    assert names_of(filled, more.oids) == {"a.txt"}
+
+
+def test_whole_checkout_is_sent_once_and_then_what_changed(filled: Repository, place: Place) -> None:
+    have = HaveSet()
+    first = plan_shipment(filled.objects, setup_of(filled, None), have)
+    everything = place.git("ls-tree", "-r", "-t", "--format=%(objectname)", "HEAD").split()
+    assert set(first.oids) == {
+        *everything,
+        place.git("rev-parse", "HEAD"),
+        place.git("rev-parse", "HEAD^{tree}"),
+    }
+    have.note_shipment(first)
+    place.write("src/main.py", "changed\n")
+    place.commit("change")
+    second = plan_shipment(filled.objects, setup_of(filled, None), have)
+    # The blob next to it comes along: of a whole checkout, trees are remembered.
+    assert names_of(filled, second.oids) == {"commit", "tree", "src", "src/main.py", "src/other.py", *_TOP}
+
+
+_TOP = ("a.txt", ".gitattributes", "link")
+
+
+@pytest.mark.parametrize("paths", [None, ("docs/guide.md", "src/", "link"), ()], ids=["full", "some", "none"])
+def test_worktree_of_what_was_sent_is_that_of_a_local_run(
+    filled: Repository, tmp_path: Path, place: Place, paths: tuple[str, ...] | None
+) -> None:
+    """Byte for byte, in a copy that has nothing else; git works in it."""
+    earlier = filled.objects.write_blob(b"earlier\n")
+    setup = setup_of(filled, paths, earlier)
+    shipment = plan_shipment(filled.objects, setup, HaveSet())
+    git = GitThread()
+    welcome = Welcome(
+        1, "1", "0" * 16, "sha1", (("core.fsmonitor", "touch /tmp/x"), ("core.symlinks", "true"))
+    )
+    with (
+        open_temporary(tmp_path) as descriptor,
+        open_places(tmp_path / "far", welcome, git, WorktreeKind.COPY, tmp_path) as places,
+    ):
+        write_pack(filled, shipment.oids, descriptor)
+        places.store_pack(descriptor)
+        far = _make(places, setup)
+        found = {str(path.relative_to(far)) for path in far.rglob("*") if path.is_symlink() or path.is_file()}
+        expected = {path for path in (*FILES, "link") if paths is None or path.startswith(paths)}
+        assert found == {*expected, "docs/deep/out.md", ".git"}
+        assert all((far / name).read_text() == FILES[name] for name in expected - {"link"})
+        assert (far / "docs/deep/out.md").read_text() == "earlier\n"
+        assert ("link" in expected) == (paths != ())
+        inside = {**place.environment, "HOME": str(tmp_path)}
+        said = subprocess.run(
+            ["git", "log", "--oneline"], cwd=far, env=inside, capture_output=True, check=True
+        )
+        assert said.stdout.endswith(b" files\n")
+        assert b"fsmonitor" not in (places.repo.common_dir / "config").read_bytes()
+    git.close()
+    assert not list((tmp_path / "far/work").iterdir())
+
+
+def _make(places: JobPlaces, setup: WorkplaceSetup) -> Path:
+    supply = places._open_base(setup.commit)
+    assert isinstance(supply, LocalWorkplaces)
+    path = supply.folder / "tree"
+    make_worktree(supply, path, setup)
+    return path

@@ -1,0 +1,324 @@
+"""A worker in the test's own process: what it does with the messages of an orchestrator, and what it leaves."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import pytest
+from conftest import Place
+from waiting import wait_until_async
+
+from gitbatch.agents.command.table import CommandAgent
+from gitbatch.agents.pool import AgentPool
+from gitbatch.agents.process.starter import Starter
+from gitbatch.agents.protocol import Assignment
+from gitbatch.batch.executor.frames import FrameReader, pack_frame
+from gitbatch.batch.executor.messages import (
+    WORKER_FRAME,
+    Alive,
+    Bye,
+    CancelJob,
+    ForgetJobs,
+    FromWorker,
+    Hello,
+    ItemJob,
+    JobChanges,
+    JobChunk,
+    JobEvent,
+    JobResult,
+    PackEnd,
+    PackPart,
+    SentFailure,
+    SentReply,
+    ToWorker,
+    Welcome,
+    decode_from_worker,
+    encode_message,
+)
+from gitbatch.batch.executor.shipment import HaveSet, open_temporary, plan_shipment, write_pack
+from gitbatch.batch.worker.jobs import JobTools
+from gitbatch.batch.worker.serve import OrchestratorService, ServeEnd, WorkerIdentity
+from gitbatch.batch.worker.stdio import WorkerSettings, list_spooled, open_job_tools
+from gitbatch.batch.workplace.protocol import WorkplaceSetup
+from gitbatch.concurrency import GitThread
+from gitbatch.limits.causes import Cause
+from gitbatch.plan.model import ItemKey
+from gitbatch.repo.repository import Repository
+from gitbatch.sandbox.model import SandboxKind
+
+TOKEN = "ab" * 16
+KEY = "sk-0123456789-secret"
+
+
+Heard = TypeVar("Heard", bound=msgspec.Struct)
+
+
+@dataclass
+class Orchestrator:
+    """The other end of a worker's connection."""
+
+    repo: Repository
+    settings: WorkerSettings
+    git: GitThread
+    pool: AgentPool
+    have: HaveSet = field(default_factory=HaveSet)
+    heard: list[FromWorker] = field(default_factory=list)
+    service: OrchestratorService | None = None
+    last: ItemJob = field(init=False)
+    writer: asyncio.StreamWriter | None = None
+
+    async def talk(self, script: "Callable[[Orchestrator], Awaitable[None]]") -> ServeEnd:
+        """Let a worker serve a script; returns why it has ended."""
+        ours, theirs = socket.socketpair()
+        reader, writer = await asyncio.open_connection(sock=theirs)
+        our_reader, self.writer = await asyncio.open_connection(sock=ours)
+        identity = WorkerIdentity("here", 2, "none", list_spooled(self.settings))
+        work = self.settings.place / "work"
+        self.service = OrchestratorService(reader, writer, self._open_tools, identity, work)
+        serving = asyncio.create_task(self.service.serve())
+        listening = asyncio.create_task(self._listen(our_reader))
+        self.send(Welcome(1, "1", "0" * 16, "sha1"))
+        await script(self)
+        ended = await serving
+        writer.close()
+        await listening
+        self.writer.close()
+        return ended
+
+    async def _open_tools(self, welcome: Welcome, opened: ExitStack) -> JobTools:
+        return await self.git(open_job_tools, self.settings, welcome, self.pool, self.git, opened)
+
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
+        frames = FrameReader(WORKER_FRAME, needs_magic=True)
+        while data := await reader.read(65536):
+            self.heard += map(decode_from_worker, frames.take_bytes(data))
+
+    def send(self, *messages: ToWorker) -> None:
+        assert self.writer
+        for message in messages:
+            self.writer.write(pack_frame(encode_message(message)))
+
+    def send_job(
+        self,
+        script: str,
+        token: str = TOKEN,
+        most: int = 1000,
+        seconds: float = 60.0,
+        **table: Any,  # noqa: ANN401 - fields of the table
+    ) -> None:
+        """Send a job whose agent runs a piece of shell, and what it needs."""
+        head = self.repo.refs.commit("HEAD") or ""
+        tree = self.repo.objects.tree_of(head)
+        branch = f"refs/heads/gitbatch/b/{token[:4]}"
+        setup = WorkplaceSetup(branch, head, tree, "out/a.md", ("a.txt", "out/"), ("a.txt",), None)
+        lacking = plan_shipment(self.repo.objects, setup, self.have)
+        if lacking.oids:
+            with open_temporary(self.settings.place) as descriptor:
+                size = write_pack(self.repo, lacking.oids, descriptor)
+                self.send(PackPart(os.pread(descriptor, size, 0)), PackEnd())
+            self.have.note_shipment(lacking)
+        agent = CommandAgent(command=("sh", "-c", script), **table)
+        assignment = Assignment(ItemKey("a"), "out/a.md", "Write.\n", (), seconds, 1)
+        encoded = msgspec.json.encode(agent)
+        self.last = ItemJob(token, "b", token[:4], "writer", encoded, assignment, setup, most)
+        self.send(self.last)
+
+    async def wait_for_result(self, count: int = 1) -> JobResult:
+        await wait_until_async(lambda: len(self.of(JobResult)) == count, self.heard)
+        return self.of(JobResult)[-1]
+
+    def of(self, kind: type[Heard]) -> list[Heard]:
+        return [message for message in self.heard if isinstance(message, kind)]
+
+
+@pytest.fixture
+def far(repo: Repository, place: Place, tmp_path: Path) -> Iterator[Orchestrator]:
+    settings = WorkerSettings(
+        place=tmp_path / "far",
+        environment={**place.environment, "KEY": KEY},
+        sandbox=SandboxKind.NONE,
+    )
+    (settings.place / "work").mkdir(parents=True)
+    with closing(Starter()) as starter, closing(GitThread()) as git:
+        pool = AgentPool(dict(settings.environment), settings.sandbox, starter)
+        yield Orchestrator(repo, settings, git, pool)
+
+
+def talk(far: Orchestrator, *steps: Callable[[Orchestrator], Awaitable[object] | None]) -> ServeEnd:
+    """Do some steps with a worker, then say good-bye."""
+
+    async def script(far: Orchestrator) -> None:
+        for step in steps:
+            done = step(far)
+            if done is not None:
+                await done
+        far.send(Bye())
+
+    far.heard.clear()
+    return asyncio.run(far.talk(script))
+
+
+WRITE = "cat >/dev/null; cat a.txt; echo hello >out/a.md; echo x >notes; echo 'A. Wrote it.'"
+
+
+def test_job_is_done_and_its_result_is_kept_until_it_is_forgotten(far: Orchestrator, tmp_path: Path) -> None:
+    once = f"echo >>{tmp_path}/starts; {WRITE}"
+    assert talk(far, lambda far: far.send_job(once), Orchestrator.wait_for_result) is ServeEnd.BYE
+    first = far.heard
+    assert first[0] == Hello(1, first[0].version, "here", 2, "none")  # type: ignore[union-attr]
+    assert [event.line for event in far.of(JobEvent)] == ["a", "A. Wrote it."]
+    assert sorted(path for each in far.of(JobChanges) for path in each.written) == ["notes", "out/a.md"]
+    assert [chunk.data for chunk in far.of(JobChunk)] == [b"hello\n"]
+    [result] = far.of(JobResult)
+    assert isinstance(result.answer, SentReply)
+    assert (result.size, result.answer.summary) == (6, "a A. Wrote it.")
+    assert not list(far.settings.place.glob("work/*"))
+    assert list_spooled(far.settings) == (TOKEN,)
+    # A new connection: nothing is sent, and nothing runs.
+    far.have = HaveSet({"anything"}, set())
+    end = [message for message in first if isinstance(message, JobChanges | JobChunk | JobResult)]
+    talk(
+        far,
+        lambda far: far.send_job(once),
+        Orchestrator.wait_for_result,
+        lambda far: far.send(ForgetJobs((TOKEN,))),
+    )
+    assert far.heard[0].spooled == (TOKEN,)  # type: ignore[union-attr]
+    assert far.heard[1:] == end
+    assert (tmp_path / "starts").read_text() == "\n"
+    assert list_spooled(far.settings) == ()
+
+
+def test_good_bye_and_cancel_leave_no_process(far: Orchestrator, tmp_path: Path) -> None:
+    slow = "echo $$ >{}; exec sleep 600"
+    pids = [tmp_path / name for name in ("a", "b")]
+
+    def is_alive(path: Path) -> bool:
+        try:
+            os.kill(int(path.read_text()), 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+    async def wait_for_start(_: Orchestrator) -> None:
+        await wait_until_async(lambda: all(path.exists() and path.read_text() for path in pids), pids)
+
+    async def wait_for_end(_: Orchestrator) -> None:
+        await wait_until_async(lambda: not is_alive(pids[1]), pids)
+
+    talk(
+        far,
+        lambda far: far.send_job(slow.format(pids[0])),
+        lambda far: far.send_job(slow.format(pids[1]), "cd" * 16),
+        wait_for_start,
+        lambda far: far.send(CancelJob("cd" * 16)),
+        wait_for_end,
+    )
+    assert not is_alive(pids[0])
+    assert far.of(JobResult) == []
+    assert list_spooled(far.settings) == ()
+
+
+def test_cut_connection_lets_jobs_finish(far: Orchestrator, tmp_path: Path) -> None:
+    hold = f"echo begun; while [ ! -e {tmp_path}/go ]; do sleep 0.01; done; {WRITE}"
+
+    async def cut(far: Orchestrator) -> None:
+        far.send_job(hold)
+        await wait_until_async(lambda: far.of(JobEvent), "it has begun")
+        assert far.writer
+        far.writer.close()
+        (tmp_path / "go").touch()
+
+    assert asyncio.run(far.talk(cut)) is ServeEnd.CUT
+    assert list_spooled(far.settings) == (TOKEN,)
+
+
+def test_asked_to_stop_a_worker_finishes_its_jobs(far: Orchestrator, tmp_path: Path) -> None:
+    hold = f"echo begun; while [ ! -e {tmp_path}/go ]; do sleep 0.01; done; {WRITE}"
+
+    async def stop(far: Orchestrator) -> None:
+        far.send_job(hold)
+        await wait_until_async(lambda: far.of(JobEvent), "it has begun")
+        assert far.service
+        far.service.stopping.set()
+        await wait_until_async(lambda: far.of(Alive), "it says so")
+        (tmp_path / "go").touch()
+
+    assert asyncio.run(far.talk(stop)) is ServeEnd.STOPPED
+    assert far.of(Alive) == [Alive(takes_jobs=False)]
+    assert far.of(JobResult)[0].size == 6
+    assert isinstance(far.heard[-1], Bye)
+
+
+@pytest.mark.parametrize(
+    ("script", "table", "cause", "reason"),
+    [
+        ("echo $KEY; echo $KEY >out/a.md", {"pass_env": ("KEY",)}, Cause.LEAK, "the value of KEY"),
+        ("exit 3", {}, Cause.FAILED, "exit code 3"),
+        ("sleep 60", {}, Cause.TIMEOUT, "longer than"),
+    ],
+    ids=["key", "exit", "slow"],
+)
+def test_failure_is_sent(
+    far: Orchestrator, script: str, table: dict[str, Any], cause: Cause, reason: str
+) -> None:
+    talk(far, lambda far: far.send_job(script, seconds=1.0, **table), Orchestrator.wait_for_result)
+    [result] = far.of(JobResult)
+    assert isinstance(result.answer, SentFailure)
+    assert result.answer.cause is cause
+    assert reason in result.answer.reason
+    assert far.of(JobChunk) == []
+    assert KEY not in repr(far.heard)
+
+
+def test_large_output_is_not_sent(far: Orchestrator) -> None:
+    large = "head -c 1001 /dev/zero >out/a.md"
+    talk(far, lambda far: far.send_job(large), Orchestrator.wait_for_result)
+    [result] = far.of(JobResult)
+    assert (result.size, far.of(JobChunk)) == (1001, [])
+
+
+def test_link_is_not_sent(far: Orchestrator) -> None:
+    link = "ln -s ../a.txt out/a.md"
+    talk(far, lambda far: far.send_job(link), Orchestrator.wait_for_result)
+    [result] = far.of(JobResult)
+    assert (result.size, result.problem, far.of(JobChunk)) == (None, "it is a symbolic link", [])
+
+
+def test_what_a_worker_cannot_do_is_an_answer(far: Orchestrator) -> None:
+    """A damaged pack, and an agent of an unknown kind: neither is waited for."""
+
+    def damage(far: Orchestrator) -> None:
+        far.send(PackPart(b"PACK junk junk junk"), PackEnd())
+        far.send_job(WRITE)
+
+    talk(far, damage, Orchestrator.wait_for_result)
+    [result] = far.of(JobResult)
+    assert isinstance(result.answer, SentFailure)
+    assert result.answer.cause is Cause.DISK
+    far.have = HaveSet()
+
+    def send_unknown(far: Orchestrator) -> None:
+        far.send_job(WRITE)
+        job = ItemJob("ef" * 16, "b", "x", "w", b'{"kind": "later"}', far.last.assignment, far.last.setup, 10)
+        far.send(job)
+
+    talk(far, send_unknown, partial(Orchestrator.wait_for_result, count=2))
+    [failed] = [each.answer for each in far.of(JobResult) if isinstance(each.answer, SentFailure)]
+    assert failed.cause is Cause.FATAL
+    assert "does not have the kind" in failed.reason
+
+
+def test_junk_ends_the_connection(far: Orchestrator) -> None:
+    async def send_junk(far: Orchestrator) -> None:
+        assert far.writer
+        far.writer.write(b"\0\0\0\4junkjunk")
+
+    assert asyncio.run(far.talk(send_junk)) is ServeEnd.CUT

@@ -1,0 +1,44 @@
+"""`gitbatch worker --check`, and what the command refuses."""
+
+import json
+
+import pytest
+from conftest import Here, Place
+
+from gitbatch.batch.executor.messages import PROTOCOL
+
+
+def test_check_shows_what_the_machine_has(place: Place, here: Here) -> None:
+    folder = place.home / "w"
+    spool = folder / "spool/0123456789abcdef"
+    spool.mkdir(parents=True)
+    (spool / ("ab" * 16)).touch()
+    options = ("worker", "--check", "--place", str(folder), "--name", "w1", "--sandbox", "none")
+    code, said, _ = here(*options, "--json")
+    found = json.loads(said)["worker"]
+    assert code == 0
+    assert (found["host"], found["protocol"], found["spooled"]) == ("w1", PROTOCOL, 1)
+    assert {check["name"]: check["found"] for check in found["checks"]}["sandbox"] == "none"
+    code, said, _ = here(*options)
+    assert code == 0
+    assert "(1 result waiting)" in said
+
+
+def test_check_says_what_is_missing(place: Place, here: Here) -> None:
+    code, said, _ = here("worker", "--check", "--place", str(place.home / "w"), "--sandbox", "seatbelt")
+    assert code == 1
+    assert "missing: cannot use the sandbox: seatbelt" in said
+
+
+@pytest.mark.parametrize("options", [(), ("--stdio", "--check")])
+def test_worker_is_told_what_to_do(here: Here, options: tuple[str, ...]) -> None:
+    code, _, said = here("worker", *options)
+    assert code == 2
+    assert "use --stdio (a run starts it so) or --check" in said
+
+
+def test_worker_is_not_started_by_hand(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    code, _, said = here("worker", "--stdio")
+    assert code == 2
+    assert "gitbatch worker --check" in said

@@ -1,0 +1,48 @@
+"""The table `[executor]`."""
+
+import pytest
+
+from gitbatch.errors import PlanError
+from gitbatch.project.config import Config, parse_config
+from gitbatch.project.executor_table import ExecutorTable
+from gitbatch.project.fixed import fixed_lines
+
+WORKER = 'kind = "command"\nworkers = [["ssh", "build1"]]\n'
+
+
+def parse(text: str) -> Config:
+    return parse_config(f"[executor]\n{text}".encode())
+
+
+def test_items_stay_here_if_nothing_is_said() -> None:
+    assert Config().executor == parse("").executor == ExecutorTable()
+    assert not ExecutorTable().is_remote
+    assert parse(WORKER).executor.workers == (("ssh", "build1"),)
+    assert parse(WORKER).executor.is_remote
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('kind = "command"', "needs the command of a worker"),
+        ('kind = "ssh"', "use one of: local, command"),
+        ("workers = [[]]", "length >= 1"),
+        ('workers = [["", "x"]]', "length >= 1"),
+        ('no-worker = "soon"', "invalid duration"),
+        ("max-lost = -1", ">= 0"),
+        (f'{WORKER}[batch]\ninclude = [".venv"]', "batch.include is not sent"),
+        (f'{WORKER}[batch]\nprepare = ["npm", "ci"]', "batch.prepare is not sent"),
+    ],
+)
+def test_senseless_values_are_refused(text: str, words: str) -> None:
+    with pytest.raises(PlanError) as found:
+        parse(text)
+    assert words in f"{found.value.message} {found.value.details}"
+
+
+def test_what_starts_programs_is_fixed_when_a_batch_starts() -> None:
+    assert fixed_lines(parse("max-lost = 9")) == ()
+    assert fixed_lines(parse(WORKER)) == (
+        'executor.kind = "command"',
+        'executor.workers = [["ssh", "build1"]]',
+    )
