@@ -14,6 +14,8 @@ from bench.reach_setup import Setup, clear_cache, join_times, trace_warm, warm_t
 from bench.repositories import AGENT, Repository, Work, remove_folder
 from bench.rows import Row
 
+_OF_ITEMS = ("worktrees", "objects", "refs", "gitbatch")
+"""The folders of git that grow with the items; the index, which git writes as a copy, grows with the files."""
 _GATE_FILES, _GATE_GROUPS = 5000, 3
 
 
@@ -23,7 +25,7 @@ def measure_room(setup: Setup) -> Iterator[Row]:
     places.append((f"{min(setup.sizes):,} files on a disk", setup.disk.find(min(setup.sizes))))
     for name, repo in places:
         work = Work(1, setup.items, "full", agent=f"{AGENT}; sleep 1")
-        folders = (repo.worktrees, repo.root / ".git")
+        folders = (repo.worktrees, *(repo.root / ".git" / name for name in _OF_ITEMS))
         with RoomWatch(folders) as watch:
             run_as_people_do(repo, work, "none", prepare=partial(_begin, watch), jobs=setup.items)
         room = (watch.most - watch.before) / setup.items / 1000
