@@ -26,8 +26,12 @@ from gitbatch.repo.worktrees.worktree import make_detached
 class TreeSource(Protocol):
     """Another way to make fresh folders than by a checkout of their own."""
 
+    def is_for(self, content: "TreeContent") -> bool:
+        """Returns whether it makes a folder with some content better."""
+        ...
+
     def open_place(self, path: Path, content: "TreeContent") -> AbstractAsyncContextManager[LocalPlace]:
-        """Makes a folder with the files of a commit, all of them, and removes it at the end.
+        """Makes a folder with the files of a commit, and removes it at the end.
 
         Args:
             path: where it is made; no such folder exists.
@@ -53,7 +57,7 @@ class FreshTrees(Struct, frozen=True):
     fingerprint: Fingerprint
     """The repository's control files when the run began."""
     source: TreeSource | None = None
-    """Makes the folders that have all files of a commit; None: they are made as the others are."""
+    """Makes those folders that it is for; None: each gets a checkout."""
 
 
 class TreeContent(Struct, frozen=True):
@@ -92,7 +96,7 @@ async def open_tree(trees: FreshTrees, name: str, content: TreeContent) -> Async
         DiskError: it cannot be made.
     """
     path = trees.folder / f"{name}-{secrets.token_hex(4)}"
-    if trees.source is not None and content.paths is None:
+    if trees.source is not None and trees.source.is_for(content):
         async with trees.source.open_place(path, content) as place:
             yield CheckFolder(place, await trees.git(_put_blob, trees.repo, place.scratch, content))
         return

@@ -66,6 +66,11 @@ class WorktreeExtras:
         assert self.places is not None  # noqa: S101 - see above
         return self.places
 
+    @property
+    def has_layers(self) -> bool:
+        """Returns whether there are any; known once they are ready."""
+        return bool(self.include or self.sources.table.prepare)
+
     async def make_ready(self, *, announce: bool) -> None:
         """Makes the layers of the commit where the batch began; with `announce`, says what they have.
 

@@ -41,6 +41,8 @@ class NewPlace(NamedTuple):
     """The commit that the target branch is shown at."""
     layers: tuple[Path, ...]
     """What is on top of the files, the uppermost first."""
+    paths: tuple[str, ...] | None = None
+    """The only paths of the commit that it has (a folder ends in a slash); None: all."""
     is_rare: bool = False
     """Whether no other worktree will have the files of the commit."""
 

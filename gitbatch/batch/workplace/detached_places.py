@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -15,12 +15,14 @@ from gitbatch.batch.extras.prepare import NewPlace, PreparePlace, PreparePlaces
 from gitbatch.batch.workplace.changes import list_changes
 from gitbatch.batch.workplace.local import LocalWorkplaces, raising_disk_errors
 from gitbatch.batch.workplace.overlay import SharedLayers, list_git_layers
+from gitbatch.batch.workplace.sparse_layers import SparseLayer
 from gitbatch.checks.tree import TreeContent
 from gitbatch.concurrency import shielded
 from gitbatch.fs.copying import SourceFile, copy_sources, list_sources
 from gitbatch.fs.layers import OPAQUE_ATTRIBUTES, EntryKind, walk_layer
 from gitbatch.fs.removal import remove_anything, remove_tree
 from gitbatch.repo.fingerprint import require_untouched
+from gitbatch.repo.templates.kept import KeptCheckouts
 from gitbatch.repo.templates.layers import Layers
 from gitbatch.repo.templates.store import LayerStore, remove_layer
 from gitbatch.repo.worktrees.agent_git import git_dir_of
@@ -33,6 +35,8 @@ class CopyPlaces(Struct, frozen=True):
     """Plain worktrees: `prepare.PreparePlaces`."""
 
     plain: LocalWorkplaces
+    kept: KeptCheckouts | None = None
+    """The checkouts that checks and gates leave and take, and agents never; None: git makes each. Its owner closes it."""
 
     @property
     def seen_at(self) -> str:
@@ -43,8 +47,10 @@ class CopyPlaces(Struct, frozen=True):
     async def open_place(self, new: NewPlace) -> AsyncIterator[PreparePlace]:
         """Makes a worktree, and removes it at the end."""
         plain, path = self.plain, new.path
+        kept = None if new.layers or new.paths is not None or not new.is_rare else self.kept
+        made, has_ended = None, False
         try:
-            made = await plain.git(_make_copy, plain, new)
+            made = await plain.git(_make_copy, plain, new, kept)
             place = LocalPlace(
                 worktree=path,
                 scratch=_scratch_of(path),
@@ -53,7 +59,10 @@ class CopyPlaces(Struct, frozen=True):
                 hidden=(plain.folder.parent.parent, *plain.hidden),
             )
             yield PreparePlace(place, partial(_take_written, made))
+            has_ended = True
         finally:
+            if kept and made is not None and has_ended:
+                await shielded(plain.git(kept.keep, made))
             await shielded(plain.git(_remove_folders, path))
 
 
@@ -71,10 +80,10 @@ class OverlayPlaces(Struct, frozen=True):
     @asynccontextmanager
     async def open_place(self, new: NewPlace) -> AsyncIterator[PreparePlace]:
         """Makes a worktree of layers, and removes it at the end."""
-        plain, path, held, is_new = self.plain, new.path, None, False
+        plain, path, held = self.plain, new.path, None
         try:
-            held, is_new = await plain.git(_find_layers, plain, self.layers, new.commit)
-            overlay = await plain.git(_make_overlay, self.layers, new, held)
+            held = await plain.git(_hold_layers, plain, self.layers, new)
+            overlay = await plain.git(_make_overlay, self.layers, new, held.layers)
             place = LocalPlace(
                 worktree=self.layers.place or path,
                 scratch=_scratch_of(path),
@@ -87,9 +96,7 @@ class OverlayPlaces(Struct, frozen=True):
         finally:
             await shielded(plain.git(_remove_folders, path))
             if held is not None:
-                await shielded(
-                    plain.git(_release_layers, self.layers.templates.store, held, is_new and new.is_rare)
-                )
+                await shielded(plain.git(held.release))
 
 
 class CheckPlaces(Struct, frozen=True):
@@ -98,6 +105,10 @@ class CheckPlaces(Struct, frozen=True):
     places: PreparePlaces
     extras: WorktreeExtras
 
+    def is_for(self, content: TreeContent) -> bool:
+        """Returns whether there are layers, or all files, which may be a layer too."""
+        return content.paths is None or self.extras.has_layers
+
     @asynccontextmanager
     async def open_place(self, path: Path, content: TreeContent) -> AsyncIterator[LocalPlace]:
         """Makes a folder with the files of a commit, and removes it at the end.
@@ -105,9 +116,8 @@ class CheckPlaces(Struct, frozen=True):
         The layers are those of the branch's tip: what the checked output would change in them is not prepared yet.
         """
         layers = await self.extras.list_layers(content.base)
-        async with self.places.open_place(
-            NewPlace(path, content.commit, content.base, layers, is_rare=True)
-        ) as opened:
+        new = NewPlace(path, content.commit, content.base, layers, content.paths, is_rare=True)
+        async with self.places.open_place(new) as opened:
             yield opened.place
 
 
@@ -115,13 +125,17 @@ def _scratch_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.io")
 
 
-def _make_copy(plain: LocalWorkplaces, new: NewPlace) -> Worktree:
+def _make_copy(plain: LocalWorkplaces, new: NewPlace, kept: KeptCheckouts | None) -> Worktree:
     repo, path = plain.repo, new.path
     with raising_disk_errors(path.parent):
         require_untouched(repo, plain.fingerprint)
         repo.objects.writer.flush()
         path.parent.mkdir(parents=True, exist_ok=True)
-        make_detached(repo, plain.agent_git, path, new.commit, new.base, None)
+        make_detached(repo, plain.agent_git, path, new.commit, new.base, () if kept else new.paths)
+        if kept:
+            index = git_dir_of(path) / "index"
+            index.unlink()
+            kept.check_out(path, index, new.commit)
         copy_layers(new.layers, path)
         _scratch_of(path).mkdir()
         return Worktree(path, "", wait_for_ctime_tick(path), (path / ".git").read_bytes())
@@ -138,25 +152,37 @@ def _take_written(made: Worktree, target: Path) -> None:
         copy_sources(made.path, filter(is_wanted, list_sources(made.path, top, lambda _: False)), target)
 
 
-def _find_layers(plain: LocalWorkplaces, layers: SharedLayers, commit: str) -> tuple[Layers, bool]:
-    """Returns the layers with the files of a commit, and whether the uppermost one was made for it now."""
+class _HeldLayers(Struct, frozen=True):
+    """The layers of one worktree, on the git thread."""
+
+    layers: Layers | SparseLayer
+    release: Callable[[], None]
+    """Ends their use."""
+
+
+def _hold_layers(plain: LocalWorkplaces, layers: SharedLayers, new: NewPlace) -> _HeldLayers:
+    """Returns the layers with the files of a commit. One that was made for a rare commit is removed after its use."""
     with raising_disk_errors(plain.folder):
         require_untouched(plain.repo, plain.fingerprint)
         plain.repo.objects.writer.flush()
-        known = frozenset(layers.templates.store.list_names())
-        held = layers.templates.layers(commit)
-        return held, held.leases[0].name not in known
+        if new.paths is not None:
+            sparse = layers.sparse.take_layer(plain.repo.objects.tree_of(new.commit), new.paths)
+            return _HeldLayers(sparse, sparse.close)
+        store = layers.templates.store
+        known = frozenset(store.list_names())
+        held = layers.templates.layers(new.commit)
+        is_useless = new.is_rare and held.leases[0].name not in known
+        return _HeldLayers(held, partial(_release_rare, store, held) if is_useless else held.close)
 
 
-def _release_layers(store: LayerStore, held: Layers, is_useless: bool) -> None:  # noqa: FBT001 - on the git thread
-    """Ends the use of layers; removes the uppermost one if no other worktree will need it."""
+def _release_rare(store: LayerStore, held: Layers) -> None:
+    """Ends the use of layers, and removes the uppermost one, which no other worktree will need."""
     name = held.leases[0].name
     held.close()
-    if is_useless:
-        remove_layer(store.root, name)
+    remove_layer(store.root, name)
 
 
-def _make_overlay(layers: SharedLayers, new: NewPlace, held: Layers) -> Overlay:
+def _make_overlay(layers: SharedLayers, new: NewPlace, held: Layers | SparseLayer) -> Overlay:
     path = new.path
     with raising_disk_errors(path.parent):
         path.mkdir(parents=True)

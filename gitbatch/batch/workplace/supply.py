@@ -23,6 +23,7 @@ from gitbatch.repo.templates.expiry import LAYERS, CacheLimits
 from gitbatch.repo.templates.kept import KeptCheckouts
 from gitbatch.repo.templates.templates import open_templates
 from gitbatch.repo.worktrees.layered import open_layered_git
+from gitbatch.repo.worktrees.worktree import CheckOut
 
 
 class UserFolders(Struct, frozen=True):
@@ -52,17 +53,17 @@ def open_workplaces(plain: LocalWorkplaces, kind: WorktreeKind, around: UserFold
         kind: the kind.
         around: the user's folders.
     """
-    repo, waiting = plain.repo, plain.folder / ".kept"
+    repo = plain.repo
     if kind is WorktreeKind.COPY:
-        with closing(KeptCheckouts(repo, waiting, partial(check_out_complete, repo))) as kept:
-            yield Supply(replace(plain, kept=kept), CopyPlaces(plain))
+        with _open_copies(plain, partial(check_out_complete, repo)) as supply:
+            yield supply
         return
     hidden = replace(plain, hidden=(*plain.hidden, around.cache / LAYERS))
     guard = partial(require_untouched, repo, plain.fingerprint)
     with open_templates(repo, around.cache, guard, around.limits) as templates:
         if kind is WorktreeKind.CLONE:
-            with closing(KeptCheckouts(repo, waiting, partial(clone_checkout, templates))) as kept:
-                yield Supply(replace(hidden, kept=kept), CopyPlaces(hidden))
+            with _open_copies(hidden, partial(clone_checkout, templates)) as supply:
+                yield supply
         else:
             with closing(open_layered_git(plain.agent_git, repo.root)) as git:
                 sparse = SparseLayers(repo.objects, plain.folder / f".sparse-{PROCESS}")
@@ -70,3 +71,13 @@ def open_workplaces(plain: LocalWorkplaces, kind: WorktreeKind, around: UserFold
                 layers = SharedLayers(templates, sparse, git, place)
                 with closing(sparse):
                     yield Supply(OverlayWorkplaces(hidden, layers), OverlayPlaces(hidden, layers))
+
+
+@contextmanager
+def _open_copies(plain: LocalWorkplaces, make: CheckOut) -> Iterator[Supply]:
+    """Yields workplaces with a checkout each, which are kept: those of agents and those of checks apart."""
+    with (
+        closing(KeptCheckouts(plain.repo, plain.folder / ".kept", make)) as kept,
+        closing(KeptCheckouts(plain.repo, plain.folder / ".kept-checks", make)) as of_checks,
+    ):
+        yield Supply(replace(plain, kept=kept), CopyPlaces(plain, of_checks))
