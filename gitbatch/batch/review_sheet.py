@@ -14,14 +14,14 @@ from gitbatch.batch.group.line_counts import count_lines
 from gitbatch.batch.group.review import find_decision_problem
 from gitbatch.batch.history.decisions import DecisionKind
 from gitbatch.batch.history.early_work import find_early_work
-from gitbatch.batch.history.ledger import read_ledger
+from gitbatch.batch.history.ledger import LedgerEntries, read_ledger
 from gitbatch.batch.history.reads import RecordedItem, read_recorded_items
 from gitbatch.batch.history.spending import read_all_versions, read_spending
 from gitbatch.batch.history.target import require_tip
 from gitbatch.batch.line_count import LineCount
 from gitbatch.batch.model import BatchItem, ItemStatus
 from gitbatch.batch.planning.freed import BlockedItem, find_blocked_items
-from gitbatch.batch.planning.stale import find_stale_items
+from gitbatch.batch.planning.stale import find_stale_among
 from gitbatch.batch.resume import find_commit_before
 from gitbatch.batch.review.reviewable import Reviewable, find_reviewable, list_review_items
 from gitbatch.batch.review_item import REOPENED, ReviewItem
@@ -103,6 +103,8 @@ def read_sheet(repo: Repository) -> ReviewSheet:
     earlier = max((n for n in range(1, number) if mode.pauses_after(n)), default=0)
     current = frozenset(group.number for group in record.groups[earlier:number])
     first = next((f.commit for f in finished if f.group.number in current), "")
+    recorded = read_recorded_items(repo, found.batch, found.state)
+    entries = read_ledger(repo, found.batch.id)
     return ReviewSheet(
         batch=found.batch.id,
         target=record.target,
@@ -111,11 +113,11 @@ def read_sheet(repo: Repository) -> ReviewSheet:
         group=clean_text(last.title if last else ""),
         before=find_commit_before(repo, found.batch.id, first) if first else found.batch.base,
         groups=len(current),
-        items=tuple(sorted(_list_items(repo, found, current), key=_rank_item)),
+        items=tuple(sorted(_list_items(repo, found, current, (recorded, entries)), key=_rank_item)),
         requires_approval=requires_approval(repo, found.batch),
-        early=find_early_work(repo, found.batch, found.state, read_ledger(repo, found.batch.id)),
+        early=find_early_work(repo, found.batch, found.state, entries),
         blocked=find_blocked_items(repo, found.batch, found.state),
-        recorded=read_recorded_items(repo, found.batch, found.state),
+        recorded=recorded,
     )
 
 
@@ -125,12 +127,17 @@ def _rank_item(item: SheetItem) -> int:
     return (1 if item.is_undecided else 3) + (not item.is_current)
 
 
-def _list_items(repo: Repository, found: Reviewable, current: frozenset[int]) -> list[SheetItem]:
-    batch, state = found.batch, found.state
+def _list_items(
+    repo: Repository,
+    found: Reviewable,
+    current: frozenset[int],
+    read: tuple[tuple[RecordedItem, ...], LedgerEntries],
+) -> list[SheetItem]:
+    batch, state, (recorded, entries) = found.batch, found.state, read
     commits = {o.item.key: str(o.commit) for o in read_all_versions(repo, batch, state) if o.commit}
     counts = count_lines(repo, tuple(commits.values())) if commits else {}
-    spending = read_spending(repo, batch, state, read_ledger(repo, batch.id))
-    stale = {each.slug for each in find_stale_items(repo, batch, state)}
+    spending = read_spending(repo, batch, state, entries)
+    stale = {each.slug for each in find_stale_among(repo, batch, recorded)}
     listed = []
     for shown, item in zip(list_review_items(repo, found), found.items.values(), strict=True):
         problems = {kind: find_decision_problem(state, item, kind) for kind in DecisionKind}

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
+from types import FrameType
 
 import pytest
 from conftest import Here, Place
@@ -20,6 +21,7 @@ from sessions import run_here, session_settings
 from view.sheets import DONE, review_of
 
 from gitbatch.batch.history.decisions import DecisionKind
+from gitbatch.batch.history.reads import read_recorded_items
 from gitbatch.batch.model import CheckpointMode
 from gitbatch.batch.review.rerun import RerunChecks
 from gitbatch.cli import review_desk, review_prompts, review_screen
@@ -109,6 +111,23 @@ def test_all_that_is_chosen_is_one_commit(paused: tuple[Place, Repository]) -> N
     assert "# T101  Write a\n# summary: Wrote out/letters/a.md. It has one heading.\n" in template
     told = describe_recorded(held)[0]
     assert told.endswith("T101 sent back, T102 approved, T103 approved, T104 approved")
+
+
+def test_a_review_reads_what_items_have_read_once(paused: tuple[Place, Repository]) -> None:
+    """It is most of the work where a batch has many items."""
+    calls = 0
+
+    def count_call(frame: FrameType, event: str, _: object) -> None:
+        nonlocal calls
+        calls += event == "call" and frame.f_code is read_recorded_items.__code__
+
+    desk = ReviewDesk(paused[1], {}, Path())
+    sys.setprofile(count_call)
+    try:
+        sheet = desk.read_sheet()
+    finally:
+        sys.setprofile(None)
+    assert (calls, len(sheet.recorded)) == (1, 4)
 
 
 def test_what_was_decided_elsewhere_is_asked_again(paused: tuple[Place, Repository]) -> None:

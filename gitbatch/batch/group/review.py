@@ -182,18 +182,19 @@ def _require_possible(
     """
     known = {ItemName(item.group, item.output): item for item in batch.record.items}
     taken = {decision.item for decision in decisions if decision.kind is DecisionKind.UNDO}
-    for decision in decisions:
-        item, kind = known[decision.item], decision.kind
-        is_retry = kind is DecisionKind.RETRY
-        problem = "" if is_retry and decision.item in taken else find_decision_problem(state, item, kind)
-        if problem and not (is_retry and _is_stale(repo, batch, state, item)):
+    problems = [
+        (known[decision.item], decision.kind, problem)
+        for decision in decisions
+        if not (decision.kind is DecisionKind.RETRY and decision.item in taken)
+        and (problem := find_decision_problem(state, known[decision.item], decision.kind))
+    ]
+    is_retried = any(kind is DecisionKind.RETRY for _, kind, _ in problems)
+    stale = {each.slug for each in find_stale_items(repo, batch, state)} if is_retried else set()
+    for item, kind, problem in problems:
+        if kind is not DecisionKind.RETRY or item.key not in stale:
             raise GitbatchError(
                 f"{item.name} cannot be {kind.word}: {problem}", "see what can: gitbatch review --list"
             )
-
-
-def _is_stale(repo: Repository, batch: Batch, state: BatchProgress, item: BatchItem) -> bool:
-    return any(each.slug == item.key for each in find_stale_items(repo, batch, state))
 
 
 def find_decision_problem(state: BatchProgress, item: BatchItem, kind: DecisionKind) -> str:

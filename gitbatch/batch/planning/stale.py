@@ -1,7 +1,7 @@
 """Stale items: recorded ones that were written from other versions of files than the branch has by now."""
 
 from gitbatch.batch.history.progress import BatchProgress
-from gitbatch.batch.history.reads import StaleItem, find_stale, read_recorded_items
+from gitbatch.batch.history.reads import RecordedItem, StaleItem, find_stale, read_recorded_items
 from gitbatch.batch.history.record import Batch
 from gitbatch.batch.history.target import require_tip
 from gitbatch.batch.planning.project_state import read_project_state
@@ -16,7 +16,13 @@ def find_stale_items(repo: Repository, batch: Batch, state: BatchProgress) -> tu
     Raises:
         GitbatchError: the branch is missing, or has no readable plan.
     """
-    recorded = read_recorded_items(repo, batch, state)
+    return find_stale_among(repo, batch, read_recorded_items(repo, batch, state))
+
+
+def find_stale_among(
+    repo: Repository, batch: Batch, recorded: tuple[RecordedItem, ...]
+) -> tuple[StaleItem, ...]:
+    """Returns the stale ones of all recorded items of a batch. Raises as above."""
     project_state = read_project_state(repo, require_tip(repo, batch.record.target), batch.record.plan)
     ignored = frozenset(project_state.project.shared_files)
     return find_stale(recorded, project_state.snapshot.blob, ignored)
