@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import pexpect
 import pyte
 from conftest import Place
+from forked_terminal import open_terminal
 from screens import FullScreen
 from waiting import DEADLINE
 
@@ -57,14 +58,7 @@ def watched(place: Place, command: list[str], width: int, height: int, **more: s
         "PAGER": "cat",
         **more,
     }
-    child: pexpect.spawn[str] = pexpect.spawn(
-        command[0],
-        command[1:],
-        cwd=str(place.root),
-        env=environment,
-        encoding="utf-8",
-        dimensions=(height, width),
-    )
+    child = open_terminal(place, command, env=environment, dimensions=(height, width))
     try:
         yield Eyes(child, width, height)
     finally:

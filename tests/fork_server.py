@@ -5,6 +5,7 @@ forked is what `python -m gitbatch` would be by then: it has the environment, th
 """
 
 import atexit
+import fcntl
 import gc
 import importlib
 import io
@@ -16,6 +17,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -24,6 +26,8 @@ from typing import TextIO
 
 _LARGEST = 1 << 18
 """Bytes of a request."""
+_OF_TERMINALS = ("gitbatch.cli.review_screen", "gitbatch.view.live", "prompt_toolkit.application")
+"""What only runs in terminals import: the server does it at the first of them."""
 _DECIDED_AT_START = ("PYTHON", "LC_", "LANG", "COVERAGE_")
 """Beginnings of the names of variables that a Python reads when it starts."""
 
@@ -55,12 +59,34 @@ class ForkServer:
         self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], out: int, err: int
     ) -> "Started":
         """Start gitbatch without input; `out` and `err` are descriptors, which the caller closes."""
+        with Path(os.devnull).open() as null:
+            return self._request(arguments, folder, environment, (null.fileno(), out, err))
+
+    def start_in_terminal(
+        self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], terminal: int
+    ) -> "Started":
+        """Start gitbatch as the leader of a terminal's session; the caller closes the descriptor."""
+        return self._request(arguments, folder, environment, (terminal,) * 3, *_OF_TERMINALS)
+
+    def _request(
+        self,
+        arguments: Sequence[str],
+        folder: Path,
+        environment: Mapping[str, str],
+        streams: tuple[int, int, int],
+        *modules: str,
+    ) -> "Started":
         request = json.dumps(
-            {"arguments": arguments, "folder": str(folder), "environment": dict(environment)}
+            {
+                "arguments": arguments,
+                "folder": str(folder),
+                "environment": dict(environment),
+                "modules": modules,
+            }
         )
         ours, theirs = socket.socketpair()
-        with Path(os.devnull).open() as null, theirs:
-            socket.send_fds(self._socket, [request.encode()], [null.fileno(), out, err, theirs.fileno()])
+        with theirs:
+            socket.send_fds(self._socket, [request.encode()], [*streams, theirs.fileno()])
         return Started(arguments, ours)
 
     def run(
@@ -143,6 +169,7 @@ def serve() -> None:
         request, streams = _receive_request(requests, ended, connections)
         if not request:
             os._exit(0)
+        _import_modules(json.loads(request)["modules"])
         process = os.fork()
         if not process:
             break
@@ -157,6 +184,13 @@ def serve() -> None:
     for stream in connections.values():
         os.close(stream)
     _become(json.loads(request), streams)
+
+
+def _import_modules(names: Sequence[str]) -> None:
+    if not set(names) <= sys.modules.keys():
+        for name in names:
+            importlib.import_module(name)
+        gc.freeze()
 
 
 def _receive_request(
@@ -192,7 +226,10 @@ def _leave(code: int) -> None:
 
 
 def _become(request: dict[str, object], streams: Sequence[int]) -> None:
-    """Take on what a process has at its start."""
+    """Take on what a process has at its start, in a session of its own where the input is a terminal."""
+    if os.isatty(streams[0]):
+        os.setsid()
+        fcntl.ioctl(streams[0], termios.TIOCSCTTY, 0)
     for number, stream in enumerate(streams[:3]):
         os.dup2(stream, number)
     for stream in streams:
@@ -206,7 +243,8 @@ def _become(request: dict[str, object], streams: Sequence[int]) -> None:
     for name, number in (("stdin", 0), ("stdout", 1), ("stderr", 2)):
         old = getattr(sys, name)
         buffer = os.fdopen(number, "rb" if number == 0 else "wb", closefd=False)
-        setattr(sys, name, io.TextIOWrapper(buffer, old.encoding, old.errors, line_buffering=number == 2))
+        by_line = number == 2 or os.isatty(number)
+        setattr(sys, name, io.TextIOWrapper(buffer, old.encoding, old.errors, line_buffering=by_line))
     sys.argv = ["gitbatch", *arguments]
 
 

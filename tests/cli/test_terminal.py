@@ -15,6 +15,7 @@ from pathlib import Path
 import pexpect
 import pytest
 from conftest import Place
+from forked_terminal import GITBATCH, open_terminal
 from history import assert_tidy, audit, ticked
 from processes import agents_below, is_below
 from waiting import pass_moment, wait_until
@@ -30,15 +31,8 @@ def terminal(place: Place, *arguments: str, shell: str = "") -> Iterator["pexpec
         "PROMPT_TOOLKIT_NO_CPR": "1",
         "PAGER": "cat",
     }
-    child: pexpect.spawn[str] = pexpect.spawn(
-        "sh" if shell else sys.executable,
-        ["-c", shell] if shell else ["-m", "gitbatch", *arguments],
-        cwd=str(place.root),
-        env=environment,
-        encoding="utf-8",
-        timeout=120,
-        dimensions=(40, 120),
-    )
+    command = ["sh", "-c", shell] if shell else [*GITBATCH, *arguments]
+    child = open_terminal(place, command, env=environment, timeout=120, dimensions=(40, 120))
     try:
         yield child
     finally:

@@ -14,6 +14,7 @@ import pexpect
 import pytest
 from base_repositories import SAMPLES
 from conftest import Place
+from forked_terminal import GITBATCH, open_terminal
 from history import audit, trailers
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -254,8 +255,7 @@ def test_hostile_texts_in_whole_run(talkative: Place) -> None:
     place = talkative
     environment = {**place.environment, "TERM": "xterm-256color"}
     command = [
-        "-m",
-        "gitbatch",
+        *GITBATCH,
         "run",
         "--items",
         "all",
@@ -265,15 +265,8 @@ def test_hostile_texts_in_whole_run(talkative: Place) -> None:
         "8",
         "--no-input",
     ]
-    child: pexpect.spawn[str] = pexpect.spawn(
-        sys.executable,
-        command,
-        cwd=str(place.root),
-        env=environment,
-        encoding="utf-8",
-        codec_errors="replace",
-        timeout=120,
-        dimensions=(40, 120),
+    child = open_terminal(
+        place, command, env=environment, codec_errors="replace", timeout=120, dimensions=(40, 120)
     )
     child.expect(pexpect.EOF)
     child.close()
