@@ -8,6 +8,8 @@ import sys
 from io import StringIO
 from math import inf
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from batch.programs import killed_when, prompt, run, set_up, starts
@@ -18,17 +20,23 @@ from sessions import run_here
 from waiting import loop_turns
 
 from gitbatch.batch.ending import Ending
-from gitbatch.batch.events import BatchWaiting
+from gitbatch.batch.events import BatchWaiting, Notice
 from gitbatch.batch.item import retries as retry
 from gitbatch.batch.item.stop import StopSwitch, cannot_work, come_back_later
+from gitbatch.batch.model import BatchItem, FailedAttempt, ItemStatus
 from gitbatch.errors import ExitCode
 from gitbatch.limits import rate_limit as gate
+from gitbatch.limits.budget import Budget
 from gitbatch.limits.causes import TREATMENTS, Cause, Remedy, WaitReason
 from gitbatch.limits.rate_limit import RateLimit
 from gitbatch.text import clean_text
 from gitbatch.view.block import plain_text
 from gitbatch.view.live import LiveView
 from gitbatch.view.terminal import Terminal
+
+if TYPE_CHECKING:
+    from gitbatch.batch.item.run import Run
+    from gitbatch.batch.item.scheduled import ScheduledItem
 
 FAILURES = Path(__file__).parents[3] / "docs" / "failures.md"
 
@@ -379,3 +387,26 @@ def test_who_waits_to_try_again_does_not_hold_up_a_batch_that_halts(place: Place
     set_up(place, "3 ok", "later", batch="retry-pause = '1h'")
     run(place, code=75)
     assert starts(place, "T1") == 1
+
+
+@pytest.mark.rule("F2")
+def test_an_early_item_that_costs_more_than_the_open_group_leaves_halts_nothing() -> None:
+    """It is to run with its group, which is said once"""
+    said: list[Notice] = []
+    switch, item = StopSwitch(), BatchItem("out/b.md", "B1", "Write", "2-b1", 2)
+    budget = Budget(max_cost=1.0)
+    run = cast(
+        "Run",
+        SimpleNamespace(
+            agents=SimpleNamespace(budget=budget),
+            emit=said.append,
+            batch=SimpleNamespace(id="b"),
+            stop_switch=switch,
+        ),
+    )
+    tried = FailedAttempt(item.key, "c", 1, ItemStatus.FAILED, Cause.BUDGET, clean_text("too dear"))
+    early = cast("ScheduledItem", SimpleNamespace(is_early=True, batch_item=item))
+    assert not retry._may_continue(run, early, tried)
+    assert not retry._may_continue(run, early, tried)
+    assert switch.halt is None
+    assert [event.text.partition(",")[0] for event in said] == ["B1 starts with its group"]
