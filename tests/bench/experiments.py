@@ -36,6 +36,8 @@ class Trace:
     """What the agents ran in."""
     gates: list[float]
     """When gates started, in seconds since the epoch."""
+    own: float
+    """The processor seconds of the orchestrator alone, without the processes that it starts."""
 
 
 def _do_nothing(_: Repository) -> None:
@@ -77,6 +79,7 @@ def run_gitbatch(
         found["peak"],
         kind[1] if kind else sandbox,
         found["gates"],
+        found["own"],
     )
 
 

@@ -39,7 +39,8 @@ def list_length_rows(found: list[Length]) -> list[Row]:
     rows: list[Row] = []
     for groups in dict.fromkeys(each.groups for each in found):
         *measured, far = (each for each in found if each.groups == groups)
-        rows += [*_list_rows(measured[0], measured[-1]), *_list_far_rows(far, len(measured))]
+        rows += _list_rows(measured[0], measured[-1])
+        rows += _list_far_rows(far, len(measured)) if len(measured) > 1 else ()
     return rows
 
 
@@ -48,7 +49,7 @@ def _list_rows(shortest: Length, longest: Length) -> Iterator[Row]:
     for name, aim in _SECONDS.items():
         cpu, wall = (getattr(longest, each) for each in (name, f"{name}_wall"))
         yield Row(f"{where}: {name}", f"processor time {cpu:.2f} s", wall, aim, unit=" s")
-    cpu = f"processor time {longest.run:.1f} ms, with the agent's own"
+    cpu = f"processor time {longest.run:.1f} ms with agents and git, {longest.run_alone:.1f} of the orchestrator alone"
     yield Row(f"{where}: the run, for an item", cpu, longest.run_wall, 12, unit=" ms")
     yield Row(f"{where}: the last items / those from the hundredth", "", longest.late, 1.5)
     yield Row(f"{where}: memory of the orchestrator", "", longest.run_memory, 120, unit=" MB")

@@ -30,6 +30,8 @@ class Length:
     verify: float
     run: float
     """For each item, in milliseconds: the whole run, by the number of its items."""
+    run_alone: float
+    """The part of it that the orchestrator itself takes: without agents, the launcher and git."""
     late: float
     """How many times the last items cost what those from the hundredth on do."""
     run_memory: float
@@ -80,6 +82,7 @@ def measure_length(
         status=done["status"].cpu,
         verify=done["verify"].cpu,
         run=1000 * trace.cost.cpu / items,
+        run_alone=1000 * trace.own / items,
         late=late / early,
         run_memory=trace.peak / 1024,
         verify_memory=done["verify"].memory,

@@ -130,6 +130,7 @@ def main() -> None:
             "git": trace.git,
             "peak": memory("VmHWM"),
             "gates": trace.gates,
+            "own": sum(resource.getrusage(resource.RUSAGE_SELF)[:2]),
         }
         report.write_text(json.dumps(found), encoding="utf-8")
 
