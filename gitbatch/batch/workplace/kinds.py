@@ -55,12 +55,12 @@ def choose_kind(
         wanted: the setting `batch.worktree`, or what GITBATCH_WORKTREE has instead.
         sandboxes: those that programs will run in.
         worktrees: the folder for worktrees, which is created.
-        layers: the folder for layers, which is created.
+        layers: the folder for layers, which is created if it can be.
         context_files: how many files a worktree has, if it has only what its item reads.
 
     Raises:
         GitbatchError: the wanted kind does not work here, or does not exist.
-        OSError: a folder cannot be created.
+        OSError: the folder for worktrees cannot be created.
     """
     if wanted == WorktreeKind.COPY:
         return KindChoice(WorktreeKind.COPY)
@@ -69,8 +69,7 @@ def choose_kind(
             WorktreeKind.COPY,
             (f"{format_count(context_files, 'file')} of a context, which cost less than a mount",),
         )
-    for folder in (worktrees, layers):
-        folder.mkdir(parents=True, exist_ok=True)
+    worktrees.mkdir(parents=True, exist_ok=True)
     if wanted not in {AUTO, *WorktreeKind}:
         raise UsageError(f"GITBATCH_WORKTREE is {wanted}", f"use one of {', '.join((AUTO, *WorktreeKind))}")
     problems: Mapping[WorktreeKind, Callable[[], str]] = {
@@ -79,10 +78,11 @@ def choose_kind(
         WorktreeKind.COPY: str,
     }
     why_not: list[str] = []
+    no_layers = _find_folder_problem(layers)
     for kind, find_problem in problems.items():
         if wanted not in {AUTO, kind}:
             continue
-        problem = find_problem()
+        problem = (no_layers if kind is not WorktreeKind.COPY else "") or find_problem()
         if not problem:
             return KindChoice(kind, tuple(why_not))
         why_not.append(f"{kind}: {problem}")
@@ -90,6 +90,15 @@ def choose_kind(
         f"cannot make worktrees of the kind {why_not[0]}",
         f'set worktree = "{AUTO}" under [batch] to use the first kind that works here',
     )
+
+
+def _find_folder_problem(folder: Path) -> str:
+    """Creates a folder; returns why it cannot be created."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return f"{error.filename}: {error.strerror}"
+    return ""
 
 
 def _find_overlay_problem(sandboxes: tuple[SandboxKind, ...], worktrees: Path, layers: Path) -> str:

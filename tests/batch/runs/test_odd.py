@@ -4,18 +4,21 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from base_repositories import SAMPLES
 from conftest import Place
 from history import audit, ticked
-
-from gitbatch.fs.cloning import find_clone_problem
+from reflinks import move_place, reflink_folder
 
 SOME = ("run", "--items", "T101,T102,T201", "--checkpoint", "at-end")
+OTHER_DISKS = (Path("/dev/shm"), Path("/var/tmp"))  # noqa: S108 - for folders of its own
 Odd = Callable[[Place], Place]
 """Makes a sample repository odd; returns where to run."""
 
@@ -143,6 +146,53 @@ def lfs_elsewhere(place: Place) -> Place:
     return place
 
 
+def lfs_files(place: Place) -> Place:
+    """An agent sees the file, not its pointer."""
+    lfs_elsewhere(place)
+    content = b"large\n" * 1000
+    digest = sha256(content).hexdigest()
+    store = place.root / ".git/lfs/objects" / digest[:2] / digest[2:4]
+    store.mkdir(parents=True)
+    (store / digest).write_bytes(content)
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{digest}\nsize {len(content)}\n"
+    place.write("model.bin", pointer)
+    place.edit("tools/agent.sh", "set -eu\n", 'set -eu\ntest "$(head -n 1 model.bin)" = large\n')
+    place.commit()
+    return place
+
+
+def links_modes_and_cases(place: Place) -> Place:
+    for name in ("Case.md", "case.md", "CASE/x.md", "bin/run"):
+        place.write(name, f"{name}\n")
+    (place.root / "bin/run").chmod(0o755)
+    for name, target in {
+        "to-file": "Case.md",
+        "to-folder": "CASE",
+        "to-nothing": "no",
+        "out-of-it": "../x",
+    }.items():
+        (place.root / name).symlink_to(target)
+    place.edit(
+        "tools/agent.sh",
+        "set -eu\n",
+        'set -eu\ntest -x bin/run; test "$(cat to-file to-folder/x.md)"; test -L to-nothing\n',
+    )
+    place.commit()
+    return place
+
+
+def relative_worktrees(place: Place) -> Place:
+    place.git("config", "worktree.useRelativePaths", "true")
+    return linked_worktree(place)
+
+
+def cache_on_another_disk(place: Place) -> Place:
+    device = place.home.stat().st_dev
+    disk = next(disk for disk in OTHER_DISKS if disk.stat().st_dev != device)
+    place.environment["GITBATCH_CACHE"] = tempfile.mkdtemp(dir=disk)
+    return place
+
+
 def separate_git_dir(place: Place) -> Place:
     place.git("init", "-q", "--separate-git-dir", str(place.root.parent / "the git dir"))
     return place
@@ -170,20 +220,34 @@ WORKING = {
     "eol=crlf": crlf_by_attribute,
     "GIT_DIR of a parent": git_dir_of_a_parent,
     "LFS elsewhere": lfs_elsewhere,
+    "LFS": lfs_files,
+    "links, modes and cases": links_modes_and_cases,
+    "relative worktrees": relative_worktrees,
+    "a cache on another disk": cache_on_another_disk,
     "a separate git dir": separate_git_dir,
     "everything packed": packed,
 }
 
 
+@pytest.fixture
+def reflinks(three: Place) -> Iterator[Path]:
+    with reflink_folder(three.root.parent) as folder:
+        yield folder
+
+
 @pytest.mark.parametrize("kind", ["copy", "overlay", "clone"])
 @pytest.mark.parametrize("odd", WORKING.values(), ids=WORKING.keys())
 @pytest.mark.sample(8)
-def test_it_works(three: Place, odd: Odd, kind: str) -> None:
+def test_it_works(three: Place, odd: Odd, kind: str, request: pytest.FixtureRequest) -> None:
     """With each kind of worktree, where the file system has it."""
-    if kind == "clone" and (problem := find_clone_problem(three.home, three.home)):
-        pytest.skip(problem)
+    if kind == "clone":
+        if odd is cache_on_another_disk:
+            pytest.skip("reflinks need one file system")
+        three = move_place(three, request.getfixturevalue("reflinks"))
     three.environment["GITBATCH_WORKTREE"] = kind
     place = odd(three)
+    if cache := place.environment.get("GITBATCH_CACHE"):
+        request.addfinalizer(partial(shutil.rmtree, cache))
     clean = {name: value for name, value in place.environment.items() if name in three.environment}
     look = replace(place, environment=clean)
     before = look.git("status", "--porcelain", "--ignore-submodules=none")
@@ -199,7 +263,7 @@ def test_it_works(three: Place, odd: Odd, kind: str) -> None:
     assert look.git("ls-files", "--eol", "out").count("i/lf") == 3
     assert (look.root / "out/pairs/ab.md").exists()
     assert look.git("worktree", "list", "--porcelain").count("worktree ") == 1 + (
-        odd in {linked_worktree, other_line_ends_in_the_path}
+        odd in {linked_worktree, other_line_ends_in_the_path, relative_worktrees}
     )
 
 
@@ -303,3 +367,16 @@ def test_a_git_folder_that_can_not_be_written_is_refused(three: Place) -> None:
     assert f"cannot write {three.root}/.git/gitbatch: Permission denied" in done.stderr
     assert "make the repository's .git writable for you" in done.stderr
     assert three.git("for-each-ref", "refs/gitbatch", "refs/heads/gitbatch") == ""
+
+
+def test_cache_that_cannot_be_written(three: Place) -> None:
+    """With a folder for worktrees, only layers need it: then worktrees are copies. Else it is named."""
+    cache = three.home / "not-a-folder"
+    cache.write_text("")
+    three.environment |= {"GITBATCH_CACHE": str(cache), "GITBATCH_WORKTREE": "auto"}
+    done = three.gitbatch(*SOME, code=1)
+    assert f"Not a directory: {cache}" in done.stderr
+    three.environment["GITBATCH_WORKTREES"] = str(three.home / "worktrees")
+    said = three.gitbatch(*SOME, code=0).stdout
+    assert f"worktrees copy (overlay: {cache}" in said.replace("\n", " ")
+    assert ticked(three) == ["T101", "T102", "T201"]
