@@ -1,5 +1,7 @@
 """Running a batch: group after group (rule P4), a checkpoint after each, a pause where the mode asks for one."""
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -20,6 +22,7 @@ from gitbatch.batch.events import (
     CheckpointReached,
     CheckTime,
     ConfigChanged,
+    ItemFinished,
     Notice,
 )
 from gitbatch.batch.group.checkpoint import GroupOutcomes, Unsound, drop_branches
@@ -27,11 +30,11 @@ from gitbatch.batch.group.early_pool import EarlyPool, open_pool
 from gitbatch.batch.group.record import find_gates, record_group
 from gitbatch.batch.group.run_group import run_group
 from gitbatch.batch.group.scheduled_items import GroupStart, pending_items
-from gitbatch.batch.group.set_aside import set_aside
+from gitbatch.batch.group.set_aside import fail_unsound, set_aside
 from gitbatch.batch.history.progress import BatchProgress, read_progress
 from gitbatch.batch.item.charge import report_charges
 from gitbatch.batch.item.run import Run
-from gitbatch.batch.model import PHASE_COMPLETE, BatchGroup, Checkpoint
+from gitbatch.batch.model import PHASE_COMPLETE, BatchGroup, Checkpoint, Outcome
 from gitbatch.batch.planning.agents import require_agents_left
 from gitbatch.batch.planning.configuration import ConfigChange
 from gitbatch.batch.planning.project_state import ProjectState
@@ -46,9 +49,13 @@ from gitbatch.batch.resume import finish_batch, read_unreviewed, resume_batch
 from gitbatch.batch.reviewing import Answer, Reviewer, Reviews
 from gitbatch.batch.revisions import find_turn, prepare_revision
 from gitbatch.batch.tally import Tally
+from gitbatch.plan.model import ItemKey
 from gitbatch.repo.refs.names import short
 from gitbatch.repo.refs.store import config_ref
 from gitbatch.text import clean_text, list_names
+
+_MOST_REPEATS = 3
+"""How often items of a group run again because others that they stand on are not merged."""
 
 
 class Continuation(Struct, frozen=True):
@@ -209,7 +216,7 @@ async def _finish_group(
     ready = await run.git(take_ready, run.repo, run.ledger, state, group)
     for text in ready.notices:
         run.emit(Notice(batch=run.batch.id, text=text))
-    already, is_again = ready.outcomes, False
+    already, repeats = ready.outcomes, 0
     while True:
         project_state = await run.git(read_runnable_state, run.repo, run.batch.record, state)
         stopped = await _hard_stop(run, project_state, tally, reviews)
@@ -222,7 +229,7 @@ async def _finish_group(
             run.emit(Notice(batch=run.batch.id, text=clean_text(f"{said}: the group is skipped")))
             return None
         start = GroupStart(project_state, group, planned, already, tally.failed, reopened)
-        if not is_again:
+        if not repeats:
             emit_group(run, start)
         recorded = None if run.stop_switch.halt else await _run_and_record(run, start, reviews.pool, state)
         if recorded is None:
@@ -230,12 +237,28 @@ async def _finish_group(
             return await halt_batch(run, tally)
         if isinstance(recorded, Checkpoint):
             return recorded
-        already, is_again = await run.git(set_aside, run.repo, run.ledger, recorded), True
-        names = ", ".join(o.item.name for o in recorded.outcomes if o.item.key in recorded.keys)
+        already, repeats = await _set_unsound_aside(run, recorded, repeats), repeats + 1
+
+
+async def _set_unsound_aside(run: Run, unsound: Unsound, repeats: int) -> Mapping[ItemKey, Outcome]:
+    """Sets the unsound items of a group aside, which run again unless that was often enough; returns the outcomes that stay.
+
+    Each time may be because of one more item that they stand on: a row of n items would be paid n² times.
+    """
+    lost = [outcome for outcome in unsound.outcomes if outcome.item.key in unsound.keys]
+    if repeats < _MOST_REPEATS:
+        names = ", ".join(outcome.item.name for outcome in lost)
         why = (
             "written on top of the file of an item that is not merged; what it was is kept under rescue refs"
         )
+        already = await run.git(set_aside, run.repo, run.ledger, unsound)
         run.emit(Notice(batch=run.batch.id, text=clean_text(f"again: {names}, {why}")))
+        return already
+    outcomes = await run.git(fail_unsound, run.repo, run.ledger, unsound)
+    for outcome in outcomes:
+        if outcome.item.key in unsound.keys:
+            run.emit(ItemFinished(batch=run.batch.id, outcome=outcome))
+    return {outcome.item.key: outcome for outcome in outcomes}
 
 
 async def _run_and_record(

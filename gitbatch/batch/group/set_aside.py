@@ -25,6 +25,7 @@ from gitbatch.repo.worktrees.branches import delete_branches
 from gitbatch.text import CleanText, clean_text
 
 REASON = clean_text("it was written on the file of an item that is not merged")
+_TOO_OFTEN = clean_text("it was written again and again on files of items that are not merged")
 
 
 def set_aside(
@@ -48,6 +49,17 @@ def set_aside(
     for outcome in lost:
         ledger.add_attempt(replace(_as_attempt(ledger, outcome), cause=cause, reason=reason))
     return {o.item.key: o for o in unsound.outcomes if o.item.key not in unsound.keys}
+
+
+def fail_unsound(repo: Repository, ledger: Ledger, unsound: Unsound) -> tuple[Outcome, ...]:
+    """Sets unsound items aside that do not run again; returns the outcomes of a group, in which they have failed."""
+    set_aside(repo, ledger, unsound)
+    return tuple(
+        replace(outcome, status=ItemStatus.FAILED, commit=None, reason=_TOO_OFTEN)
+        if outcome.item.key in unsound.keys
+        else outcome
+        for outcome in unsound.outcomes
+    )
 
 
 def set_guilty_aside(

@@ -113,6 +113,24 @@ def test_who_stands_upon_a_guilty_item_runs_again(place: Place, monkeypatch: pyt
     assert place.gitbatch("verify").returncode == 0
 
 
+def test_who_stands_on_guilty_items_runs_again_a_few_times(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a row of guilty items, each is known only after those that stand on the one before it were paid again."""
+    monkeypatch.setattr("gitbatch.batch.loop._MOST_REPEATS", 1)
+    script = "test ! -e out/T1.md && test ! -e out/T2.md"
+    set_up(place, "ok", "ok", "ok", batch='on-missing = "tell"', agent=gate(place, script))
+    plan = place.read("task.md").replace("→ Output: out/T2", "→ After: T1 → Output: out/T2")
+    place.write("task.md", plan.replace("→ Output: out/T3", "→ After: T2 → Output: out/T3"))
+    place.commit()
+    result, events = run_here(place, monkeypatch)
+    assert failures(result)["T3"] == "it was written again and again on files of items that are not merged"
+    assert [starts(place, name) for name in ("T1", "T2", "T3")] == [1, 2, 2]
+    assert written(place) == []
+    assert of_kind(events, "item-finished")[-1]["outcome"]["status"] == "failed"
+    assert place.gitbatch("verify").returncode == 0
+
+
 def test_a_gate_that_was_red_before_blocks_nothing_new(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     more = gate(place, "exit 0", 'groups = ["other"]', name="elsewhere")
     set_up(place, "ok", "ok", agent=gate(place, "echo the base is broken; exit 3") + more)
