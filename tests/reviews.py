@@ -5,10 +5,10 @@ from collections.abc import Callable
 import pytest
 from conftest import Place
 
-from gitbatch.batch.deciding import decide_items
 from gitbatch.batch.group.review import RecordedReview
 from gitbatch.batch.history.decisions import DecisionKind
 from gitbatch.batch.review.choices import Choice, choose_rest, select_review_items
+from gitbatch.batch.review.deciding import decide_items
 from gitbatch.batch.review.reviewable import Reviewable, find_reviewable, list_review_items
 from gitbatch.plan.model import ItemKey
 from gitbatch.repo.lock import repository_lock

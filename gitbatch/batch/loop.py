@@ -6,7 +6,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.batch.announcing import emit_group, emit_kept, emit_start
-from gitbatch.batch.approval import find_unapproved
 from gitbatch.batch.ending import (
     Ending,
     Result,
@@ -46,7 +45,8 @@ from gitbatch.batch.preconditions import (
 )
 from gitbatch.batch.ready import take_ready
 from gitbatch.batch.resume import finish_batch, read_unreviewed, resume_batch
-from gitbatch.batch.reviewing import Answer, Reviewer, Reviews
+from gitbatch.batch.review.approval import find_unapproved
+from gitbatch.batch.review.reviewing import Answer, Reviewer, Reviews
 from gitbatch.batch.revisions import find_turn, prepare_revision
 from gitbatch.batch.tally import Tally
 from gitbatch.plan.model import ItemKey

@@ -1,7 +1,7 @@
 """Running a batch as a service: open a session, run it, close it.
 
 A session holds the repository's lock from its opening to its closing, except while it waits for a person at a pause
-(`hold.py`). It starts a batch, or resumes the unfinished one, and reports all that happens as events. It prints nothing,
+(`review/hold.py`). It starts a batch, or resumes the unfinished one, and reports all that happens as events. It prints nothing,
 reads no environment variable and no current directory, and installs no signal handler: its caller does.
 """
 
@@ -19,7 +19,6 @@ from gitbatch.batch.event_stream import EventStream
 from gitbatch.batch.events import BatchStopped, Listener, Notice
 from gitbatch.batch.group.review import RecordedReview
 from gitbatch.batch.history.record import unfinished_batch
-from gitbatch.batch.hold import Hold
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.stop import pause_by_user
 from gitbatch.batch.item.unexpected import is_cancelled
@@ -29,7 +28,8 @@ from gitbatch.batch.notices import Notices
 from gitbatch.batch.opening import HOW_TO_START, Opening
 from gitbatch.batch.reopening import reopen_batch
 from gitbatch.batch.review.choices import Choice
-from gitbatch.batch.reviewing import Reviewer
+from gitbatch.batch.review.hold import Hold
+from gitbatch.batch.review.reviewing import Reviewer
 from gitbatch.concurrency import GitThread, shielded
 from gitbatch.errors import GitError, UsageError
 from gitbatch.fs.room import disk_error_at

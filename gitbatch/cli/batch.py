@@ -17,7 +17,7 @@ from gitbatch.batch.history.ledger import SpendingLimits
 from gitbatch.batch.history.record import Batch, unfinished_batch
 from gitbatch.batch.model import CheckpointMode
 from gitbatch.batch.planning.early.eagerness import EagerMode
-from gitbatch.batch.reviewing import Reviewer
+from gitbatch.batch.review.reviewing import Reviewer
 from gitbatch.batch.session import Session, open_session
 from gitbatch.cli.common import (
     HERE,

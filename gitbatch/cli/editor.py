@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from gitbatch.batch.review_sheet import SheetItem
+from gitbatch.batch.review.sheet import SheetItem
 from gitbatch.errors import GitbatchError
 from gitbatch.paths import quote_path
 from gitbatch.repo.process import Git

@@ -9,7 +9,7 @@ from platformdirs import user_config_path
 
 from gitbatch.batch.events import BatchPaused, BatchStarted, EndEvent, Event
 from gitbatch.batch.model import Checkpoint
-from gitbatch.batch.reviewing import Reviewer
+from gitbatch.batch.review.reviewing import Reviewer
 from gitbatch.batch.session import Session
 from gitbatch.cli.verbosity import is_quiet
 from gitbatch.cli.views import EventView

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gitbatch.batch.deciding import decide_items
 from gitbatch.batch.history.decisions import DecisionKind, clean_comment
 from gitbatch.batch.review.choices import Choice, choose_rest, select_review_items, select_stale
+from gitbatch.batch.review.deciding import decide_items
 from gitbatch.batch.review.reviewable import find_reviewable, list_review_items
 from gitbatch.cli.common import (
     HERE,
@@ -30,8 +30,8 @@ from gitbatch.text import list_names
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gitbatch.batch.deciding import StartCheck
     from gitbatch.batch.group.review import RecordedReview
+    from gitbatch.batch.review.deciding import StartCheck
     from gitbatch.batch.review.reviewable import Reviewable
     from gitbatch.repo.repository import Repository
 

@@ -8,18 +8,18 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from gitbatch.batch.deciding import StartCheck, decide_items
 from gitbatch.batch.group.review import RecordedReview
 from gitbatch.batch.history.batches import read_any_progress
 from gitbatch.batch.history.item_details import ItemDetails, read_item_details
 from gitbatch.batch.history.ledger import read_ledger
 from gitbatch.batch.history.record import Batch, all_batches
 from gitbatch.batch.history.target import require_tip
-from gitbatch.batch.output_edit import EditedOutput, edit_output
 from gitbatch.batch.planning.prompt_again import complete_context
 from gitbatch.batch.review.choices import Choice
+from gitbatch.batch.review.deciding import StartCheck, decide_items
+from gitbatch.batch.review.output_edit import EditedOutput, edit_output
 from gitbatch.batch.review.reviewable import find_reviewable
-from gitbatch.batch.review_sheet import ReviewSheet, SheetItem, read_item_diff, read_sheet
+from gitbatch.batch.review.sheet import ReviewSheet, SheetItem, read_item_diff, read_sheet
 from gitbatch.cli.batch_reading import name_show, read_batch_state
 from gitbatch.cli.common import tell_waiting
 from gitbatch.cli.editor import find_editor, open_editor, write_comment

@@ -1,7 +1,7 @@
 """The items of a batch with what was decided about them, for people."""
 
 from gitbatch.batch.model import ItemStatus
-from gitbatch.batch.review_item import REOPENED, ReviewItem
+from gitbatch.batch.review.item import REOPENED, ReviewItem
 from gitbatch.paths import quote_path
 from gitbatch.text import clean_text, format_count
 from gitbatch.view.block import Block, Cell, TextTable, make_line

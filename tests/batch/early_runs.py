@@ -18,7 +18,7 @@ from gitbatch.batch.caller import PauseAlways
 from gitbatch.batch.ending import Result
 from gitbatch.batch.events import Event, encode_event
 from gitbatch.batch.planning.early.eagerness import EagerMode
-from gitbatch.batch.reviewing import Reviewer
+from gitbatch.batch.review.reviewing import Reviewer
 from gitbatch.batch.session import Session, open_session
 from gitbatch.repo.opening import open_repository
 

@@ -5,8 +5,8 @@ from msgspec.structs import replace
 from gitbatch.batch.history.decisions import DecisionKind
 from gitbatch.batch.line_count import LineCount
 from gitbatch.batch.model import BatchItem
-from gitbatch.batch.review_item import ReviewItem
-from gitbatch.batch.review_sheet import ReviewSheet, SheetItem
+from gitbatch.batch.review.item import ReviewItem
+from gitbatch.batch.review.sheet import ReviewSheet, SheetItem
 from gitbatch.limits.usage import Spent, Usage
 from gitbatch.text import clean_text
 from gitbatch.view.review_screen.keys import press_key

@@ -1,1 +1,1 @@
-"""Reviews: what a person may decide about the items of a batch, and recording it."""
+"""Reviews: the pauses of a run, what a person may decide about its items, and recording that."""

@@ -9,7 +9,7 @@ from gitbatch.batch.history.progress import BatchProgress, read_ended_progress, 
 from gitbatch.batch.history.record import Batch, all_batches
 from gitbatch.batch.history.target import require_tip
 from gitbatch.batch.model import BatchItem, ItemStatus
-from gitbatch.batch.review_item import REOPENED, ReviewItem
+from gitbatch.batch.review.item import REOPENED, ReviewItem
 from gitbatch.errors import GitbatchError
 from gitbatch.plan.model import ItemKey
 from gitbatch.repo.refs.names import short

@@ -1,6 +1,6 @@
 """The output of `gitbatch review --json`, `gitbatch retry --json` and `gitbatch undo --json`."""
 
-from gitbatch.batch.review_item import ReviewItem
+from gitbatch.batch.review.item import ReviewItem
 from gitbatch.view.envelope import Envelope
 
 

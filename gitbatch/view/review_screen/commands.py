@@ -6,7 +6,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from gitbatch.batch.history.decisions import LONGEST_COMMENT
-from gitbatch.batch.review_sheet import SheetItem
+from gitbatch.batch.review.sheet import SheetItem
 from gitbatch.text import clean_lines, clean_text, format_count
 from gitbatch.view.block import Block, Cell, TextTable, make_line
 from gitbatch.view.eagerness import describe_early_work

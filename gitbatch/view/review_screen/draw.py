@@ -10,8 +10,8 @@ from typing import NamedTuple
 from gitbatch.batch.history.decisions import DecisionKind
 from gitbatch.batch.history.effort import format_cost
 from gitbatch.batch.model import ItemStatus
-from gitbatch.batch.review_item import REOPENED
-from gitbatch.batch.review_sheet import SheetItem
+from gitbatch.batch.review.item import REOPENED
+from gitbatch.batch.review.sheet import SheetItem
 from gitbatch.paths import quote_path
 from gitbatch.text import clean_text, display_width, format_count
 from gitbatch.view.block import Block, Cell, StyledLine, make_line, plain_text

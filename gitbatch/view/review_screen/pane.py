@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from gitbatch.agents.protocol import FLAG_DESCRIPTIONS
 from gitbatch.batch.history.item_details import ItemDetails
-from gitbatch.batch.review_sheet import SheetItem
+from gitbatch.batch.review.sheet import SheetItem
 from gitbatch.checks.verdict import VERDICT_WORDS
 from gitbatch.paths import quote_path
 from gitbatch.text import clean_text

@@ -14,8 +14,8 @@ from gitbatch.batch.history.reads import find_dependants
 from gitbatch.batch.model import ItemStatus
 from gitbatch.batch.planning.freed import select_freed
 from gitbatch.batch.review.choices import Choice
-from gitbatch.batch.review_item import REOPENED
-from gitbatch.batch.review_sheet import ReviewSheet, SheetItem
+from gitbatch.batch.review.item import REOPENED
+from gitbatch.batch.review.sheet import ReviewSheet, SheetItem
 from gitbatch.plan.model import ItemKey
 from gitbatch.text import format_count, list_names
 from gitbatch.view.eagerness import describe_early_work

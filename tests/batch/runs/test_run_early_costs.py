@@ -10,7 +10,7 @@ from gitbatch.batch.ending import Ending
 from gitbatch.batch.events import EarlyWork, Event, Notice
 from gitbatch.batch.history.ledger import SpendingLimits
 from gitbatch.batch.model import CheckpointMode
-from gitbatch.batch.review_sheet import read_sheet
+from gitbatch.batch.review.sheet import read_sheet
 from gitbatch.batch.session import Session
 from gitbatch.limits.usage import Spent, Usage
 from gitbatch.repo.opening import open_repository

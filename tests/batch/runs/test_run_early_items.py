@@ -17,7 +17,7 @@ from gitbatch.batch.model import Checkpoint, CheckpointMode
 from gitbatch.batch.planning.early.eagerness import EagerMode
 from gitbatch.batch.review.choices import Choice, select_review_items
 from gitbatch.batch.review.reviewable import find_reviewable
-from gitbatch.batch.review_sheet import read_sheet
+from gitbatch.batch.review.sheet import read_sheet
 from gitbatch.batch.session import Session
 from gitbatch.errors import BusyError
 from gitbatch.repo.lock import repository_lock

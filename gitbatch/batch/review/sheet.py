@@ -8,7 +8,6 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from gitbatch.batch.approval import requires_approval
 from gitbatch.batch.events import EarlyWork
 from gitbatch.batch.group.line_counts import count_lines
 from gitbatch.batch.group.review import find_decision_problem
@@ -23,8 +22,9 @@ from gitbatch.batch.model import BatchItem, ItemStatus
 from gitbatch.batch.planning.freed import BlockedItem, find_blocked_items
 from gitbatch.batch.planning.stale import find_stale_among
 from gitbatch.batch.resume import find_commit_before
+from gitbatch.batch.review.approval import requires_approval
+from gitbatch.batch.review.item import REOPENED, ReviewItem
 from gitbatch.batch.review.reviewable import Reviewable, find_reviewable, list_review_items
-from gitbatch.batch.review_item import REOPENED, ReviewItem
 from gitbatch.limits.usage import Spent
 from gitbatch.plan.model import ItemKey
 from gitbatch.repo.private_dir import read_diff

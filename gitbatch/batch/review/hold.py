@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from gitbatch.batch.deciding import decide_items
-from gitbatch.batch.elsewhere import read_elsewhere
 from gitbatch.batch.ending import Ending, Result
 from gitbatch.batch.event_log import BatchLog
 from gitbatch.batch.events import Notice
@@ -31,6 +29,8 @@ from gitbatch.batch.planning.configuration import FixedConfig, read_fixed_config
 from gitbatch.batch.planning.project_state import ProjectState, read_project_state
 from gitbatch.batch.resume import require_genuine_reviews
 from gitbatch.batch.review.choices import Choice
+from gitbatch.batch.review.deciding import decide_items
+from gitbatch.batch.review.elsewhere import read_elsewhere
 from gitbatch.batch.review.reviewable import find_reviewable
 from gitbatch.batch.tally import Tally
 from gitbatch.concurrency import GitThread

@@ -13,7 +13,6 @@ from history import ticked
 from pauses import Meanwhile, Person, groups, notices, run_with
 from reviews import APPROVE, REJECT, REVISE, decide
 
-from gitbatch.batch.elsewhere import read_elsewhere
 from gitbatch.batch.ending import Ending
 from gitbatch.batch.events import (
     BatchPaused,
@@ -23,8 +22,9 @@ from gitbatch.batch.events import (
     GroupStarted,
 )
 from gitbatch.batch.history.ledger import SpendingLimits, read_ledger
-from gitbatch.batch.hold import DecidedElsewhereError
 from gitbatch.batch.review.choices import Choice
+from gitbatch.batch.review.elsewhere import read_elsewhere
+from gitbatch.batch.review.hold import DecidedElsewhereError
 from gitbatch.batch.review.reviewable import find_reviewable, list_review_items
 from gitbatch.batch.session import Session
 from gitbatch.errors import BusyError, GitbatchError

@@ -17,7 +17,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from gitbatch.batch.history.target import require_not_checked_out_elsewhere, require_tip
-from gitbatch.batch.review_sheet import ReviewSheet, SheetItem
+from gitbatch.batch.review.sheet import ReviewSheet, SheetItem
 from gitbatch.errors import GitbatchError, GitError
 from gitbatch.paths import quote_path
 from gitbatch.repo.checkout.branch import require_nothing_under_way

@@ -12,7 +12,7 @@ from gitbatch.batch.history.progress import read_progress
 from gitbatch.batch.history.record import all_batches
 from gitbatch.batch.model import Checkpoint, CheckpointMode
 from gitbatch.batch.resume import read_unreviewed
-from gitbatch.batch.reviewing import Answer, Reviews
+from gitbatch.batch.review.reviewing import Answer, Reviews
 from gitbatch.batch.verdicts import GateState, GateVerdict
 from gitbatch.repo.opening import open_repository
 

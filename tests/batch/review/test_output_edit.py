@@ -9,9 +9,9 @@ from conftest import Place
 from reviews import APPROVE, decide, record_choices
 from sessions import run_here
 
-from gitbatch.batch.output_edit import edit_output
 from gitbatch.batch.review.choices import Choice
-from gitbatch.batch.review_sheet import ReviewSheet, SheetItem, read_item_diff, read_sheet
+from gitbatch.batch.review.output_edit import edit_output
+from gitbatch.batch.review.sheet import ReviewSheet, SheetItem, read_item_diff, read_sheet
 from gitbatch.cli.editor import open_editor
 from gitbatch.errors import GitbatchError
 from gitbatch.repo.opening import open_repository
