@@ -126,7 +126,7 @@ class WorktreeExtras:
         async with self._places.open_place(new) as opened:
             await self.runner.run_in(opened.place, network=table.prepare_network and not is_again)
             unchanged: list[str] = []
-            result = _Result(opened.take, self.sources, commit, include, name, unchanged)
+            result = _PreparedResult(opened.take, self.sources, commit, include, name, unchanged)
             lease = await self.git(self.store.make, name, partial(_fill_with_result, result))
         if unchanged:
             self.tell(_describe_unchanged(unchanged))
@@ -196,7 +196,7 @@ def _describe_unchanged(paths: list[str]) -> str:
     return clean_text(text)
 
 
-class _Result(Struct, frozen=True):
+class _PreparedResult(Struct, frozen=True):
     """What commands have changed on a commit and the layers on top of it."""
 
     take: Callable[[Path], None]
@@ -208,7 +208,7 @@ class _Result(Struct, frozen=True):
     """Gets the paths of the commit that stay as they are."""
 
 
-def _fill_with_result(result: _Result, folder: Path) -> LayerInfo:
+def _fill_with_result(result: _PreparedResult, folder: Path) -> LayerInfo:
     """Makes a layer of a result."""
     tree, objects = folder / "tree", result.sources.repo.objects
     result.take(tree)
