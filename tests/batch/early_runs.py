@@ -62,9 +62,11 @@ class EarlyRun:
 def write_plan(place: Place, *groups: str, batch: str = "", config: str = "") -> None:
     """Write a plan whose groups have the given items, a line for each: `A1`, or `B1 out/A1.md` with what it reads."""
     place.write("agent.sh", AGENT)
+    agent = place.home / "agent.sh"  # with the checkout `context`, worktrees lack that of the repository
+    agent.write_text(AGENT, encoding="utf-8")
     place.write(
         "gitbatch.toml",
-        f'[batch]\nretries = 0\nretry-pause = "0s"\n{batch}\n[agents.told]\nkind = "command"\ncommand = ["sh", "agent.sh"]\n'
+        f'[batch]\nretries = 0\nretry-pause = "0s"\n{batch}\n[agents.told]\nkind = "command"\ncommand = ["sh", "{agent}"]\n'
         f'sandbox = "none"\ntimeout = "60s"\n{config}\n',
     )
     lines = ["# Plan\n\n## Work Packages\n"]

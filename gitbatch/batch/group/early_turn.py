@@ -4,6 +4,7 @@ Each turn is planned from what git has then, whether this process or an earlier 
 differs in nothing. Items that are done early are judged at each turn: only what is current is read by others.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 
@@ -107,20 +108,34 @@ def _find_pauses(start: GroupStart, context: EarlyContext) -> frozenset[int]:
 
 
 def _hold_back(plan: EarlyPlan, start: GroupStart, barred: AbstractSet[ItemReference]) -> EarlyPlan:
-    """Returns the plan with the items that do not start early for reasons of the run.
-
-    A file that several items write one after the other would be in a base in several versions.
-    """
-    outputs = {item.reference: item.output for item in start.project_state.plan.items}
-    paths = [outputs[item.reference] for item in plan.items]
-    twice = {path for path in paths if paths.count(path) > 1} if len(set(paths)) < len(paths) else set[str]()
+    """Returns the plan with the items that do not start early for reasons of the run."""
+    held = barred | find_doubled(
+        plan, {item.reference: item.output for item in start.project_state.plan.items}
+    )
 
     def mark(item: EarlyItem) -> EarlyItem:
-        touched = {outputs[reference] for reference in (item.reference, *item.reads)}
-        is_held = item.reference in barred or touched & twice
-        return replace(item, obstacle=item.obstacle or Obstacle.WAIT) if is_held else item
+        return replace(item, obstacle=item.obstacle or Obstacle.WAIT) if item.reference in held else item
 
-    return replace(plan, items=tuple(map(mark, plan.items)))
+    return replace(plan, items=tuple(map(mark, plan.items))) if held else plan
+
+
+def find_doubled(plan: EarlyPlan, outputs: Mapping[ItemReference, str]) -> frozenset[ItemReference]:
+    """Returns the items whose base could have a file in two versions, as several items write it one after the other."""
+    written = Counter(outputs[item.reference] for item in plan.items)
+    several = {reference for reference, path in outputs.items() if written[path] > 1}
+    below: dict[ItemReference, frozenset[ItemReference]] = {
+        item.reference: frozenset() for item in plan.items
+    }
+    is_changed = bool(several)
+    while is_changed:
+        is_changed = False
+        for item in plan.items:
+            inputs = (*item.reads, *item.waits)
+            found = frozenset(several.intersection(inputs)).union(*(below[other] for other in inputs))
+            is_changed = is_changed or found != below[item.reference]
+            below[item.reference] = found
+    paths = {reference: [outputs[other] for other in found] for reference, found in below.items()}
+    return frozenset(reference for reference, found in paths.items() if len(set(found)) < len(found))
 
 
 def _describe_done(

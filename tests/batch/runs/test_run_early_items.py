@@ -1,5 +1,6 @@
 """Whole runs in which items start before their group (rule F2). At the end of each, `verify` finds nothing."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 
@@ -12,7 +13,7 @@ from waiting import wait_until_async
 
 from gitbatch.batch.caller import PauseAlways
 from gitbatch.batch.ending import Ending
-from gitbatch.batch.events import EarlyWork, Event, ItemFinished
+from gitbatch.batch.events import EarlyWork, Event, ItemFinished, ItemStarted
 from gitbatch.batch.model import Checkpoint, CheckpointMode
 from gitbatch.batch.planning.early.eagerness import EagerMode
 from gitbatch.batch.review.choices import Choice, select_review_items
@@ -20,6 +21,7 @@ from gitbatch.batch.review.reviewable import find_reviewable
 from gitbatch.batch.review.sheet import read_sheet
 from gitbatch.batch.session import Session
 from gitbatch.errors import BusyError
+from gitbatch.repo.fingerprint import TamperedError
 from gitbatch.repo.lock import repository_lock
 
 CHAIN = ("A1\nA2\n", "B1 out/A1.md\nB2 out/A2.md\n", "C1 out/B1.md\nC2\n")
@@ -206,3 +208,97 @@ def outputs_of_branches(place: Place) -> str:
     """The outputs of the items that are done on their branches."""
     form = "--format=%(trailers:key=Gitbatch-Item,valueonly)"
     return place.git("for-each-ref", form, "refs/heads/gitbatch/")
+
+
+@pytest.mark.rule("F2")
+def test_what_an_early_item_starts_from(place: Place) -> None:
+    """More item commits than one merge has; items of its own group that it waits for; a file that several items write."""
+    many = [f"A{number}" for number in range(10, 28)]
+    reads = ", ".join(f"out/{name}.md" for name in many[1:])
+    write_plan(
+        place,
+        "\n".join(many),
+        f"B1 {reads}\nB2 {reads}\nB3 out/A11.md\n",
+        "C1 out/A12.md\nC2 out/A13.md\n",
+        batch='checkout = "context"',
+    )
+    place.edit("task.md", "(context: out/A11.md) →", "(context: out/A11.md) → After: B2 →")
+    place.edit("task.md", "Output: out/C1.md", "Output: out/A12.md")
+    place.edit("task.md", "- [ ] C2", "- [ ] C3 Write it (context: out/A12.md) → Output: out/C3.md\n- [ ] C2")
+    place.edit(
+        "task.md",
+        "\n- [ ] C2",
+        "\n\n### Group 4\n\n- [ ] D1 Write it (context: out/A12.md) → Output: out/D1.md\n- [ ] C2",
+    )
+    place.commit()
+    tell(place, "A10", "wait_for B3\n")
+    tell(place, "B1", "cat out/A11.md out/A27.md >/dev/null || exit 5\n")
+    tell(place, "B3", "cat out/B2.md out/A11.md >/dev/null || exit 5\n")
+    ran = run_early(place, jobs=6)
+    assert ran.result.succeeded == 25
+    assert {"B1", "B2", "B3"} <= set(ran.early)
+    subjects = place.git("log", "--format=%s").splitlines()
+    assert subjects.count("gitbatch: base of Group 2") == 3, "B1 and B2 share theirs, of two merges"
+    assert count_starts(place, "A12") == 2
+
+
+@pytest.mark.rule("F2", "F6")
+def test_gates_run_in_the_turn_of_a_group(place: Place) -> None:
+    """A1 makes the gate of its group red, so B1, which was written from it while the gate ran, is not taken."""
+    gate = 'if grep -q "^A1 " out/A1.md && [ -e out/A1.md ]; then while [ ! -e "$HOME/B1.starts" ]; do sleep 0.01; done; exit 1; fi'
+    place.write("gate.sh", f"{gate}\nexit 0\n")
+    config = '[gates.read]\ncommand = ["sh", "gate.sh"]\nsandbox = "none"\npass-env = ["HOME"]\n'
+    write_plan(place, "A1\nA2\n", "B1 out/A1.md\nB2 out/A2.md\n", config=config)
+    ran = run_early(place)
+    assert "B1" in ran.early
+    assert [(each.name, each.status) for each in ran.result.failures] == [("A1", "failed"), ("B1", "blocked")]
+    assert "again: B1, which started early: " in ran.notices
+
+
+@pytest.mark.rule("F2")
+def test_an_early_item_that_is_stopped_has_failed(place: Place) -> None:
+    write_plan(place, "A1\nA2\n", "B1 out/A1.md\nB2 out/A2.md\n", batch="")
+    tell(place, "A2", "wait_for_file go\n")
+    tell(place, "B1", "sleep 60\n")
+
+    def listen(session: Session, event: Event) -> None:
+        if isinstance(event, ItemStarted) and event.early:
+            asyncio.get_running_loop().call_later(0.05, session.stop_item, event.slug)
+        if isinstance(event, ItemFinished) and event.outcome.item.name == "B1":
+            (place.home / "go").touch()
+
+    ran = run_early(place, listen=listen)
+    assert [(each.name, str(each.reason)) for each in ran.result.failures] == [("B1", "stopped by the user")]
+    assert count_starts(place, "B1") == 1
+
+
+@pytest.mark.rule("F2")
+def test_an_early_item_that_ends_the_run_ends_all_of_it(place: Place) -> None:
+    write_plan(place, "A1\nA2\n", "B1 out/A1.md\n")
+    tell(place, "A2", "sleep 60\n")
+    tell(place, "B1", f'git -C "{place.root}" config core.fsmonitor "touch /tmp/never"\n')
+    with pytest.raises(TamperedError):
+        run_early(place)
+    place.git("config", "--unset", "core.fsmonitor")
+    tell(place, "A2", "")
+    tell(place, "B1", "")
+    assert run_early(place).result.succeeded == 3
+
+
+@pytest.mark.rule("F2", "O6")
+def test_pauses_and_the_definition_of_done_hold(place: Place) -> None:
+    """By default, nothing starts before a pause of `after-batch:2`; nor behind a group that completes the phase."""
+    write_plan(
+        place, "A1\nA2\n", "B1 out/A1.md\nB2\n", "C1 out/A1.md\nC2\n", "D1 out/C1.md\nD2\n", "E1 out/A1.md\n"
+    )
+    text = place.read("task.md").replace("# Plan\n", "# Plan\n\n## Definition of Done\n\n- [ ] All\n")
+    place.write("task.md", text.replace("D2 Write it", "D2 Write it → DoD: #1"))
+    place.commit()
+    for slow, early in (("A2", "B1"), ("C2", "D1")):
+        tell(place, slow, f"wait_for {early}\n")
+    mode = CheckpointMode.parse("after-batch:2")
+    ran = run_early(place, eager=None, checkpoint=mode)
+    assert (ran.result.ending, ran.early) == (Ending.PAUSED, ["B1"])
+    ran = run_early(place, eager=None, checkpoint=None, items=None)
+    assert (ran.result.ending, ran.early) == (Ending.STOPPED, ["D1"])
+    assert count_starts(place, "E1") == 0
