@@ -295,3 +295,55 @@ def test_changes_are_limited(arena: Arena) -> None:
     limited = make_layers(arena, arena.repo)._replace(limits=ProcessLimits(scratch_bytes=1_000_000))
     done = arena.run("sh", "-c", "head -c 9000000 /dev/zero > big; sleep 600", confinement=limited)
     assert "max-scratch-bytes" in done.stderr
+
+
+@behind(Wall.NONE, Wall.USERS_NONE)
+def test_no_second_program_mounts_the_same_changes_at_once(arena: Arena, seconds: str) -> None:
+    """The kernel would let two overlays change one upper folder; `index=on` makes it refuse. One after the other may."""
+    confinement = make_layers(arena, arena.repo)
+    with (
+        arena.start(
+            "sh", "-c", 'echo on; exec sleep "$1"', "sh", seconds, confinement=confinement
+        ) as process,
+        closing(SimpleNamespace(close=process.kill)),
+    ):
+        assert process.stdout
+        assert process.stdout.readline() == "on\n"
+        done = arena.run("sh", "-c", "echo two > output.md", confinement=confinement)
+        assert (done.returncode, done.stdout) == (126, "")
+        assert "the overlay worktree: Device or resource busy" in done.stderr
+    wait_until(lambda: not find_sleepers(seconds), "the program is ended")
+    done = arena.run("sh", "-c", "test ! -e output.md; echo three > output.md", confinement=confinement)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+TRAPS = """
+import errno, mmap, os
+reading = open("docs/old", "rb")
+shown = mmap.mmap(reading.fileno(), 0, mmap.MAP_SHARED, mmap.PROT_READ)
+with open("docs/old", "r+b") as file:
+    file.write(b"new")
+print(shown[:4], os.pread(reading.fileno(), 4, 0), open("docs/old").read().strip())
+try:
+    os.rename("docs", "papers")
+except OSError as error:
+    print(errno.errorcode[error.errno])
+os.rename("docs/old", "docs/other")
+os.link("docs/other", "docs/linked")
+print(os.stat("docs/linked").st_nlink, sorted(os.listdir("docs")))
+os.setxattr("docs", "user.overlay.opaque", b"y")
+print(sorted(os.listdir("docs")))
+"""
+"""What the documentation warns of (docs/worktrees.md)."""
+
+
+@behind(Wall.NONE, Wall.USERS_NONE)
+def test_traps_are_as_documented(arena: Arena) -> None:
+    confinement = make_layers(arena, arena.repo)
+    done = arena.python(TRAPS, confinement=confinement)
+    assert done.stdout.splitlines() == [
+        "b'old\\n' b'new\\n' new",
+        "EXDEV",
+        "2 ['linked', 'other']",
+        "['linked', 'other']",
+    ], done.stderr

@@ -1,8 +1,10 @@
 """The ignored files of the checkout that worktrees get, and their layer in the cache."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -224,3 +226,21 @@ def test_secret_names(path: str, *, is_secret: bool) -> None:
 
 def test_words() -> None:
     assert split_patterns("a\r\n\n# b\n\\#c\n d/ \n") == ("a", "\\#c", " d/ ")
+
+
+def test_volume_below_the_checkout_is_copied(repo: Repository, checkout: Place, tmp_path: Path) -> None:
+    """An overlay would show the empty folder that it is mounted on: what is included is a copy of what you see."""
+    place = checkout.root / "node_modules"
+    command = ("mount", "-t", "tmpfs", "tmpfs", place)
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount")
+    try:
+        checkout.write("node_modules/volume/code.js", "code")
+        with closing(LayerStore(tmp_path / "layers")) as store:
+            found, lease = make_include_layer(store, checkout.root, lambda: find(repo))
+            assert lease
+            assert "node_modules/" in found.tops
+            assert (lease.tree / "node_modules/volume/code.js").read_text() == "code"
+            assert not (lease.tree / "node_modules/a").exists()
+    finally:
+        subprocess.run(("umount", "--lazy", place), check=True)
