@@ -7,6 +7,7 @@ import typer
 from gitbatch.batch.history.decisions import DecisionKind
 from gitbatch.batch.history.ledger import SpendingLimits
 from gitbatch.batch.review.choices import (
+    LIST,
     Choice,
     choose_freed,
     select_failed,
@@ -55,6 +56,9 @@ def retry(
         chosen = select_review_items(found, tuple(items or ())) if items else ()
         chosen += tuple((item, "") for item in select_failed(found) if failed)
         chosen += tuple((item, "") for item in select_stale(repo, found) if stale)
+        if not chosen:
+            which = " or ".join(name for name, wanted in (("failed", failed), ("stale", stale)) if wanted)
+            raise UsageError(f"no item is {which}", LIST)
         again = tuple(Choice(DecisionKind.RETRY, item, seen or None, say, agent) for item, seen in chosen)
         return (*again, *choose_freed(repo, found, again))
 

@@ -6,6 +6,7 @@ import typer
 
 from gitbatch.batch.history.decisions import DecisionKind
 from gitbatch.batch.review.choices import (
+    LIST,
     Choice,
     choose_dependants,
     select_group,
@@ -48,6 +49,9 @@ def undo(
         named = select_review_items(found, tuple(items or ())) if items else ()
         of_checkpoint = select_last(found) if checkpoint is None else select_group(found, checkpoint)
         chosen = named or tuple((item, "") for item in of_checkpoint)
+        if not chosen:
+            which = "the last checkpoint" if checkpoint is None else f"checkpoint {checkpoint}"
+            raise UsageError(f"nothing that {which} brought is in history", LIST)
         undone = tuple(Choice(DecisionKind.UNDO, item, seen or None, say) for item, seen in chosen)
         return (*undone, *(choose_dependants(repo, found, undone) if with_dependants else ()))
 

@@ -80,10 +80,10 @@ def test_a_comment_comes_from_a_file(paused: Place, here: Here) -> None:
         (("review", "T101@abc", "--approve"), 1, "changed since it was looked at: out/letters/a.md"),
         (("retry",), 2, "name items, --failed or --stale"),
         (("retry", "T101", "--stale"), 2, "name items, --failed or --stale"),
-        (("retry", "--stale", "--no-run"), 2, "nothing to decide"),
+        (("retry", "--stale", "--no-run"), 2, "no item is stale\n"),
         (("retry", "--failed", "--no-run", "--max-cost", "1"), 2, "--no-run starts none"),
         (("retry", "T101", "--agent", "nobody", "--no-run"), 2, "agent 'nobody' is not configured"),
-        (("retry", "--failed", "--no-run"), 2, "nothing to decide"),
+        (("retry", "--failed", "--stale"), 2, "no item is failed or stale\n"),
         (
             ("retry", "T101", "--no-run"),
             1,
@@ -111,7 +111,8 @@ def test_while_another_gitbatch_runs_it_is_busy(
         monkeypatch.setenv(name, value)
     repo = open_repository(paused.root)
     with repository_lock(repo, print):
-        assert here("review", "T101", "--approve")[0] == 75
+        for verb in (("review", "T101", "--approve"), ("undo", "T101"), ("retry", "T101")):
+            assert here(*verb)[0] == 75
         assert here("review", "--list")[0] == 0
     repo.close()
 
@@ -203,5 +204,5 @@ def test_a_checkpoint_is_undone_and_its_items_run_again(
     assert here("retry", "T101")[0] == 0
     assert here("undo")[0] == 0, "the last checkpoint is the revision of one item"
     assert three.subjects()[-1] == "gitbatch: review 3/3: 1 undone"
-    assert "nothing to decide" in here("undo")[2]
+    assert "nothing that the last checkpoint brought is in history" in here("undo")[2]
     assert len(ticked(three)) == 11
