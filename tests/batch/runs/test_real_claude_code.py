@@ -205,6 +205,51 @@ def test_environment_has_no_key(
     assert {seen.status for seen in running.seen} == {200}
 
 
+@pytest.mark.parametrize("sandbox", ["bubblewrap", "landlock"])
+def test_suite_of_included_packages(
+    place: Place, running: ScriptedServer, monkeypatch: pytest.MonkeyPatch, sandbox: str
+) -> None:
+    """Its shell runs a suite out of node_modules and one out of a .venv that has the repository as an editable install."""
+    venv, suite = (
+        place.root / ".venv",
+        "node_modules/.bin/run-tests && .venv/bin/python -m unittest -q checks 2>&1",
+    )
+    run_suite = f"Bash {json.dumps({'command': suite, 'description': 'Run the tests'})}"
+    place.write(".gitignore", ".venv\nnode_modules\n")
+    place.write(".worktreeinclude", ".venv\nnode_modules\n")
+    place.write("src/thing.py", "WHERE = __file__\n")
+    place.write(
+        "checks.py",
+        "import os, sys, thing, unittest\n\n\nclass Checks(unittest.TestCase):\n    def test_place(self):\n"
+        f"        self.assertEqual((thing.WHERE, os.getcwd()), ('{place.root}/src/thing.py', '{place.root}'))\n"
+        "        self.assertFalse(os.path.exists('.git/config'), 'it is the worktree')\n",
+    )
+    set_up(
+        place,
+        running,
+        (("out/a.md", f"{run_suite}; {write_call('out/a.md')}; {SAY}"),),
+        agent=f'sandbox = "{sandbox}"\ntools = ["Read", "Write", "Bash"]\n',
+    )
+    place.write(
+        "node_modules/.bin/run-tests", "#!/bin/sh\ntest -e node_modules/lib.js && echo packages work\n"
+    )
+    place.write("node_modules/lib.js", "")
+    (place.root / "node_modules/.bin/run-tests").chmod(0o755)
+    subprocess.run(("/usr/bin/python3", "-m", "venv", "--without-pip", venv), check=True)
+    (site,) = venv.glob("lib/python*/site-packages")
+    (site / "editable.pth").write_text(f"{place.root}/src\n")
+    place.environment["GITBATCH_WORKTREE"] = "overlay"
+    result, outcomes, events = run(place, monkeypatch)
+    assert (result.ending, result.succeeded) == (Ending.COMPLETE, 1), json.dumps(outcomes)
+    assert events[0]["worktrees"] == "overlay"
+    shown = "".join(seen.messages for seen in running.seen)
+    assert "packages work" in shown
+    assert "Ran 1 test" in shown
+    assert "FAILED" not in shown
+    assert not agents_below(place)
+    assert str(place.root) not in Path("/proc/self/mountinfo").read_text()
+
+
 def test_time_out_leaves_no_process(
     place: Place, running: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
