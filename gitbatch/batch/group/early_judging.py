@@ -14,15 +14,16 @@ from gitbatch.batch.group.set_aside import set_aside
 from gitbatch.batch.history.bases import BaseReader, find_below, find_unmerged
 from gitbatch.batch.history.ledger import Ledger
 from gitbatch.batch.history.trailers import parse_trailers
-from gitbatch.batch.model import ItemCommit, Outcome
-from gitbatch.batch.planning.early.staleness import EarlyReading, Staleness, judge_reading
-from gitbatch.batch.planning.project_state import ProjectState
+from gitbatch.batch.model import ItemCommit, Outcome, Record
+from gitbatch.batch.planning.early.staleness import EarlyReading, Staleness, judge_reading, name_reading
+from gitbatch.batch.planning.project_state import ProjectState, read_project_state
 from gitbatch.batch.planning.risks import mark_filtered
 from gitbatch.limits.causes import Cause
 from gitbatch.paths import quote_path
 from gitbatch.plan.item_digest import digest_plan_item
 from gitbatch.plan.matching import PlannedItem
 from gitbatch.plan.model import ItemKey
+from gitbatch.project.config import CONFIG_FILE
 from gitbatch.project.manifest import ManifestBuilder
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.snapshot import TreeSnapshot
@@ -144,3 +145,23 @@ def set_stale_aside(
         name = next(outcome.item.name for outcome in unsound.outcomes if outcome.item.key == key)
         notices.append(clean_text(f"again: {name}, which started early: {reason}"))
     return ready, tuple(notices)
+
+
+def name_readings(
+    repo: Repository, record: Record, base: str, outcomes: Iterable[Outcome]
+) -> Mapping[ItemKey, str]:
+    """Returns what the attempts at items of a group are counted by, by key, where that is what they read.
+
+    `base`: the commit that the group began with.
+    """
+    state = read_project_state(repo, base, record.plan)
+    planned, found = state.find_items(record), dict[ItemKey, str]()
+    config, ignored = state.snapshot.blob(CONFIG_FILE) or "", frozenset(state.project.shared_files)
+    for outcome in outcomes:
+        if outcome.commit and outcome.item.key in planned:
+            group, item = planned[outcome.item.key]
+            given = parse_trailers(repo.objects.read_commit(outcome.commit).message).context
+            if not item.reads_earlier:
+                digest = digest_plan_item(item, group)
+                found[outcome.item.key] = name_reading(given, digest, config, ignored)
+    return found

@@ -17,7 +17,6 @@ from gitbatch.batch.group.early_turn import EarlyContext, PlannedTurn, plan_turn
 from gitbatch.batch.group.record import find_gates
 from gitbatch.batch.group.scheduled_items import GroupStart, ItemDefaults
 from gitbatch.batch.history.progress import BatchProgress
-from gitbatch.batch.history.trailers import EARLY_FORMAT
 from gitbatch.batch.item.retries import run_item
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.model import BatchItem, Outcome
@@ -37,7 +36,7 @@ async def open_pool(run: Run) -> AsyncIterator["EarlyPool | None"]:
     Raises:
         GitbatchError: an early item has ended the run by it, as any item may.
     """
-    if not run.eagerness.is_on or run.batch.record.format < EARLY_FORMAT:
+    if not run.starts_early:
         yield None
         return
     try:

@@ -170,12 +170,10 @@ def schedule_early(
         waiting: the item, and the outcomes of those whose commits its base has, in the order of the plan.
     """
     item, seen = waiting
-    if any(repo.objects.lacks_signature(str(outcome.commit)) for outcome in seen):
-        return None
     base, state = builder.build(item, seen), start.project_state
+    if seen and any(map(repo.objects.lacks_signature, (*(str(o.commit) for o in seen), base.commit))):
+        return None
     if base.commit != state.commit:
-        if repo.objects.lacks_signature(base.commit):
-            return None
         snapshot = TreeSnapshot(repo.objects, base.tree)
         state = replace(state, commit=base.commit, tree=base.tree, snapshot=snapshot)
     early = replace(start, project_state=state, group=builder.group, already={}, reopened={})

@@ -21,6 +21,7 @@ from gitbatch.batch.group.checkpoint import (
     checkpoint_group,
     keeps_moving,
 )
+from gitbatch.batch.group.early_judging import name_readings
 from gitbatch.batch.group.gate_runs import GateEffort, GateShare, NoVerdictError
 from gitbatch.batch.group.gates import Blamed, BlockedGroup, judge_group
 from gitbatch.batch.group.scheduled_items import GroupStart
@@ -33,6 +34,7 @@ from gitbatch.concurrency import shielded
 from gitbatch.errors import GitbatchError
 from gitbatch.fs.room import disk_error_at
 from gitbatch.limits.causes import Cause
+from gitbatch.plan.model import ItemKey
 from gitbatch.project.check_choice import group_gates
 from gitbatch.project.check_tables import GateTable
 from gitbatch.text import clean_text
@@ -110,8 +112,12 @@ async def _judge_or_halt(
 
 async def _set_aside(run: Run, finished: GroupOutcomes, blamed: Blamed, tip: str) -> GroupOutcomes:
     """Returns the group with guilty items that have failed; what they wrote is kept under rescue refs."""
+    readings: Mapping[ItemKey, str] = dict[ItemKey, str]()
+    if run.starts_early:
+        readings = await run.git(name_readings, run.repo, run.batch.record, finished.base, finished.outcomes)
+    failed = blamed.outcomes
     outcomes = await shielded(
-        run.git(set_guilty_aside, run.repo, run.ledger, finished.outcomes, blamed.outcomes, tip)
+        run.git(set_guilty_aside, run.repo, run.ledger, finished.outcomes, failed, tip, readings)
     )
     for outcome in outcomes:
         if outcome.item.key in blamed.outcomes:

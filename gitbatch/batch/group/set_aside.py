@@ -68,6 +68,7 @@ def set_guilty_aside(
     outcomes: tuple[Outcome, ...],
     failed: Mapping[ItemKey, Outcome],
     tip: str,
+    readings: Mapping[ItemKey, str],
 ) -> tuple[Outcome, ...]:
     """Moves the branches of guilty items to rescue refs; returns the outcomes of a group, in which they have failed.
 
@@ -77,10 +78,17 @@ def set_guilty_aside(
         outcomes: of all items of the group.
         failed: the outcomes that guilty items get, by key.
         tip: the commit of the target branch.
+        readings: what the attempts are counted by, by key, where that is what the items read.
     """
     reader = BaseReader(repo.objects)
+
+    def name_base(outcome: Outcome) -> str:
+        commit, reading = outcome.commit, readings.get(outcome.item.key)
+        is_merge = commit is not None and reader.parts_of(commit).merged
+        return reading or (repo.objects.tree_of(commit.base) if commit and is_merge else tip)
+
     return tuple(
-        _set_one_aside(repo, ledger, outcome, failed[outcome.item.key], (reader, tip))
+        _set_one_aside(repo, ledger, outcome, failed[outcome.item.key], (tip, name_base(outcome)))
         if outcome.item.key in failed
         else outcome
         for outcome in outcomes
@@ -88,15 +96,14 @@ def set_guilty_aside(
 
 
 def _set_one_aside(
-    repo: Repository, ledger: Ledger, finished: Outcome, failed: Outcome, based: tuple[BaseReader, str]
+    repo: Repository, ledger: Ledger, finished: Outcome, failed: Outcome, based: tuple[str, str]
 ) -> Outcome:
-    reader, tip = based
+    tip, base = based
     commit = finished.commit
     if commit is None:
         return failed
     branch = {item_branch(ledger.batch.id, finished.item.slug): str(commit)}
     kept = rescue_branches(repo, ledger.batch.id, branch, tip)
-    base = repo.objects.tree_of(commit.base) if reader.parts_of(commit).merged else tip
     tried = replace(
         _as_attempt(ledger, finished),
         base=base,

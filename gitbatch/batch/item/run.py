@@ -9,6 +9,7 @@ from msgspec import Struct
 from gitbatch.batch.event_stream import EventStream
 from gitbatch.batch.history.ledger import Ledger
 from gitbatch.batch.history.record import Batch
+from gitbatch.batch.history.trailers import EARLY_FORMAT
 from gitbatch.batch.item.scheduled import CommitContext
 from gitbatch.batch.planning.configuration import FixedConfig
 from gitbatch.batch.planning.early.eagerness import Eagerness
@@ -58,6 +59,11 @@ class Run(Struct, frozen=True):
     fixed: FixedConfig
     eagerness: Eagerness = Eagerness()
     """Whether items start before their group."""
+
+    @property
+    def starts_early(self) -> bool:
+        """Whether items may start before their group: by the mode, and by the format of the batch's commits."""
+        return self.eagerness.is_on and self.batch.record.format >= EARLY_FORMAT
 
     def commit_context(self) -> CommitContext:
         """Returns the values that commits need, with the time of the call."""

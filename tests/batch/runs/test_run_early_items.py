@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from batch.early_runs import count_starts, run_early, tell, write_plan
+from batch.runs.test_signing import make_key, user_setting
 from conftest import Place
 from history import trailers
 from reviews import APPROVE, REJECT, REVISE, UNDO, decide
@@ -302,3 +303,29 @@ def test_pauses_and_the_definition_of_done_hold(place: Place) -> None:
     ran = run_early(place, eager=None, checkpoint=None, items=None)
     assert (ran.result.ending, ran.early) == (Ending.STOPPED, ["D1"])
     assert count_starts(place, "E1") == 0
+
+
+@pytest.mark.rule("F2")
+def test_nothing_starts_from_a_commit_that_lacks_its_signature(place: Place) -> None:
+    """The key is gone when A1 is committed, and there again when B1, which reads it, could start.
+
+    Nor does C1 start early, which is to read a file that is missing: it may be there in its turn.
+    """
+    place.write("src/notes.md", "notes\n")
+    place.write("discovery-waves.md", "# Waves\n\n## Group 3\n\n- src/none.md\n")
+    key = make_key(place)
+    for name, value in (
+        ("commit.gpgsign", "true"),
+        ("gpg.format", "ssh"),
+        ("user.signingkey", f"{key}.pub"),
+        ("gpg.ssh.allowedSignersFile", str(place.home / "allowed")),
+    ):
+        user_setting(place, name, value)
+    write_plan(place, "A1\nA2\nA3\n", "B1 out/A1.md\nB3 out/A3.md\n", "C1 src/notes.md\n")
+    tell(place, "A1", f'mv "{key}" "{key}.away"\n')
+    tell(place, "A2", "wait_for B3\n")
+    tell(place, "A3", "wait_for_file go\n")
+    away = key.with_name(f"{key.name}.away")
+    ran = run_early(place, listen=when_done(place, "A1", lambda: away.rename(key)))
+    assert (ran.early, ran.result.succeeded) == (["B3"], 6)
+    assert set(place.git("log", "--format=%G?", "--grep", "Gitbatch-Batch").split()) == {"G"}
