@@ -188,7 +188,19 @@ def d_before_a_commit_of_the_user(s: Story) -> str:
     return s.taken(D, s.early(D, s.start), line=user)
 
 
-GENUINE = (c_from_many, b_from_a_revision, d_from_the_tip, d_before_a_commit_of_the_user)
+def b_before_a_commit_of_the_user(s: Story) -> str:
+    """It started in its turn, after the review; then the user changed what it read."""
+    user = s.write("Mine", (s.revision,), s.tree(s.revision, {A: s.first}))
+    return s.taken(B, s.item(B, s.end), line=user)
+
+
+GENUINE = (
+    b_before_a_commit_of_the_user,
+    c_from_many,
+    b_from_a_revision,
+    d_from_the_tip,
+    d_before_a_commit_of_the_user,
+)
 
 
 @pytest.mark.rule("F2")

@@ -89,11 +89,21 @@ def _judge_early(
 
 def _judge_reviewed(history: History, trees: Trees, merge: Ours, item: Ours) -> Complaints:
     """Yields what an item read that a review has taken back, or made run again, between its start and its merge."""
-    rewritten, first = _find_rewritten(history, trees, merge, item), merge.commit.parents[0]
+    rewritten = _find_rewritten(history, trees, merge, item) - {item.trailers.output}
     read = {path: blob for path, blob in item.trailers.context if path in rewritten}
-    entries = {path: trees.entry_at(first, path) for path in read.keys() - {item.trailers.output}}
-    if changed := {path for path, entry in entries.items() if getattr(entry, "oid", "") != read[path]}:
-        what = f"which read {format_paths(changed)} before a review changed that"
+    if not read:
+        return
+    newest = frozenset[str]()
+    for at in _list_turn(history, merge):
+        entries = {path: trees.entry_at(at, path) for path in read}
+        changed = frozenset(
+            path for path, entry in entries.items() if getattr(entry, "oid", "") != read[path]
+        )
+        if not changed:
+            return
+        newest = newest or changed
+    if newest:
+        what = f"which read {format_paths(newest)} before a review changed that"
         yield Check.ITEM_EARLY, f"brings {item.trailers.output}, {what}"
 
 
