@@ -1,11 +1,16 @@
 """Announcing the steps of a run to its listeners: its start, each group, and what the checkout keeps."""
 
-from gitbatch.batch.events import BatchStarted, GroupStarted, Notice
+from collections.abc import Callable
+
+from gitbatch.batch.event_stream import EventStream
+from gitbatch.batch.events import BatchStarted, GroupStarted, ItemSent, Notice
 from gitbatch.batch.group.scheduled_items import GroupStart
 from gitbatch.batch.history.progress import BatchProgress
+from gitbatch.batch.history.record import Batch
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.preconditions import AgentConfinement
 from gitbatch.repo.checkout.follow import Followed
+from gitbatch.text import CleanText
 
 
 def emit_start(run: Run, state: BatchProgress, confined: AgentConfinement, *, resumed: bool) -> None:
@@ -35,6 +40,21 @@ def emit_start(run: Run, state: BatchProgress, confined: AgentConfinement, *, re
     )
     for text in confined.advice:
         run.emit(Notice(batch=run.batch.id, text=text))
+
+
+def announce_hosts(emit: EventStream, batch: Batch) -> Callable[[str, CleanText], None]:
+    """Returns the listener that announces the machine to which an item, by its slug, is sent."""
+    items = {item.slug: item for item in batch.record.items}
+
+    def announce(slug: str, host: CleanText) -> None:
+        item = items[slug]
+        emit(
+            ItemSent(
+                batch=batch.id, slug=item.key, group=item.group, item=item.output, name=item.name, host=host
+            )
+        )
+
+    return announce
 
 
 def emit_kept(run: Run, followed: Followed) -> None:

@@ -107,6 +107,14 @@ class ItemProgress(_BaseItemEvent, frozen=True, tag="item-progress"):
     line: CleanText
 
 
+class ItemSent(_BaseItemEvent, frozen=True, tag="item-sent"):
+    """An item's agent works on another machine."""
+
+    name: str
+    host: CleanText
+    """The name of that machine's worker."""
+
+
 class ItemCharged(_BaseItemEvent, frozen=True, tag="item-charged"):
     """An item that runs has used something whose cost is known; the end of its attempt has the sum."""
 
@@ -290,6 +298,7 @@ BatchEvent: TypeAlias = (
 ItemEvent: TypeAlias = (
     ItemStarted
     | ItemProgress
+    | ItemSent
     | ItemCharged
     | ItemWaiting
     | CheckStarted

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from gitbatch.agents.pool import AgentPool
 from gitbatch.agents.process.children import make_room
+from gitbatch.batch.announcing import announce_hosts
 from gitbatch.batch.caller import Frontend, SessionSettings
 from gitbatch.batch.event_stream import EventStream
 from gitbatch.batch.events import BatchStopped, ConfigChanged, Notice
@@ -54,7 +55,6 @@ from gitbatch.batch.planning.target import Target, find_target
 from gitbatch.batch.planning.worktrees_dir import find_worktrees_dir
 from gitbatch.batch.workplace.detached_places import CheckPlaces
 from gitbatch.batch.workplace.local import LocalWorkplaces
-from gitbatch.batch.workplace.protocol import Workplaces
 from gitbatch.batch.workplace.supply import open_workplaces
 from gitbatch.batch.worktree_choice import choose_worktrees, find_user_folders
 from gitbatch.checks.command import SIDE_BY_SIDE, CheckTools
@@ -246,7 +246,7 @@ class Opening(Struct, frozen=True):
                 clock=settings.clock,
                 git=git,
                 fingerprint=fingerprint,
-                workplaces=self._place_workplaces(supply.workplaces, watched, git, folder, config, notices),
+                workplaces=supply.workplaces,
                 extras=extras,
                 worktrees=kind.text,
                 checkouts=checkouts,
@@ -263,7 +263,17 @@ class Opening(Struct, frozen=True):
             )
             if run.jobs < wanted:
                 notices(f"the open-file limit allows {run.jobs} agents at a time, not {wanted} (ulimit -n)")
-            yield run
+            yield self._place_agents(run, config, notices)
+
+    def _place_agents(self, run: Run, config: Config, tell: Notices) -> Run:
+        """Returns the run, whose agents work on other machines if the configuration says so."""
+        if not config.executor.is_remote:
+            return run
+        from gitbatch.batch.executor.remote import RemoteTools, open_remote  # noqa: PLC0415 - most runs are local
+
+        more = (config, self.settings.environment, tell, announce_hosts(self.emit, run.batch))
+        tools = RemoteTools(run.repo, run.git, run.worktrees_dir, *more)
+        return replace(run, workplaces=open_remote(tools, run.workplaces))
 
     def _choose_eagerness(self, batch: Batch, config: Config) -> Eagerness:
         """Returns whether items start before their group, once the limits of the batch are set."""
@@ -280,17 +290,6 @@ class Opening(Struct, frozen=True):
         if not (eagerness.is_on and 0 < record.format < EARLY_FORMAT and can_start_early(state, record)):
             return batch
         return rewrite_record(self.repo, batch, replace(record, format=EARLY_FORMAT))
-
-    def _place_workplaces(
-        self, local: Workplaces, repo: Repository, git: GitThread, folder: Path, config: Config, tell: Notices
-    ) -> Workplaces:
-        """Returns the workplaces by the table `[executor]`: those of this machine, or of others as well."""
-        if not config.executor.is_remote:
-            return local
-        from gitbatch.batch.executor.remote import RemoteTools, open_remote  # noqa: PLC0415 - most runs are local
-
-        environment = self.settings.environment
-        return open_remote(RemoteTools(repo, git, folder, config, environment, tell), local)
 
     def _open_ledger(
         self, batch: Batch, state: ProjectState, recorded: BatchProgress, names: frozenset[str]

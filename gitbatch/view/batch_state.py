@@ -93,6 +93,8 @@ class ItemState(Struct, frozen=True):
     """The checks of its output; of an item that is not done, the verdicts that there are so far."""
     early: bool = False
     """Whether it started before its group, and is not merged yet."""
+    host: str = ""
+    """The other machine that the agent of the running attempt works on; empty: this one."""
 
 
 class RecordedGate(Struct, frozen=True):
@@ -212,6 +214,7 @@ def _active_item(item: ItemState, activity: ItemActivity | None) -> ItemState:
         since=activity.since,
         early=activity.is_early,
         last_line=activity.line,
+        host=activity.host,
     )
 
 
@@ -290,7 +293,8 @@ def _item_row(item: ItemState, now: float) -> tuple[Cell, ...]:
     said = item.reason or item.item
     if item.since is not None:
         attempt = f", attempt {item.attempts + 1} ({item.reason})" if item.attempts else ""
-        said = f"{format_seconds(now - item.since)}{attempt}{f': {item.last_line}' * bool(item.last_line)}"
+        where = f" on {item.host}" if item.host else ""
+        said = f"{format_seconds(now - item.since)}{where}{attempt}{f': {item.last_line}' * bool(item.last_line)}"
     shown = (said, (_format_work(item), "dim"), (f"\n{kept}" if kept else "", "dim"))
     words = f"{_WORDS.get(item.status, item.status)}{', started early' if item.early else ''}"
     return (str(item.group),), ((words, style),), (item.name,), shown

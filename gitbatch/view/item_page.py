@@ -66,7 +66,10 @@ def _render_head(batch: str, item: ItemState, details: ItemDetails) -> Iterator[
         yield make_line((f"earlier versions: {earlier}", "dim"), indent=2)
     if details.agent:
         model = details.attempts[-1].usage.model if details.attempts else ""
-        yield make_line(f"agent {details.agent}{f', model {clean_text(model)}' * bool(model)}", indent=2)
+        host = f", on {details.host}" * bool(details.host)
+        yield make_line(
+            f"agent {details.agent}{f', model {clean_text(model)}' * bool(model)}{host}", indent=2
+        )
     if details.criteria:
         yield make_line(f"Definition of Done: {details.criteria}", indent=2)
 

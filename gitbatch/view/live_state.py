@@ -23,6 +23,7 @@ from gitbatch.batch.events import (
     ItemCharged,
     ItemFinished,
     ItemProgress,
+    ItemSent,
     ItemStarted,
     ItemWaiting,
 )
@@ -31,6 +32,9 @@ from gitbatch.limits.causes import WAIT_DESCRIPTIONS
 from gitbatch.limits.usage import Usage
 from gitbatch.plan.model import ItemKey
 from gitbatch.text import format_count
+
+_RUNNING = ItemStarted | ItemSent | ItemProgress | ItemCharged | CheckStarted | CheckFinished
+"""The events of an item that runs."""
 
 
 class RunningItem(Struct, frozen=True):
@@ -48,6 +52,8 @@ class RunningItem(Struct, frozen=True):
     """US dollars of the attempt that runs, so far; None: none is known."""
     is_early: bool = False
     """Whether its group had not begun when it started."""
+    host: str = ""
+    """The other machine that its agent works on; empty: this one."""
 
     @property
     def whole_cost(self) -> float | None:
@@ -123,7 +129,7 @@ def is_gate(key: ItemKey) -> bool:
 
 def follow_event(state: LiveState, event: Event) -> LiveState:
     """Returns the state after an event; what ends a run or a group, and what is only said, changes nothing."""
-    if isinstance(event, ItemStarted | ItemProgress | ItemCharged | CheckStarted | CheckFinished):
+    if isinstance(event, _RUNNING):
         return _follow_running_item(state, event)
     if isinstance(event, ItemWaiting | AttemptFailed | ItemFinished):
         return _follow_ended_attempt(state, event)
@@ -168,7 +174,8 @@ def _drop(state: LiveState, key: ItemKey) -> LiveState:
 
 
 def _follow_running_item(
-    state: LiveState, event: ItemStarted | ItemProgress | ItemCharged | CheckStarted | CheckFinished
+    state: LiveState,
+    event: ItemStarted | ItemSent | ItemProgress | ItemCharged | CheckStarted | CheckFinished,
 ) -> LiveState:
     match event:
         case ItemStarted():
@@ -176,6 +183,8 @@ def _follow_running_item(
             cost = state.costs.get(event.slug)
             item = RunningItem(event.name, event.at, heard=event.at, cost=cost, is_early=event.early)
             return _put(replace(state, failures=failures), event.slug, item)
+        case ItemSent() if item_now := state.running.get(event.slug):
+            return _put(state, event.slug, replace(item_now, host=event.host))
         case ItemProgress() if item_now := state.running.get(event.slug):
             return _put(state, event.slug, replace(item_now, line=event.line, heard=event.at))
         case ItemCharged() if (item_now := state.running.get(event.slug)) and event.usage.cost is not None:

@@ -26,6 +26,7 @@ from gitbatch.batch.events import (
     ItemEvent,
     ItemFinished,
     ItemProgress,
+    ItemSent,
     ItemStarted,
     ItemWaiting,
     Notice,
@@ -118,7 +119,7 @@ class PlainView:
         match event:
             case ItemStarted():
                 self._show_item_started(event)
-            case ItemProgress():
+            case ItemProgress() | ItemSent():
                 self._show_progress(event)
             case ItemWaiting():
                 self._show_item_waiting(event)
@@ -216,9 +217,15 @@ class PlainView:
         for missing in cut_missing(event.missing):
             self.show_line(("  without   ", "yellow"), (event.name, "bold"), f": {missing}")
 
-    def _show_progress(self, event: ItemProgress) -> None:
-        mark = "!" if event.stream is OutputStream.ERROR else "|"
-        self.show_line((f"  {mark}         {self._names.get(event.slug, event.item)}: {event.line}", "dim"))
+    def _show_progress(self, event: ItemProgress | ItemSent) -> None:
+        if isinstance(event, ItemSent):
+            self.show_line("  on        ", (event.name, "bold"), f": {event.host}")
+        else:
+            mark, name = (
+                ("!" if event.stream is OutputStream.ERROR else "|"),
+                self._names.get(event.slug, event.item),
+            )
+            self.show_line((f"  {mark}         {name}: {event.line}", "dim"))
 
     def _show_failed_attempt(self, event: AttemptFailed) -> None:
         outcome = event.outcome

@@ -190,6 +190,8 @@ class _Rows(Struct, frozen=True):
             said.append((f"silent {format_clock(quiet)}", "yellow"))
         if item.is_early:
             said.append(("early", "cyan"))
+        if item.host:
+            said.append((f"on {item.host}", "dim"))
         if item.whole_cost is not None:
             said.append((format_dollars(round(item.whole_cost, 4)), "dim"))
         return self._fill_row(mark, (item.name, "bold"), names, (*said, (item.line, "dim")))

@@ -22,6 +22,7 @@ from gitbatch.batch.events import (
     ItemCharged,
     ItemFinished,
     ItemProgress,
+    ItemSent,
     ItemStarted,
     ItemWaiting,
     Notice,
@@ -128,6 +129,10 @@ EVENTS: tuple[tuple[Event, str], ...] = (
             line=clean_text("oh"),
         ),
         "  !         T1: oh\n",
+    ),
+    (
+        ItemSent(batch="b", slug=ITEM.key, group=1, item="out/a.md", name="T1", host=clean_text("far")),
+        "  on        T1: far\n",
     ),
     (
         ItemCharged(batch="b", slug=ITEM.key, group=1, item="out/a.md", usage=Usage(requests=1, cost=0.25)),

@@ -6,6 +6,7 @@ Messages are frames on its standard input and output. What it prints to standard
 import asyncio
 import os
 import signal
+from asyncio.subprocess import Process, SubprocessStreamProtocol
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -29,6 +30,8 @@ SILENCE = 60.0
 """Seconds without a whole message after which a worker is lost: it shows every 10 seconds that it is there."""
 _PATIENCE = 0.8
 """Seconds that a worker has to end."""
+_LAST_WORDS = 0.3
+"""Seconds in which its last lines come, after its end."""
 _READ = 64 * 1024
 _LINE = 2_000
 
@@ -62,8 +65,10 @@ class CommandLink:
 
     async def connect(self) -> "CommandChannel":
         """Starts the command."""
+        loop = asyncio.get_running_loop()
         try:
-            process = await asyncio.create_subprocess_exec(
+            transport, protocol = await loop.subprocess_exec(
+                lambda: SubprocessStreamProtocol(limit=_READ, loop=loop),
                 *self.command,
                 stdin=PIPE,
                 stdout=PIPE,
@@ -74,14 +79,15 @@ class CommandLink:
             )
         except OSError as error:
             raise ChannelError(f"cannot start {self.command[0]}: {error.strerror}") from error
-        return CommandChannel(process)
+        return CommandChannel(Process(transport, protocol, loop), transport)
 
 
 @dataclass(slots=True)
 class CommandChannel:
     """The standard streams of such a process."""
 
-    process: asyncio.subprocess.Process
+    process: Process
+    transport: asyncio.SubprocessTransport
     _frames: FrameReader = field(default_factory=lambda: FrameReader(WORKER_FRAME, needs_magic=True))
     _said: "deque[str]" = field(default_factory=lambda: deque(maxlen=3))
     _listening: "asyncio.Task[None] | None" = None
@@ -129,13 +135,17 @@ class CommandChannel:
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(self.process.pid, signal.SIGKILL)
             if self._listening:
-                self._listening.cancel()  # a process that it has left may keep its standard error open
+                self._listening.cancel()
+            # A process that it has left may keep its pipes open, and what is not read keeps their end from being seen.
+            self.transport.close()
         await self.process.wait()
 
     async def _describe_end(self) -> str:
         with suppress(TimeoutError):
             async with asyncio.timeout(_PATIENCE):
                 await self.process.wait()
+        if self._listening:
+            await asyncio.wait((self._listening,), timeout=_LAST_WORDS)
         status = self.process.returncode
         how = "closed its output" if status is None else f"ended with {status}"
         return clean_text(f"{how}: {' / '.join(self._said)}" if self._said else how)

@@ -18,7 +18,7 @@ from msgspec import Struct, json
 from gitbatch import __version__
 from gitbatch.agents.process.interruption import AttemptInterruptedError
 from gitbatch.agents.process.table import ProcessTable
-from gitbatch.agents.protocol import Agent, Assignment, Failure, OutputStream, Progress, Reply
+from gitbatch.agents.protocol import Agent, Assignment, Failure, Progress, Reply
 from gitbatch.batch.executor.answers import read_answer
 from gitbatch.batch.executor.carrier import CarrierTools, open_carrier
 from gitbatch.batch.executor.incoming import IncomingJob
@@ -49,6 +49,8 @@ class RemoteTools(Struct, frozen=True):
     config: Config
     environment: Mapping[str, str]
     tell: Callable[[str], None]
+    announce: Callable[[str, CleanText], None]
+    """Called with the slug of an item and the worker that it is sent to."""
 
 
 @dataclass(slots=True)
@@ -111,7 +113,7 @@ class RemoteWorkplace:
         if isinstance(member, NoWorker):
             return Failure(member.reason, cause=Cause.NO_WORKER, usage=FREE)
         self.member, self.host = member, member.host
-        progress(OutputStream.PROGRESS, clean_text(f"on {member.host}"))
+        self.shared.tools.announce(self.slug, member.host)
         was_sent = True
         sent = ItemJob(token, self.batch, self.slug, agent.name, self.table, assignment, self.setup, most)
         try:

@@ -57,6 +57,8 @@ class ItemActivity(Struct, frozen=True):
     """The result of a finished item."""
     is_early: bool = False
     """Whether the attempt started before the item's group."""
+    host: CleanText = CleanText("")
+    """The other machine that its agent works on; empty: this one."""
     charged: float | None = None
     """US dollars of the attempt so far; None: none is known."""
 
@@ -96,6 +98,7 @@ class _LoggedEvent(Struct, frozen=True):
     attempt: int = 0
     line: str = ""
     check: str = ""
+    host: str = ""
     reason: str = ""
     seconds: float = 0.0
     early: bool = False
@@ -162,6 +165,8 @@ def _add_event(found: dict[ItemKey, ItemActivity], event: _LoggedEvent) -> None:
             found[event.slug] = replace(running, is_early=event.early)
         case "item-progress" if before and before.phase is ItemPhase.RUNNING and before.since <= event.at:
             found[event.slug] = replace(before, line=clean_text(event.line))
+        case "item-sent" if before:
+            found[event.slug] = replace(before, host=clean_text(event.host, 100))
         case "item-charged" if before and event.usage and event.usage.cost is not None:
             found[event.slug] = replace(before, charged=(before.charged or 0.0) + event.usage.cost)
         case "check-started":

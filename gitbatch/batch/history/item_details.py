@@ -91,6 +91,8 @@ class ItemDetails(Struct, frozen=True):
     is_finished: bool = False
     """Whether the commit is that of a finished item."""
     agent: CleanText = CleanText("")
+    host: CleanText = CleanText("")
+    """The other machine that it worked on; empty: this one."""
     summary: CleanText = CleanText("")
     decisions: tuple[CleanText, ...] = ()
     """Of the agent."""
@@ -199,6 +201,7 @@ def _add_commit(repo: Repository, batch: Batch, details: ItemDetails, commit: It
         base=commit.base,
         blob=commit.blob,
         agent=clean_text(trailers.first_value("Agent")),
+        host=clean_text(trailers.first_value("Host")),
         summary=said.summary if said else CleanText(""),
         decisions=said.decisions if said else (),
         contributions=said.contributions if said else (),

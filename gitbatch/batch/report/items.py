@@ -79,6 +79,7 @@ def read_item(repo: Repository, item: BatchItem, sources: ItemSources) -> Report
         spent=spending.spent if spending else Spent(),
         seconds=spending.seconds if spending else 0.0,
         waited=outcome.waited if outcome else 0.0,
+        host=outcome.host if outcome else clean_text(""),
         checks=spending.checks if spending else (),
         missing=outcome.missing if outcome else (),
         kept=kept.ref if kept else "",

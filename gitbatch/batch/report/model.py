@@ -39,6 +39,8 @@ class ReportItem(Struct, frozen=True, kw_only=True):
     """The item's commits before that one, which were sent back or undone."""
     agent: CleanText = CleanText("")
     model: CleanText = CleanText("")
+    host: CleanText = CleanText("")
+    """The other machine that its agent worked on; empty: this one."""
     reply: Reply | None = None
     reason: CleanText = CleanText("")
     """Why it did not succeed."""

@@ -123,7 +123,8 @@ def _list_remarks(item: ReportItem) -> Iterator[Content]:
     if round(item.waited, 1):
         yield f"waited {format_seconds(item.waited)}"
     if item.agent:
-        yield make_element("small", f"agent {item.agent}{f', {item.model}' if item.model else ''}")
+        model, host = f", {item.model}" * bool(item.model), f", on {item.host}" * bool(item.host)
+        yield make_element("small", f"agent {item.agent}{model}{host}")
 
 
 def _render_failure(item: ReportItem, checkpoint: str) -> Markup:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from waiting import DEADLINE, wait_until_async
 
 from gitbatch.batch.executor.carrier import CarrierTools, ChannelError, WorkerLink
 from gitbatch.batch.executor.command import CommandCarrier, CommandChannel, CommandLink
@@ -87,6 +88,17 @@ def test_silent_worker_is_lost(tmp_path: Path, script: str, monkeypatch: pytest.
     monkeypatch.setattr("gitbatch.batch.executor.command.SILENCE", 0.3)
     long = pack_frame(bytes(1_000_000))[:8]
     ask(tmp_path, script, MAGIC + long, do=refuse("no message for 0.3 seconds"))
+
+
+def test_flood_that_is_not_read_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    async def fill_pipe(channel: CommandChannel) -> None:
+        pipe = channel.transport.get_pipe_transport(1)
+        assert isinstance(pipe, asyncio.ReadTransport)
+        await wait_until_async(lambda: not pipe.is_reading(), "nothing more is read")
+        async with asyncio.timeout(DEADLINE):
+            await channel.close(0.0)
+
+    ask(tmp_path, "yes", GREETING, do=fill_pipe)
 
 
 def test_worker_that_is_gone_cannot_be_sent_to(tmp_path: Path) -> None:

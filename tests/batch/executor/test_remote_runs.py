@@ -16,7 +16,7 @@ from batch.executor.scripted_workers import (
     work_honestly,
 )
 from batch.programs import set_up
-from conftest import Place
+from conftest import Here, Place
 from history import audit, ticked
 from msgspec.structs import replace
 
@@ -48,7 +48,7 @@ def notes(events: list[Any]) -> str:
 
 
 def test_items_are_sent_and_what_comes_back_is_committed_here(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    place: Place, monkeypatch: pytest.MonkeyPatch, here: Here
 ) -> None:
     set_up(place, "ok", "ok", "ok")
     name_executor(place)
@@ -60,6 +60,11 @@ def test_items_are_sent_and_what_comes_back_is_committed_here(
     assert "Gitbatch-Host: far" in place.git("log", "--grep=T1", "--format=%B")
     assert len(audit(place).items) == 3
     assert "worker far: 2 slots, sandbox bubblewrap" in notes(events)
+    assert [event["host"] for event in of_kind(events, "item-sent")] == ["far"] * 3
+    _, page, _ = here("show", "T1")
+    assert "agent told, on far" in page
+    _, report, _ = here("report", "--html", "-")
+    assert "agent told, on far" in report
     [channel] = link.channels
     assert sum(len(message.tokens) for message in channel.said if isinstance(message, ForgetJobs)) == 3
     # The second item of a base needs no object that the first one has brought.
@@ -130,7 +135,7 @@ def test_lies_of_a_worker_reach_no_history(place: Place, monkeypatch: pytest.Mon
     }
     assert {key: said[key][1] for key in lost} == dict.fromkeys(lost, "worker-lost")
     assert all(words in said[key][2] for key, words in lost.items())
-    lines = [event["line"] for event in of_kind(events, "item-progress") if "on far" not in event["line"]]
+    lines = [event["line"] for event in of_kind(events, "item-progress")]
     assert lines == ["hi"]
 
 
@@ -271,4 +276,4 @@ def test_flood_of_lines_is_cut(place: Place, monkeypatch: pytest.MonkeyPatch) ->
 
     _, events = run_with(place, monkeypatch, ScriptedLink(talk))
     lines = [event["line"] for event in of_kind(events, "item-progress")]
-    assert lines == ["on far", "x", "x", "x", "(more than 3 lines: the rest is not shown)"]
+    assert lines == ["x", "x", "x", "(more than 3 lines: the rest is not shown)"]
