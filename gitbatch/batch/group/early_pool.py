@@ -67,6 +67,8 @@ class EarlyPool:
     """The early items that have not been taken yet, by key."""
     ended: dict[ItemKey, Outcome | None] = field(default_factory=dict)
     """What came of those that have ended."""
+    judging: list[asyncio.Task[None]] = field(default_factory=list)
+    """Those that judge items which ended while a turn was planned."""
     bases: dict[tuple[str, tuple[str, ...]], ItemBase] = field(default_factory=dict)
     """See `BaseBuilder`."""
     is_suspended: bool = False
@@ -76,8 +78,12 @@ class EarlyPool:
 
     @property
     def running(self) -> tuple[ItemKey, ...]:
-        """The items that run."""
-        return tuple(key for key in self.started if key not in self.ended)
+        """The items that run, or are judged."""
+        return tuple(key for key, (_, task) in self.started.items() if not task.done())
+
+    @property
+    def _is_busy(self) -> bool:
+        return bool(self.running) or not all(task.done() for task in self.judging)
 
     async def open_turn(
         self, start: GroupStart, defaults: ItemDefaults, progress: BatchProgress
@@ -134,16 +140,16 @@ class EarlyPool:
         self.is_suspended = self.is_suspended or not self.is_paused
         if self.turn:
             self.turn.give_slots()
-        self.run.running_agents.keeps_lock = bool(self.running)
-        return bool(self.running)
+        self.run.running_agents.keeps_lock = is_busy = self._is_busy
+        return is_busy
 
     async def finish_items(self) -> None:
         """Lets no further item start, and waits for those that run."""
         self.is_suspended = True
         self.run.running_agents.keeps_lock = False
         self._announce_running()
-        while left := [task for _, task in self.started.values() if not task.done()]:
-            await asyncio.wait(left)
+        while self._is_busy:
+            await asyncio.wait((*(task for _, task in self.started.values()), *self.judging))
 
     def _announce_running(self) -> None:
         """Says how many items are waited for, and what they have cost so far."""
@@ -194,7 +200,7 @@ class EagerTurn:
             if done.is_current:
                 self.frontier.keep_item(done.start.reference)
         for key in tuple(self.running & self.pool.ended.keys()):
-            self.pool.tasks.create_task(self.note_early_end(key))
+            self.pool.judging.append(self.pool.tasks.create_task(self.note_early_end(key)))
         self.give_slots()
 
     def find_outcome(self, reference: ItemReference) -> Outcome:

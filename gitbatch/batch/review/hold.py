@@ -215,6 +215,8 @@ class Hold:
         try:
             made = await self.git(decide_items, repo, found, choices, clock, is_running=is_running)
         except GitbatchError as error:
+            if is_running:  # no other process can have decided anything
+                raise
             items = frozenset(ItemName(choice.item.group, choice.item.output) for choice in choices)
             elsewhere = await self.git(read_elsewhere, repo, found.batch, self._last, self.own)
             decided = elsewhere.about(items)

@@ -21,7 +21,7 @@ from gitbatch.batch.review.choices import Choice, select_review_items
 from gitbatch.batch.review.reviewable import find_reviewable
 from gitbatch.batch.review.sheet import read_sheet
 from gitbatch.batch.session import Session
-from gitbatch.errors import BusyError
+from gitbatch.errors import BusyError, UsageError
 from gitbatch.repo.fingerprint import TamperedError
 from gitbatch.repo.lock import repository_lock
 
@@ -182,6 +182,8 @@ def test_early_items_run_on_while_a_person_decides(place: Place, mode: EagerMode
         assert read_sheet(session.hold.unlocked).early == EarlyWork(0, 1)  # type: ignore[union-attr]
         found = find_reviewable(session.hold.unlocked)  # type: ignore[union-attr]
         [(item, _)] = select_review_items(found, ("A2",))
+        with pytest.raises(UsageError, match="nothing to decide"):
+            await session.decide(())
         await session.decide((Choice(REVISE, item, comment="More."),))
         (place.home / "go").touch()
         ended = "C1" if mode is EagerMode.WHILE_PAUSED else "B1"
