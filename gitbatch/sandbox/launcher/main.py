@@ -16,7 +16,7 @@ from gitbatch.sandbox.launcher.kernel import CLONE_NEWPID, join_empty_keyring
 from gitbatch.sandbox.launcher.landlock import DEVICE, READ, WRITE, deny_abstract_sockets
 from gitbatch.sandbox.launcher.limits import WrittenBytes, set_limits
 from gitbatch.sandbox.launcher.namespaces import enter_namespace, mount_own_proc
-from gitbatch.sandbox.launcher.overlay import OverlayMount, mount_worktree
+from gitbatch.sandbox.launcher.overlay import OVERLAY_NAME, OverlayMount, mount_worktree
 from gitbatch.sandbox.launcher.probe import probe_landlock
 from gitbatch.sandbox.launcher.watch import watch_wrapper
 
@@ -172,7 +172,10 @@ def _keep_program(options: LauncherOptions) -> None:
 
 def _run_in_namespace(options: LauncherOptions, written: WrittenBytes) -> int:
     """Runs the program in namespaces of mounts and of processes until it ends; bubblewrap makes the latter itself."""
-    enter_namespace(CLONE_NEWPID, signal.SIGKILL)
+    try:
+        enter_namespace(CLONE_NEWPID, signal.SIGKILL)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, OVERLAY_NAME) from error
     ours = os.pipe()  # the writing end is open as long as this process lives
     keep = partial(_keep_namespace, options, *ours)
     start = partial(process.fork_process, keep, on_our_death=signal.SIGKILL)

@@ -21,7 +21,8 @@ from gitbatch.sandbox.launcher.kernel import (
 )
 from gitbatch.sandbox.launcher.namespaces import enter_mount_namespace
 
-_NAME = "the overlay worktree"
+OVERLAY_NAME = "the overlay worktree"
+"""What an error is about that names no file."""
 _OVERLAY = 0x794C7630
 """OVERLAYFS_SUPER_MAGIC."""
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
@@ -56,7 +57,7 @@ def mount_worktree(
             _mount_overlay(overlay)
             _require_overlay(overlay.place, device)
     except OSError as error:
-        raise OSError(error.errno, error.strerror, error.filename or _NAME) from error
+        raise OSError(error.errno, error.strerror, error.filename or OVERLAY_NAME) from error
 
 
 def _forget_mount(work: str) -> None:
@@ -101,4 +102,4 @@ def _require_overlay(place: str, device: int) -> None:
     finally:
         os.close(descriptor)
     if not is_new or found != _OVERLAY:
-        raise OSError(errno.ENODEV, "it is not mounted", _NAME)
+        raise OSError(errno.ENODEV, "it is not mounted", OVERLAY_NAME)

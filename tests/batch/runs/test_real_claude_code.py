@@ -261,6 +261,7 @@ def test_time_out_leaves_no_process(
     assert not agents_below(place)
 
 
+@pytest.mark.copied("its processes are known by the folder that they work in")
 def test_interrupt_leaves_no_process(place: Place, running: ScriptedServer) -> None:
     set_up(place, running, (("out/a.md", "nap 50 + say x"),), agent='sandbox = "bubblewrap"')
     command = [sys.executable, "-m", "gitbatch", "run", "--items", "all", "--checkpoint", "at-end"]
