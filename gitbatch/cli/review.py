@@ -9,7 +9,7 @@ import typer
 
 from gitbatch.batch.history.decisions import DecisionKind, clean_comment
 from gitbatch.batch.review.choices import Choice, choose_rest, select_review_items, select_stale
-from gitbatch.batch.review.deciding import decide_items
+from gitbatch.batch.review.deciding import advising_to_decide_again, decide_items
 from gitbatch.batch.review.reviewable import find_reviewable, list_review_items
 from gitbatch.cli.common import (
     HERE,
@@ -170,7 +170,7 @@ def record_choices(
 
     `before_run`: judges what is decided, where a run follows at once; None: what runs again waits for `gitbatch run`.
     """
-    with repository_lock(unlocked, tell_waiting, verb) as repo:
+    with advising_to_decide_again(), repository_lock(unlocked, tell_waiting, verb) as repo:
         found = find_reviewable(repo)
         choices = choose(repo, found)
         made = decide_items(repo, found, choices, time.time, before_run)

@@ -16,7 +16,7 @@ from gitbatch.batch.history.record import Batch, all_batches
 from gitbatch.batch.history.target import require_tip
 from gitbatch.batch.planning.prompt_again import complete_context
 from gitbatch.batch.review.choices import Choice
-from gitbatch.batch.review.deciding import StartCheck, decide_items
+from gitbatch.batch.review.deciding import StartCheck, advising_to_decide_again, decide_items
 from gitbatch.batch.review.output_edit import EditedOutput, edit_output
 from gitbatch.batch.review.reviewable import find_reviewable
 from gitbatch.batch.review.sheet import ReviewSheet, SheetItem, read_item_diff, read_sheet
@@ -146,7 +146,7 @@ class ReviewDesk:
         return await self._record(choices) if self._record else self._record_here(choices, continues)
 
     def _record_here(self, choices: tuple[Choice, ...], continues: bool) -> RecordedReview:
-        with repository_lock(self._repo, tell_waiting, "review") as locked:
+        with advising_to_decide_again(), repository_lock(self._repo, tell_waiting, "review") as locked:
             found = find_reviewable(locked)
             runs = continues and (not found.batch.ended or any(choice.reopens for choice in choices))
             return decide_items(locked, found, choices, time.time, self._before_run if runs else None)

@@ -1,5 +1,6 @@
 """`gitbatch review`, `retry` and `undo` as a script uses them."""
 
+import fcntl
 import json
 import os
 import re
@@ -11,6 +12,7 @@ from history import ticked
 from sessions import run_here
 
 from gitbatch.batch.model import CheckpointMode
+from gitbatch.repo import lock as repository_locks
 from gitbatch.repo.checkout import follow
 from gitbatch.repo.lock import repository_lock
 from gitbatch.repo.opening import open_repository
@@ -144,6 +146,12 @@ def test_a_lock_of_the_users_git_is_named(paused: Place, here: Here, monkeypatch
     code, _, said = here("undo", "T101")
     assert (code, f"remove {lock}. Then decide again\n" in said) == (75, True), said
     assert "gitbatch run" not in said
+    lock.unlink()
+    monkeypatch.setattr(repository_locks, "_PATIENCE", 0.0)
+    with (paused.root / ".git/gitbatch/children").open("w") as children:
+        fcntl.flock(children, fcntl.LOCK_EX)
+        code, _, said = here("undo", "T101")
+    assert (code, "or end them, then decide again\n" in said) == (75, True), said
 
 
 def test_what_a_person_rejected_has_not_failed(

@@ -135,7 +135,6 @@ def test_commands_that_a_review_names_are_run(
     three.write("out/letters/d.md", "mine\n")
     for arguments in (
         ("show", "T101"),
-        ("show", "T102"),
         ("rescue",),
         ("review", "T999", "--approve"),
         ("review", "T101@abcdef0", "--approve"),
@@ -148,7 +147,6 @@ def test_commands_that_a_review_names_are_run(
         ("undo", "T101"),
         ("run",),
         ("status",),
-        ("batches",),
     ):
         code, said, error = here(*arguments)
         assert code != 4, error

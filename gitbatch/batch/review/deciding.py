@@ -69,7 +69,7 @@ def decide_items(
         UsageError: nothing is chosen, an item is chosen twice, or a comment is too long.
         GitbatchError: an item is not up for such a decision, or its file has changed since. Nothing has changed.
     """
-    with _advising_to_decide_again():
+    with advising_to_decide_again():
         _require_choices(choices)
         _require_seen(repo, found, choices)
         if not is_running:
@@ -78,7 +78,7 @@ def decide_items(
 
 
 @contextmanager
-def _advising_to_decide_again() -> Iterator[None]:
+def advising_to_decide_again() -> Iterator[None]:
     """Corrects the advice of errors that a run has as well: what is to be repeated is the decision."""
     try:
         yield
