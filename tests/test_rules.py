@@ -13,7 +13,7 @@ RULES = (
     *(f"C{number}" for number in range(1, 5)),
     *(f"K{number}" for number in range(1, 5)),
     *(f"E{number}" for number in range(1, 4)),
-    *(f"F{number}" for number in range(1, 8)),
+    *(f"F{number}" for number in range(1, 9)),
 )
 
 OPEN: dict[str, str] = {}
