@@ -1,5 +1,6 @@
 """What keeps the run from starting that follows a retry: it is said before the retry is recorded."""
 
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -19,6 +20,11 @@ sandbox = "none"
 kind = "command"
 command = ["no-such-program"]
 sandbox = "none"
+
+[agents.boxed]
+kind = "command"
+command = ["sh"]
+sandbox = "OTHER"
 
 [agents.keyless]
 kind = "anthropic"
@@ -72,6 +78,7 @@ REFUSED: tuple[tuple[Callable[[Place], None], tuple[str, ...], str], ...] = (
         "agent quiet does not report its cost, so --max-cost cannot",
     ),
     (change_nothing, ("--agent", "absent"), "agent absent: the program no-such-program is not found"),
+    (change_nothing, ("--agent", "boxed"), "cannot use the sandbox: "),
     (change_nothing, ("--agent", "keyless"), "NO_SUCH_KEY is not set"),
     (change_nothing, ("--agent", "unknown"), "agent 'unknown' is not configured"),
     (change_nothing, PAID, "$0.50 of $0.25 are spent"),
@@ -90,8 +97,9 @@ def test_a_retry_whose_run_cannot_start_is_not_recorded(
 ) -> None:
     """One case after the other: each is refused as a whole, and the same retry is recorded once nothing is in its way."""
     three.edit("gitbatch.toml", 'timeout = "1m"\n', 'timeout = "1m"\nreports-usage = true\n')
+    other = "bubblewrap" if sys.platform == "darwin" else "seatbelt"
     three.edit("gitbatch.toml", "jobs = 4\n", 'jobs = 4\nagent = "scripted"\n')
-    three.write("gitbatch.toml", three.read("gitbatch.toml") + AGENTS)
+    three.write("gitbatch.toml", three.read("gitbatch.toml") + AGENTS.replace("OTHER", other))
     three.edit("tools/agent.sh", '{\\"summary\\"', "{" + USED.replace('"', '\\"') + ' \\"summary\\"')
     three.edit("task.md", "Write a", "Write a do: fail")
     three.commit("Agents")
