@@ -14,7 +14,7 @@ from waiting import wait_until_async
 
 from gitbatch.batch.caller import PauseAlways
 from gitbatch.batch.ending import Ending
-from gitbatch.batch.events import EarlyWork, Event, ItemFinished, ItemStarted
+from gitbatch.batch.events import EarlyWork, Event, GroupStarted, ItemFinished, ItemStarted
 from gitbatch.batch.model import Checkpoint, CheckpointMode
 from gitbatch.batch.planning.early.eagerness import EagerMode
 from gitbatch.batch.review.choices import Choice, select_review_items
@@ -331,3 +331,26 @@ def test_nothing_starts_from_a_commit_that_lacks_its_signature(place: Place) -> 
     ran = run_early(place, listen=when_done(place, "A1", lambda: away.rename(key)))
     assert (ran.early, ran.result.succeeded) == (["B3"], 6)
     assert set(place.git("log", "--format=%G?", "--grep", "Gitbatch-Batch").split()) == {"G"}
+
+
+@pytest.mark.rule("F2")
+def test_early_items_that_still_run_in_their_turn_are_awaited_and_judged(place: Place) -> None:
+    """B1 is stale, as the user has changed what it read; B2 has failed, and what it read is the same; B3 is taken."""
+    place.write("src/notes.md", "old\n")
+    write_plan(place, "A1\nA2\n", "B1 out/A1.md, src/notes.md\nB2 out/A1.md\nB3 out/A1.md\nB4 out/A2.md\n")
+    tell(place, "A2", "for each in B1 B2 B3; do wait_for $each; done\n")
+    for name, script in (("B1", ""), ("B2", "exit 3\n"), ("B3", "")):
+        tell(place, name, f"wait_for_file go\n{script}")
+
+    def listen(_: Session, event: Event) -> None:
+        if isinstance(event, ItemStarted) and event.early and event.name == "B1":
+            place.write("src/notes.md", "new\n")
+            place.commit()
+        if isinstance(event, GroupStarted) and event.group == 2:
+            (place.home / "go").touch()
+
+    ran = run_early(place, listen=listen, jobs=8)
+    assert sorted(ran.early) == ["B1", "B2", "B3"]
+    assert [each.name for each in ran.result.failures] == ["B2"]
+    assert [count_starts(place, name) for name in ("B1", "B2", "B3", "B4")] == [2, 1, 1, 1]
+    assert "again: B1, which started early: what it read has changed: src/notes.md" in ran.notices
