@@ -8,6 +8,8 @@ Only refs, commits and check boxes are read. The following holds wherever a run 
    below the commit are on the disk. It is deleted only when its group is done, or if it has no such commit; other
    commits on it are kept under a rescue ref. If the commit stands on an item that is not merged, the item is set aside when
    its group is to be recorded: a rescue ref keeps the commit, the branch is deleted, and it is not done (`group/set_aside.py`).
+   So it is with an item that started before its group, if what it was written from is not there when the turn of its group
+   comes: only its commit says what that was, so a resume judges it as the run would have (`ready.py`).
    The same happens to an item that makes a gate red; before its branch is deleted, the ledger has its last, failed attempt.
 3. A group is done if and only if its orchestrator commit is reachable from the target branch, which moves to it once. So
    outputs, ticks and status are in history together or not at all.
