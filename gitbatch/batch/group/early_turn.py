@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from gitbatch.batch.group.base import BaseBuilder
 from gitbatch.batch.group.early_judging import EarlyJudge
-from gitbatch.batch.group.scheduled_items import GroupStart, ItemDefaults, schedule_items
+from gitbatch.batch.group.scheduled_items import GroupFacts, GroupStart, ItemDefaults, schedule_items
 from gitbatch.batch.history.bases import find_below
 from gitbatch.batch.history.progress import BatchProgress
 from gitbatch.batch.item.scheduled import ScheduledItem
@@ -176,7 +176,9 @@ def schedule_early(
     if base.commit != state.commit:
         snapshot = TreeSnapshot(repo.objects, base.tree)
         state = replace(state, commit=base.commit, tree=base.tree, snapshot=snapshot)
-    early = replace(start, project_state=state, group=builder.group, already={}, reopened={})
+    early = replace(
+        start, project_state=state, group=builder.group, already={}, reopened={}, facts=GroupFacts()
+    )
     own = tuple(outcome for outcome in seen if outcome.item.group == item.group)
     scheduled = schedule_items(repo, early, defaults, (item,), own)[item.key]
     if isinstance(scheduled, Outcome) or scheduled.missing:

@@ -22,8 +22,9 @@ from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.scheduled import ScheduledItem
 from gitbatch.batch.model import BatchItem, Outcome
 from gitbatch.batch.planning.schedule import count_at_once
-from gitbatch.batch.planning.waits import find_waits
-from gitbatch.plan.model import ItemKey
+from gitbatch.batch.planning.waits import Waits, find_waits
+from gitbatch.plan.matching import PlannedItem
+from gitbatch.plan.model import ItemKey, ItemReference
 
 
 async def run_group(
@@ -42,7 +43,7 @@ async def run_group(
     keep_costs(run, start)
     turn = await pool.open_turn(start, defaults, progress) if pool else None
     group = _RunningGroup(run, start, defaults, _find_awaited(start), turn)
-    later = start.already.keys() | group.awaited.keys()
+    later = start.already.keys() | group.awaited.waiting
     at_once = tuple(item for item in start.items if item.key not in later)
     group.scheduled.update(await run.git(schedule_items, run.repo, start, defaults, at_once))
     try:
@@ -61,8 +62,7 @@ class _RunningGroup:
     run: Run
     start: GroupStart
     defaults: ItemDefaults
-    awaited: Mapping[ItemKey, tuple[ItemKey, ...]]
-    """The items that each item waits for, without those that wait for nothing."""
+    awaited: "_AwaitedItems"
     turn: EagerTurn | None
     """Gives the slots, if items of later groups may have some of them."""
     scheduled: dict[ItemKey, ScheduledItem | Outcome] = field(default_factory=dict)
@@ -108,7 +108,7 @@ class _RunningGroup:
 
     async def _schedule_in_turn(self, item: BatchItem) -> ScheduledItem | Outcome | None:
         """Schedules an item when those that it waits for have ended; None if the batch halted before they did."""
-        keys = self.awaited[item.key]
+        keys = self.awaited.find_keys(item.key)
         for key in keys:
             await self.ended[key].wait()
         if not all(key in self.outcomes for key in keys):
@@ -118,18 +118,43 @@ class _RunningGroup:
         return await run.git(schedule_waiting, run.repo, self.start, self.defaults, self.builder, waiting)
 
 
-def _find_awaited(start: GroupStart) -> dict[ItemKey, tuple[ItemKey, ...]]:
-    """Returns the items of the batch that each item of a group waits for, without those that wait for nothing."""
+@dataclass(frozen=True, slots=True)
+class _AwaitedItems:
+    """The items of the batch that each item of a group waits for. In a row each waits for all before it: none is listed twice."""
+
+    planned: Mapping[ItemKey, PlannedItem]
+    waits: Mapping[int, Waits]
+    """By the numbers of the plan's groups."""
+    keys: Mapping[ItemReference, ItemKey]
+    """Of the items of the batch, by what the plan calls them."""
+    members: Mapping[int, int]
+    """These items, by the numbers of the groups, as `Waits` marks them."""
+    waiting: frozenset[ItemKey]
+    """Those that wait for another one."""
+
+    def find_keys(self, key: ItemKey) -> tuple[ItemKey, ...]:
+        """Returns those that an item waits for, in the order of the plan."""
+        group, item = self.planned[key]
+        found = self.waits[group.number].find_all(item, self.members[group.number])
+        return tuple(self.keys[other.reference] for other in found)
+
+
+def _find_awaited(start: GroupStart) -> _AwaitedItems:
+    """Returns who waits for whom among the items of a group that run."""
     members = {item.key for item in start.items}
     there = {key: start.planned[key] for key in members if key in start.planned}
     keys = {item.reference: key for key, (_, item) in there.items()}
-    groups = {group.number: group for group, _ in there.values()}
-    waits = {number: find_waits(group, start.project_state.plan) for number, group in groups.items()}
-    found = {
-        key: tuple(keys[o.reference] for o in waits[group.number].find_all(item) if o.reference in keys)
-        for key, (group, item) in there.items()
+    waits = start.facts.waits
+    for group, _ in there.values():
+        if group.number not in waits:
+            waits[group.number] = find_waits(group, start.project_state.plan)
+    marked = {
+        number: found.mark_items(lambda item: item.reference in keys) for number, found in waits.items()
     }
-    return {key: awaited for key, awaited in found.items() if awaited}
+    waiting = (
+        key for key, (group, item) in there.items() if waits[group.number].has_any(item, marked[group.number])
+    )
+    return _AwaitedItems(there, waits, keys, marked, frozenset(waiting))
 
 
 def _count_slots(run: Run, start: GroupStart) -> int:

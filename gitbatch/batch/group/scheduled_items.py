@@ -1,9 +1,11 @@
 """Scheduling the items of a group: which of them run, and with which settings. Runs on the git thread."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field as field_of
 from functools import partial
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from gitbatch.agents.secrets import Secrets
@@ -15,6 +17,7 @@ from gitbatch.batch.planning.missing_inputs import InputFinder, find_blocking_in
 from gitbatch.batch.planning.project_state import ProjectState, find_place_problem
 from gitbatch.batch.planning.risks import mark_filtered
 from gitbatch.batch.planning.schedule import settings_of
+from gitbatch.batch.planning.waits import Waits
 from gitbatch.plan.item_digest import digest_plan_item
 from gitbatch.plan.matching import PlannedItem
 from gitbatch.plan.model import Group, ItemKey, Plan, WorkItem
@@ -26,6 +29,20 @@ from gitbatch.repo.repository import Repository
 from gitbatch.repo.snapshot import TreeSnapshot
 from gitbatch.sandbox.model import SandboxKind
 from gitbatch.text import clean_text, format_count
+
+
+@dataclass(slots=True)
+class GroupFacts:
+    """What is the same for all items of a group, however many of its trees they start from: found once."""
+
+    waits: dict[int, Waits] = field_of(default_factory=dict)
+    """Who waits for whom, by the numbers of the plan's groups."""
+    chosen: frozenset[str] | None = None
+    """The outputs of the items of the batch."""
+    unwritten: Mapping[str, list[WorkItem]] | None = None
+    """By output: the open items that no earlier group of the batch has written, in the order of the plan."""
+    ticked: Mapping[str, int] | None = None
+    """By output: the last group up to this one in which an item that wrote it is ticked."""
 
 
 class GroupStart(Struct, frozen=True):
@@ -42,6 +59,7 @@ class GroupStart(Struct, frozen=True):
     """Outcomes of items of earlier groups that did not succeed."""
     reopened: Mapping[ItemKey, Reopening] = {}
     """By key: why items run again. Empty: the group runs for the first time."""
+    facts: GroupFacts = field(default_factory=GroupFacts)
 
     @property
     def items(self) -> tuple[BatchItem, ...]:
@@ -97,13 +115,21 @@ def schedule_items(
 
     `awaited` has the outcomes of the items of the group that all of them waited for.
     """
-    chosen = frozenset(item.output for item in defaults.record.items)
+    state, facts = start.project_state, start.facts
+    if facts.chosen is None:
+        facts.chosen = frozenset(item.output for item in defaults.record.items)
+    if facts.unwritten is None:
+        facts.unwritten = _find_unwritten(start, defaults.record)
     failed = _find_unwritten_files(start, awaited)
-    state = start.project_state
+    written = frozenset(outcome.item.output for outcome in awaited if outcome.succeeded and outcome.commit)
     shared = _GroupInputs(
-        InputFinder(state.plan, state.project, state.snapshot, failed, chosen),
+        InputFinder(
+            *(state.plan, state.project, state.snapshot, failed, facts.chosen),
+            written=written - failed.keys(),
+            waits=facts.waits,
+        ),
         ManifestBuilder(state.plan, state.project, state.snapshot, partial(mark_filtered, repo, state)),
-        _find_unwritten(start, defaults.record),
+        facts.unwritten,
     )
     return {item.key: _schedule_item(repo, start, item, defaults, shared) for item in items}
 
@@ -133,8 +159,12 @@ def _find_unwritten_files(start: GroupStart, awaited: tuple[Outcome, ...]) -> Ma
 
     A file is written if the item is ticked by now (by hand), or if a later item has written it.
     """
-    groups = start.project_state.plan.groups[: start.group.number]
-    written = {item.output: group.number for group in groups for item in group.items if item.done}
+    if start.facts.ticked is None:
+        groups = start.project_state.plan.groups[: start.group.number]
+        start.facts.ticked = {
+            item.output: group.number for group in groups for item in group.items if item.done
+        }
+    written = start.facts.ticked
     last = {outcome.item.output: outcome for outcome in (*start.failed, *awaited)}
     return {
         output: outcome

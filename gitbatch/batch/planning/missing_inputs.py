@@ -52,8 +52,11 @@ class InputFinder:
     """The outcomes, by output, of items of the batch that did not succeed."""
     chosen: frozenset[str]
     """The outputs of the items of the batch."""
+    written: frozenset[str] = frozenset()
+    """Outputs that are known to be in the commit."""
+    waits: dict[int, Waits] = field(default_factory=dict)
+    """Who waits for whom, by the numbers of groups. May be shared by finders of the same plan."""
     _of_groups: dict[int, tuple[MissingInput, ...]] = field(default_factory=dict)
-    _waits: dict[int, Waits] = field(default_factory=dict)
     _of_phases: dict[int, tuple[tuple[tuple[str, ...], MissingInput], ...]] = field(default_factory=dict)
 
     def find_missing(self, item: WorkItem, group: Group) -> tuple[MissingInput, ...]:
@@ -113,9 +116,12 @@ class InputFinder:
 
     def _find_waited_for(self, item: WorkItem, group: Group) -> Iterator[MissingInput]:
         """Yields the missing outputs of the items of the same group that an item waits for."""
-        if group.number not in self._waits:
-            self._waits[group.number] = find_waits(group, self.plan)
-        yield from filter(None, map(self._judge_output, self._waits[group.number].find_all(item)))
+        if group.number not in self.waits:
+            self.waits[group.number] = find_waits(group, self.plan)
+        waits = self.waits[group.number]
+        if waits.has_any(item):
+            others = waits.mark_items(lambda other: other.output not in self.written)
+            yield from filter(None, map(self._judge_output, waits.find_all(item, others)))
 
     def _judge_output(self, item: WorkItem) -> MissingInput | None:
         """Returns why the output of an item is missing; None: it is there, or its item is still to run."""

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from plan.plan_samples import parse
 
 from gitbatch.batch.planning.schedule import plan_steps
-from gitbatch.batch.planning.waits import find_waits
+from gitbatch.batch.planning.waits import Waits, find_waits
 
 HEAD = "## Work Packages\n"
 
@@ -66,3 +66,34 @@ def test_every_item_has_its_turn(
     steps = plan_steps(group, plan, 3)
     assert sorted(item.name for step in steps for item in step) == sorted(item.name for item in group.items)
     assert not is_row or all(len(step) == 1 for step in steps)
+
+
+@given(st.lists(st.sets(st.integers(0, 6)), min_size=1, max_size=7), st.sets(st.integers(0, 6)))
+def test_waiting_for_all_that_others_wait_for(direct: list[set[int]], chosen: set[int]) -> None:
+    """Also in a circle, which is an error of the plan."""
+    group = parse(f"{HEAD}### G\n{items(*[''] * len(direct))}").groups[0].items
+    edges = [sorted(number for number in numbers if number < len(group)) for numbers in direct]
+    found = Waits(
+        group,
+        {item.reference: tuple(group[n] for n in edge) for item, edge in zip(group, edges, strict=True)},
+    )
+    among = found.mark_items(lambda item: group.index(item) in chosen)
+    for number, item in enumerate(group):
+        to_do, expected = [number], set[int]()
+        while to_do:
+            new = set(edges[to_do.pop()]) - expected
+            expected |= new
+            to_do += new
+        assert found.find_all(item) == tuple(group[n] for n in sorted(expected))
+        assert found.find_all(item, among) == tuple(group[n] for n in sorted(expected & chosen))
+        assert found.has_any(item, among) == bool(expected & chosen)
+
+
+def test_long_row() -> None:
+    """All that a row of items waits for is found without a set for each."""
+    plan = parse(f"{HEAD}### G\n<!-- sequential -->\n\n{items(*[''] * 2000)}")
+    found = find_waits(plan.groups[0], plan)
+    first, last = plan.groups[0].items[0], plan.groups[0].items[-1]
+    assert found.find_all(last) == plan.groups[0].items[:-1]
+    assert not found.has_any(first)
+    assert found.has_any(last, found.mark_items(lambda item: item is first))
