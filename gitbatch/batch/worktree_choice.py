@@ -35,8 +35,11 @@ def choose_worktrees(
     found = (agents.get_agent(name, config).sandbox_kind for name in names)
     wanted = settings.environment.get("GITBATCH_WORKTREE") or config.batch.worktree
     sandboxes = frozenset(map(SandboxKind, filter(None, found))) | _find_program_sandboxes(config, agents)
-    choice = choose_kind(wanted, sandboxes, *folders, count_context_files(state) if wanted == AUTO else None)
-    if sandboxes and choice.kind is WorktreeKind.OVERLAY:
+    files = count_context_files(state) if wanted == AUTO else None
+    choice = choose_kind(wanted, sandboxes, *folders, files, agents.starter.start_server)
+    if choice.kind is not WorktreeKind.OVERLAY and not any(kind.has_launcher for kind in sandboxes):
+        agents.starter.close()  # the trial has started a server that no program needs
+    elif sandboxes and choice.kind is WorktreeKind.OVERLAY:
         with suppress(OSError):  # the first item tries again, and reports the error
             agents.starter.start_server()
     return choice

@@ -6,13 +6,16 @@ import stat
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from gitbatch.errors import GitbatchError
 from gitbatch.fs.removal import remove_tree
+from gitbatch.sandbox.command_line import launcher_arguments
 from gitbatch.sandbox.model import Confinement, Overlay, SandboxKind
 from gitbatch.sandbox.selection import select_sandbox
+from gitbatch.sandbox.server import LauncherServer
 
 _NEEDED = (5, 19)
 """Older kernels fail to rename in an overlay with RENAME_NOREPLACE, which package managers use."""
@@ -25,19 +28,22 @@ _KNOWN: dict[tuple[SandboxKind, tuple[tuple[int, int, int], ...]], str] = {}
 """The answers of this process."""
 
 
-def find_overlay_problem(kind: SandboxKind, worktrees: Path, layers: Path) -> str:
+def find_overlay_problem(
+    kind: SandboxKind, worktrees: Path, layers: Path, start_server: Callable[[], LauncherServer] | None = None
+) -> str:
     """Returns why a program in a kind of sandbox cannot have an overlay worktree; empty if it can. Cached for the process.
 
     Args:
         kind: of the sandbox; never `AUTO`.
         worktrees: an existing folder, on whose file system the changes are.
         layers: an existing folder, on whose file system the layers are.
+        start_server: starts the server of the programs, which starts no other one now; None: a launcher of its own is used.
     """
     if sys.platform != "linux":
         return "it needs Linux"
     marks = tuple(_mark_of(folder) for folder in (worktrees, layers))
     if (kind, marks) not in _KNOWN:
-        _KNOWN[kind, marks] = _find_problem(kind, worktrees, layers)
+        _KNOWN[kind, marks] = _find_problem(kind, worktrees, layers, start_server)
     return _KNOWN[kind, marks]
 
 
@@ -47,17 +53,19 @@ def _mark_of(folder: Path) -> tuple[int, int, int]:
     return status.st_dev, status.st_gid, status.st_mode & stat.S_ISGID
 
 
-def _find_problem(kind: SandboxKind, worktrees: Path, layers: Path) -> str:
+def _find_problem(
+    kind: SandboxKind, worktrees: Path, layers: Path, start_server: Callable[[], LauncherServer] | None
+) -> str:
     if _kernel_version() < _NEEDED:
         return f"it needs Linux {_NEEDED[0]}.{_NEEDED[1]}, and this is {platform.release()}"
     try:
-        return _try_overlay(kind, worktrees, layers)
+        return _try_overlay(kind, worktrees, layers, start_server)
+    except TimeoutError:
+        return f"a program in one took longer than {_TIMEOUT:g} seconds"
     except OSError as error:
         return f"{error.filename}: {error.strerror}"
     except GitbatchError as error:
         return error.message
-    except subprocess.TimeoutExpired:
-        return f"a program in one took longer than {_TIMEOUT:g} seconds"
 
 
 def _kernel_version() -> tuple[int, ...]:
@@ -65,7 +73,9 @@ def _kernel_version() -> tuple[int, ...]:
     return tuple(map(int, numbers.groups())) if numbers else ()
 
 
-def _try_overlay(kind: SandboxKind, worktrees: Path, layers: Path) -> str:
+def _try_overlay(
+    kind: SandboxKind, worktrees: Path, layers: Path, start_server: Callable[[], LauncherServer] | None
+) -> str:
     """Lets a program write in an overlay, and reads what it left there; returns what is wrong."""
     with (
         tempfile.TemporaryDirectory(prefix=".probe-", dir=layers) as lower,
@@ -87,6 +97,25 @@ def _try_overlay(kind: SandboxKind, worktrees: Path, layers: Path) -> str:
             overlay=Overlay((template,), upper, work),
         )
         command = select_sandbox(kind).wrap_command(("/bin/sh", "-c", _WORK), confinement)
+        code, errors = _run_probe(command, start_server)
+        remove_tree(work)  # the kernel's folder in it has the mode 000
+        if code:
+            said = (errors.strip().splitlines() or [f"exit code {code}"])[-1]
+            return said.removeprefix("gitbatch: ")
+        return "" if _is_written(upper, template) else "what a program writes in one is lost"
+
+
+def _run_probe(command: Sequence[str], start_server: Callable[[], LauncherServer] | None) -> tuple[int, str]:
+    """Runs the program by the server, or by a launcher of its own, for which another Python has to start.
+
+    Raises:
+        OSError: it cannot be started.
+        TimeoutError: it took too long.
+    """
+    arguments = launcher_arguments(command)
+    if start_server is not None and arguments is not None:
+        return start_server().run_program(arguments, Path("/"), _TIMEOUT)
+    try:
         done = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
@@ -97,11 +126,9 @@ def _try_overlay(kind: SandboxKind, worktrees: Path, layers: Path) -> str:
             timeout=_TIMEOUT,
             env={},
         )
-        remove_tree(work)  # the kernel's folder in it has the mode 000
-        if done.returncode:
-            said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-            return said.removeprefix("gitbatch: ")
-        return "" if _is_written(upper, template) else "what a program writes in one is lost"
+    except subprocess.TimeoutExpired as error:
+        raise TimeoutError from error
+    return done.returncode, done.stderr
 
 
 def _is_written(upper: Path, template: Path) -> bool:

@@ -1,5 +1,6 @@
 """The orchestrator's end of the launcher server (`launcher/server.py`), which starts programs and reports their ends."""
 
+import errno
 import json
 import os
 import socket
@@ -109,6 +110,44 @@ class LauncherServer:
             return None
         kind, *numbers = answer.split()
         return LauncherEvent(LauncherEventKind(kind.decode()), *map(int, numbers))
+
+    def run_program(self, arguments: Sequence[str], directory: Path, timeout: float) -> tuple[int, str]:
+        """Runs a program to its end, while no other one does. Returns its exit code and its standard error.
+
+        Its standard input is empty, and it has no variables. A server that does not answer in time is killed.
+
+        Args:
+            arguments: the arguments of the launcher's command line.
+            directory: the program's current folder.
+            timeout: the most seconds until each event.
+
+        Raises:
+            OSError: it cannot be started, or the server has ended.
+            TimeoutError: it took too long.
+        """
+        with (
+            Path(os.devnull).open("rb+", buffering=0) as null,
+            os.fdopen(os.memfd_create("said"), "w+b") as said,
+        ):
+            self.socket.settimeout(timeout)
+            try:
+                self.start_program(arguments, {}, directory, (null.fileno(), null.fileno(), said.fileno()))
+                status = self._wait_for_end()
+            except TimeoutError:
+                self.kill()
+                raise
+            finally:
+                self.socket.settimeout(None)
+            said.seek(0)
+            return status, said.read().decode(errors="replace")
+
+    def _wait_for_end(self) -> int:
+        while event := self.receive_event():
+            if event.has_ended:
+                return event.status
+            if not event.has_started:
+                raise OSError(event.number, os.strerror(event.number), "the sandbox")
+        raise OSError(errno.ECHILD, "the launcher server was killed", "the sandbox")
 
     @property
     def exit_code(self) -> int | None:

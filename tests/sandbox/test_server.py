@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from itertools import count
 from pathlib import Path
 
@@ -15,8 +15,11 @@ import pytest
 from sandbox.arena import SERVED, Arena, Wall, behind
 from waiting import pass_moment, wait_until
 
+from gitbatch.sandbox import overlay
 from gitbatch.sandbox.command_line import launcher_arguments
-from gitbatch.sandbox.model import Network
+from gitbatch.sandbox.launcher import CANNOT_RUN
+from gitbatch.sandbox.model import Network, SandboxKind
+from gitbatch.sandbox.overlay import find_overlay_problem
 from gitbatch.sandbox.server import LauncherEventKind, LauncherServer
 
 ROUNDS = 24
@@ -127,3 +130,47 @@ def test_server_is_closed_or_orphaned(arena: Arena, longest: float) -> None:
                 pass_moment(0.15 + next(moments))
                 asking.kill()
             wait_until_clean(arena)
+
+
+@confined
+def test_program_that_is_waited_for(arena: Arena) -> None:
+    """A trial is run so: its exit code and its standard error, and no more patience than it is given."""
+    with closing(LauncherServer()) as server:
+        for script, found in (("echo said; echo wrong >&2; exit 3", (3, "wrong\n")), ("exit 0", (0, ""))):
+            asked = launcher_arguments(arena.command("/bin/sh", "-c", script))
+            assert asked
+            assert server.run_program(asked, arena.worktree, 30.0) == found
+        code, said = server.run_program([], arena.base / "missing", 30.0)
+        assert (code, "No such file" in said) == (CANNOT_RUN, True)
+        asked = launcher_arguments(arena.command("/bin/sh", "-c", "sleep 100"))
+        assert asked
+        with pytest.raises(TimeoutError):
+            server.run_program(asked, arena.worktree, 0.3)
+        wait_until(lambda: server.exit_code == -signal.SIGKILL, server)
+        with pytest.raises(OSError, match=r"was killed|Broken pipe"):
+            server.run_program(asked, arena.worktree, 0.3)
+    wait_until_clean(arena)
+
+
+def test_overlay_is_tried_by_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server that will start the programs runs the trial too: no other Python has to start."""
+    started: list[LauncherServer] = []
+
+    def start_server() -> LauncherServer:
+        started.append(LauncherServer())
+        return started[-1]
+
+    worktrees, layers = tmp_path / "worktrees", tmp_path / "layers"
+    for folder in (worktrees, layers):
+        folder.mkdir()
+    monkeypatch.setattr(overlay, "_KNOWN", {})
+    if find_overlay_problem(SandboxKind.NONE, worktrees, layers):
+        pytest.skip("no overlays here")
+    overlay._KNOWN.clear()
+    monkeypatch.setattr(
+        "gitbatch.sandbox.overlay.subprocess.run", lambda *_, **__: pytest.fail("another launcher starts")
+    )
+    assert find_overlay_problem(SandboxKind.NONE, worktrees, layers, start_server) == ""
+    (server,) = started
+    server.close()
+    assert list(tmp_path.glob("*/*")) == []

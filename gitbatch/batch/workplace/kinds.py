@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -11,6 +12,9 @@ from gitbatch.errors import GitbatchError, UsageError
 from gitbatch.fs.cloning import find_clone_problem
 from gitbatch.sandbox.model import SandboxKind
 from gitbatch.text import format_count
+
+if TYPE_CHECKING:
+    from gitbatch.sandbox.server import LauncherServer
 
 
 class WorktreeKind(StrEnum):
@@ -48,6 +52,7 @@ def choose_kind(
     worktrees: Path,
     layers: Path,
     context_files: int | None = None,
+    start_server: "Callable[[], LauncherServer] | None" = None,
 ) -> KindChoice:
     """Returns the kind of worktree to use. The first call in a process makes a trial of it.
 
@@ -57,6 +62,7 @@ def choose_kind(
         worktrees: the folder for worktrees, which is created.
         layers: the folder for layers, which is created if it can be.
         context_files: how many files a worktree has, if it has only what its item reads.
+        start_server: starts the server of the programs, for the trial; None: the trial starts a launcher of its own.
 
     Raises:
         GitbatchError: the wanted kind does not work here, or does not exist.
@@ -73,7 +79,9 @@ def choose_kind(
     if wanted not in {AUTO, *WorktreeKind}:
         raise UsageError(f"GITBATCH_WORKTREE is {wanted}", f"use one of {', '.join((AUTO, *WorktreeKind))}")
     problems: Mapping[WorktreeKind, Callable[[], str]] = {
-        WorktreeKind.OVERLAY: partial(_find_overlay_problem, tuple(sandboxes), worktrees, layers),
+        WorktreeKind.OVERLAY: partial(
+            _find_overlay_problem, tuple(sandboxes), worktrees, layers, start_server
+        ),
         WorktreeKind.CLONE: partial(find_clone_problem, layers, worktrees),
         WorktreeKind.COPY: str,
     }
@@ -101,8 +109,14 @@ def _find_folder_problem(folder: Path) -> str:
     return ""
 
 
-def _find_overlay_problem(sandboxes: tuple[SandboxKind, ...], worktrees: Path, layers: Path) -> str:
+def _find_overlay_problem(
+    sandboxes: tuple[SandboxKind, ...],
+    worktrees: Path,
+    layers: Path,
+    start_server: "Callable[[], LauncherServer] | None",
+) -> str:
     from gitbatch.sandbox.overlay import find_overlay_problem  # noqa: PLC0415 - not for runs of the kind copy
 
-    found = (find_overlay_problem(kind, worktrees.resolve(), layers.resolve()) for kind in sorted(sandboxes))
+    folders = worktrees.resolve(), layers.resolve()
+    found = (find_overlay_problem(kind, *folders, start_server) for kind in sorted(sandboxes))
     return next(filter(None, found), "")
