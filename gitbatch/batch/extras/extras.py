@@ -18,6 +18,7 @@ from gitbatch.batch.extras.include_layer import make_include_layer
 from gitbatch.batch.extras.prepare import PURPOSE, NewPlace, PreparePlaces, PrepareRunner
 from gitbatch.batch.extras.prepare_key import hash_settings, list_deciding_files, name_layer
 from gitbatch.batch.extras.result_layer import Before, uncover_guarded
+from gitbatch.batch.extras.shown_layer import find_hidden, make_shown_layer
 from gitbatch.checks.command import CheckTools
 from gitbatch.concurrency import GitThread
 from gitbatch.fs.copying import copy_sources, list_sources
@@ -59,6 +60,8 @@ class WorktreeExtras:
     """Where commands run; set before the first call."""
     include: Lease | None = None
     _prepared: dict[str, Lease] = field(default_factory=dict)
+    _shown: dict[str, tuple[Path, ...]] = field(default_factory=dict)
+    """The layer of each commit that shows what the others would hide; none where they hide nothing."""
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -91,11 +94,17 @@ class WorktreeExtras:
             PrepareError: a command of `batch.prepare` failed.
             DiskError: they cannot be written.
         """
-        include = (self.include.tree,) if self.include else ()
-        if not self.sources.table.prepare:
-            return include
+        layers = (self.include.tree,) if self.include else ()
         async with self._lock:
-            return ((await self._prepare(commit, include)).tree, *include)
+            if self.sources.table.prepare:
+                layers = ((await self._prepare(commit, layers)).tree, *layers)
+            if layers and commit not in self._shown:
+                self._shown[commit], hidden = await self.git(
+                    _show_commit, self.sources, self.store, commit, layers
+                )
+                if hidden:
+                    self.tell(_describe_shown(hidden))
+        return (*self._shown.get(commit, ()), *layers)
 
     async def _prepare(self, commit: str, include: tuple[Path, ...]) -> Lease:
         """Returns a lease of the layer that the commands make on a commit."""
@@ -183,6 +192,26 @@ def _list_files_on(repo: Repository, commit: str, table: ExtrasTable) -> tuple[t
     if not table.prepare_on:
         return (("", tree),)
     return list_deciding_files(TreeSnapshot(repo.objects, tree), table.prepare_on)
+
+
+def _show_commit(
+    sources: ExtraSources, store: LayerStore, commit: str, layers: tuple[Path, ...]
+) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    """Returns a layer with the files of a commit that layers would hide, and their paths; none if they hide nothing."""
+    repo = sources.repo
+    tree = repo.objects.tree_of(commit)
+    hidden = tuple(dict.fromkeys(path for layer in layers for path in find_hidden(repo.objects, tree, layer)))
+    if not hidden:
+        return (), ()
+    repo.objects.writer.flush()  # the other git reads the objects
+    return (make_shown_layer(repo, store, sources.batch, tree, hidden).tree,), hidden
+
+
+def _describe_shown(paths: tuple[str, ...]) -> str:
+    text = (
+        f"agents see {list_names(paths)} as the commit has it, not what was included or prepared there before"
+    )
+    return clean_text(text)
 
 
 def _describe_again(files: tuple[tuple[str, str], ...], first: tuple[tuple[str, str], ...]) -> str:

@@ -50,12 +50,13 @@ def uncover_guarded(tree: Path, guarded: frozenset[str], before: Before) -> tupl
         key = path_key(plain)
         if not os.path.lexists(tree / plain):  # it was in a folder that is gone
             continue
-        if kind is EntryKind.OPAQUE and (before.had_folder(plain) or not before.is_tracked(plain)):
-            if key in above or not before.had_folder(plain):
+        is_tracked = before.is_tracked(plain)
+        if kind is EntryKind.OPAQUE and (before.had_folder(plain) or not is_tracked):
+            if key in above or is_tracked or not before.had_folder(plain):
                 _merge_folder(tree / plain)
         elif key in guarded or key in above:
             _remove_entry(tree / plain)
-        elif before.is_tracked(plain):
+        elif is_tracked:
             unchanged.append(plain)
             _remove_entry(tree / plain)
     return tuple(unchanged)

@@ -16,7 +16,7 @@ GUARDED = frozenset({"out/one.md", "made/two.md", "gone/three.md", "link/four.md
 
 
 def before(*folders: str, tracked: tuple[str, ...] = ()) -> Before:
-    return Before(folders.__contains__, {*folders, *tracked}.__contains__)
+    return Before(folders.__contains__, {*tracked}.__contains__)
 
 
 def make_opaque(folder: Path) -> None:
@@ -73,10 +73,11 @@ def test_files_of_the_commit_stay_as_they_are(tmp_path: Path) -> None:
     except OSError as error:
         pytest.skip(f"no layers here: {error}")
     (tmp_path / "was-a-file/inside").touch()
-    tracked = ("src/lock.json", "src/deleted.js", "was-a-file")
+    tracked = ("src", "src/lock.json", "src/deleted.js", "src/made-again", "was-a-file", "was-a-folder")
     found = uncover_guarded(
         tmp_path, GUARDED, before("src", "src/made-again", "was-a-folder", tracked=tracked)
     )
     assert sorted(found) == ["src/deleted.js", "src/lock.json", "was-a-file", "was-a-folder"]
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if not path.is_dir()}
     assert left == {"src/new.js", "node_modules/code.js"}
+    assert find_in_layer(tmp_path, "src/made-again/committed.js") is LayerLookup.ABSENT

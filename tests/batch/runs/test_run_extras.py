@@ -87,6 +87,10 @@ def notices(events: list[dict[str, str]]) -> list[str]:
     return [event["text"] for event in events if event["event"] == "notice"]
 
 
+def outputs_of_first(place: Place) -> list[str]:
+    return place.git("show", "main:out/one.md").split()
+
+
 def outputs(place: Place) -> dict[str, str]:
     return {name: place.git("show", f"main:out/{name}.md") for name in ("one", "two", "three")}
 
@@ -153,6 +157,35 @@ def test_prepared_worktrees_show_outputs(place: Place, monkeypatch: pytest.Monke
     result, _ = run_here(place, monkeypatch)
     assert result.succeeded == 3
     assert outputs(place)["three"].count("words") > 1
+
+
+COMMITTED_AGENT = """
+mkdir -p out
+cat dist/made.txt dist/sub/other.txt node_modules/lib/shared.js >"$GITBATCH_OUTPUT" 2>&1
+git status --short | grep -v out/ >>"$GITBATCH_OUTPUT"
+echo '{"summary": "Read the files. They are there."}' >"$GITBATCH_REPLY"
+"""
+
+
+@pytest.mark.usefixtures("kind")
+def test_commit_counts_where_a_layer_has_a_file_too(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user commits a file that was prepared; the next batch finds the layer in the cache."""
+    prepare = (
+        'prepare = ["sh", "-c", "mkdir -p dist/sub; echo made >dist/made.txt; echo made >dist/sub/other.txt"]'
+    )
+    lay_out(place, f'{prepare}\nprepare-on = ["no"]', **{"tools/agent.sh": COMMITTED_AGENT})
+    place.edit(".gitignore", "log", "log\ndist")
+    place.commit()
+    run_here(place, monkeypatch, items="group:1")
+    assert outputs_of_first(place) == ["made", "made", "original"]
+    place.write("dist/made.txt", "committed\n")
+    place.git("add", "--force", "dist")
+    place.edit("task.md", "[x] One", "[ ] One")
+    place.git("commit", "-qam", "what was made")
+    _, events = run_here(place, monkeypatch, items="group:1")
+    assert outputs_of_first(place) == ["committed", "made", "original"]
+    (said,) = [text for text in notices(events) if text.startswith("agents see ")]
+    assert said.startswith("agents see dist/made.txt as the commit has it")
 
 
 def test_files_that_cannot_be_included(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
