@@ -83,14 +83,25 @@ class User:
     names: set[str] = field(default_factory=set)
     """The items that have ended."""
     retold: list[str] = field(default_factory=list)
-    early: list[str] = field(default_factory=list)
+    running: set[str] = field(default_factory=set)
+    jobs: int = 0
+    is_crowded: bool = False
+    """Whether more items ran at the same time than there are slots."""
+
+    def begin_run(self) -> int:
+        """Begins a run with a random number of slots."""
+        self.running.clear()
+        self.jobs = self.drawn.choice((2, 3, 8))
+        return self.jobs
 
     def listen(self, session: Session, event: Event) -> None:
+        if isinstance(event, ItemStarted):
+            self.running.add(event.name)
+            self.is_crowded = self.is_crowded or len(self.running) > self.jobs
         if isinstance(event, GroupStarted):
             self.group = event.group
-        if isinstance(event, ItemStarted) and event.early:
-            self.early.append(event.name)
         if isinstance(event, ItemFinished):
+            self.running.discard(event.outcome.item.name)
             self.ended += 1
             self.names.add(event.outcome.item.name)
             if self.ended in self.moments:
@@ -135,11 +146,12 @@ def test_each_output_is_written_from_what_the_branch_has(place: Place, seed: int
     failing = set_up(place, plan)
     count = len(plan.reads)
     user = User(place, drawn, plan, set(drawn.sample(range(1, count + 1), drawn.randint(0, min(2, count)))))
-    ran = run_early(place, listen=user.listen, eager=EagerMode.ON, jobs=drawn.choice((2, 3, 8)))
+    ran = run_early(place, listen=user.listen, eager=EagerMode.ON, jobs=user.begin_run())
     while ran.result.ending is Ending.HALTED:
-        ran = run_early(place, listen=user.listen, eager=EagerMode.ON, jobs=drawn.choice((2, 3, 8)))
+        ran = run_early(place, listen=user.listen, eager=EagerMode.ON, jobs=user.begin_run())
     assert (ran.result.ending, ran.result.succeeded, ran.result.failures) == (Ending.COMPLETE, count, ())
     check_contents(place, plan, user)
+    assert not user.is_crowded
     if not user.changed and not user.retold:
         starts = (place.home / "starts").read_text(encoding="utf-8").split()
         assert len(starts) == count + len(failing), "each item once"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -9,8 +10,9 @@ from batch.early_runs import count_starts, run_early, tell, write_plan
 from batch.runs.test_signing import make_key, user_setting
 from conftest import Place
 from history import trailers
+from processes import agents_below
 from reviews import APPROVE, REJECT, REVISE, UNDO, decide
-from waiting import wait_until_async
+from waiting import wait_until, wait_until_async
 
 from gitbatch.batch.caller import PauseAlways
 from gitbatch.batch.ending import Ending
@@ -354,3 +356,27 @@ def test_early_items_that_still_run_in_their_turn_are_awaited_and_judged(place: 
     assert [each.name for each in ran.result.failures] == ["B2"]
     assert [count_starts(place, name) for name in ("B1", "B2", "B3", "B4")] == [2, 1, 1, 1]
     assert "again: B1, which started early: what it read has changed: src/notes.md" in ran.notices
+
+
+@pytest.mark.rule("F2", "F4")
+def test_an_interrupt_ends_early_items_too(place: Place) -> None:
+    """B1 is done and B2 works when the run is interrupted: it leaves no agent, and the next run takes B1 as it is."""
+    write_plan(place, "A1\nA2\n", "B1 out/A1.md\nB2 out/A1.md\nB3 out/A2.md\n")
+    for name in ("A2.1", "B2.1"):
+        tell(place, name, "sleep 600\n")
+    process = place.start("run", "--items", "all", "--checkpoint", "at-end", "--eager", "on", is_heard=False)
+    try:
+        wait_until(
+            lambda: "out/B1.md" in outputs_of_branches(place) and count_starts(place, "B2"), "B1 is done"
+        )
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=60)
+    finally:
+        process.kill()
+        process.communicate()
+    assert (process.returncode, agents_below(place)) == (130, [])
+    assert run_early(place).result.succeeded == 5
+    assert {name: count_starts(place, name) for name in ("A1", "A2", "B1", "B2", "B3")} == {
+        **dict.fromkeys(("A1", "B1", "B3"), 1),
+        **dict.fromkeys(("A2", "B2"), 2),
+    }
