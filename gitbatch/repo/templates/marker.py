@@ -48,6 +48,8 @@ class LayerMarker(Struct, frozen=True):
     """What the user's repository did not have; see `real_files.py`."""
     boot: str = ""
     """The boot of the machine in which its files were last known to be there."""
+    until_restart: bool = False
+    """Whether it is lost at a restart of the machine: nothing of it was synced."""
 
 
 class FilesSize(NamedTuple):
@@ -67,6 +69,8 @@ class LayerInfo(Struct, frozen=True):
     size: FilesSize | None = None
     """That of the files below `tree/`; None: it has to be measured, which takes a while for many files."""
     missing: tuple[str, ...] = ()
+    until_restart: bool = False
+    """Whether it is made again after a restart of the machine, so that nothing has to be synced."""
 
 
 def measure_files(*folders: Path) -> FilesSize:
@@ -103,9 +107,10 @@ def read_marker(folder: Path) -> LayerMarker | None:
 
 
 def write_marker(folder: Path, info: LayerInfo) -> LayerMarker:
-    """Makes a layer complete, durably."""
-    with suppress(FileNotFoundError):
-        sync_file(folder / INDEX)
+    """Makes a layer complete, durably unless it is wanted until a restart of the machine only."""
+    if not info.until_restart:
+        with suppress(FileNotFoundError):
+            sync_file(folder / INDEX)
     found = (
         _add_sizes(info.size, measure_files((folder / INDEX).parent)) if info.size else _measure_layer(folder)
     )
@@ -119,8 +124,13 @@ def write_marker(folder: Path, info: LayerInfo) -> LayerMarker:
         below=info.below,
         missing=info.missing,
         boot=boot_id(),
+        until_restart=info.until_restart,
     )
-    write_file(folder / _MARKER, msgspec.json.encode(marker))
+    content = msgspec.json.encode(marker)
+    if info.until_restart:
+        (folder / _MARKER).write_bytes(content)
+    else:
+        write_file(folder / _MARKER, content)
     return marker
 
 
@@ -133,7 +143,9 @@ def _measure_layer(folder: Path) -> FilesSize:
 
 
 def check_files(folder: Path, marker: LayerMarker) -> LayerMarker | None:
-    """Returns the marker of a layer for this boot; None: it has lost files since another boot."""
+    """Returns the marker of a layer for this boot; None: it has lost files since another boot, or may have."""
+    if marker.until_restart:
+        return None
     with suppress(OSError):
         if _measure_layer(folder) == (marker.files, marker.size, marker.disk):
             known = replace(marker, boot=boot_id())

@@ -1,7 +1,7 @@
 """Layers on the disk: folders of files that many worktrees share, each complete or not there at all.
 
 A layer is a folder with the files (`tree/`), for some an index of git (`git/index`), a lock, and a marker that is written
-last and synced. It is made under another name and renamed, so a killed process never leaves a part of one; what it
+last and synced, unless it is wanted until a restart of the machine only. It is made under another name and renamed, so a killed process never leaves a part of one; what it
 leaves is removed later. A complete layer is never changed. It is removed by a process that has its lock exclusively,
 and used by those that share it (a lease), so that nothing is removed while a worktree needs it.
 
@@ -121,6 +121,8 @@ class LayerStore:
             marker = write_marker(made, fill(made))
             fcntl.flock(descriptor, fcntl.LOCK_SH)
             existing = self._publish_layer(made, name)
+            if not marker.until_restart:
+                sync_file(self.root)
         except BaseException:
             self._drop_unfinished(made, descriptor)
             raise
@@ -142,7 +144,6 @@ class LayerStore:
                 return existing
             remove_layer(self.root, name)  # it has lost files, or has another version
             made.rename(self.root / name)
-        sync_file(self.root)
         return None
 
     def _drop_unfinished(self, made: Path, descriptor: int) -> None:

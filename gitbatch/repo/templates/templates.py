@@ -191,7 +191,7 @@ class Templates:
         )
         wait_for_tick(folder / INDEX)
         names = tuple(lease.name for lease in below.leases)
-        return LayerInfo(_DELTA, delta.tree, names, missing=missing)
+        return LayerInfo(_DELTA, delta.tree, names, missing=missing, until_restart=True)
 
     def close(self) -> None:
         """Ends the use of all layers."""

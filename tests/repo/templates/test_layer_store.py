@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from gitbatch.repo.templates import marker as marker_module
 from gitbatch.repo.templates import store as store_module
@@ -101,6 +102,25 @@ def test_a_layer_that_lost_bytes_in_a_power_cut_is_made_again(
     found = store.find("one")
     assert found
     assert read_layer(tmp_path, "one")[0] == found.marker
+
+
+def test_a_layer_until_a_restart_is_not_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a power cut it may have lost anything, so it is never used again, even if it looks complete."""
+    monkeypatch.setattr("os.fsync", lambda _: pytest.fail("it is synced"))
+    monkeypatch.setattr("os.fdatasync", lambda _: pytest.fail("it is synced"))
+
+    def fill_thin(folder: Path) -> LayerInfo:
+        return replace(fill(folder), until_restart=True)
+
+    store = LayerStore(tmp_path)
+    store.make("one", fill_thin).close()
+    found = store.find("one")
+    assert found
+    found.close()
+    boot_again(monkeypatch, "another")
+    assert store.find("one") is None
+    store.make("one", fill_thin).close()
+    assert store.find("one")
 
 
 def test_files_of_the_cache_have_the_group_of_the_runner(tmp_path: Path) -> None:
