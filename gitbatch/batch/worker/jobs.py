@@ -108,9 +108,10 @@ async def run_job(tools: JobTools, job: ItemJob, send: Send) -> None:
             answer = fail_job(error, answer)
         await shielded(places.git(_spool_result, tools.spool, job, answer, collected, secrets))
     finally:
-        if workplace:
+        if (
+            workplace
+        ):  # the branch stays: another attempt at the item replaces it, and the copy is removed as a whole
             await shielded(workplace.discard())
-            await shielded(places.git(places.repo.refs.remove, job.setup.branch))
 
 
 def _sending(job: ItemJob, send: Send) -> Callable[[OutputStream, CleanText], None]:

@@ -19,7 +19,7 @@ from gitbatch.batch.worker.jobs import JobTools
 from gitbatch.batch.worker.places import open_places
 from gitbatch.batch.worker.serve import OrchestratorService, ServeEnd, WorkerIdentity
 from gitbatch.batch.worker.spool import Spool
-from gitbatch.batch.workplace.kinds import KindChoice, choose_kind
+from gitbatch.batch.workplace.kinds import KindChoice, WorktreeKind, choose_kind
 from gitbatch.concurrency import GitThread
 from gitbatch.sandbox.model import SandboxKind
 from gitbatch.sandbox.selection import select_sandbox
@@ -110,6 +110,8 @@ def open_job_tools(
 ) -> JobTools:
     """Opens what the jobs for one repository need. Runs on the git thread; `opened` closes it."""
     kind = choose_worktrees_of(settings)
+    if kind.kind is WorktreeKind.OVERLAY:  # the launcher mounts them, also where no sandbox needs it
+        pool.starter.start_server()
     home = Path(settings.environment.get("HOME", "/nonexistent"))
     places = opened.enter_context(open_places(settings.place, welcome, git, kind.kind, home))
     spool = settings.open_spool(welcome.repository)

@@ -24,6 +24,7 @@ from gitbatch.batch.executor.messages import (
     MessageError,
     SentReply,
     ToWorker,
+    Welcome,
     decode_from_worker,
     decode_to_worker,
     encode_message,
@@ -39,6 +40,8 @@ class ScriptedChannel:
 
     script: "Script"
     hello: Hello
+    is_broken: bool = False
+    """Whether jobs cannot be sent."""
     said: list[ToWorker] = field(default_factory=list)
     _waiting: "asyncio.Queue[FromWorker | None]" = field(default_factory=asyncio.Queue)
     _jobs: "list[asyncio.Task[None]]" = field(default_factory=list)
@@ -57,6 +60,9 @@ class ScriptedChannel:
 
     async def send(self, message: ToWorker) -> None:
         arrived = decode_to_worker(encode_message(message))
+        if self.is_broken and not isinstance(arrived, Bye | Welcome):
+            self.die()
+            raise ChannelError("broken pipe")
         self.said.append(arrived)
         if isinstance(arrived, ItemJob):
             self._jobs.append(asyncio.create_task(self._do(arrived)))
@@ -100,13 +106,16 @@ class ScriptedLink:
     channels: list[ScriptedChannel] = field(default_factory=list)
     fails: int = 0
     """How many connections are not possible."""
+    breaks_at: int = 0
+    """The number of the connection, from 1 on, on which no job can be sent."""
 
     async def connect(self) -> ScriptedChannel:
         if self.fails:
             self.fails -= 1
             raise ChannelError("connection refused")
         hello = self.hellos[min(len(self.channels), len(self.hellos) - 1)]
-        self.channels.append(ScriptedChannel(self.script, hello))
+        is_broken = self.breaks_at == len(self.channels) + 1
+        self.channels.append(ScriptedChannel(self.script, hello, is_broken))
         return self.channels[-1]
 
 

@@ -23,6 +23,7 @@ from msgspec.structs import replace
 from gitbatch.agents.protocol import OutputStream
 from gitbatch.batch.executor.messages import (
     CHUNK_BYTES,
+    Alive,
     ForgetJobs,
     ItemJob,
     JobChanges,
@@ -277,3 +278,28 @@ def test_flood_of_lines_is_cut(place: Place, monkeypatch: pytest.MonkeyPatch) ->
     _, events = run_with(place, monkeypatch, ScriptedLink(talk))
     lines = [event["line"] for event in of_kind(events, "item-progress")]
     assert lines == ["x", "x", "x", "(more than 3 lines: the rest is not shown)"]
+
+
+def test_worker_that_stops_gets_no_further_item(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up(place, "ok", "ok", "ok")
+    name_executor(place)
+
+    async def stop_after(channel: ScriptedChannel, job: ItemJob) -> None:
+        channel.tell(Alive(takes_jobs=False), *give_output(job))
+
+    first = ScriptedLink(stop_after, (replace(HELLO, slots=3),))
+    second = ScriptedLink(work_honestly, (replace(HELLO, host="other"),))
+    result, events = run_with(place, monkeypatch, first, second, jobs=1)
+    assert result.succeeded == 3
+    assert [event["host"] for event in of_kind(events, "item-sent")] == ["far", "other", "other"]
+
+
+def test_job_that_could_not_be_sent_has_cost_nothing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up(place, "ok")
+    name_executor(place)
+    link = ScriptedLink(work_honestly, breaks_at=1)
+    result, events = run_with(place, monkeypatch, link)
+    assert result.succeeded == 1
+    [failed] = of_kind(events, "attempt-failed")
+    assert failed["outcome"]["cause"] == "worker-lost"
+    assert failed["outcome"]["spent"]["usage"]["cost"] == 0.0

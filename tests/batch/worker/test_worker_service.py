@@ -53,7 +53,7 @@ from gitbatch.plan.model import ItemKey
 from gitbatch.repo.repository import Repository
 from gitbatch.sandbox.model import SandboxKind
 
-TOKEN = "ab" * 16
+TOKEN, OTHER = "ab" * 16, "cd" * 16
 KEY = "sk-0123456789-secret"
 
 
@@ -196,6 +196,16 @@ def test_job_is_done_and_its_result_is_kept_until_it_is_forgotten(far: Orchestra
     assert list_spooled(far.settings) == ()
 
 
+def test_further_attempt_on_the_same_branch_starts_from_the_base(far: Orchestrator) -> None:
+    def send_again(far: Orchestrator) -> None:
+        far.send(msgspec.structs.replace(far.last, token=OTHER))
+
+    script = "[ ! -e out/a.md ] || exit 3; " + WRITE
+    again = partial(Orchestrator.wait_for_result, count=2)
+    talk(far, lambda far: far.send_job(script), Orchestrator.wait_for_result, send_again, again)
+    assert [(type(each.answer), each.size) for each in far.of(JobResult)] == [(SentReply, 6)] * 2
+
+
 def test_good_bye_and_cancel_leave_no_process(far: Orchestrator, tmp_path: Path) -> None:
     slow = "echo $$ >{}; exec sleep 600"
     pids = [tmp_path / name for name in ("a", "b")]
@@ -216,9 +226,9 @@ def test_good_bye_and_cancel_leave_no_process(far: Orchestrator, tmp_path: Path)
     talk(
         far,
         lambda far: far.send_job(slow.format(pids[0])),
-        lambda far: far.send_job(slow.format(pids[1]), "cd" * 16),
+        lambda far: far.send_job(slow.format(pids[1]), OTHER),
         wait_for_start,
-        lambda far: far.send(CancelJob("cd" * 16)),
+        lambda far: far.send(CancelJob(OTHER)),
         wait_for_end,
     )
     assert not is_alive(pids[0])
