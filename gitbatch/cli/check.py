@@ -21,7 +21,7 @@ from gitbatch.cli.common import (
     print_output,
 )
 from gitbatch.cli.interruption import ended_by_signals
-from gitbatch.cli.verbosity import is_quiet
+from gitbatch.cli.verbosity import is_quiet, show_note
 from gitbatch.sandbox.model import SandboxKind
 from gitbatch.view.checked import render_hand_result, render_hand_run
 
@@ -51,7 +51,8 @@ def check(
     with open_repository_of(directory, read_only=True) as repo, ended_by_signals():
         choice = choose_plan(repo, directory, None)
         order = CheckOrder(tuple(names or ()), tuple(gate or ()), rev, choice.folder)
-        run = check_by_hand(repo, choice, order, machine, _ignore_result if json else _show_result)
+        show = _ignore_result if json else _show_result
+        run = check_by_hand(repo, choice, order, machine, show, show_note)
     if json:
         from gitbatch.view.outputs.check import check_output
 

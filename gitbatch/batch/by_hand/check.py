@@ -8,12 +8,13 @@ from msgspec import Struct
 
 from gitbatch.batch.by_hand.choice import CheckChoice, choose_checks
 from gitbatch.batch.by_hand.run import CheckedFiles, HandResult, programs_of, run_checks
-from gitbatch.batch.by_hand.trees import CheckHost, open_check_place
+from gitbatch.batch.by_hand.trees import CheckBase, CheckHost, open_check_place
 from gitbatch.batch.planning.check_problems import require_program
 from gitbatch.batch.planning.project_state import ProjectView, read_project_state, require_runnable
 from gitbatch.batch.planning.working_tree import read_disk_view
 from gitbatch.checks.verdict import CheckVerdict
 from gitbatch.errors import ExitCode, UsageError
+from gitbatch.paths import path_key
 from gitbatch.project.control import PlanChoice
 from gitbatch.repo.checkout.changes import list_changed
 from gitbatch.repo.repository import Repository
@@ -58,6 +59,7 @@ def check_by_hand(
     order: CheckOrder,
     machine: CheckHost,
     show: Callable[[HandResult], None],
+    tell: Callable[[str], None] = lambda _: None,
 ) -> HandRun:
     """Runs checks and gates; changes nothing in the repository. Call it outside an event loop.
 
@@ -67,6 +69,7 @@ def check_by_hand(
         order: what is wanted.
         machine: environment and folders.
         show: gets each result when it comes.
+        tell: gets lines about what is prepared for them.
 
     Raises:
         UsageError: something that is named does not exist.
@@ -77,7 +80,9 @@ def check_by_hand(
     require_runnable(view)
     chosen = choose_checks(view, order.names, order.gates, order.folder)
     config = view.project.config
-    with open_check_place(repo, config, machine) as place:
+    guarded = view.project.protected | {path_key(item.output) for item in view.plan.items}
+    base = CheckBase(files.commit, guarded, tell)
+    with open_check_place(repo, config, machine, base) as place:
         has_file = partial(_has_file, view)
         for setting, table in chosen.programs:
             require_program(setting, table, place.tools.services, has_file)

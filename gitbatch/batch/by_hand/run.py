@@ -63,6 +63,8 @@ async def run_checks(
         jobs: how many at the same time.
         show: gets each result when it comes.
     """
+    if place.extras:
+        await place.extras.make_ready(announce=False)
     wanted = [*map(partial(_plan_job, place, files), programs_of(choice))]
     wanted += [_Job(name, table) for name, table in choice.gates]
     slots = asyncio.Semaphore(jobs)

@@ -1,15 +1,19 @@
 """Fresh folders for checks that no batch runs: next to the worktrees of batches, and removed at the end."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gitbatch.agents.process.children import watch_by_descriptor
 from gitbatch.agents.process.starter import Starter
 from gitbatch.agents.services import AgentServices
+from gitbatch.batch.extras.extras import ExtraSources, WorktreeExtras, open_extras
 from gitbatch.batch.planning.start_checks import Folders
 from gitbatch.batch.planning.worktrees_dir import find_worktrees_dir
+from gitbatch.batch.workplace.detached_places import CheckPlaces, CopyPlaces
+from gitbatch.batch.workplace.local import LocalWorkplaces
 from gitbatch.checks.command import CheckTools
 from gitbatch.checks.tree import FreshTrees
 from gitbatch.concurrency import GitThread
@@ -18,6 +22,7 @@ from gitbatch.fs.temporary import temporary_folder
 from gitbatch.project.config import Config
 from gitbatch.repo.fingerprint import take_fingerprint
 from gitbatch.repo.repository import Repository
+from gitbatch.repo.templates.templates import layers_dir
 from gitbatch.repo.worktrees.agent_git import read_agent_git
 from gitbatch.repo.worktrees.checkouts import find_checkouts
 from gitbatch.sandbox.model import SandboxKind
@@ -37,16 +42,37 @@ class CheckHost(Struct, frozen=True):
     """The sandbox of all programs; None: that of each table."""
 
 
+class CheckBase(Struct, frozen=True):
+    """The commit whose included and prepared files the folders have."""
+
+    commit: str
+    guarded: frozenset[str]
+    """The paths, by `path_key`, that have one writer: no layer has them."""
+    tell: Callable[[str], None]
+    """Gets lines for the user."""
+
+
 class CheckPlace(Struct, frozen=True):
     """Where checks run, and what they use."""
 
     trees: FreshTrees
     tools: CheckTools
+    extras: WorktreeExtras | None = None
+    """What the folders have besides the files of a commit; `make_ready` makes it. None: nothing."""
 
 
 @contextmanager
-def open_check_place(repo: Repository, config: Config, machine: CheckHost) -> Iterator[CheckPlace]:
+def open_check_place(
+    repo: Repository, config: Config, machine: CheckHost, base: CheckBase | None = None
+) -> Iterator[CheckPlace]:
     """Yields a place for checks, and removes all of it at the end. Call it outside an event loop.
+
+    Args:
+        repo: the repository.
+        config: the settings of the programs.
+        machine: environment and folders.
+        base: the source of further files; None: the folders have none. They are copied, since changes of the checkout are
+            written on top of them.
 
     Raises:
         GitbatchError: the disk is full, or the folder for worktrees is inside the repository.
@@ -64,4 +90,25 @@ def open_check_place(repo: Repository, config: Config, machine: CheckHost) -> It
         target = repo.head_branch() or _NOWHERE
         with closing(read_agent_git(repo, folder, target)) as agent_git:
             trees = FreshTrees(repo, git, folder, agent_git, checkouts, take_fingerprint(repo, folder.name))
-            yield CheckPlace(trees, CheckTools(AgentServices(environment, machine.sandbox, starter)))
+            place = CheckPlace(trees, CheckTools(AgentServices(environment, machine.sandbox, starter)))
+            if base is None:
+                yield place
+            else:
+                with _add_extras(place, config, machine, base) as ready:
+                    yield ready
+
+
+@contextmanager
+def _add_extras(
+    place: CheckPlace, config: Config, machine: CheckHost, base: CheckBase
+) -> Iterator[CheckPlace]:
+    trees, repo = place.trees, place.trees.repo
+    sources = ExtraSources(repo, trees.folder.name, base.commit, trees.folder, config.batch, base.guarded)
+    layers = layers_dir(repo, machine.folders.cache_dir)
+    with open_extras(sources, trees.git, place.tools, layers, base.tell) as extras:
+        plain = LocalWorkplaces(
+            *(repo, trees.git, trees.folder, trees.agent_git, trees.checkouts, trees.fingerprint)
+        )
+        extras.places = CopyPlaces(plain)
+        source = CheckPlaces(extras.places, extras)
+        yield CheckPlace(replace(trees, source=source), place.tools, extras)

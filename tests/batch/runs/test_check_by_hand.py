@@ -77,6 +77,21 @@ def test_outputs_that_exist(written: Place, here: Here) -> None:
     assert not list((written.home / "cache").rglob("check-*"))
 
 
+def test_included_and_prepared_files_are_there(written: Place, here: Here) -> None:
+    seen = """command = ["sh", "-c", "test $(cat made) = x && test -e node_modules/x"]"""
+    config = CONFIG.replace('command = ["grep", "-q", "good", "{output}"]', f"{seen}\ncheckout = 'context'")
+    config = config.replace("""command = ["sh", "-c", "! grep -rn bad docs"]""", seen)
+    prepare = 'prepare = ["cp", "node_modules/x", "made"]\nprepare-sandbox = "none"'
+    written.write("gitbatch.toml", config.replace("jobs = 2", f"jobs = 2\n{prepare}"))
+    written.write(".gitignore", "node_modules\nmade\n")
+    written.write(".worktreeinclude", "node_modules/\n")
+    written.commit()
+    written.write("node_modules/x", "x")
+    found = [("docs/a.md", "good", "pass"), ("", "clean", "pass")]
+    assert check(here, "docs/a.md", "--gate", "clean", code=0) == found
+    assert not (written.root / "made").exists()
+
+
 def test_working_tree_and_commit(written: Place, here: Here) -> None:
     """What is changed, new and deleted on the disk counts, and `--rev` reads the commit alone."""
     written.write("docs/a.md", "bad\n")
