@@ -17,7 +17,7 @@ from faults.trials import RUN, Bench, after_kill, agents, check_end, make_bench,
 from waiting import wait_until
 
 VICTIMS = ("launcher", "gitbatch", "both")
-SAMPLE = 3
+SAMPLE = 2
 
 
 @pytest.fixture(scope="module", params=["memory", "disk"] if LONG else ["memory"])
@@ -55,6 +55,8 @@ def test_launcher_that_is_killed_leaves_nothing(bench: Bench, capsys: pytest.Cap
         again = bench.server.run(place, *RUN)
         assert again.status == 0, again.said
         check_end(bench, place)
+        verified = bench.server.run(place, "verify") if LONG else again
+        assert verified.status == 0, verified.said
         assert all(agents(place).count(key) == count for key, count in acknowledged.items())
         shutil.rmtree(place.root.parent)
         return ran.killed

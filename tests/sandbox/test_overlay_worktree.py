@@ -208,6 +208,7 @@ def test_processes_left_behind_are_ended(arena: Arena, seconds: str) -> None:
 
 @behind(Wall.LANDLOCK, Wall.NONE, Wall.USERS_LANDLOCK, Wall.USERS_NONE)
 @pytest.mark.parametrize("killed", [(0,), (1,), (0, 1)])
+@pytest.mark.sample(5)
 def test_killed_launcher_leaves_nothing(arena: Arena, seconds: str, killed: tuple[int, ...]) -> None:
     """One of its processes is killed, or all of them at once; then no process has a mount."""
     confinement = make_layers(arena, arena.repo)
