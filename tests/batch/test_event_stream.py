@@ -1,25 +1,33 @@
-"""The event stream: what happens while a prompt has the terminal is shown after it, in order, with its own time."""
-
-from contextlib import suppress
-from itertools import count
+"""The stream of events: listeners get them in order; what is kept back comes with the time at which it happened."""
 
 from gitbatch.batch.event_stream import EventStream
 from gitbatch.batch.events import Event, Notice
 
 
-def test_nothing_is_sent_while_a_prompt_is_up() -> None:
-    seen: list[Event] = []
-    clock = count(1)
-    emit = EventStream(lambda: next(clock), (seen.append,))
-    emit(Notice(batch="b", text="before"))
+def test_events_are_kept_back_for_a_while() -> None:
+    heard: list[Event] = []
+    times = iter((1.0, 2.0, 3.0))
+    emit = EventStream(lambda: next(times), (heard.append,))
+    emit(Notice(batch="b", text="one"))
     with emit.hold_back():
-        emit(Notice(batch="b", text="one"))
         emit(Notice(batch="b", text="two"))
-        assert len(seen) == 1
-    with suppress(KeyboardInterrupt), emit.hold_back():
-        emit(Notice(batch="b", text="three"))
-        raise KeyboardInterrupt
-    emit(Notice(batch="b", text="after"))
-    texts = [event.text for event in seen if isinstance(event, Notice)]
-    assert texts == ["before", "one", "two", "three", "after"]
-    assert [event.at for event in seen] == [1, 2, 3, 4, 5]
+        assert len(heard) == 1
+    emit(Notice(batch="b", text="three"))
+    assert [(event.at, event.text) for event in heard if isinstance(event, Notice)] == [
+        (1.0, "one"),
+        (2.0, "two"),
+        (3.0, "three"),
+    ]
+
+
+def test_a_listener_that_cannot_write_is_removed() -> None:
+    calls: list[Event] = []
+
+    def fail(event: Event) -> None:
+        calls.append(event)
+        raise BrokenPipeError
+
+    emit = EventStream(lambda: 0.0, (fail,))
+    emit(Notice(batch="b", text="one"))
+    emit(Notice(batch="b", text="two"))
+    assert len(calls) == 1

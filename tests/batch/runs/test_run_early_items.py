@@ -16,7 +16,7 @@ from waiting import wait_until, wait_until_async
 
 from gitbatch.batch.caller import PauseAlways
 from gitbatch.batch.ending import Ending
-from gitbatch.batch.events import EarlyWork, Event, GroupStarted, ItemFinished, ItemStarted
+from gitbatch.batch.events import EarlyWork, Event, GroupStarted, ItemFinished, ItemStarted, Notice
 from gitbatch.batch.model import Checkpoint, CheckpointMode
 from gitbatch.batch.planning.early.eagerness import EagerMode
 from gitbatch.batch.review.choices import Choice, select_review_items
@@ -76,7 +76,7 @@ def read_costs(place: Place, name: str) -> list[str]:
 
 
 @pytest.mark.rule("F2")
-@pytest.mark.parametrize("changed", ["file", "plan", "output"])
+@pytest.mark.parametrize("changed", ["file", "plan", "lost", "output"])
 def test_an_early_item_that_is_stale_runs_again(place: Place, changed: str) -> None:
     """The user commits another version of a file that it read, of its line in the plan, or of its input's output."""
     place.write("src/notes.md", "old\n")
@@ -85,6 +85,7 @@ def test_an_early_item_that_is_stale_runs_again(place: Place, changed: str) -> N
     edits = {
         "file": lambda: place.write("src/notes.md", "new\n"),
         "plan": lambda: place.edit("task.md", "B1 Write it", "B1 Write it well"),
+        "lost": lambda: place.edit("task.md", "- [ ] B1 ", "- B1 "),
         "output": lambda: place.write("out/A1.md", "mine\n"),
     }
 
@@ -100,7 +101,9 @@ def test_an_early_item_that_is_stale_runs_again(place: Place, changed: str) -> N
     assert (stale["cause"], stale["usage"]["cost"]) == ("stale", 0.5)
     kept = place.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/rescue/*")
     assert kept.endswith("/rescue/2-b1")
-    if changed == "output":  # A1 is in conflict, so its reader lacks what it declares
+    if changed == "lost":
+        assert [(each.name, each.status) for each in ran.result.failures] == [("B1", "cancelled")]
+    elif changed == "output":  # A1 is in conflict, so its reader lacks what it declares
         assert [(each.name, each.status) for each in ran.result.failures] == [
             ("A1", "conflicted"),
             ("B1", "blocked"),
@@ -253,7 +256,7 @@ def test_gates_run_in_the_turn_of_a_group(place: Place) -> None:
     gate = 'if grep -q "^A1 " out/A1.md && [ -e out/A1.md ]; then while [ ! -e "$HOME/B1.starts" ]; do sleep 0.01; done; exit 1; fi'
     place.write("gate.sh", f"{gate}\nexit 0\n")
     config = '[gates.read]\ncommand = ["sh", "gate.sh"]\nsandbox = "none"\npass-env = ["HOME"]\n'
-    write_plan(place, "A1\nA2\n", "B1 out/A1.md\nB2 out/A2.md\n", config=config)
+    write_plan(place, "A1 gate.sh\nA2\n", "B1 out/A1.md\nB2 out/A2.md\n", config=config)
     ran = run_early(place)
     assert "B1" in ran.early
     assert [(each.name, each.status) for each in ran.result.failures] == [("A1", "failed"), ("B1", "blocked")]
@@ -380,3 +383,21 @@ def test_an_interrupt_ends_early_items_too(place: Place) -> None:
         **dict.fromkeys(("A1", "B1", "B3"), 1),
         **dict.fromkeys(("A2", "B2"), 2),
     }
+
+
+@pytest.mark.rule("F2", "K1")
+def test_a_run_that_ends_at_a_pause_lets_early_items_end(place: Place) -> None:
+    write_plan(place, "A1\nA2\n", "B1 out/A1.md\nB2 out/A2.md\n")
+    tell(place, "A2", "wait_for B1\n")
+    tell(place, "B1", "wait_for_file go\n")
+
+    def listen(_: Session, event: Event) -> None:
+        if isinstance(event, Notice) and "must end first" in event.text:
+            (place.home / "go").touch()
+
+    mode = CheckpointMode.parse("after-each")
+    ran = run_early(place, listen=listen, checkpoint=mode)
+    assert (ran.result.ending, ran.early) == (Ending.PAUSED, ["B1"])
+    assert "out/B1.md" in outputs_of_branches(place)
+    assert run_early(place, items=None, checkpoint=None).result.succeeded == 4
+    assert count_starts(place, "B1") == 1
