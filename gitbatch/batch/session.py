@@ -26,7 +26,7 @@ from gitbatch.batch.loop import Continuation, run_batch
 from gitbatch.batch.model import Checkpoint
 from gitbatch.batch.notices import Notices
 from gitbatch.batch.opening import HOW_TO_START, Opening
-from gitbatch.batch.reopening import reopen_batch
+from gitbatch.batch.reopening import reopen_batch, settle_review
 from gitbatch.batch.review.choices import Choice
 from gitbatch.batch.review.hold import Hold
 from gitbatch.batch.review.reviewing import Reviewer
@@ -173,6 +173,8 @@ def open_session(
         unfinished = unfinished_batch(opening.repo) or reopen_batch(opening.repo)
         if settings.continues and unfinished is None:
             raise UsageError("there is nothing to continue: no batch is unfinished", HOW_TO_START)
+        if unfinished is None:
+            settle_review(opening.repo)
         batch = opening.continue_batch(unfinished) if unfinished else opening.begin_batch()
         if isinstance(batch, BatchStopped):
             yield Session(_nothing_left(batch), None, resumed=False)

@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 from conftest import Here, Place
-from reviews import APPROVE, REJECT, REVISE, decide, list_items
+from reviews import APPROVE, REJECT, REVISE, UNDO, decide, list_items
 from sessions import run_here
 
 from gitbatch.batch.ending import Ending
 from gitbatch.batch.model import CheckpointMode
+from gitbatch.errors import GitbatchError
 
 
 @pytest.mark.rule("F7")
@@ -71,3 +72,35 @@ def test_what_a_merge_brought_of_another_clone_is_named(
     before = len(three.git("log", "--format=%h", "--grep=^gitbatch: checkpoint").split())
     run_here(three, monkeypatch, items=None, checkpoint=None)
     assert len(three.git("log", "--format=%h", "--grep=^gitbatch: checkpoint").split()) == before + 1
+
+
+@pytest.mark.rule("F7")
+@pytest.mark.parametrize("is_tip", [True, False])
+def test_a_review_of_an_ended_batch_that_was_cut_is_completed(
+    three: Place, monkeypatch: pytest.MonkeyPatch, *, is_tip: bool
+) -> None:
+    """Killed behind the move of the branch: without that the user would be told to commit what takes the review back."""
+    run_here(three, monkeypatch, items="T101,T102")
+    old = three.git("rev-parse", "main")
+    refs = three.git(
+        "for-each-ref", "--format=update %(refname) %(objectname)", "refs/gitbatch/"
+    ).splitlines()
+    kept = [line.split() for line in refs if line.split()[1].endswith(("/end", "/followed"))]
+    decide(three, (UNDO, "T101"))
+    undone = three.git("rev-parse", "main")
+    for _, ref, oid in kept:
+        three.git("update-ref", ref, oid)
+    if not is_tip:
+        three.git("commit", "--quiet", "--allow-empty", "--message", "Mine")
+    three.git("checkout", "--quiet", old, "--", ".")
+    dirty = three.git("status", "--porcelain")
+    assert dirty
+    if is_tip:
+        run_here(three, monkeypatch, items="T301")
+        assert three.git("status", "--porcelain") == ""
+        assert not (three.root / "out/letters/a.md").exists()
+        assert three.git("rev-parse", kept[0][1]) == undone
+    else:
+        with pytest.raises(GitbatchError, match="uncommitted changes"):
+            run_here(three, monkeypatch, items="T301")
+        assert three.git("status", "--porcelain") == dirty
