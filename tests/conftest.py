@@ -1,6 +1,5 @@
 """What tests share: a repository made from a sample, real git in it, and gitbatch run as a user runs it."""
 
-import gc
 import json
 import os
 import signal
@@ -26,11 +25,8 @@ from gitbatch.repo.repository import Repository
 from gitbatch.view.envelope import ErrorOutput
 from gitbatch.view.outputs.run import RunOutput
 
-# As gitbatch itself does: the default makes the collection of tests slower by a fifth.
-gc.set_threshold(200_000)
-
-pytest_plugins = ("agents.process_bench", "batch.forger")
-"""The modules of fixtures that several test modules of a folder use."""
+pytest_plugins = ("agents.process_bench", "batch.forger", "garbage")
+"""The modules of fixtures that several test modules of a folder use, and when garbage is collected."""
 
 IDENTITY = {
     "GIT_AUTHOR_NAME": "Test User",
@@ -64,12 +60,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in left_out]
     root = Path(__file__).parent
     items.sort(key=lambda item: item.path.relative_to(root).parts[0] not in LONG_FIRST)
-
-
-def pytest_collection_finish() -> None:
-    """Take the tests themselves out of every later garbage collection: there are thousands of them."""
-    gc.collect()
-    gc.freeze()
 
 
 def pytest_xdist_auto_num_workers() -> int:
