@@ -208,7 +208,7 @@ def wait(child: int, patience: float, look: Callable[[], None] | None = None) ->
                 return os.waitstatus_to_exitcode(status)
             if pid:
                 continue
-        time.sleep(0.001)
+        time.sleep(0.001 if look else 0.005)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     return 124
