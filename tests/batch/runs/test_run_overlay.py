@@ -131,7 +131,7 @@ def test_system_without_mounts_gets_copies(layered: Place) -> None:
     layered.environment["GITBATCH_WORKTREE"] = "auto"
     said = run_directly(layered, "none", preexec_fn=refuse_mounts)
     assert said.startswith("0\n"), said
-    assert "(overlay: the sandbox: Operation not permitted" in said
+    assert "(overlay: the overlay worktree: Operation not permitted" in said
     assert_tidy(layered)
 
 
