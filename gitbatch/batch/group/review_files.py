@@ -15,7 +15,7 @@ from gitbatch.batch.group.shared_files import Consolidation, StatusRow, criteria
 from gitbatch.batch.history.decisions import DecisionKind, ItemDecision, ItemName
 from gitbatch.batch.history.review_message import describe_decisions, describe_taken_back
 from gitbatch.batch.item.contributions import group_contributions
-from gitbatch.batch.model import BatchGroup, Outcome, Record
+from gitbatch.batch.model import MOST_OUTCOMES, BatchGroup, Outcome, Record
 from gitbatch.batch.planning.project_state import ProjectState
 from gitbatch.plan.tick import untick
 from gitbatch.project.edits import Decision, append_decisions, remove_contributions, replace_section
@@ -51,7 +51,7 @@ def consolidate_review(
     criteria = criteria_of(project_state.plan, source)
     number, of = record.position_of(group), len(record.groups)
     head = f"Batch {record.batch}, review {number} of {of}: {markdown(group.title)}."
-    section = status_section(head, _review_rows(outcomes, decisions), outcomes, criteria)
+    section = status_section(head, list_review_rows(record.format, outcomes, decisions), outcomes, criteria)
     date = time.strftime("%Y-%m-%d", time.gmtime(now))
     line = Decision(date, f"Review {number}/{of}", describe_decisions(decisions))
     artifacts, left = _remove_lines(decided.taken, project_state)
@@ -106,11 +106,26 @@ def _remove_lines(
     return {path: content for path, content in files.items() if content}, tuple(notes)
 
 
-def _review_rows(outcomes: tuple[Outcome, ...], decisions: tuple[ItemDecision, ...]) -> tuple[StatusRow, ...]:
+def list_review_rows(
+    form: int, outcomes: tuple[Outcome, ...], decisions: tuple[ItemDecision, ...]
+) -> tuple[StatusRow, ...]:
+    """Returns the rows of the status; of many, not those of items that succeeded and were not decided about, or approved.
+
+    Args:
+        form: the batch's format, which allows that from 2 on.
+        outcomes: all of them.
+        decisions: of the review.
+    """
     decided: dict[ItemName, list[ItemDecision]] = {}
     for decision in decisions:
         decided.setdefault(decision.item, []).append(decision)
-    return tuple(_review_row(o, decided.get(ItemName(o.item.group, o.item.output), [])) for o in outcomes)
+    found = tuple((o, decided.get(ItemName(o.item.group, o.item.output), [])) for o in outcomes)
+    is_short = form > 1 and len(outcomes) > MOST_OUTCOMES
+    return tuple(
+        _review_row(outcome, said)
+        for outcome, said in found
+        if not is_short or not outcome.succeeded or any(d.kind is not DecisionKind.APPROVE for d in said)
+    )
 
 
 def _review_row(outcome: Outcome, decisions: list[ItemDecision]) -> StatusRow:

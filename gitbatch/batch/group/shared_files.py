@@ -199,9 +199,8 @@ def status_section(
             for row in rows
         ),
     ]
-    done = sum(outcome.succeeded for outcome in outcomes)
-    if len(rows) < len(outcomes):
-        lines += ["", describe_left_out(done)]
+    if left_out := len(outcomes) - len(rows):
+        lines += ["", describe_left_out(left_out)]
     missing = [f"- {markdown(line)}" for line in describe_missing(outcomes, quote_path)]
     if missing:
         lines += ["", "Missing inputs:", "", *missing]
