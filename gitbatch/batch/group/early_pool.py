@@ -174,6 +174,8 @@ class EagerTurn:
     has_gates: bool = field(init=False)
     outcomes: dict[ItemKey, Outcome] = field(default_factory=dict)
     """The items that are done and not merged yet, by key."""
+    left: set[ItemKey] = field(default_factory=set)
+    """The items of the group that have not ended."""
     running: set[ItemKey] = field(default_factory=set)
     """The items that the frontier counts as running."""
     slots: dict[ItemKey, asyncio.Event] = field(default_factory=dict)
@@ -182,6 +184,7 @@ class EagerTurn:
         self.has_gates = bool(find_gates(self.start))
         self.frontier = Frontier(self.planned.plan, EarlyLimits(self.pool.run.jobs))
         self.slots = {item.key: asyncio.Event() for item in self.start.items}
+        self.left = {k for k in self.slots if k in self.planned.references and k not in self.start.already}
 
     def begin(self) -> None:
         """Notes what is done and what runs already, and starts what can start."""
@@ -205,7 +208,7 @@ class EagerTurn:
 
     def find_outcome(self, reference: ItemReference) -> Outcome:
         """Returns the outcome of an item that is done."""
-        return next(o for key, o in self.outcomes.items() if self.planned.references[key] == reference)
+        return self.outcomes[self.planned.items[reference][1].key]
 
     def give_slots(self) -> None:
         """Starts each item that can start now. While nothing may start early, those of later groups wait for their turn.
@@ -213,7 +216,7 @@ class EagerTurn:
         When the last item of the group has ended, it is recorded at once, and the next group begins; unless gates run.
         """
         pool = self.pool
-        is_ending = not (self.has_gates or pool.is_paused or self.frontier.list_unended())
+        is_ending = not (self.has_gates or pool.is_paused or self.left)
         if pool.turn is not self or is_ending:
             return
         while starts := self.frontier.start_items():
@@ -233,6 +236,7 @@ class EagerTurn:
         reference = self.planned.references.get(key)
         if reference is None or key in self.outcomes:
             return
+        self.left.discard(key)
         is_done = outcome is not None and outcome.succeeded
         if outcome and is_done:
             self.outcomes[key] = outcome
