@@ -43,7 +43,13 @@ from gitbatch.batch.planning.continuation import (
     find_differences,
     refuse_differences,
 )
-from gitbatch.batch.planning.early.eagerness import Eagerness, choose_eagerness, read_setting
+from gitbatch.batch.planning.early.eagerness import (
+    EagerMode,
+    Eagerness,
+    EagerReason,
+    choose_eagerness,
+    read_setting,
+)
 from gitbatch.batch.planning.failed_items import find_failed_items
 from gitbatch.batch.planning.project_state import ProjectState, read_project_state, require_runnable
 from gitbatch.batch.planning.risks import add_risks
@@ -213,8 +219,8 @@ class Opening(Struct, frozen=True):
         recorded = read_progress(repo, batch)
         names = recorded_agents(state, batch.record, recorded.chosen_agents)
         ledger = self._open_ledger(batch, state, recorded, names)
-        eagerness = self._choose_eagerness(batch, config)
-        batch = self._state_format(batch, state, eagerness)
+        eagerness = self._choose_eagerness(batch, state)
+        batch = self._state_format(batch, eagerness)
         note_worktrees_dir(repo, batch.id, folder)
         fingerprint = take_fingerprint(repo, f"{batch.id}-", _pinned_refs(batch.id))
         wanted = settings.jobs or batch.record.jobs
@@ -275,19 +281,23 @@ class Opening(Struct, frozen=True):
         tools = RemoteTools(run.repo, run.git, run.worktrees_dir, *more)
         return replace(run, workplaces=open_remote(tools, run.workplaces))
 
-    def _choose_eagerness(self, batch: Batch, config: Config) -> Eagerness:
+    def _choose_eagerness(self, batch: Batch, state: ProjectState) -> Eagerness:
         """Returns whether items start before their group, once the limits of the batch are set."""
-        return choose_eagerness(
+        config = state.project.config
+        chosen = choose_eagerness(
             self.settings.eager or read_setting(config.batch.eager),
             batch.record.checkpoint_mode,
             has_max_cost=self.agents.budget.max_cost is not None,
             needs_approval=config.review.require_approval,
         )
+        if not chosen.is_on or can_start_early(state, batch.record):
+            return chosen
+        return Eagerness(EagerMode.OFF, EagerReason.NOTHING)
 
-    def _state_format(self, batch: Batch, state: ProjectState, eagerness: Eagerness) -> Batch:
+    def _state_format(self, batch: Batch, eagerness: Eagerness) -> Batch:
         """Returns the batch, whose commits have a later format from now on if items of it may start early."""
         record = batch.record
-        if not (eagerness.is_on and 0 < record.format < EARLY_FORMAT and can_start_early(state, record)):
+        if not (eagerness.is_on and 0 < record.format < EARLY_FORMAT):
             return batch
         return rewrite_record(self.repo, batch, replace(record, format=EARLY_FORMAT))
 

@@ -74,3 +74,13 @@ def test_a_limit_that_suffices_for_the_open_group_alone(place: Place) -> None:
     assert count_starts(place, "B1") == 0
     again = run_early(place, items=None, checkpoint=None, limits=SpendingLimits(max_cost=2.0))
     assert (again.result.ending, again.result.succeeded, again.early) == (Ending.COMPLETE, 4, [])
+
+
+@pytest.mark.rule("F2")
+def test_a_plan_without_contexts_is_run_as_without_early_start(place: Place) -> None:
+    write_plan(place, "A1\n", "B1\n")
+    ran = run_early(place)
+    (started,) = ran.list_of("batch-started")
+    assert (started["eager"], started["eager_reason"]) == ("off", "nothing-can-start")
+    assert (ran.result.succeeded, ran.early) == (2, [])
+    assert "Gitbatch-Format: 3" not in place.git("log", "--format=%B")

@@ -26,6 +26,8 @@ class EagerReason(StrEnum):
     """The default: on, up to the next pause, unless every group is reviewed."""
     MAX_COST = "max-cost"
     """A cost limit is set: early items may be paid twice, so they are asked for."""
+    NOTHING = "nothing-can-start"
+    """No item that is left can start before its group, by the plan: most often, none declares its context."""
     REQUIRE_APPROVAL = "require-approval"
     """Early start was asked for, but a person has to decide about every group before the next one starts."""
 
