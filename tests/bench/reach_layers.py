@@ -27,7 +27,7 @@ _STATUS = (
 def measure_templates(setup: Setup) -> Iterator[Row]:
     """A template against `git worktree add`, then the layers of later bases."""
     times = Times()
-    for _ in range(min(2, setup.rounds)):
+    for _ in range(setup.rounds):
         for files, repo in setup.repositories.items():
             repo.reset(Work(1, 1, "full"))
             clear_cache(repo)
