@@ -18,7 +18,7 @@ The grammar of a valid history, as gitbatch writes it:
 Every commit has its trailers (`trailers.py`) in the last paragraph, spelled as we spell them, and well-formed trees:
 each name once, in git's order. Beyond that:
 
-- All commits of a batch have the same `Gitbatch-Format`. A batch in which no commit has one is gitbatch 0.1's: its
+- All commits of a batch have the same `Gitbatch-Format`, or 3 from the start on that lets items start early. A batch in which no commit has one is gitbatch 0.1's: its
   commits are counted and not judged. A later format than this version knows is a finding.
 - An item commit changes one path, its output, to a regular file that is not empty nor larger than the limit; an open
   item of the plan, as its parent has it, names that path. What it says it read is what its parent has; `Gitbatch-Context-Outputs`
