@@ -77,3 +77,13 @@ def _copy_folder(source: Path, target: Path) -> None:
 def list_objects(root: Path) -> frozenset[str]:
     """The names of the files of a repository's objects."""
     return frozenset(name for _, _, names in os.walk(root / ".git/objects") for name in names)
+
+
+def read_loose_head(git_dir: Path) -> str:
+    """The commit of the current branch, if a file names it; else nothing: it takes no process of git."""
+    head = git_dir / "HEAD"
+    name = head.read_text() if head.is_file() else ""
+    if not name.startswith("ref: "):
+        return ""
+    ref = git_dir / name.removeprefix("ref: ").rstrip("\n")
+    return ref.read_text().strip() if ref.is_file() else ""

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from base_repositories import BaseRepositories, list_objects
+from base_repositories import BaseRepositories, list_objects, read_loose_head
 from fork_server import ForkServer, Started
 from round import choose_left_out, compile_modules, keep_files_in_memory
 
@@ -115,7 +115,7 @@ class Place:
         """Commit everything; returns the commit."""
         self.git("add", "--all")
         self.git("-c", "maintenance.auto=false", "commit", "--quiet", "--message", message)
-        return self.git("rev-parse", "HEAD")
+        return read_loose_head(self.root / ".git") or self.git("rev-parse", "HEAD")
 
     def gitbatch(
         self, *arguments: str, code: int | None = None, **more: str
