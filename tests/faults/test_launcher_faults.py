@@ -5,7 +5,10 @@
 Afterwards no process of the run is left, and nothing is mounted anywhere; the batch is completed as if nothing had happened.
 """
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,20 +16,44 @@ from pathlib import Path
 import pytest
 from conftest import Place
 from faults.test_faults import LONG, hold_trials
-from faults.trials import RUN, Bench, after_kill, agents, check_end, make_bench, open_server
+from faults.trials import (
+    NOBODY,
+    RUN,
+    USERS_PYTHON,
+    Bench,
+    after_kill,
+    agents,
+    check_end,
+    make_bench,
+    open_server,
+)
 from waiting import wait_until
 
 VICTIMS = ("launcher", "gitbatch", "both")
 SAMPLE = 2
 
 
-@pytest.fixture(scope="module", params=["memory", "disk"] if LONG else ["memory"])
+@pytest.fixture(scope="module", params=["memory", "disk", "user"] if LONG else ["memory"])
 def bench(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Bench]:
     """Where trials are made: a step of the launcher is that of any of its processes."""
     base, on_disk = tmp_path_factory.getbasetemp(), request.param == "disk"
-    with open_server(base, on_disk=on_disk) as (server, folder, environment):
+    user = NOBODY if request.param == "user" else None
+    if user and not is_users_python_usable():
+        pytest.skip("needs root, and a Python for other users of the same version")
+    with open_server(base, on_disk=on_disk, user=user) as (server, folder, environment):
         environment["GITBATCH_WORKTREE"] = "overlay"
-        yield make_bench(server, folder, environment)
+        if user:  # the tests look at a repository of another owner
+            environment |= {
+                "GIT_CONFIG_COUNT": "1",
+                "GIT_CONFIG_KEY_0": "safe.directory",
+                "GIT_CONFIG_VALUE_0": "*",
+            }
+        yield make_bench(server, folder, environment, user=user)
+
+
+def is_users_python_usable() -> bool:
+    done = subprocess.run((USERS_PYTHON, "--version"), capture_output=True, text=True, check=False)
+    return os.getuid() == 0 and done.stdout.startswith("Python {}.{}.".format(*sys.version_info))
 
 
 def find_left(place: Place) -> list[str]:

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from conftest import IDENTITY, Place
 from history import list_cached
 
 HERE = Path(__file__).parent
+USERS_PYTHON = "/usr/bin/python3"
+NOBODY = 65534
 
 RUN = ("run", "--items", "all", "--checkpoint", "at-end", "--jobs", "1")
 AT_ONCE = (*RUN[:-1], "2")
@@ -143,20 +146,31 @@ class Server:
 
 
 @contextmanager
-def serving(folder: Path, environment: dict[str, str], source: str) -> Iterator[Server]:
-    """A server with a library preloaded; needs a C compiler."""
+def serving(
+    folder: Path, environment: dict[str, str], source: str, user: int | None = None
+) -> Iterator[Server]:
+    """A server with a library preloaded; needs a C compiler, and for another user the system's Python."""
     shim, page = folder / "shim.so", folder / "page"
     subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", shim, HERE / source, "-ldl"], check=True)
     page.write_bytes(bytes(4096))
+    give_to(user, folder)
     process = subprocess.Popen(
-        [sys.executable, "-X", "frozen_modules=on", str(HERE / "server.py")],
+        [
+            sys.executable if user is None else USERS_PYTHON,
+            "-X",
+            "frozen_modules=on",
+            str(HERE / "server.py"),
+        ],
         env={
             **environment,
             "LD_PRELOAD": str(shim),
             "FAULTS_PAGE": str(page),
             "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTHONPATH": str(HERE.parents[1]),
+            "PYTHONPATH": f"{HERE.parents[1]}:{sysconfig.get_path('purelib')}",
         },
+        user=user,
+        group=user,
+        extra_groups=None if user is None else [],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -165,6 +179,12 @@ def serving(folder: Path, environment: dict[str, str], source: str) -> Iterator[
         yield Server(process, page)
     finally:
         process.communicate()
+
+
+def give_to(user: int | None, folder: Path) -> None:
+    """Give a folder and what is below to a user."""
+    for path in (folder, *folder.rglob("*")) if user is not None else ():
+        os.chown(path, user, user, follow_symlinks=False)
 
 
 @dataclass(frozen=True)
@@ -191,6 +211,8 @@ class Bench:
     also: "Callable[[Place, Committed], None]" = lambda _place, _now: None
     """What else must hold at every instant."""
     expected: Snapshot | None = None
+    user: int | None = None
+    """Who runs gitbatch; None: who runs the tests."""
     ends: "itertools.count[int]" = field(default_factory=itertools.count)
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
@@ -199,6 +221,7 @@ class Bench:
         folder = self.folder / f"trial-{next(self._numbers)}"
         shutil.copytree(self.folder / "template", folder, symlinks=True)
         home = folder / "home"
+        give_to(self.user, folder)
         return Place(
             folder / "repo",
             home,
@@ -229,9 +252,11 @@ class Bench:
         place.write("untracked.txt", "untracked\n")
 
 
-def make_bench(server: Server, folder: Path, environment: dict[str, str], agent: str = AGENT) -> Bench:
+def make_bench(
+    server: Server, folder: Path, environment: dict[str, str], agent: str = AGENT, user: int | None = None
+) -> Bench:
     """A bench, with what to expect learned from a run that nobody kills."""
-    bench = Bench(server, folder, environment, agent)
+    bench = Bench(server, folder, environment, agent, user=user)
     bench.make_template()
     place = bench.place()
     ran = server.run(place, *RUN)
@@ -252,7 +277,7 @@ def open_bench(fallback: Path, source: str = "shim.c", agent: str = AGENT) -> It
 
 @contextmanager
 def open_server(
-    fallback: Path, source: str = "shim.c", *, on_disk: bool = False
+    fallback: Path, source: str = "shim.c", *, on_disk: bool = False, user: int | None = None
 ) -> Iterator[tuple[Server, Path, dict[str, str]]]:
     """A server, a folder in memory (or below another where that is not possible), and the variables of its runs.
 
@@ -262,6 +287,7 @@ def open_server(
         fallback: the other folder.
         source: of the library that is preloaded.
         on_disk: whether to take the other folder in any case.
+        user: who runs gitbatch.
     """
     if sys.platform != "linux" or not shutil.which("cc"):
         pytest.skip("needs Linux and a C compiler")
@@ -279,7 +305,7 @@ def open_server(
         "TERM": "dumb",
     }
     try:
-        with serving(folder, environment, source) as server:
+        with serving(folder, environment, source, user) as server:
             yield server, folder, environment
     finally:
         shutil.rmtree(folder)
