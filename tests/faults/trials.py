@@ -183,8 +183,9 @@ def serving(
 
 def give_to(user: int | None, folder: Path) -> None:
     """Give a folder and what is below to a user."""
-    for path in (folder, *folder.rglob("*")) if user is not None else ():
-        os.chown(path, user, user, follow_symlinks=False)
+    if user is not None:
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, user, user, follow_symlinks=False)
 
 
 @dataclass(frozen=True)
