@@ -149,6 +149,12 @@ def run_with(
     place: Place, monkeypatch: pytest.MonkeyPatch, *links: ScriptedLink, **settings: object
 ) -> tuple[Result, list[Any]]:
     """Run a plan whose executor has these workers."""
+    use_links(monkeypatch, *links)
+    return run_here(place, monkeypatch, **settings)
+
+
+def use_links(monkeypatch: pytest.MonkeyPatch, *links: ScriptedLink) -> None:
+    """Let the executor of a run have these workers."""
 
     def open_scripted(tools: CarrierTools) -> ScriptedCarrier:
         assert isinstance(tools.directory, Path)
@@ -156,7 +162,6 @@ def run_with(
 
     monkeypatch.setattr("gitbatch.batch.executor.remote.open_carrier", open_scripted)
     monkeypatch.setattr("gitbatch.batch.executor.pool._FIRST_PAUSE", 0.01)
-    return run_here(place, monkeypatch, **settings)
 
 
 def name_executor(place: Place, more: str = "") -> None:

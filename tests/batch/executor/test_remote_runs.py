@@ -13,17 +13,20 @@ from batch.executor.scripted_workers import (
     give_output,
     name_executor,
     run_with,
+    use_links,
     work_honestly,
 )
 from batch.programs import set_up
 from conftest import Here, Place
 from history import audit, ticked
 from msgspec.structs import replace
+from pauses import run_with as run_with_pauses
 
 from gitbatch.agents.protocol import OutputStream
 from gitbatch.batch.executor.messages import (
     CHUNK_BYTES,
     Alive,
+    Bye,
     ForgetJobs,
     ItemJob,
     JobChanges,
@@ -34,6 +37,7 @@ from gitbatch.batch.executor.messages import (
     SentReply,
     SentUsage,
 )
+from gitbatch.batch.session import Session
 from gitbatch.limits.causes import Cause
 from gitbatch.view.run_end import describe_end
 
@@ -303,3 +307,19 @@ def test_job_that_could_not_be_sent_has_cost_nothing(place: Place, monkeypatch: 
     [failed] = of_kind(events, "attempt-failed")
     assert failed["outcome"]["cause"] == "worker-lost"
     assert failed["outcome"]["spent"]["usage"]["cost"] == 0.0
+
+
+def test_no_worker_is_kept_while_a_person_reviews(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up(place, "ok", "ok", groups=2)
+    name_executor(place)
+    link = ScriptedLink(work_honestly)
+    use_links(monkeypatch, link)
+    told: list[bool] = []
+
+    def look(_: Session) -> bool:
+        told.append(isinstance(link.channels[-1].said[-1], Bye))
+        return True
+
+    result, _, _ = run_with_pauses(place, monkeypatch, look, look, items="all")
+    assert (result.succeeded, told) == (2, [True, True])
+    assert [len(channel.jobs()) for channel in link.channels] == [1, 1]
