@@ -82,15 +82,16 @@ def test_error_is_valid_for_every_output(name: str) -> None:
     ],
 )
 def test_every_verb_reports_errors(call: Call, verb: str, place: Place) -> None:
-    """Here: no repository, or for the demo a folder that is not empty."""
+    """Here: no repository, for the demo a folder that is not empty, and for the worker nothing to do."""
     (place.root / ".git").rename(place.home / "git")
     place.write("a", "")
     given = {"hooks": ("status",), "demo": (".",), "show": ("T1",), "logs": ("T1",), "retry": ("T1",)}
     words = (verb, *given.get(verb, ()))
     code, said = call(*words)
     found = read_output(said, {"run": "events", "demo": "events"}.get(verb, verb))
-    assert code == (2 if verb == "demo" else 1)
-    assert found["error"]["code"] == ("invalid-usage" if verb == "demo" else "failed")
+    is_usage = verb in {"demo", "worker"}
+    assert code == (2 if is_usage else 1)
+    assert found["error"]["code"] == ("invalid-usage" if is_usage else "failed")
     assert found["error"]["advice"]
 
 
