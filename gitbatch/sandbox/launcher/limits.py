@@ -9,7 +9,6 @@ import time
 from contextlib import suppress
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_PLACE = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _NO_FOLDER = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 """The folder was removed or replaced."""
 _MOST_OPEN = 200
@@ -48,7 +47,8 @@ class WrittenBytes:
     """The bytes that are written below some folders after this object was made."""
 
     def __init__(self, folders: list[str], limit: int) -> None:
-        self._folders = [os.open(folder, _PLACE) for folder in folders]  # a mount may hide its path later
+        flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC  # here: macOS imports this module and has no O_PATH
+        self._folders = [os.open(folder, flags) for folder in folders]  # a mount may hide its path later
         self._limit = limit
         self._since = time.time_ns()
 
