@@ -64,11 +64,12 @@ def _confinement_options(confinement: Confinement) -> Iterator[str]:
 
 def _overlay_options(overlay: Overlay) -> Iterator[str]:
     """Yields the options for the mounts of a worktree; of the upper folders, that of the worktree is the first."""
+    git = (overlay.git,) if overlay.git else ()
     yield from _repeat_option("--lower", overlay.lower)
-    yield from _repeat_option("--upper", (overlay.upper, *(layer.upper for layer in overlay.git)))
-    yield from _repeat_option("--work", (overlay.work, *(layer.work for layer in overlay.git)))
-    yield from _repeat_option("--git-lower", (layer.lower for layer in overlay.git))
-    yield from _repeat_option("--git-place", (layer.place for layer in overlay.git))
+    yield from _repeat_option("--upper", (overlay.upper, *(layer.upper for layer in git)))
+    yield from _repeat_option("--work", (overlay.work, *(layer.work for layer in git)))
+    for layer in git:
+        yield from _repeat_option("--git-lower", layer.lower)
     for source, place in overlay.binds:
         yield from ("--bind-source", str(source), "--bind-place", str(place))
 

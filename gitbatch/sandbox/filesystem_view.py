@@ -57,8 +57,8 @@ def _with_overlay(rules: dict[Path, Access], confinement: Confinement) -> dict[P
     worktree = real_path(confinement.worktree)
     outside = {path: access for path, access in rules.items() if not path.is_relative_to(worktree)}
     own = Access.READ if confinement.strict_output or confinement.reads_only else Access.WRITE
-    layers = confinement.overlay.git if confinement.overlay else ()
-    git = {real_path(layer.place): own for layer in layers}
+    layer = confinement.overlay.git if confinement.overlay else None
+    git = {real_path(layer.upper): own} if layer else {}
     return {**outside, **git, worktree: own, worktree / ".git": Access.READ}
 
 

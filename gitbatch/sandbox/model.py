@@ -63,12 +63,12 @@ class ProcessLimits(NamedTuple):
 class GitLayer(NamedTuple):
     """A git directory that worktrees share, mounted with a folder on top that has what one program changes in it."""
 
-    lower: Path
+    lower: tuple[Path, ...]
+    """Its parts, the uppermost first."""
     upper: Path
+    """The folder on top, which is also the place where it is mounted."""
     work: Path
-    """An empty folder on the file system of `upper`, for the kernel alone."""
-    place: Path
-    """The folder that it is mounted on: `lower`, or `upper`."""
+    """A folder on the same file system, for the kernel alone."""
 
 
 class Overlay(NamedTuple):
@@ -80,8 +80,8 @@ class Overlay(NamedTuple):
     """The folder that receives all changes; files may be in it from the beginning."""
     work: Path
     """An empty folder on the same file system, for the kernel alone."""
-    git: tuple[GitLayer, ...] = ()
-    """The git directories of the worktree: so an index can be shared, and objects written that no other program sees."""
+    git: GitLayer | None = None
+    """The git directory of the worktree: so an index can be shared, and objects written that no other program sees."""
     binds: tuple[tuple[Path, Path], ...] = ()
     """Folders (source, place) that are shown at another place too, because the worktree hides them at their own."""
 

@@ -14,7 +14,7 @@ from gitbatch.batch.history.record import write_record
 from gitbatch.batch.model import BatchGroup, BatchItem, Record
 from gitbatch.repo.opening import open_repository
 from gitbatch.repo.repository import Repository
-from gitbatch.repo.worktrees.agent_git import read_agent_git
+from gitbatch.repo.worktrees.agent_git import ASSIGNED, git_dir_of, read_agent_git
 from gitbatch.repo.worktrees.worktree import NewWorktree, add_worktree
 from gitbatch.resources import resource
 
@@ -221,6 +221,24 @@ def test_assigned_file_passes(repo: Repository, place: Place, output: str, shown
     assert desk.add_and_commit().returncode == 0
     desk.agent.write("code.txt", "mine\n")
     assert f"the assigned file is {shown}: " in desk.add_and_commit().stderr
+
+
+@pytest.mark.parametrize("output", ["a b/ü 'x'.md", "-x.md", ""])
+def test_overlay_worktree_names_the_assigned_file_by_a_link(
+    repo: Repository, place: Place, output: str
+) -> None:
+    put_hook(place)
+    desk = make_desk(repo, place, output or OUTPUT)
+    own = git_dir_of(desk.agent.root)
+    (own / ASSIGNED).unlink()
+    agents = read_agent_git(repo, desk.agent.root.parent, "refs/heads/main")
+    upper = agents.make_upper(desk.agent.root.with_name("other"), place.git("rev-parse", "HEAD"), output)
+    (upper / ASSIGNED).rename(own / ASSIGNED)
+    desk.agent.write(output or OUTPUT, "x\n")
+    done = desk.add_and_commit()
+    assert (done.returncode == 0) is bool(output)
+    desk.agent.write("code.txt", "mine\n")
+    assert f"the assigned file is {output or '/'}: " in desk.add_and_commit().stderr
 
 
 def test_uncommitted_files_are_ignored(repo: Repository, place: Place) -> None:

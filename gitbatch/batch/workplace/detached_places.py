@@ -14,7 +14,7 @@ from gitbatch.batch.extras.extras import WorktreeExtras, copy_layers
 from gitbatch.batch.extras.prepare import NewPlace, PreparePlace, PreparePlaces
 from gitbatch.batch.workplace.changes import list_changes
 from gitbatch.batch.workplace.local import LocalWorkplaces, raising_disk_errors
-from gitbatch.batch.workplace.overlay import SharedLayers, list_git_layers
+from gitbatch.batch.workplace.overlay import SharedLayers, make_git_layer
 from gitbatch.batch.workplace.sparse_layers import SparseLayer
 from gitbatch.checks.tree import TreeContent
 from gitbatch.concurrency import shielded
@@ -26,7 +26,7 @@ from gitbatch.repo.templates.kept import KeptCheckouts
 from gitbatch.repo.templates.layers import Layers
 from gitbatch.repo.templates.store import LayerStore, remove_layer
 from gitbatch.repo.worktrees.agent_git import git_dir_of
-from gitbatch.repo.worktrees.layered import common_folders_of, work_folders_of
+from gitbatch.repo.worktrees.layered import work_folders_of
 from gitbatch.repo.worktrees.worktree import Worktree, make_detached, wait_for_ctime_tick
 from gitbatch.sandbox.model import Overlay
 
@@ -87,7 +87,7 @@ class OverlayPlaces(Struct, frozen=True):
             place = LocalPlace(
                 worktree=self.layers.place or path,
                 scratch=_scratch_of(path),
-                git=self.layers.git.agents.readable(path, new.base),
+                git=self.layers.git.readable(path),
                 checkouts=plain.checkouts,
                 hidden=(plain.folder.parent.parent, *plain.hidden),
                 overlay=overlay,
@@ -186,16 +186,11 @@ def _make_overlay(layers: SharedLayers, new: NewPlace, held: Layers | SparseLaye
     path = new.path
     with raising_disk_errors(path.parent):
         path.mkdir(parents=True)
-        git_dir = layers.git.agents.make(path, new.base, "", head=new.commit)
+        git_dir = layers.git.make(path, new.base, "", new.commit)
         (path / ".git").write_bytes(os.fsencode(f"gitdir: {git_dir}\n"))
-        work, git_work = work_folders_of(path)
-        for folder in (work, git_work, *common_folders_of(path), _scratch_of(path)):
-            folder.mkdir(parents=True)
-        for _, shown in layers.git.binds:
-            shown.mkdir(parents=True, exist_ok=True)
-        index = layers.git.share_index(held.index, path)
-        of_git = list_git_layers(layers.git, path, new.base, index)
-        return Overlay((*new.layers, *held.lower), path, work, of_git, layers.git.binds)
+        _scratch_of(path).mkdir(parents=True)
+        of_git = make_git_layer(layers.git, path, new.base, held.index)
+        return Overlay((*new.layers, *held.lower), path, work_folders_of(path)[0], of_git, layers.git.binds)
 
 
 def _take_upper(upper: Path, target: Path) -> None:
@@ -222,6 +217,6 @@ def _copy_upper(upper: Path, target: Path) -> None:
 
 
 def _remove_folders(path: Path) -> None:
-    for folder in (path, _scratch_of(path), work_folders_of(path)[0].parent, git_dir_of(path)):
+    for folder in (path, _scratch_of(path), work_folders_of(path)[0], git_dir_of(path)):
         with suppress(FileNotFoundError):
             remove_tree(folder)

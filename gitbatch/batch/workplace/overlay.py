@@ -32,7 +32,6 @@ from gitbatch.repo.worktrees.agent_git import git_dir_of
 from gitbatch.repo.worktrees.layered import (
     LayeredGit,
     add_layered_worktree,
-    common_folders_of,
     remove_layered_worktree,
     work_folders_of,
 )
@@ -112,7 +111,7 @@ class OverlayWorkplace:
         place = LocalPlace(
             worktree=layers.place or self.path,
             scratch=self.scratch,
-            git=layers.git.agents.readable(self.path, made.setup.commit),
+            git=layers.git.readable(self.path),
             checkouts=plain.checkouts,
             hidden=(plain.folder.parent.parent, *plain.hidden),
             base=Base(made.setup.commit, snapshot, plain.git, plain.repo.git),
@@ -167,14 +166,14 @@ def choose_place(checkout: Path, home: Path, worktrees: Path) -> Path | None:
     return None if is_needed else root
 
 
-def list_git_layers(git: LayeredGit, worktree: Path, base: str, index: Path) -> tuple[GitLayer, ...]:
-    """Returns the git directories of a worktree: its own with a shared index, and the one that worktrees of a base share."""
-    own, (upper, work) = git_dir_of(worktree), common_folders_of(worktree)
-    shared = git.agents.shared(base)
-    return (
-        GitLayer(index, own, work_folders_of(worktree)[1], own),
-        GitLayer(shared, upper, work, shared),
-    )
+def make_git_layer(git: LayeredGit, worktree: Path, base: str, index: Path) -> GitLayer:
+    """Returns the git directory of a worktree: a shared index, and what the worktrees of a base share.
+
+    Raises:
+        OSError: the folder of the index cannot be written.
+    """
+    lower = (git.share_index(index), git.agents.shared(base))
+    return GitLayer(lower, git_dir_of(worktree), work_folders_of(worktree)[1])
 
 
 def _make_workplace(
@@ -210,7 +209,7 @@ def _fill_workplace(
     repo, git = shared.plain.repo, shared.layers.git
     new = NewWorktree(path, setup.branch, setup.commit, setup.output, setup.paths)
     made = put_on_new_branch(repo, new, partial(add_layered_worktree, repo, git, new))
-    lower, index = held.lower, git.share_index(held.index, path)
+    lower = held.lower
     folder = setup.output.rpartition("/")[0]
     if folder and not is_in_layers((*extra, *lower), folder):
         (path / folder).mkdir(parents=True)
@@ -218,5 +217,6 @@ def _fill_workplace(
         put_output(repo, path, setup.output, setup.earlier, setup.tree)
     upper = note_upper(path, lower, extra=extra, pointer=made.pointer, guarded=setup.guarded)
     work = work_folders_of(path)[0]
-    overlay = Overlay(upper.lower, path, work, list_git_layers(git, path, setup.commit, index), git.binds)
+    of_git = make_git_layer(git, path, setup.commit, held.index)
+    overlay = Overlay(upper.lower, path, work, of_git, git.binds)
     return PreparedWorkplace(setup, upper, overlay, extra, held)

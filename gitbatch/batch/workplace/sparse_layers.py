@@ -31,8 +31,8 @@ class SparseLayer:
 
     @property
     def index(self) -> Path:
-        """The index of the tree. Read-only: it is copied or linked."""
-        return self.folder / "index"
+        """The index of the tree, alone in its folder. Read-only."""
+        return self.folder / "git/index"
 
     def close(self) -> None:
         """Ends one use of it."""
@@ -68,7 +68,8 @@ class SparseLayers:
         self._made += 1
         layer = SparseLayer(self.folder / str(self._made))
         (files,) = layer.lower
-        files.mkdir(parents=True)
+        for folder in (files, layer.index.parent):
+            folder.mkdir(parents=True)
         layer.index.write_bytes(check_out(self.objects, tree, paths, files))
         wait_for_tick(layer.index)
         return layer

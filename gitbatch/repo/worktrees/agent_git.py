@@ -26,7 +26,10 @@ from gitbatch.repo.repository import Repository
 from gitbatch.repo.settings import LineEnds
 
 ASSIGNED = "gitbatch-output"
-"""A file in the git directory of a worktree with the one path that may be committed there, for the pre-commit hook."""
+"""The file in the git directory of a worktree that says which path may be committed there, for the pre-commit hook.
+
+In an overlay worktree it is a link whose text is that path; `/`: none may.
+"""
 
 _KEPT = re.compile(
     r"core\.(hookspath|abbrev)|user\.(name|email)"
@@ -115,6 +118,28 @@ class AgentGit(Struct, frozen=True):
             ASSIGNED: output,
         }.items():
             (made / name).write_bytes(os.fsencode(f"{text}\n"))
+        return made
+
+    def make_upper(self, worktree: Path, base: str, output: str, head: str = "") -> Path:
+        """Creates what the git directory of a worktree has beyond the directory that it shares, for a mount on top of that.
+
+        Args:
+            worktree: the folder.
+            base: the commit whose refs it shares.
+            output: the path that may be committed there.
+            head: the commit that it is at; empty: `base`.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        made = git_dir_of(worktree)
+        made.mkdir()
+        self._make_shared(base)
+        (made / ASSIGNED).symlink_to(
+            output or "/"
+        )  # its text is in the folder; a file would take a block of the disk
+        if head and head != base:
+            (made / "HEAD").write_bytes(os.fsencode(f"{head}\n"))
         return made
 
     def close(self) -> None:

@@ -1,8 +1,8 @@
 """Linked worktrees whose files are layers that they share: their folders hold nothing but what their agents change.
 
-Git's entry, the branch and the git directory are those of any worktree (`worktree.py`). The index is shared: it is the
-lower layer of the git directory, which is mounted too. So is the directory that the worktrees of one base share, so that
-objects and refs which an agent writes are its own. The object directories of the user's repository get further places,
+Git's entry and the branch are those of any worktree (`worktree.py`). The git directory is mounted too: its lower layers are the
+index, which is shared, and the directory that the worktrees of one base share; so what git writes for an agent is its own,
+and a worktree takes few blocks of the disk. The object directories of the user's repository get further places,
 because a worktree that is mounted at the place of the checkout hides what is in it.
 """
 
@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from gitbatch.fs.removal import remove_anything, remove_tree
 from gitbatch.repo.refs.lock_files import TEMPORARY
 from gitbatch.repo.repository import Repository
-from gitbatch.repo.worktrees.agent_git import AgentGit
+from gitbatch.repo.worktrees.agent_git import AgentGit, git_dir_of
 from gitbatch.repo.worktrees.worktree import NewWorktree, Worktree, put_empty_worktree, remove_worktree
 
 
@@ -29,34 +29,53 @@ class LayeredGit(Struct, frozen=True):
     binds: tuple[tuple[Path, Path], ...]
     """Object directories, and where they are shown too."""
 
-    def share_index(self, index: Path, worktree: Path) -> Path:
-        """Returns a folder that has an index and nothing else, for a worktree whose work folders exist.
+    def readable(self, worktree: Path) -> tuple[Path, ...]:
+        """Returns the directories that git reads in a worktree."""
+        return (git_dir_of(worktree), *self.agents.objects)
+
+    def make(self, worktree: Path, base: str, output: str, head: str = "") -> Path:
+        """Creates the folders that the mounts of a worktree need, and returns its git directory.
+
+        Args:
+            worktree: the folder.
+            base: the commit whose refs it shares.
+            output: the path that may be committed there.
+            head: the commit that it is at; empty: `base`.
 
         Raises:
             OSError: it cannot be written.
         """
-        own = work_folders_of(worktree)[0].with_name("index")
-        own.mkdir()
-        try:
-            os.link(index, own / "index")
-        except OSError:  # another file system, or one without hard links: one copy for all worktrees
-            return self._copy_index(index)
-        return own
+        made = self.agents.make_upper(worktree, base, output, head)
+        for folder in work_folders_of(worktree):
+            folder.mkdir()
+        for _, place in self.binds:
+            place.mkdir(parents=True, exist_ok=True)
+        return made
 
-    def _copy_index(self, index: Path) -> Path:
+    def share_index(self, index: Path) -> Path:
+        """Returns a folder that has an index and nothing else, the same for all worktrees.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        if [file.name for file in index.parent.iterdir()] == [index.name]:
+            return index.parent
         shared = self.agents.folder / f"{index.parent.name}-{self.agents.mark}.index"
         if not shared.is_dir():
             made = shared.with_name(f"{TEMPORARY}{secrets.token_hex(4)}")
             made.mkdir()
-            shutil.copyfile(index, made / "index")
+            try:
+                os.link(index, made / "index")
+            except OSError:  # another file system, or one without hard links
+                shutil.copyfile(index, made / "index")
             made.rename(shared)
         return shared
 
     def close(self) -> None:
         """Removes what the worktrees share."""
         self.agents.close()
-        mark = self.agents.mark
-        for shared in (*self.agents.folder.glob(f"*-{mark}.index"), self.agents.folder / f"{mark}.objects"):
+        mark, folder = self.agents.mark, self.agents.folder
+        for shared in (*folder.glob(f"*-{mark}.index"), *folder.glob(f"{mark}-*.objects")):
             remove_tree(shared)
 
 
@@ -72,7 +91,7 @@ def open_layered_git(agents: AgentGit, hidden: Path) -> LayeredGit:
     binds = []
     for number, objects in enumerate(agents.objects):
         if objects.is_relative_to(top):
-            binds.append((objects, agents.folder / f"{mark}.objects" / str(number)))
+            binds.append((objects, agents.folder / f"{mark}-{number}.objects"))
     places = dict(binds)
     shown = tuple(places.get(objects, objects) for objects in agents.objects)
     return LayeredGit(replace(agents, mark=mark, objects=shown), tuple(binds))
@@ -86,25 +105,18 @@ def add_layered_worktree(repo: Repository, git: LayeredGit, new: NewWorktree) ->
         GitError: the branch exists.
     """
     new.path.parent.mkdir(parents=True, exist_ok=True)
-    git_dir = git.agents.make(new.path, new.base, new.output)
+    git_dir = git.make(new.path, new.base, new.output)
     pointer = put_empty_worktree(repo, git_dir, new)
-    for folder in (*work_folders_of(new.path), *common_folders_of(new.path)):
-        folder.mkdir(parents=True)
-    for _, place in git.binds:
-        place.mkdir(parents=True, exist_ok=True)
     return Worktree(new.path, new.branch, 0, pointer)
 
 
 def work_folders_of(worktree: Path) -> tuple[Path, Path]:
-    """Returns the folders that the kernel needs for the mounts of a worktree and of its git directory."""
+    """Returns the folders that the kernel needs for the mounts of a worktree and, in the first one, of its git directory.
+
+    The latter has to be mounted first: the kernel takes no folder in one that it uses already.
+    """
     work = worktree.with_name(f"{worktree.name}.work")
-    return work / "files", work / "git"
-
-
-def common_folders_of(worktree: Path) -> tuple[Path, Path]:
-    """Returns the folders with what a worktree's program changes in the shared git directory, and for the kernel."""
-    work = work_folders_of(worktree)[0].parent
-    return work / "common", work / "common-work"
+    return work, work / "git"
 
 
 def remove_layered_worktree(repo: Repository, path: Path) -> bool:
@@ -113,4 +125,4 @@ def remove_layered_worktree(repo: Repository, path: Path) -> bool:
     Returns:
         Whether its folders are gone (see `remove_tree`).
     """
-    return all([remove_worktree(repo, path), remove_anything(work_folders_of(path)[0].parent)])
+    return all([remove_worktree(repo, path), remove_anything(work_folders_of(path)[0])])

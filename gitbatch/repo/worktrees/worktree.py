@@ -31,6 +31,8 @@ _EVERYTHING = ("-c", "core.sparseCheckout=false")
 """A full worktree has all files, also if the user's own checkout is sparse."""
 _LOCKED = "gitbatch works in it; gitbatch removes it"
 """Why git does not prune it: `git worktree list --verbose` shows this."""
+_IN_EACH_ENTRY = {"commondir": "../..", "locked": _LOCKED}
+"""The files of git's entry for a worktree that are the same in all of them."""
 
 
 class Worktree(Struct, frozen=True):
@@ -175,15 +177,28 @@ def _put_entry(repo: Repository, path: Path, branch: str) -> None:
     entry = repo.common_dir / "worktrees" / path.name
     new = _temporary_folder(repo)
     new.mkdir()
-    for name, text in {
-        "gitdir": str(path / ".git"),
-        "commondir": "../..",
-        "HEAD": f"ref: {branch}",
-        "locked": _LOCKED,
-    }.items():
+    for name, text in {"gitdir": str(path / ".git"), "HEAD": f"ref: {branch}"}.items():
         (new / name).write_bytes(os.fsencode(f"{text}\n"))
+    for name, text in _IN_EACH_ENTRY.items():
+        _put_shared_file(repo.own_dir / "entry" / name, new / name, f"{text}\n".encode())
     entry.parent.mkdir(exist_ok=True)
     new.rename(entry)
+
+
+def _put_shared_file(kept: Path, new: Path, content: bytes) -> None:
+    """Creates a file as a further name of one that is kept with the same content, so that it takes no block of the disk.
+
+    Git replaces or removes such a file, and never writes in it.
+    """
+    try:
+        if not kept.is_file() or kept.read_bytes() != content:  # a power cut may leave it empty
+            kept.parent.mkdir(exist_ok=True)
+            made = kept.with_name(f"{TEMPORARY}{secrets.token_hex(4)}")
+            made.write_bytes(content)
+            made.replace(kept)
+        new.hardlink_to(kept)
+    except OSError:  # no hard links there, or too many
+        new.write_bytes(content)
 
 
 def _remove_entry(repo: Repository, entry: Path) -> None:

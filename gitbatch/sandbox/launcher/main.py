@@ -116,10 +116,9 @@ def _mount_layers(options: LauncherOptions, on_parent_death: signal.Signals) -> 
     uppers, works = options.get_all("--upper"), options.get_all("--work")
     if not uppers:
         return
-    git = zip(
-        options.get_all("--git-lower"), uppers[1:], works[1:], options.get_all("--git-place"), strict=True
-    )
-    overlays = [OverlayMount([lower], upper, work, place) for lower, upper, work, place in git]
+    lower = options.get_all("--git-lower")
+    git = zip(uppers[1:], works[1:], strict=True)
+    overlays = [OverlayMount(lower, upper, work, upper, index=False) for upper, work in git]
     overlays.append(
         OverlayMount(options.get_all("--lower"), uppers[0], works[0], options.get_one("--worktree"))
     )
