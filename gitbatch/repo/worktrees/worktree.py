@@ -253,9 +253,10 @@ def remove_worktree(repo: Repository, path: Path) -> bool:
 
 
 def remove_worktree_entries(repo: Repository, prefix: str) -> None:
-    """Removes git's entries whose own names start with a prefix of ours; one that a killed git process began has no path."""
+    """Removes git's entries whose own names start with a prefix of ours, and what they share; one that a killed git process began has no path."""
     for entry in (repo.common_dir / "worktrees").glob(f"{prefix}*"):
         _remove_entry(repo, entry)
+    remove_anything(repo.own_dir / "entry")
     with suppress(OSError):  # as above
         (repo.common_dir / "worktrees").rmdir()
 
