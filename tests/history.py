@@ -69,7 +69,7 @@ def _read_all_changes(
         if not is_change:
             starts.append(position)
         position += 2 if is_change else 1
-    ends = [*starts[1:], len(words)]
+    ends = [*starts[1:], len(words)][: len(starts)]
     return {
         words[start]: _read_changes(words[start + 1 : end]) for start, end in zip(starts, ends, strict=True)
     }
