@@ -11,8 +11,11 @@ from batch.forger import opened
 from conftest import IDENTITY, Place
 from reviews import REVISE, decide
 
+from gitbatch.batch.history.verify import early
 from gitbatch.batch.history.verify.audit import AuditFinding, audit_history
+from gitbatch.batch.history.verify.graph import History, Ours
 from gitbatch.batch.history.verify.rules import Check
+from gitbatch.batch.history.verify.trees import Trees
 from gitbatch.paths import quote_for_message
 from gitbatch.plan.item_digest import digest_plan_item
 from gitbatch.plan.model import PlanOptions
@@ -303,3 +306,20 @@ def test_a_stale_or_forged_early_item_is_found(story: Story, forge: Callable[[St
 
 def test_the_story_itself_is_clean(story: Story) -> None:
     assert story.findings(story.end) == ()
+
+
+def test_the_line_below_a_merge_is_read_once_for_its_items(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A group of 10,000 items has 625 merges, each upon the one before."""
+    walked: list[tuple[str, str]] = []
+    really = early._find_rewritten
+
+    def find(history: History, trees: Trees, merge: Ours, line: str) -> frozenset[str]:
+        walked.append((merge.commit.oid, line))
+        return really(history, trees, merge, line)
+
+    monkeypatch.setattr(early, "_find_rewritten", find)
+    assert story.findings(story.end) == ()
+    # The merges of 16, of two and of one item, and of the last group.
+    assert len(walked) == len(set(walked)) == 4

@@ -35,12 +35,14 @@ def judge_age(history: History, trees: Trees, ours: Ours, items: Mapping[str, st
     ):  # what ran again is not early
         yield Check.MERGE_PARENTS, f"brings {format_paths(old)}, which started before the last checkpoint"
         return
-    for key in bases:
+    lines = {key: history.line_below(items[key]) for key in bases}
+    rewritten = {line: _find_rewritten(history, trees, ours, line) for line in set(lines.values())}
+    for key, line in lines.items():
         before = _find_earlier_groups(history, items[key])
         if key in old or before:
             yield from _judge_early(history, trees, ours, history.ours[items[key]], before)
         else:
-            yield from _judge_reviewed(history, trees, ours, history.ours[items[key]])
+            yield from _judge_reviewed(history, trees, ours, history.ours[items[key]], rewritten[line])
 
 
 def judge_plan_item(history: History, trees: Trees, ours: Ours) -> Complaints:
@@ -87,10 +89,12 @@ def _judge_early(
         yield Check.ITEM_EARLY, f"brings {item.trailers.output}, which started early: {problem}"
 
 
-def _judge_reviewed(history: History, trees: Trees, merge: Ours, item: Ours) -> Complaints:
+def _judge_reviewed(
+    history: History, trees: Trees, merge: Ours, item: Ours, rewritten: frozenset[str]
+) -> Complaints:
     """Yields what an item read that a review has taken back, or made run again, between its start and its merge."""
-    rewritten = _find_rewritten(history, trees, merge, item) - {item.trailers.output}
-    read = {path: blob for path, blob in item.trailers.context if path in rewritten}
+    others = rewritten - {item.trailers.output}
+    read = {path: blob for path, blob in item.trailers.context if path in others}
     if not read:
         return
     newest = frozenset[str]()
@@ -107,10 +111,13 @@ def _judge_reviewed(history: History, trees: Trees, merge: Ours, item: Ours) -> 
         yield Check.ITEM_EARLY, f"brings {item.trailers.output}, {what}"
 
 
-def _find_rewritten(history: History, trees: Trees, merge: Ours, item: Ours) -> frozenset[str]:
-    """Returns the paths that reviews, and what these made run again, have changed between an item's start and its merge."""
+def _find_rewritten(history: History, trees: Trees, merge: Ours, line: str) -> frozenset[str]:
+    """Returns the paths that reviews, and what these made run again, have changed between a commit of the line and a merge.
+
+    Once for all items of the merge that started from that commit: a group has as many merges as it is long.
+    """
     found: set[str] = set()
-    oid, line = merge.commit.parents[0], history.line_below(item.commit.oid)
+    oid = merge.commit.parents[0]
     while oid != line and oid not in history.ends and history.parents[oid]:
         ours = history.ours.get(oid)
         kind = ours.trailers.kind if ours and ours.trailers.batch == merge.trailers.batch else None
