@@ -83,6 +83,8 @@ class AgentPool(AgentServices, frozen=True):
 class _NoStarter(Starter):
     """Starts nothing, not even the server for sandboxed programs: agents are made, and never run."""
 
+    starts_programs = False
+
     def start_server(self) -> NoReturn:
         """Refuses, as where no server can be started."""
         raise OSError

@@ -36,7 +36,9 @@ def choose_worktrees(
     wanted = settings.environment.get("GITBATCH_WORKTREE") or config.batch.worktree
     sandboxes = frozenset(map(SandboxKind, filter(None, found))) | _find_program_sandboxes(config, agents)
     files = count_context_files(state) if wanted == AUTO else None
-    choice = choose_kind(wanted, sandboxes, *folders, files, agents.starter.start_server)
+    # Without a server the trial starts a launcher of its own: what it finds out counts for the rest of the process.
+    start = agents.starter.start_server if agents.starter.starts_programs else None
+    choice = choose_kind(wanted, sandboxes, *folders, files, start)
     if choice.kind is not WorktreeKind.OVERLAY and not any(kind.has_launcher for kind in sandboxes):
         agents.starter.close()  # the trial has started a server that no program needs
     elif sandboxes and choice.kind is WorktreeKind.OVERLAY:

@@ -40,6 +40,9 @@ class LauncherError(OSError):
 class Starter:
     """Starts the programs of the agents of a run. Belongs to one event loop."""
 
+    starts_programs = True
+    """Whether it starts any: one for agents that are only looked at starts none."""
+
     def __init__(self) -> None:
         self._has_launcher = False
         self._server: LauncherServer | None = None
