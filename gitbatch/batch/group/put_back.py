@@ -9,12 +9,12 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from gitbatch.batch.history.decisions import ItemDecision
+from gitbatch.batch.history.decisions import ItemDecision, ItemName
 from gitbatch.batch.history.progress import BatchProgress, FinishedGroup
 from gitbatch.batch.history.put_back import BroughtVersion, unwind_versions
 from gitbatch.batch.history.record import Batch
 from gitbatch.batch.history.spending import read_brought
-from gitbatch.batch.model import BatchItem, Outcome
+from gitbatch.batch.model import BatchItem, Outcome, Record
 from gitbatch.errors import GitbatchError
 from gitbatch.paths import quote_path
 from gitbatch.repo.checkout.follow import find_uncommitted
@@ -83,7 +83,7 @@ def find_put_back(repo: Repository, tree: str, taken: tuple[TakenBack, ...]) -> 
         path: unwind_versions(repo.objects.find_entry(tree, path), items) for path, items in by_path.items()
     }
     found = {path: each.entry for path, each in unwound.items() if each and _is_plain(each.entry)}
-    if changed := tuple(path for path in by_path if path not in found):
+    if changed := tuple(each.item for each in taken if each.item.output not in found):
         raise _as_conflict(
             "changed by you or by a later item since the item wrote it",
             changed,
@@ -92,26 +92,28 @@ def find_put_back(repo: Repository, tree: str, taken: tuple[TakenBack, ...]) -> 
     return {path: entry.oid if entry else None for path, entry in found.items()}
 
 
-def require_committed(repo: Repository, target: str, decisions: tuple[ItemDecision, ...]) -> None:
+def require_committed(repo: Repository, record: Record, decisions: tuple[ItemDecision, ...]) -> None:
     """Refuses to take a path back that has uncommitted changes in the checkout.
 
     Raises:
         ReviewConflictError: the message names the paths.
     """
-    paths = tuple(dict.fromkeys(d.item.output for d in decisions if d.kind.puts_back))
-    if repo.head_branch() == target and (changed := find_uncommitted(repo, paths)):
+    taken = {decision.item for decision in decisions if decision.kind.puts_back}
+    items = tuple(item for item in record.items if ItemName(item.group, item.output) in taken)
+    paths = tuple(dict.fromkeys(item.output for item in items))
+    if repo.head_branch() == record.target and (changed := find_uncommitted(repo, paths)):
         raise _as_conflict(
             "changed by you in the checkout, and not committed",
-            changed,
+            tuple(item for item in items if item.output in changed),
             f"Set it aside, then decide again: git stash push --include-untracked -- {shlex.join(changed)}\n"
             "or commit it, and ",
         )
 
 
-def _as_conflict(what: str, paths: tuple[str, ...], instead: str) -> ReviewConflictError:
-    """Returns the error for paths that keep what they have. `instead`: what can be done before sending the item back."""
-    names = list_names(tuple(map(quote_path, paths)))
-    back = f"send the item back: gitbatch review {shlex.quote(paths[0])} --edit"
+def _as_conflict(what: str, items: tuple[BatchItem, ...], instead: str) -> ReviewConflictError:
+    """Returns the error for items whose files stay. `instead`: what can be done before sending the item back."""
+    names = list_names(tuple(dict.fromkeys(quote_path(item.output) for item in items)))
+    back = f"send the item back: gitbatch review {shlex.quote(items[0].word)} --edit"
     return ReviewConflictError(f"{what}: {names}", f"nothing was decided. {instead}{back}")
 
 

@@ -72,7 +72,7 @@ def record_review(
     _require_possible(repo, batch, state, decisions)
     target = batch.record.target
     require_target_free(repo, target)
-    require_committed(repo, target, decisions)
+    require_committed(repo, batch.record, decisions)
     if repo.head_branch() == target:
         with index_lock(repo):
             made = _move_target(repo, commits, state, decisions, now)
@@ -93,7 +93,7 @@ def preview_review(
     """Raises the errors that recording a review would raise. No ref moves; arguments and errors: see above."""
     _require_possible(repo, commits.batch, state, decisions)
     require_target_free(repo, commits.batch.record.target)
-    require_committed(repo, commits.batch.record.target, decisions)
+    require_committed(repo, commits.batch.record, decisions)
     _build_review(repo, replace(commits, signs=False), state, decisions, now)
 
 

@@ -11,7 +11,7 @@ from sessions import run_here
 
 from gitbatch.batch.group.put_back import ReviewConflictError
 from gitbatch.batch.history.decisions import DecisionKind
-from gitbatch.batch.model import CheckpointMode
+from gitbatch.batch.model import BatchItem, CheckpointMode
 from gitbatch.errors import GitbatchError, UsageError
 
 
@@ -115,7 +115,10 @@ def test_an_edit_that_is_not_committed_is_set_aside(paused: Place) -> None:
     paused.git("stash", *shlex.split(command))
     decide(paused, (REJECT, "T102"))
     assert paused.git("show", "stash@{0}:out/letters/b.md") == "mine"
-    assert refused.value.advice.endswith("send the item back: gitbatch review out/letters/b.md --edit")
+    assert refused.value.advice.endswith("send the item back: gitbatch review T102 --edit")
+    assert BatchItem("out/b.md", "out/b.md", "Write b", "2-b", 2).word == "2:out/b.md", (
+        "as groups may share it"
+    )
 
 
 def test_an_edit_of_the_plan_and_of_an_artifact_stays(paused: Place) -> None:
