@@ -57,6 +57,10 @@ class LineReview:
                 _print_block((make_line(""),))  # the terminal has echoed it behind the prompt
                 answer = interrupt_line(answer.state)
                 continue
+            if line is None and asks_on_interrupt(answer.state) and sys.stdin.isatty():  # Ctrl-D
+                _print_block((make_line(""),))
+                answer = interrupt_line(answer.state)
+                continue
             if line is None:
                 return answer.state, ScreenRequest.LEAVE
             answer = follow_line(answer.state, line, read)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec.structs import replace
 
-from gitbatch.batch.history.decisions import DecisionKind
+from gitbatch.batch.history.decisions import DecisionKind, clean_comment
 from gitbatch.batch.model import ItemStatus
 from gitbatch.text import list_names
 from gitbatch.view.review_screen.state import (
@@ -74,7 +74,7 @@ def paste_text(state: ReviewState, text: str) -> ReviewState:
 def take_comment(state: ReviewState, text: str) -> ReviewState:
     """Returns the state with the selected item sent back with a comment; without one, nothing changes."""
     ended = keep_draft(state, text.strip("\n"))
-    if state.item is None or not text.strip():
+    if state.item is None or not clean_comment(text).strip():
         return replace(ended, notice="no comment: nothing has changed")
     return choose_for(ended, state.item, Chosen(DecisionKind.REVISE, text))
 

@@ -54,6 +54,7 @@ def text_of(block: Block) -> str:
         (("v T1 Say more: a, b.",), {"T1": ("revise", "Say more: a, b.")}),
         (("v T1", "Later."), {"T1": ("revise", "Later.")}),
         (("v T1", "."), {}),
+        (("v T1 \x07\u200b",), {}),
         (("u T1", "y"), {"T1": ("undo", "")}),
         (("u T1", ""), {}),
         (("u T1", "no"), {}),
