@@ -1,4 +1,7 @@
-"""Signals that end a command which runs programs and records nothing: they end it as Ctrl-C does, with its cleanup."""
+"""Signals that end a command which is not a run, and leaves something to clean up: they end it as Ctrl-C does.
+
+Such are programs that it has started, and a terminal that it has changed.
+"""
 
 import signal
 from collections.abc import Iterator

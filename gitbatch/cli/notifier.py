@@ -27,6 +27,15 @@ def user_config() -> Path:
     return user_config_path("gitbatch") / "config.toml"
 
 
+def require_user_config() -> None:
+    """Refuses an invalid configuration of the user's.
+
+    Raises:
+        UsageError: it is, or the variable for notifications.
+    """
+    read_notify_settings(user_config(), os.environ.get(VARIABLE))
+
+
 def make_notifier(view: EventView, repository: Path) -> "UserNotifier":
     """Returns what calls the user, as the user's configuration says. Only a terminal that shows a run rings.
 

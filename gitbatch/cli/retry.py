@@ -68,11 +68,12 @@ def retry(
         return
     from gitbatch.batch.review.rerun import RerunChecks
     from gitbatch.cli.batch import RunOptions, run_command
+    from gitbatch.cli.notifier import require_user_config
 
     options = RunOptions(limits=SpendingLimits(max_cost), json=json, directory=directory)
 
     def prepare(repo: Repository) -> None:
-        checks = RerunChecks(options.make_settings(repo), options.can_ask)
+        checks = RerunChecks(options.make_settings(repo), options.can_ask, (require_user_config,))
         record_choices(
             repo, choose, "retry", json=json, is_reported=not json, before_run=checks.require_start
         )

@@ -7,7 +7,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -21,6 +21,8 @@ from gitbatch.batch.review.rerun import RerunChecks
 from gitbatch.batch.review.reviewable import find_reviewable
 from gitbatch.cli.batch import RunOptions, run_command
 from gitbatch.cli.common import open_repository_of
+from gitbatch.cli.interruption import ended_by_signals
+from gitbatch.cli.notifier import require_user_config
 from gitbatch.cli.pager import read_git_variables
 from gitbatch.cli.review_desk import ReviewDesk
 from gitbatch.cli.verbosity import show_text
@@ -50,10 +52,12 @@ def review_here(directory: Path, progress: ProgressKind) -> ExitCode:
     inherited = read_git_variables()
     options = RunOptions(progress=progress, directory=directory)
     with open_repository_of(directory) as repo:
-        checks = RerunChecks(options.make_settings(repo), can_ask=True)
+        settings, more = options.make_settings(repo), (require_user_config,)
+        checks = RerunChecks(settings, can_ask=True, more=more, without_run="q", has_limits=False)
         desk = ReviewDesk(repo, inherited, directory, before_run=checks.require_start)
         consent = "run what is left" if unfinished_batch(repo) else "end the review"
-        held = asyncio.run(hold_review(desk, consent, choose_form(progress)))
+        with ended_by_signals():  # the terminal is left as it was
+            held = asyncio.run(hold_review(desk, consent, choose_form(progress)))
         for text in describe_recorded(held) or ("nothing was decided",):
             show_text(text)
         has_more = held.continues and unfinished_batch(repo) is not None
@@ -152,9 +156,10 @@ async def _use_terminal(act: Callable[[ReviewState], _T], state: ReviewState) ->
 
 async def _wait_for_enter() -> None:
     """Waits until what a pager left on the terminal is read: the screen would hide it."""
-    from gitbatch.cli.review_prompts import ask_line
+    from gitbatch.cli.review_prompts import LineInterruptedError, ask_line
 
-    await ask_line("Enter: back to the review ")
+    with suppress(LineInterruptedError):  # Ctrl-C ends what is read, not the review
+        await ask_line("Enter: back to the review ", is_asked=True)
 
 
 @contextmanager

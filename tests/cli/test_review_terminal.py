@@ -1,6 +1,7 @@
 """The review screen, and the same review in lines, in a real pseudo-terminal: sizes, keys, hostile texts, editors."""
 
 import re
+import signal
 import sys
 
 import pexpect
@@ -166,6 +167,11 @@ def test_the_same_in_lines(
         child.send(f".{ENTER}")
         child.expect("nothing has changed")
         child.expect("what else\\): ")
+        child.sendeof()
+        child.expect("Stop here: record this\\? .*\\) ")
+        child.send(f".{ENTER}")
+        child.expect("nothing has changed")
+        child.expect("what else\\): ")
         child.send(f"c{ENTER}")
         child.expect("By hand\\.")
         child.expect("what is left\\? \\(y, n\\) ")
@@ -183,8 +189,8 @@ def test_the_same_in_lines(
 
 
 @pytest.mark.rule("F7")
-def test_ctrl_z_leaves_the_review_and_comes_back(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The shell has its own screen and modes meanwhile; what was chosen is still chosen, and nothing is recorded."""
+def test_signals_leave_the_terminal_as_it_was(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-Z and `fg`: what was chosen is still chosen, and nothing is recorded; SIGTERM ends the review."""
     run_here(three, monkeypatch, items="T101,T102", checkpoint=CheckpointMode.parse("after-each"))
     before = three.state()
     shell = (
@@ -206,4 +212,9 @@ def test_ctrl_z_leaves_the_review_and_comes_back(three: Place, monkeypatch: pyte
         eyes.child.send("qn")
         eyes.look_for("code 0")
         assert end(eyes) == 0
+    with watched(three, gitbatch("review"), 80, 24) as eyes:
+        eyes.look_for("a approve")
+        eyes.child.kill(signal.SIGTERM)
+        eyes.look_until(lambda text: "a approve" not in text)
+        assert end(eyes) == 143
     assert three.state() == before

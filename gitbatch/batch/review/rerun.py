@@ -4,6 +4,8 @@ A review is a commit, and the options of the command that makes it are not: if t
 next one would run without them. So everything that a run refuses for at its start is judged before the review is recorded.
 """
 
+from collections.abc import Callable
+
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -28,8 +30,6 @@ from gitbatch.errors import GitbatchError
 from gitbatch.plan.model import WorkItem
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.templates.templates import layers_dir
-
-_RECORD_ALONE = "nothing was decided. Record it without a run (--no-run), then:"
 
 
 def foresee_progress(state: BatchProgress, decisions: tuple[ItemDecision, ...], review: str) -> BatchProgress:
@@ -60,6 +60,16 @@ class RerunChecks(Struct, frozen=True):
     """Those of the run."""
     can_ask: bool
     """Whether the run can ask about a changed configuration."""
+    more: tuple[Callable[[], object], ...] = ()
+    """Further checks, of the caller."""
+    without_run: str = "--no-run"
+    """The option, or the key, by which the same is recorded and nothing runs."""
+    has_limits: bool = True
+    """Whether the command that records it has `--max-cost`."""
+
+    @property
+    def _record_alone(self) -> str:
+        return f"nothing was decided. Record it without a run ({self.without_run}), then:"
 
     def require_start(
         self, repo: Repository, batch: Batch, state: BatchProgress, decisions: tuple[ItemDecision, ...]
@@ -75,14 +85,17 @@ class RerunChecks(Struct, frozen=True):
         Raises:
             GitbatchError: why the run would not start.
         """
+        for check in self.more:
+            check()
         after = foresee_progress(state, decisions, require_tip(repo, batch.record.target))
         require_resumable(repo, batch, after)
         project_state = read_runnable_state(repo, batch.record, after)
         if not self.can_ask and not self.settings.accept_config:
-            _require_same_config(repo, batch, project_state)
+            _require_same_config(repo, batch, project_state, self._record_alone)
         pool = make_idle_pool(self.settings.environment)
         _require_machine(repo, batch, project_state, after, (self.settings, pool))
-        _require_budget(repo, batch, state, pool)
+        give_more = "nothing was decided. Give more with --max-cost USD" if self.has_limits else ""
+        _require_budget(repo, batch, state, pool, (give_more, self._record_alone))
 
 
 def _require_machine(
@@ -129,7 +142,7 @@ def _with_agent(item: WorkItem, decided: StandingDecision) -> WorkItem:
     return replace(item, hints=replace(item.hints, agent=chosen)) if chosen else item
 
 
-def _require_same_config(repo: Repository, batch: Batch, state: ProjectState) -> None:
+def _require_same_config(repo: Repository, batch: Batch, state: ProjectState, record_alone: str) -> None:
     """Refuses a changed configuration where the user cannot be asked about it.
 
     Raises:
@@ -140,12 +153,16 @@ def _require_same_config(repo: Repository, batch: Batch, state: ProjectState) ->
         first = next(iter(change.difference), "")
         raise GitbatchError(
             f"gitbatch.toml differs from what the batch was started with: {first}",
-            f"{_RECORD_ALONE} gitbatch run --accept-config",
+            f"{record_alone} gitbatch run --accept-config",
         )
 
 
-def _require_budget(repo: Repository, batch: Batch, state: BatchProgress, pool: AgentPool) -> None:
+def _require_budget(
+    repo: Repository, batch: Batch, state: BatchProgress, pool: AgentPool, advice: tuple[str, str]
+) -> None:
     """Refuses to start where the limits, which are set in the budget of the pool, are reached already.
+
+    `advice`: how to give more money, if that is possible here; and how to record the decisions without a run.
 
     Raises:
         GitbatchError: the message says what is spent.
@@ -153,9 +170,8 @@ def _require_budget(repo: Repository, batch: Batch, state: BatchProgress, pool: 
     budget = pool.budget
     budget.spent = sum_spending(read_spending(repo, batch, state, read_ledger(repo, batch.id)))
     if budget.is_reached:
-        halt = out_of_budget(budget)
+        halt, (give_more, record_alone) = out_of_budget(budget), advice
         is_cost = budget.max_tokens is None or budget.known_usage.total_tokens < budget.max_tokens
-        higher = "nothing was decided. Give more with --max-cost USD"
-        raise GitbatchError(
-            halt.reason, higher if is_cost else f"{_RECORD_ALONE} gitbatch run --max-tokens N"
-        )
+        option = "--max-cost USD" if is_cost else "--max-tokens N"
+        alone = f"{record_alone} gitbatch run {option}"
+        raise GitbatchError(halt.reason, (give_more if is_cost else "") or alone)

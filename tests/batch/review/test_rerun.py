@@ -2,13 +2,20 @@
 
 import sys
 from collections.abc import Callable
+from contextlib import closing
 
 import pytest
 from conftest import Here, Place
 from history import ticked
-from sessions import run_here
+from sessions import run_here, session_settings
 
+from gitbatch.batch.history.ledger import SpendingLimits
 from gitbatch.batch.model import CheckpointMode
+from gitbatch.batch.review.rerun import RerunChecks
+from gitbatch.batch.review.reviewable import find_reviewable
+from gitbatch.errors import GitbatchError
+from gitbatch.repo.opening import open_repository
+from gitbatch.sandbox import overlay
 
 AGENTS = """
 [agents.quiet]
@@ -67,6 +74,10 @@ def keep_worktrees_inside(place: Place) -> None:
     place.environment["GITBATCH_WORKTREES"] = str(place.root)
 
 
+def break_notifications(place: Place) -> None:
+    place.environment["GITBATCH_NOTIFY"] = "say 'it"
+
+
 def want_unknown_worktrees(place: Place) -> None:
     place.environment["GITBATCH_WORKTREE"] = "magic"
 
@@ -88,6 +99,7 @@ REFUSED: tuple[tuple[Callable[[Place], None], tuple[str, ...], str], ...] = (
     (remove_item, (), "task.md does not have T101 any more, so it cannot run again"),
     (keep_worktrees_inside, (), "cannot create worktrees in "),
     (want_unknown_worktrees, (), "GITBATCH_WORKTREE is magic"),
+    (break_notifications, (), "invalid command in GITBATCH_NOTIFY"),
 )
 
 
@@ -113,10 +125,26 @@ def test_a_retry_whose_run_cannot_start_is_not_recorded(
         code, _, error = here("retry", "T101", *options)
         assert (code in {1, 2}, said in " ".join(error.split())) == (True, True), (said, error)
         assert (three.git("for-each-ref"), three.git("status", "--porcelain")) == before, said
-        for name in ("GITBATCH_WORKTREES", "GITBATCH_WORKTREE"):
+        for name in ("GITBATCH_WORKTREES", "GITBATCH_WORKTREE", "GITBATCH_NOTIFY"):
             three.environment.pop(name, None)
             monkeypatch.delenv(name, raising=False)
         three.git("merge", "--abort", check=False)
         three.git("reset", "-q", "--hard", start)
+    assert_advised_on_screen(three)
+    monkeypatch.setattr(overlay, "_KNOWN", {})
     assert here("retry", "T101", "--max-cost", "5")[0] in {0, 3}
     assert ticked(three)[:2] == ["T101", "T102"]
+    assert overlay._KNOWN.keys()
+    assert "None: None" not in overlay._KNOWN.values(), "the run takes what the checks have found out"
+
+
+def assert_advised_on_screen(place: Place) -> None:
+    """Where no option can be given, the advice names the key, and the command for what is left."""
+    settings = session_settings(place, limits=SpendingLimits(0.25))
+    checks = RerunChecks(settings, can_ask=True, without_run="q", has_limits=False)
+    with closing(open_repository(place.root, read_only=True)) as repo:
+        found = find_reviewable(repo)
+        with pytest.raises(GitbatchError) as refused:
+            checks.require_start(repo, found.batch, found.state, ())
+    assert refused.value.message.startswith("$0.50 of $0.25 are spent")
+    assert refused.value.advice.endswith("without a run (q), then: gitbatch run --max-cost USD")
