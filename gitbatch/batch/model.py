@@ -102,11 +102,6 @@ class BatchItem(Struct, frozen=True):
         """What the item is known by inside the program."""
         return ItemKey(self.slug)
 
-    @property
-    def word(self) -> str:
-        """The word that names it alone on a command line: items of several groups may have one output."""
-        return self.name if self.name != self.output else f"{self.group}:{self.output}"
-
 
 class BatchGroup(Struct, frozen=True):
     """A group of the batch, with the items that were chosen."""

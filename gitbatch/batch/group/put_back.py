@@ -113,8 +113,13 @@ def require_committed(repo: Repository, record: Record, decisions: tuple[ItemDec
 def _as_conflict(what: str, items: tuple[BatchItem, ...], instead: str) -> ReviewConflictError:
     """Returns the error for items whose files stay. `instead`: what can be done before sending the item back."""
     names = list_names(tuple(dict.fromkeys(quote_path(item.output) for item in items)))
-    back = f"send the item back: gitbatch review {shlex.quote(items[0].word)} --edit"
+    back = f"send the item back: gitbatch review {shlex.quote(find_word(items[0]))} --edit"
     return ReviewConflictError(f"{what}: {names}", f"nothing was decided. {instead}{back}")
+
+
+def find_word(item: BatchItem) -> str:
+    """Returns the word that names an item alone on a command line: items of several groups may have one output. Pure."""
+    return item.name if item.name != item.output else f"{item.group}:{item.output}"
 
 
 def _as_version(repo: Repository, path: str, outcome: Outcome) -> BroughtVersion:
