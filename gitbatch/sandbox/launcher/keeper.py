@@ -27,7 +27,7 @@ def await_program(child: int) -> int:
     """Waits until a child ends, or for SIGTERM; returns its exit code. The first process of a namespace then ends itself."""
     shown = _pin_proc_entry()
     code = None
-    while code is None and process.next_signal() != signal.SIGTERM:
+    while code is None and not process.is_asked_to_end():
         code = process.reap_children().get(child)
     os.close(shown)
     return 128 + signal.SIGKILL if code is None else code

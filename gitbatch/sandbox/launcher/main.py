@@ -15,7 +15,7 @@ from gitbatch.sandbox.launcher.keeper import await_program, run_contained
 from gitbatch.sandbox.launcher.kernel import CLONE_NEWPID, join_empty_keyring
 from gitbatch.sandbox.launcher.landlock import DEVICE, READ, WRITE, deny_abstract_sockets
 from gitbatch.sandbox.launcher.limits import WrittenBytes, set_limits
-from gitbatch.sandbox.launcher.namespaces import enter_namespace, mount_own_proc
+from gitbatch.sandbox.launcher.namespaces import enter_namespace, mount_own_proc, scatter_process_ids
 from gitbatch.sandbox.launcher.overlay import OVERLAY_NAME, OverlayMount, mount_worktree
 from gitbatch.sandbox.launcher.probe import probe_landlock
 from gitbatch.sandbox.launcher.watch import watch_wrapper
@@ -191,6 +191,7 @@ def _keep_namespace(options: LauncherOptions, reading: int, writing: int) -> Non
         os.read(reading, 1)
         return  # our parent died before we asked for a signal at its death
     os.close(reading)
+    scatter_process_ids()
     if options.get_one("--mode") == "landlock":
         execute = partial(_execute_confined, options, has_own_proc=has_own_proc)
         child = process.fork_process(execute, on_our_death=signal.SIGKILL)

@@ -20,6 +20,10 @@ from gitbatch.sandbox.launcher.kernel import (
     unshare,
 )
 
+_KERNEL = "/proc/sys/kernel"
+_RESERVED = 300
+"""The kernel gives lower ids only once, before the first turn."""
+
 
 def enter_namespace(kind: int, on_parent_death: int) -> None:
     """Moves this process to a namespace of its own; a namespace of processes only has the children that it starts later.
@@ -62,6 +66,15 @@ def mount_own_proc() -> bool:
     except OSError:
         return False
     return True
+
+
+def scatter_process_ids() -> None:
+    """Gives the next process of this namespace any id. They would begin with 2 in each, and programs name files by them (`/tmp/log.$$`)."""
+    with suppress(OSError):  # a kernel without this, or a container that hides it
+        with open(f"{_KERNEL}/pid_max", "rb") as file:
+            most = int(file.read())
+        with open(f"{_KERNEL}/ns_last_pid", "wb") as file:
+            file.write(b"%d" % (_RESERVED + int.from_bytes(os.urandom(4)) % max(most - 2 * _RESERVED, 1)))
 
 
 def _write_id_maps(user: int, group: int) -> None:

@@ -24,12 +24,19 @@ def block_signals() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
 
 
-def next_signal(timeout: float | None = None) -> int | None:
+def next_signal(timeout: float) -> int | None:
     """Waits for the next signal; None if none came within the seconds of `timeout`."""
-    if timeout is None:
-        return signal.sigwait(_AWAITED)
     came = signal.sigtimedwait(_AWAITED, timeout)
     return came.si_signo if came else None
+
+
+def is_asked_to_end() -> bool:
+    """Waits for the next signal; returns whether it is a SIGTERM. The first process of a namespace obeys those from outside only.
+
+    A program may end all processes of some name, and ours is called `python`. The kernel names a sender outside as 0.
+    """
+    came = signal.sigwaitinfo(_AWAITED)
+    return came.si_signo == signal.SIGTERM and (os.getpid() != 1 or came.si_pid == 0)
 
 
 def fork_process(run: Callable[[], None], *, on_our_death: signal.Signals) -> int:

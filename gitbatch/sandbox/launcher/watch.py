@@ -55,7 +55,7 @@ def watch_wrapper(
             if not is_stopped and written.is_exceeded():
                 is_stopped = True
                 process.print_error("the program wrote more than max-scratch-bytes allows, and was stopped")
-                os.kill(child, signal.SIGTERM)
+                os.kill(child, signal.SIGKILL)  # a SIGTERM is lost while another one, of the program, waits
             pause = max(_PERIOD, _SHARE * (time.monotonic() - began))
 
 
