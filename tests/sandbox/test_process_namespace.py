@@ -1,13 +1,27 @@
-"""The namespace of processes that a program in an overlay worktree has: its first process, and the ids in it."""
+"""The namespace of processes that a program in an overlay worktree has: its first process, the ids in it, and its end."""
+
+import os
+import signal
+import subprocess
+from contextlib import closing
+from pathlib import Path
 
 from sandbox.arena import Arena, Wall, behind
-from sandbox.test_overlay_worktree import make_layers
+from sandbox.test_overlay_worktree import find_sleepers, make_layers
+
+from gitbatch.sandbox.command_line import launcher_arguments
+from gitbatch.sandbox.server import LauncherServer
 
 unsandboxed = behind(Wall.NONE, Wall.USERS_NONE)
 END_ALL = """
 grep -aq gitbatch /proc/1/cmdline || exit 1  # never the first process of the machine
 for name in TERM STOP KILL; do kill -$name 1 2> /dev/null; done
 echo on; exit 5
+"""
+MANY = """
+for number in $(seq 50); do setsid sleep "$1" & done
+until test $(ps -A -o args= | grep -c "^sleep $1") = 50; do :; done
+echo on; wait
 """
 
 
@@ -24,3 +38,39 @@ def test_ids_of_processes_differ_between_programs(arena: Arena) -> None:
     confinement = make_layers(arena, arena.repo)
     seen = {arena.run("sh", "-c", "echo $$", confinement=confinement).stdout for _ in range(2)}
     assert len(seen) == 2, seen
+
+
+@behind(Wall.BUBBLEWRAP, Wall.LANDLOCK, Wall.NONE)
+def test_end_of_a_killed_program_is_reported_when_nothing_is_left(arena: Arena) -> None:
+    """Else the files of an agent that ignores SIGTERM would be read while it still writes."""
+    seconds = f"{os.getpid()}12345"
+    command = arena.command("sh", "-c", MANY, "sh", seconds, confinement=make_layers(arena, arena.repo))
+    asked, (reading, writing) = launcher_arguments(command), os.pipe()
+    assert asked
+    with (
+        closing(LauncherServer()) as server,
+        open(reading) as said,  # noqa: PTH123 - a descriptor
+        Path(os.devnull).open("r+b") as null,
+    ):
+        server.start_program(asked, arena.environment, arena.base, (null.fileno(), writing, null.fileno()))
+        os.close(writing)
+        assert said.readline() == "on\n"
+        started, programs = server.receive_event(), find_sleepers(seconds)
+        assert started
+        assert len(programs) == 50
+        os.killpg(started.number, signal.SIGKILL)
+        ended = server.receive_event()
+        assert [each for each in programs if Path(f"/proc/{each}").exists()] == []
+        assert ended
+        assert ended.status == -signal.SIGKILL
+
+
+@behind(Wall.NONE)
+def test_limit_of_namespaces_is_named(arena: Arena) -> None:
+    """The kernel's words for it are "No space left on device"."""
+    limit = 'echo 0 > /proc/sys/user/max_pid_namespaces && exec "$@"'
+    command = arena.command("true", confinement=make_layers(arena, arena.repo))
+    limited = ("unshare", "--user", "--map-root-user", "sh", "-c", limit, "sh", *command)
+    done = subprocess.run(limited, env=arena.environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 126
+    assert "no more namespaces" in done.stderr

@@ -3,6 +3,7 @@
 # ruff: noqa: PTH123 - pathlib takes longer to import than the launcher to do its work
 
 import ctypes
+import errno
 import os
 from contextlib import suppress
 
@@ -21,6 +22,7 @@ CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x20000, 0x10000000, 0x
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 8, 0x1000, 0x4000, 0x40000
 
 _CAPABILITY_VERSION_3 = 0x20080522
+_NO_MORE = "the system allows no more namespaces (sysctl user.max_user_namespaces, user.max_pid_namespaces)"
 
 
 def prctl(option: int, first: int = 0, second: int = 0) -> None:
@@ -48,7 +50,12 @@ def unshare(namespaces: int) -> None:
     Raises:
         OSError: the kernel refuses.
     """
-    _check_result(_LIBC.unshare(ctypes.c_int(namespaces)))
+    try:
+        _check_result(_LIBC.unshare(ctypes.c_int(namespaces)))
+    except OSError as error:
+        if error.errno == errno.ENOSPC:  # its own words are about a disk
+            raise OSError(error.errno, _NO_MORE) from error
+        raise
 
 
 def setns(namespace: int, kind: int) -> None:

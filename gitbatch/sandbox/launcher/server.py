@@ -30,6 +30,8 @@ from gitbatch.sandbox.launcher.process import (
 )
 
 _DESCRIPTORS = 5
+_PATIENCE = 10_000
+"""Milliseconds without an event after which the end of a program is reported although something of it is left."""
 
 
 def serve_requests() -> NoReturn:
@@ -47,11 +49,14 @@ def serve_requests() -> NoReturn:
     for descriptor in (asked.fileno(), wake):
         waiting.register(descriptor, select.POLLIN)
     running: set[int] = set()
+    held: list[bytes] = []
     while True:
-        ready = [descriptor for descriptor, _ in waiting.poll()]
+        ready = [descriptor for descriptor, _ in waiting.poll(_PATIENCE if held else None)]
         if wake in ready:
             os.read(wake, 4096)
-            _report_ended(asked, running)
+            _report_ended(asked, running, held)
+        if not ready:  # what is left hangs in the kernel, on a file system that does not answer
+            _send_held(asked, held)
         if asked.fileno() in ready:
             descriptors = _receive_request(asked)
             if not descriptors:
@@ -75,20 +80,32 @@ def _send_answer(asked: socket.socket, answer: bytes) -> None:
         asked.send(answer)
 
 
-def _report_ended(asked: socket.socket, running: set[int]) -> None:
-    may_have_orphans = False
+def _report_ended(asked: socket.socket, running: set[int], held: list[bytes]) -> None:
+    """Reports the ends of programs. That of one whose watch was killed is held back until nothing that it has left is alive."""
+    may_have_orphans = bool(held)
     with suppress(ChildProcessError):
         while True:
             child, status = os.waitpid(-1, os.WNOHANG)
             if not child:
                 break
-            may_have_orphans |= os.WIFSIGNALED(status) or child not in running
+            is_killed = os.WIFSIGNALED(status)
+            may_have_orphans |= is_killed or child not in running
             if child in running:
                 running.remove(child)
-                _send_answer(asked, b"ended %d %d" % (child, os.waitstatus_to_exitcode(status)))
+                held.append(b"ended %d %d" % (child, os.waitstatus_to_exitcode(status)))
+                if not is_killed:
+                    _send_answer(asked, held.pop())
     if may_have_orphans:
-        for child in set(list_children(os.getpid())) - running:
+        orphans = set(list_children(os.getpid())) - running
+        for child in orphans:
             os.kill(child, signal.SIGKILL)
+        if not orphans:
+            _send_held(asked, held)
+
+
+def _send_held(asked: socket.socket, held: list[bytes]) -> None:
+    while held:
+        _send_answer(asked, held.pop(0))
 
 
 def _start_program(asked: socket.socket, running: set[int], descriptors: list[int]) -> None:
