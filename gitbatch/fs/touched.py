@@ -5,7 +5,10 @@ cannot be set by a program. So what is not touched is as it was, unless the cloc
 """
 
 import os
+import secrets
 import time
+from contextlib import suppress
+from mmap import mmap
 from pathlib import Path
 
 from msgspec import Struct
@@ -63,3 +66,18 @@ def find_touched(root: Path, since: int) -> Touched:
                     elif entry.stat(follow_symlinks=False).st_ctime_ns > since:
                         files.append(path)
     return Touched(tuple(files), tuple(folders))
+
+
+def shows_mapped_writes(folder: Path) -> bool:
+    """Returns whether change times tell that a program has written a file which it has in its memory: those of a tmpfs do not."""
+    path = folder / f"probe-{secrets.token_hex(4)}"
+    with suppress(OSError), path.open("xb+", buffering=0) as file:
+        try:
+            file.write(b"\0")
+            os.utime(file.fileno(), ns=(0, 0))
+            with mmap(file.fileno(), 1) as memory:
+                memory[0] += 1  # the page is read first: then a tmpfs does not notice that it is written
+            return os.fstat(file.fileno()).st_mtime_ns != 0
+        finally:
+            path.unlink()
+    return False

@@ -23,7 +23,7 @@ from msgspec import Struct
 from gitbatch.errors import GitError
 from gitbatch.fs.holders import is_in_use
 from gitbatch.fs.removal import remove_anything
-from gitbatch.fs.touched import ClockMark, Touched, find_touched
+from gitbatch.fs.touched import ClockMark, Touched, find_touched, shows_mapped_writes
 from gitbatch.repo.objects.reader import MissingObjectError, PathChange
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.templates.complete import needs_new_template
@@ -58,6 +58,7 @@ class KeptCheckouts:
     """Makes a new checkout, with an index of version 2."""
     _free: list[_WaitingCheckout] = field(init=False, default_factory=list)
     _used: dict[Path, tuple[_WaitingCheckout, ClockMark]] = field(init=False, default_factory=dict)
+    _shows: bool | None = field(init=False, default=None)
 
     def check_out(self, path: Path, index: Path, commit: str) -> None:
         """Puts the files of a commit into a new worktree, whose folder has a `.git` and nothing else, and its index.
@@ -78,6 +79,8 @@ class KeptCheckouts:
             if _count_files(index) <= _FEW:
                 return
             self.folder.mkdir(exist_ok=True)
+            if not self._shows_changes():
+                return
             kept = self._make_waiting(tree)
             shutil.copyfile(index, kept.index)
         self._used[path] = kept, ClockMark()
@@ -112,6 +115,12 @@ class KeptCheckouts:
         self._free.clear()
         self._used.clear()
         remove_anything(self.folder)
+
+    def _shows_changes(self) -> bool:
+        """Returns whether the file system tells everything that an agent changes; it is tried once."""
+        if self._shows is None:
+            self._shows = shows_mapped_writes(self.folder)
+        return self._shows
 
     def _take_waiting(self, tree: str) -> _WaitingCheckout | None:
         """Returns a waiting checkout that has the files of a tree now; None: none can have them."""

@@ -34,6 +34,7 @@ def test_checks_take_the_checkout_of_another(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gitbatch.repo.templates.kept._FEW", 0)
+    monkeypatch.setattr("gitbatch.repo.templates.kept.shows_mapped_writes", lambda _: True)  # also on a tmpfs
     check, log = tmp_path / "check.sh", tmp_path / "log"
     check.write_text(CHECK.replace("LOG", str(log)), encoding="utf-8")
     place.write("task.md", PLAN)

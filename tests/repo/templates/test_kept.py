@@ -4,10 +4,12 @@ import os
 import random
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
+from mmap import mmap
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from conftest import Place
 from shown import read_folder, require_right_index
 
 from gitbatch.fs.holders import is_in_use
+from gitbatch.fs.touched import shows_mapped_writes
 from gitbatch.paths import ancestors
 from gitbatch.repo.opening import open_repository
 from gitbatch.repo.repository import Repository
@@ -44,6 +47,7 @@ def repo(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
 @pytest.fixture(autouse=True)
 def _keep_small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gitbatch.repo.templates.kept._FEW", 0)
+    monkeypatch.setattr("gitbatch.repo.templates.kept.shows_mapped_writes", lambda _: True)  # also on a tmpfs
 
 
 class Desk:
@@ -115,6 +119,24 @@ def test_a_checkout_is_not_kept_if_the_clock_goes_back(desk: Desk, monkeypatch: 
     monkeypatch.setattr(time, "time_ns", lambda: real() - 3_600_000_000_000)
     desk.leave(second)
     assert desk.waiting() == 1
+
+
+@pytest.mark.parametrize("disk", ["/dev/shm", "/var/tmp"])  # noqa: S108 - for a folder of its own
+def test_what_was_written_through_memory_is_seen(
+    repo: Repository, monkeypatch: pytest.MonkeyPatch, disk: str
+) -> None:
+    """A tmpfs does not change a time for it."""
+    if not os.access(disk, os.W_OK):
+        pytest.skip(f"no {disk} here")
+    monkeypatch.setattr("gitbatch.repo.templates.kept.shows_mapped_writes", shows_mapped_writes)
+    with tempfile.TemporaryDirectory(dir=disk) as folder:
+        desk = Desk(repo, Path(folder) / "worktrees")
+        worktree = desk.open()
+        with (worktree.path / "a/1.md").open("r+b") as file, mmap(file.fileno(), 0) as memory:
+            assert memory[:4] == b"text"
+            memory[:4] = b"evil"
+        desk.leave(worktree)
+        assert (desk.open().path / "a/1.md").read_text() == "text 0\n"
 
 
 def test_a_small_checkout_is_not_kept(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
