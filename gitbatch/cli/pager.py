@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -75,7 +76,9 @@ def find_pager(inherited: Mapping[str, str]) -> str:
 
 def _run_pager(command: str, text: str, screen: TextIO | None) -> bool:
     """Runs a pager to its end; returns false if the shell does not find it."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the pager
+    # Ctrl-C is for the pager. A review shows it from another thread, where no handler can be set, and sets it itself.
+    is_main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN) if is_main else None
     try:
         process = subprocess.Popen(  # noqa: S602 - a command of the user's, as git runs it
             command, shell=True, stdin=subprocess.PIPE, stdout=screen, env={**_VARIABLES, **os.environ}
@@ -84,7 +87,8 @@ def _run_pager(command: str, text: str, screen: TextIO | None) -> bool:
             process.communicate(text.encode(sys.stdout.encoding, errors=ASCII_FORMS))
         return process.wait() not in _NOT_RUN
     finally:
-        signal.signal(signal.SIGINT, before)
+        if is_main:
+            signal.signal(signal.SIGINT, before)
 
 
 _NOT_RUN = frozenset({126, 127})

@@ -177,7 +177,7 @@ def test_all_changes_go_to_the_users_pager(
         monkeypatch.setenv("PAGER", f"cat >{place.home}/usual")
         for inherited in ({"GIT_PAGER": f"cat >{place.home}/shown"}, {}):
             desk = ReviewDesk(repo, inherited, Path())
-            desk.show_all(start_review(desk.read_sheet(), ""))
+            asyncio.run(asyncio.to_thread(desk.show_all, start_review(desk.read_sheet(), "")))
     os.close(parent)
     shown = (place.home / "shown").read_text(encoding="utf-8")
     assert (place.home / "usual").read_text(encoding="utf-8") == shown
