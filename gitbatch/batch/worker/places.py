@@ -128,9 +128,13 @@ def remove_left_over(work: Path) -> None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    new = folder / f"{_LOCK}.new"
+    descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
+        new.rename(
+            folder / _LOCK
+        )  # where another process looks for it, it is locked from the first moment on
         yield
     finally:
         os.close(descriptor)

@@ -1,11 +1,12 @@
 """The spool: results that stay, locks on jobs, and what killed workers have left."""
 
+import fcntl
 import os
 from pathlib import Path
 
 import pytest
 
-from gitbatch.batch.worker.places import remove_left_over
+from gitbatch.batch.worker.places import _locked, remove_left_over
 from gitbatch.batch.worker.spool import Spool
 
 TOKEN, OTHER = "ab" * 16, "cd" * 16
@@ -69,3 +70,21 @@ def test_copies_of_killed_workers_are_removed(tmp_path: Path) -> None:
     os.close(lock)
     remove_left_over(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new"]
+
+
+def test_copy_is_not_removed_while_it_is_being_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two workers start on a machine at the same moment."""
+    (tmp_path / "copy").mkdir()
+    lock = fcntl.flock
+
+    def let_another_look(descriptor: int, how: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", lock)
+        remove_left_over(tmp_path)
+        lock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", let_another_look)
+    with _locked(tmp_path / "copy"):
+        remove_left_over(tmp_path)
+        assert (tmp_path / "copy/lock").exists()
