@@ -277,8 +277,8 @@ class Opening(Struct, frozen=True):
             return run
         from gitbatch.batch.executor.remote import RemoteTools, open_remote  # noqa: PLC0415 - most runs are local
 
-        more = (config, self.settings.environment, tell, announce_hosts(self.emit, run.batch))
-        tools = RemoteTools(run.repo, run.git, run.worktrees_dir, *more)
+        more = (self.settings.environment, self.agents.budget, tell, announce_hosts(self.emit, run.batch))
+        tools = RemoteTools(run.repo, run.git, run.worktrees_dir, config, *more)
         return replace(run, workplaces=open_remote(tools, run.workplaces))
 
     def _choose_eagerness(self, batch: Batch, state: ProjectState) -> Eagerness:

@@ -28,6 +28,8 @@ class Budget:
     """The items that have reserved only what the open group leaves."""
     _has_refused: bool = field(default=False, init=False)
     """Whether an early item could not reserve, while the present group is open."""
+    _given: dict[ItemKey, float | None] = field(default_factory=dict, init=False)
+    """What items may spend by the word of a run on another machine, which has the budget of the batch."""
     _freed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     @property
@@ -72,8 +74,15 @@ class Budget:
         is_first, self._has_refused = not self._has_refused, True
         return is_first
 
+    def begin_job(self, item: ItemKey, left: float | None) -> None:
+        """Notes what an item may spend that a run on another machine has sent; nothing of it is charged yet."""
+        self._charged.pop(item, None)
+        self._given[item] = left
+
     def cost_left_for(self, item: ItemKey) -> float | None:
         """Returns the US dollars that an item may still spend; None: no limit. Other items keep their reservations."""
+        if (given := self._given.get(item)) is not None:
+            return given - self.charged_cost(item)
         if self.max_cost is None:
             return None
         taken = self._kept_cost(item) if item in self._early else self._committed_cost()

@@ -3,7 +3,9 @@
 The way back, from the values of an agent to those that a worker sends, is here too: texts are cut to what may be sent.
 """
 
-from gitbatch.agents.protocol import Contribution, Failure, Reply
+from msgspec.structs import replace
+
+from gitbatch.agents.protocol import Contribution, Failure, Reply, ReplyFlag
 from gitbatch.agents.reply import make_reply
 from gitbatch.batch.executor.messages import (
     MOST_DETAILS,
@@ -21,13 +23,13 @@ _TEXT = 8_000
 _NAME = 200
 _OURS = frozenset(
     {
-        Cause.BUDGET,
         Cause.PAUSED,
         Cause.STOPPED,
         Cause.GATE,
         Cause.CHECK_FAILED,
         Cause.UNAVAILABLE,
         Cause.NO_WORKER,
+        Cause.STALE,
     }
 )
 """Causes that only the orchestrator finds."""
@@ -37,7 +39,9 @@ def read_answer(sent: SentReply | SentFailure) -> Reply | Failure:
     """Returns what an agent answered by the word of a worker, with harmless texts."""
     if isinstance(sent, SentReply):
         given = tuple((each.artifact, each.text) for each in sent.contributions)
-        return make_reply(sent.summary, sent.decisions, given, read_usage(sent.usage))
+        reply = make_reply(sent.summary, sent.decisions, given, read_usage(sent.usage))
+        # What the summary was before it was cut, only the worker has seen.
+        return replace(reply, flags=tuple(flag for flag in ReplyFlag if flag in {*reply.flags, *sent.flags}))
     return Failure(
         clean_text(sent.reason),
         tuple(map(clean_text, sent.details)),
@@ -88,6 +92,7 @@ def send_answer(answer: Reply | Failure) -> SentReply | SentFailure:
         tuple(said[:_TEXT] for said in answer.decisions[:MOST_ENTRIES]),
         tuple(map(_send_contribution, answer.contributions[:MOST_ENTRIES])),
         usage,
+        answer.flags,
     )
 
 

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from subprocess import PIPE
 
@@ -24,10 +25,14 @@ from gitbatch.batch.executor.messages import (
     decode_from_worker,
     encode_message,
 )
+from gitbatch.plan.duration import require_duration
 from gitbatch.text import clean_text
 
 SILENCE = 60.0
-"""Seconds without a whole message after which a worker is lost: it shows every 10 seconds that it is there."""
+"""Seconds without a whole message after which a worker is lost: it shows every 10 seconds that it is there.
+
+Before its greeting it has the time for which a batch waits for one (`executor.no-worker`): `srun` waits in a queue.
+"""
 _PATIENCE = 0.8
 """Seconds that a worker has to end."""
 _LAST_WORDS = 0.3
@@ -40,8 +45,10 @@ class CommandCarrier:
     """The workers that commands of the configuration start."""
 
     def __init__(self, tools: CarrierTools) -> None:
+        greeting = max(SILENCE, require_duration(tools.table.no_worker))
         self._links = tuple(
-            CommandLink(tuple(command), tools.environment, tools.directory) for command in tools.table.workers
+            CommandLink(tuple(command), tools.environment, tools.directory, greeting)
+            for command in tools.table.workers
         )
 
     async def find_workers(self, join: Callable[[WorkerLink], None]) -> None:
@@ -57,6 +64,8 @@ class CommandLink:
     command: tuple[str, ...]
     environment: Mapping[str, str]
     directory: Path
+    greeting: float = SILENCE
+    """Seconds until its first message."""
 
     @property
     def name(self) -> str:
@@ -79,7 +88,7 @@ class CommandLink:
             )
         except OSError as error:
             raise ChannelError(f"cannot start {self.command[0]}: {error.strerror}") from error
-        return CommandChannel(Process(transport, protocol, loop), transport)
+        return CommandChannel(Process(transport, protocol, loop), transport, self.greeting)
 
 
 @dataclass(slots=True)
@@ -88,6 +97,7 @@ class CommandChannel:
 
     process: Process
     transport: asyncio.SubprocessTransport
+    greeting: float = SILENCE
     _frames: FrameReader = field(default_factory=lambda: FrameReader(WORKER_FRAME, needs_magic=True))
     _said: "deque[str]" = field(default_factory=lambda: deque(maxlen=3))
     _listening: "asyncio.Task[None] | None" = None
@@ -107,19 +117,28 @@ class CommandChannel:
 
     async def receive(self) -> list[FromWorker]:
         """Reads messages from its standard output."""
-        assert self.process.stdout is not None  # noqa: S101 - it is a pipe
+        loop, is_new = asyncio.get_running_loop(), self._frames.needs_magic
+        limit = self.greeting if is_new else SILENCE
         try:
-            async with asyncio.timeout(SILENCE):
+            async with asyncio.timeout(limit) as timer:
                 while True:
-                    data = await self.process.stdout.read(_READ)
-                    if not data:
-                        raise ChannelError(await self._describe_end())
-                    if found := [decode_from_worker(each) for each in self._frames.take_bytes(data)]:
+                    found = await self._read_some()
+                    if found:
                         return found
+                    if is_new and not self._frames.needs_magic:
+                        is_new, limit = False, SILENCE
+                        timer.reschedule(loop.time() + limit)
         except TimeoutError as error:
-            raise ChannelError(f"no message for {SILENCE:g} seconds") from error
+            raise ChannelError(f"no message for {limit:g} seconds") from error
         except (FrameError, MessageError) as error:
             raise ChannelError(clean_text(str(error))) from error
+
+    async def _read_some(self) -> list[FromWorker]:
+        assert self.process.stdout is not None  # noqa: S101 - it is a pipe
+        data = await self.process.stdout.read(_READ)
+        if not data:
+            raise ChannelError(await self._describe_end())
+        return [decode_from_worker(each) for each in self._frames.take_bytes(data)]
 
     async def close(self, patience: float) -> None:
         """Closes its standard input, and kills it if it does not end soon."""
@@ -157,6 +176,7 @@ class CommandChannel:
         while data := await stderr.read(_READ):
             *lines, rest = (rest + data).split(b"\n")
             rest = rest[-_LINE:]
-            self._said.extend(
-                filter(None, (clean_text(line[-_LINE:].decode(errors="replace")) for line in lines))
-            )
+            # Of a flood, only what is kept takes time.
+            last = [*islice((line for line in reversed(lines) if line.strip()), self._said.maxlen)]
+            said = (clean_text(line[-_LINE:].decode(errors="replace")) for line in reversed(last))
+            self._said.extend(filter(None, said))

@@ -14,17 +14,27 @@ from msgspec import Struct
 
 from gitbatch.agents.protocol import OutputStream, Progress
 from gitbatch.batch.executor.carrier import ChannelError
-from gitbatch.batch.executor.messages import JobChanges, JobChunk, JobEvent, JobResult
+from gitbatch.batch.executor.messages import (
+    MOST_PATHS,
+    PATH_CHARACTERS,
+    JobChanges,
+    JobChunk,
+    JobEvent,
+    JobResult,
+    SentFailure,
+    SentUsage,
+)
 from gitbatch.batch.workplace.protocol import Collected, OpenOutput, WorkplaceChanges
 from gitbatch.fs.nofollow import NotRegularError
-from gitbatch.text import clean_text
+from gitbatch.limits.causes import Cause
+from gitbatch.text import CleanText, clean_text
 
 if TYPE_CHECKING:
     import asyncio
 
 MOST_LINES = 10_000
 """Lines of one job that are shown."""
-MOST_PATHS = 100_000
+_UNUSED = SentUsage(cost=0.0)
 
 
 class JobEnd(Struct, frozen=True):
@@ -47,6 +57,7 @@ class IncomingJob:
     ended: "asyncio.Future[JobEnd]"
     _lines: int = 0
     _received: int = 0
+    _characters: int = 0
     _paths: dict[str, list[str]] = field(
         default_factory=lambda: {name: [] for name in WorkplaceChanges.__struct_fields__}
     )
@@ -104,6 +115,19 @@ class IncomingJob:
         return self._result is not None
 
     @property
+    def disk_problem(self) -> CleanText:
+        """Why the worker can do no job; empty: it can."""
+        answer = self._result.answer if self._result else None
+        if not isinstance(answer, SentFailure) or answer.cause is not Cause.DISK:
+            return CleanText("")
+        return clean_text(answer.reason) or CleanText("its disk fails")
+
+    @property
+    def could_not_begin(self) -> bool:
+        """Whether the worker could not even start the agent: nothing is paid for, and another one may be able to."""
+        return bool(self.disk_problem and self._result and self._result.answer.usage == _UNUSED)
+
+    @property
     def _result(self) -> JobResult | None:
         has_ended = self.ended.done() and not self.ended.cancelled() and self.ended.exception() is None
         return self.ended.result().result if has_ended else None
@@ -117,8 +141,11 @@ class IncomingJob:
     def _note_changes(self, message: JobChanges) -> None:
         for name, paths in self._paths.items():
             paths.extend(getattr(message, name))
+            self._characters += sum(map(len, getattr(message, name)))
         if sum(map(len, self._paths.values())) > MOST_PATHS:
             raise ChannelError(f"more than {MOST_PATHS:,} changed paths")
+        if self._characters > PATH_CHARACTERS:
+            raise ChannelError(f"changed paths of more than {PATH_CHARACTERS:,} characters")
 
     def _show_line(self, message: JobEvent) -> None:
         self._lines += 1

@@ -9,18 +9,22 @@ from typing import Annotated, Literal, TypeAlias, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from gitbatch.agents.protocol import Assignment, OutputStream
+from gitbatch.agents.protocol import Assignment, OutputStream, ReplyFlag
 from gitbatch.batch.workplace.protocol import WorkplaceSetup
 from gitbatch.limits.causes import Cause, WaitReason
 
 PROTOCOL = 1
-"""JobChanges with every change that the other side must know of. It decides who works with whom, not the version."""
+"""Changes with every change that the other side must know of. It decides who works with whom, not the version."""
 WORKER_FRAME = 2 * 1024 * 1024
 """The most bytes of a message of a worker."""
 ORCHESTRATOR_FRAME = 64 * 1024 * 1024
 """The most bytes of a message to a worker: an assignment lists all files that an item reads."""
 CHUNK_BYTES = 256 * 1024
 """The bytes of a file or a pack that are sent at a time."""
+MOST_PATHS = 20_000
+"""The most changed paths of a job; a worker leaves out what is beyond that."""
+PATH_CHARACTERS = 1_000_000
+"""The most characters of all of them."""
 PATHS_AT_ONCE = 256
 """The most paths in a message."""
 MOST_DETAILS = 100
@@ -65,6 +69,7 @@ class SentReply(Struct, frozen=True, tag="reply"):
     decisions: Annotated[tuple[_Text, ...], Meta(max_length=MOST_ENTRIES)] = ()
     contributions: Annotated[tuple[SentContribution, ...], Meta(max_length=MOST_ENTRIES)] = ()
     usage: SentUsage = SentUsage()
+    flags: Annotated[tuple[ReplyFlag, ...], Meta(max_length=10)] = ()
 
 
 class SentFailure(Struct, frozen=True, tag="failure"):
@@ -161,6 +166,8 @@ class PackPart(Struct, frozen=True, tag="pack-part"):
     """The next bytes of a pack."""
 
     data: _Chunk
+    is_first: bool = False
+    """Whether a pack begins with it: what has come of another one before is dropped. Its item was stopped meanwhile."""
 
 
 class PackEnd(Struct, frozen=True, tag="pack-end"):
@@ -181,6 +188,8 @@ class ItemJob(Struct, frozen=True, tag="job"):
     setup: WorkplaceSetup
     most_bytes: int
     """Of the output."""
+    cost_left: float | None = None
+    """The US dollars that the batch has left for it; None: no limit."""
 
 
 class CancelJob(Struct, frozen=True, tag="cancel"):

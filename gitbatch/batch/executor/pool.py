@@ -8,7 +8,7 @@ good.
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,13 +68,17 @@ class PoolMember:
     problem: CleanText = CleanText("")
     """Why it is not connected."""
     is_refused: bool = False
+    unfit: CleanText = CleanText("")
+    """Why it gets no further job on this connection, which ends with the last one: its disk is full, for example."""
+    has_worked: bool = False
+    """Whether a result has come on this connection."""
     losses: int = 0
     shipping: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def room(self) -> int:
         """The jobs that it could take."""
-        return self.slots - len(self.jobs) if self.channel else 0
+        return self.slots - len(self.jobs) if self.channel and not self.unfit else 0
 
 
 class PoolTools(Struct, frozen=True):
@@ -108,13 +112,16 @@ class WorkerPool:
             self._empty_since = time.monotonic()
             self._tasks.append(asyncio.create_task(self.carrier.find_workers(self._join)))
 
-    async def take_member(self, job: IncomingJob) -> PoolMember | NoWorker:
+    async def take_member(
+        self, job: IncomingJob, avoided: Sequence[PoolMember] = ()
+    ) -> PoolMember | NoWorker:
         """Waits until a worker has room for a job, and gives it the job; or until none was there for too long.
 
-        A worker that keeps the result of the job already is taken, with or without room.
+        A worker that keeps the result of the job already is taken, with or without room. `avoided`: workers that could not
+        begin with it; they are taken only if no other is there.
         """
         while True:
-            member = self._choose_member(job.token)
+            member = self._choose_member(job.token, avoided)
             if member:
                 member.jobs[job.token] = job
                 member.given.add(job.token)
@@ -122,8 +129,9 @@ class WorkerPool:
             if missing := self._find_why_none():
                 return missing
             self._changed.clear()
+            is_empty = not any(other.channel for other in self.members)
             with suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, self._time_left()) + 0.01):
+                async with asyncio.timeout(max(0.0, self._time_left()) + 0.01 if is_empty else None):
                     await self._changed.wait()
 
     async def send_job(self, member: PoolMember, incoming: IncomingJob, job: ItemJob) -> bool:
@@ -164,18 +172,22 @@ class WorkerPool:
 
     async def forget_results(self, tokens: frozenset[str]) -> None:
         """Lets the workers remove results that git has, or that count no more."""
+        sending = []
         for member in self.members:
             if known := tokens & member.spooled:
                 member.spooled -= known
-                await self._send_soon(member, ForgetJobs(tuple(sorted(known))))
+                sending.append(self._send_soon(member, ForgetJobs(tuple(sorted(known)))))
+        await asyncio.gather(*sending)
 
     async def close(self, patience: float) -> None:
         """Ends all connections; no agent of this run is left. `patience`: seconds that a worker has to end."""
+        open_channels = [(member, member.channel) for member in self.members if member.channel]
+        bye = Bye("the run has ended")
+        sending = [asyncio.ensure_future(self._send_soon(member, bye)) for member, _ in open_channels]
+        await asyncio.sleep(0)  # now it is on the way to each of them, and they may be disconnected
         for task in self._tasks:
             task.cancel()
-        open_channels = [(member, member.channel) for member in self.members if member.channel]
-        for member, _ in open_channels:
-            await self._send_soon(member, Bye("the run has ended"))
+        await asyncio.gather(*sending)
         await asyncio.gather(*(channel.close(patience) for _, channel in open_channels))
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
@@ -191,11 +203,9 @@ class WorkerPool:
         pause = _FIRST_PAUSE
         while not member.is_refused:
             try:
-                member.problem = CleanText("")
                 channel = await member.link.connect()
                 try:
                     if await self._greet(member, channel):
-                        pause = _FIRST_PAUSE
                         await self._read_messages(member, channel)
                 except ChannelError as error:
                     self._note_lost(member, clean_text(str(error)))
@@ -204,6 +214,7 @@ class WorkerPool:
                     await channel.close(_SHORT)
             except ChannelError as error:
                 self._note_lost(member, clean_text(str(error)))
+            pause = _FIRST_PAUSE if member.has_worked else pause
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -225,6 +236,8 @@ class WorkerPool:
         await channel.send(self.tools.welcome)
         member.slots, member.spooled = hello.slots, set(hello.spooled)
         member.have, member.given, member.channel = HaveSet(), set(), channel
+        member.problem = member.unfit = CleanText("")
+        member.has_worked = False
         self._is_told = False
         slots, sandbox = format_count(member.slots, "slot"), clean_text(hello.sandbox, 50)
         self.tools.tell(f"worker {member.host}: {slots}, sandbox {sandbox}")
@@ -235,6 +248,8 @@ class WorkerPool:
         while True:
             for message in await channel.receive():
                 self._take_message(member, message)
+            if member.unfit and not member.jobs:
+                raise ChannelError(member.unfit)
 
     def _take_message(self, member: PoolMember, message: FromWorker) -> None:
         match message:
@@ -252,9 +267,20 @@ class WorkerPool:
             return
         job.take_message(message)
         if job.ended.done():
-            member.spooled.add(message.token)
+            self._note_end(member, job)
+
+    def _note_end(self, member: PoolMember, job: IncomingJob) -> None:
+        """Notes that a worker has ended a job. One that could not begin with it would not with the next one either."""
+        if job.disk_problem:
+            member.unfit = job.disk_problem
+        else:
+            member.has_worked = True
+            member.spooled.add(job.token)
+        self.release_job(member, job.token)
 
     def _note_lost(self, member: PoolMember, reason: CleanText) -> None:
+        # A worker that connects each time, and can do nothing, is not there.
+        was_there = member.channel is not None and (member.has_worked or not member.unfit)
         if member.channel:
             self.tools.tell(f"worker {member.host} was lost: {reason}")
             member.losses += 1
@@ -262,7 +288,7 @@ class WorkerPool:
             self.tools.tell(f"worker {member.host} cannot be reached: {reason}")
         member.problem = reason
         self._lose_jobs(member, reason)
-        if not any(other.channel for other in self.members):
+        if was_there and not any(other.channel for other in self.members):
             self._empty_since = time.monotonic()
         self._changed.set()
 
@@ -271,11 +297,12 @@ class WorkerPool:
         for job in jobs.values():
             job.lose(reason)
 
-    def _choose_member(self, token: str) -> PoolMember | None:
+    def _choose_member(self, token: str, avoided: Sequence[PoolMember]) -> PoolMember | None:
         """Returns the worker to give a job to: one that has its result, else one that was lost least, and has most room."""
-        there = [member for member in self.members if member.channel]
+        there = [member for member in self.members if member.channel and not member.unfit]
         keeping = next((member for member in there if token in member.spooled), None)
-        able = (member for member in there if member.room > 0)
+        others = [member for member in there if not any(member is each for each in avoided)]
+        able = (member for member in others or there if member.room > 0)
         return keeping or min(able, key=lambda member: (member.losses, -member.room), default=None)
 
     def _find_why_none(self) -> NoWorker | None:
@@ -303,7 +330,8 @@ class WorkerPool:
         with open_temporary(tools.folder) as descriptor:
             size = await tools.git(write_pack, tools.repo, oids, descriptor)
             for start in range(0, size, CHUNK_BYTES):
-                await channel.send(PackPart(os.pread(descriptor, CHUNK_BYTES, start)))
+                part = os.pread(descriptor, CHUNK_BYTES, start)
+                await channel.send(PackPart(part, is_first=start == 0))
         await channel.send(PackEnd())
         member.have.note_shipment(lacking)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from msgspec import Struct, json
+from msgspec.structs import replace
 
 from gitbatch import __version__
 from gitbatch.agents.process.interruption import AttemptInterruptedError
@@ -26,6 +27,7 @@ from gitbatch.batch.executor.messages import PROTOCOL, ItemJob, Welcome
 from gitbatch.batch.executor.pool import NoWorker, PoolMember, PoolTools, WorkerPool
 from gitbatch.batch.workplace.protocol import Collected, Workplace, Workplaces, WorkplaceSetup
 from gitbatch.concurrency import GitThread
+from gitbatch.limits.budget import Budget
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import FREE, Usage
 from gitbatch.plan.duration import require_duration
@@ -48,6 +50,8 @@ class RemoteTools(Struct, frozen=True):
     """The batch's folder for worktrees."""
     config: Config
     environment: Mapping[str, str]
+    budget: Budget
+    """Of the batch."""
     tell: Callable[[str], None]
     announce: Callable[[str, CleanText], None]
     """Called with the slug of an item and the worker that it is sent to."""
@@ -92,7 +96,6 @@ class RemoteWorkplace:
     setup: WorkplaceSetup | None = None
     file: "IO[bytes] | None" = None
     job: IncomingJob | None = None
-    member: PoolMember | None = None
 
     async def prepare(self, setup: WorkplaceSetup) -> None:
         """Notes what the worktree at the worker is to be like."""
@@ -102,22 +105,42 @@ class RemoteWorkplace:
 
     async def work(self, agent: Agent, assignment: Assignment, progress: Progress) -> Reply | Failure:
         """Lets a worker run the agent, and waits until it has ended."""
-        assert self.setup is not None and self.file is not None  # noqa: S101, PT018 - the order of calls
-        pool, most = self.shared.pool, self.shared.tools.config.batch.max_output_bytes
+        assert self.setup is not None  # noqa: S101 - the order of calls
+        tools, pool = self.shared.tools, self.shared.pool
         token = make_token(self.batch, self.slug, self.setup, assignment, self.table)
         pool.start()
         await pool.forget_results(frozenset(self.shared.recorded.pop(self.slug, ())))
+        most = tools.config.batch.max_output_bytes
+        sent = ItemJob(token, self.batch, self.slug, agent.name, self.table, assignment, self.setup, most)
+        unfit: list[PoolMember] = []
+        while True:
+            job = self._receive_job(sent, progress)
+            member = await pool.take_member(job, unfit)
+            if isinstance(member, NoWorker):
+                return Failure(member.reason, cause=Cause.NO_WORKER, usage=FREE)
+            left = tools.budget.cost_left_for(assignment.item)
+            answer = await self._work_at(member, job, replace(sent, cost_left=left))
+            unfit.append(member)
+            if not job.could_not_begin or len(unfit) > tools.config.executor.max_lost:
+                return answer
+
+    def _receive_job(self, sent: ItemJob, progress: Progress) -> IncomingJob:
+        """Returns what will come back for a job, of which nothing has come yet."""
+        assert self.file is not None  # noqa: S101 - the order of calls
+        self.file.seek(0)
+        self.file.truncate()
         ended = asyncio.get_running_loop().create_future()
-        job = self.job = IncomingJob(token, progress, most, self.file, ended)
-        member = await pool.take_member(job)
-        if isinstance(member, NoWorker):
-            return Failure(member.reason, cause=Cause.NO_WORKER, usage=FREE)
-        self.member, self.host = member, member.host
+        self.job = IncomingJob(sent.token, progress, sent.most_bytes, self.file, ended)
+        return self.job
+
+    async def _work_at(self, member: PoolMember, job: IncomingJob, sent: ItemJob) -> Reply | Failure:
+        """Lets one worker run the agent, and waits until it has ended."""
+        pool, token = self.shared.pool, sent.token
+        self.host = member.host
         self.shared.tools.announce(self.slug, member.host)
         was_sent = True
-        sent = ItemJob(token, self.batch, self.slug, agent.name, self.table, assignment, self.setup, most)
         try:
-            async with asyncio.timeout(assignment.timeout + _SPARE):
+            async with asyncio.timeout(sent.assignment.timeout + _SPARE):
                 was_sent = await pool.send_job(member, job, sent)
                 end = await asyncio.shield(job.ended)
         except asyncio.CancelledError as error:
@@ -132,7 +155,13 @@ class RemoteWorkplace:
         if end.result is None:
             reason = clean_text(f"worker {member.host} was lost: {end.lost}")
             return Failure(reason, cause=Cause.LOST, usage=Usage() if was_sent else FREE)
-        return read_answer(end.result.answer)
+        answer = read_answer(end.result.answer)
+        if isinstance(answer, Failure) and answer.cause in {
+            Cause.FATAL,
+            Cause.LOST,
+        }:  # it is about the machine
+            return replace(answer, reason=clean_text(f"worker {member.host}: {answer.reason}"))
+        return answer
 
     async def collect(self) -> Collected | None:
         """Returns the changes, and the source of the output; nothing of either, if no worker has sent a result."""

@@ -13,6 +13,8 @@ from gitbatch.batch.executor.answers import send_answer
 from gitbatch.batch.executor.frames import pack_frame
 from gitbatch.batch.executor.messages import (
     CHUNK_BYTES,
+    MOST_PATHS,
+    PATH_CHARACTERS,
     PATHS_AT_ONCE,
     FromWorker,
     ItemJob,
@@ -38,6 +40,7 @@ from gitbatch.text import CleanText, clean_text
 
 Send = Callable[[FromWorker], None]
 _LONGEST_LINE = 4_000
+_OF_MACHINE = frozenset({Cause.DISK, Cause.FATAL})
 _LONGEST_PATH = 4_096
 
 
@@ -87,11 +90,11 @@ def read_agent_table(encoded: bytes) -> AgentTable:
     )
 
 
-async def run_job(tools: JobTools, job: ItemJob, send: Send) -> None:
+async def run_job(tools: JobTools, job: ItemJob, send: Send) -> tuple[bytes, ...]:
     """Runs an agent, and puts what came of it into the spool. Cancelling the call ends every process of the agent.
 
-    Raises:
-        OSError: the result cannot be stored.
+    Returns:
+        The frames of the result, if it is not kept: the disk is full, or the machine cannot work. Else none.
     """
     workplace, answer, collected, secrets = None, None, None, Secrets()
     places = tools.places
@@ -101,12 +104,13 @@ async def run_job(tools: JobTools, job: ItemJob, send: Send) -> None:
             workplace = workplaces.open_workplace(job.batch, job.slug, job.agent)
             await workplace.prepare(job.setup)
             agent, secrets = tools.open_agent(job)
+            tools.pool.budget.begin_job(job.assignment.item, job.cost_left)
             show = secrets.mask_progress(_sending(job, send))
             answer = secrets.mask_answer(await workplace.work(agent, job.assignment, show))
             collected = await shielded(workplace.collect())
         except (GitbatchError, OSError) as error:
             answer = fail_job(error, answer)
-        await shielded(places.git(_spool_result, tools.spool, job, answer, collected, secrets))
+        return await shielded(places.git(_spool_result, tools.spool, job, answer, collected, secrets))
     finally:
         if (
             workplace
@@ -135,10 +139,19 @@ def fail_job(error: GitbatchError | OSError, answer: Reply | Failure | None) -> 
 
 def _spool_result(
     spool: Spool, job: ItemJob, answer: Reply | Failure, collected: Collected | None, secrets: Secrets
-) -> None:
-    with spool.writing(job.token) as descriptor, open(descriptor, "wb", closefd=False) as file:
+) -> tuple[bytes, ...]:
+    def make_frames() -> Iterator[bytes]:
         messages = list_messages(job, answer, collected, secrets)
-        file.writelines(pack_frame(encode_message(message)) for message in messages)
+        return (pack_frame(encode_message(message)) for message in messages)
+
+    if isinstance(answer, Failure) and answer.cause in _OF_MACHINE:
+        return tuple(make_frames())  # it says nothing about the job, and may be different the next time
+    try:
+        with spool.writing(job.token) as descriptor, open(descriptor, "wb", closefd=False) as file:
+            file.writelines(make_frames())
+    except OSError:  # it is paid for: what a full disk cannot keep is sent all the same
+        return tuple(make_frames())
+    return ()
 
 
 def list_messages(
@@ -148,7 +161,7 @@ def list_messages(
     if collected is None:
         yield JobResult(job.token, send_answer(answer), is_gone=isinstance(answer, Reply))
         return
-    yield from _list_changes(job.token, collected.changes)
+    yield from _list_changes(job, collected.changes, secrets)
     output = _read_output(collected.output, job.most_bytes)
     if names := secrets.found_by(lambda forms: _holds_any(output.data, forms)):
         reason = clean_text(f"the output holds the value of {', '.join(names)}")
@@ -177,11 +190,19 @@ def _holds_any(data: bytes, forms: tuple[str, ...]) -> bool:
     return any(form.encode(errors="surrogateescape") in data for form in forms)
 
 
-def _list_changes(token: str, changes: WorkplaceChanges) -> Iterator[FromWorker]:
-    for name in WorkplaceChanges.__struct_fields__:
-        paths = tuple(map(_make_sendable, getattr(changes, name)))
+def _list_changes(job: ItemJob, changes: WorkplaceChanges, secrets: Secrets) -> Iterator[FromWorker]:
+    """Yields the changed paths, as many as may be sent: first those that decide about the item."""
+    left, characters = MOST_PATHS, PATH_CHARACTERS
+    for name in ("removed", "written", "replaced", "deleted"):
+        paths = []
+        for path in sorted(getattr(changes, name), key=lambda path: path not in job.setup.guarded):
+            shown = _make_sendable(path if path == job.setup.output else secrets.mask_text(path))
+            left, characters = left - 1, characters - len(shown)
+            if left < 0 or characters < 0:
+                break
+            paths.append(shown)
         for start in range(0, len(paths), PATHS_AT_ONCE):
-            yield JobChanges(token, **{name: paths[start : start + PATHS_AT_ONCE]})
+            yield JobChanges(job.token, **{name: tuple(paths[start : start + PATHS_AT_ONCE])})
 
 
 def _make_sendable(path: str) -> str:

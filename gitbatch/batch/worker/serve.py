@@ -8,7 +8,7 @@ import asyncio
 import os
 import tempfile
 from collections.abc import Callable, Coroutine
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import partial
@@ -109,13 +109,13 @@ class OrchestratorService:
             if ended is ServeEnd.BYE:
                 await self._end_jobs()
             elif self._jobs:
-                await self._send(Alive(takes_jobs=False))
                 await asyncio.wait(self._jobs.values())
             if ended is ServeEnd.STOPPED:
                 await self._send(Bye("it was asked to stop"))
             return ended
         finally:
             alive.cancel()
+            self._drop_pack()
             await self._end_jobs()
             begun = (task for task in (self._tools, self._stored, self._forgetting) if task)
             await asyncio.gather(*begun, return_exceptions=True)
@@ -123,7 +123,7 @@ class OrchestratorService:
 
     async def _read_messages(self) -> ServeEnd:
         frames = FrameReader(ORCHESTRATOR_FRAME)
-        stopped = asyncio.create_task(self.stopping.wait())
+        stopped = asyncio.create_task(self._finish_jobs())
         try:
             while True:
                 reading = asyncio.create_task(self.reader.read(_READ))
@@ -142,8 +142,15 @@ class OrchestratorService:
         except (FrameError, MessageError, ConnectionError):
             return ServeEnd.CUT
         finally:
+            self._is_cut = not stopped.done()
             stopped.cancel()
-            self._is_cut = not self.stopping.is_set()
+
+    async def _finish_jobs(self) -> None:
+        """Waits for the signal that asks to stop, then until no job runs. Meanwhile messages are read: jobs may be cancelled."""
+        await self.stopping.wait()
+        await self._send(Alive(takes_jobs=False))
+        while self._jobs:
+            await asyncio.wait(self._jobs.values())
 
     def _take_message(self, message: ToWorker) -> None:
         match message:
@@ -160,11 +167,23 @@ class OrchestratorService:
 
     def _take_pack(self, message: PackPart | PackEnd) -> None:
         if isinstance(message, PackPart):
-            self._pack = self._pack or tempfile.TemporaryFile(dir=self.folder)  # noqa: SIM115 - until it is stored
-            self._pack.write(message.data)
+            try:
+                if message.is_first:
+                    self._drop_pack()
+                if self._pack is None:
+                    self._pack = tempfile.TemporaryFile(dir=self.folder)  # noqa: SIM115 - until it is stored
+                self._pack.write(message.data)
+            except OSError as error:  # the jobs that need it say so
+                self._stored = asyncio.create_task(_raise_error(error))
         elif pack := self._pack:
             self._pack = None
             self._stored = asyncio.create_task(self._store_pack(pack, self._stored))
+
+    def _drop_pack(self) -> None:
+        pack, self._pack = self._pack, None
+        with suppress(OSError):  # what is not written yet may have no room
+            if pack:
+                pack.close()
 
     def _start_job(self, job: ItemJob) -> None:
         if job.token in self._jobs or self.stopping.is_set():
@@ -191,7 +210,11 @@ class OrchestratorService:
             if not spool.path_of(job.token).exists():
                 if stored:
                     await asyncio.shield(stored)
-                await run_job(tools, job, self._send_later)
+                unkept = await run_job(tools, job, self._send_later)
+                for frame in unkept:
+                    await self._write(frame)
+                if unkept:
+                    return
             await self._send_file(spool, job.token)
         except (OSError, GitbatchError) as error:  # nothing is in the spool: the result is this alone
             await self._send(JobResult(job.token, send_answer(fail_job(error, None))))
@@ -256,3 +279,7 @@ class OrchestratorService:
         with spool.path_of(token).open("rb") as file:
             while head := file.read(8):
                 await self._write(head + file.read(int.from_bytes(head[:4], "big")))
+
+
+async def _raise_error(error: OSError) -> None:
+    raise error

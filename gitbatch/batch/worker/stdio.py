@@ -14,7 +14,7 @@ from msgspec import Struct
 from gitbatch.agents.pool import AgentPool
 from gitbatch.agents.process.children import make_room, watch_by_descriptor
 from gitbatch.agents.process.starter import Starter
-from gitbatch.batch.executor.messages import Welcome
+from gitbatch.batch.executor.messages import MOST_SPOOLED, Welcome
 from gitbatch.batch.worker.jobs import JobTools
 from gitbatch.batch.worker.places import open_places
 from gitbatch.batch.worker.serve import OrchestratorService, ServeEnd, WorkerIdentity
@@ -65,7 +65,8 @@ def list_spooled(settings: WorkerSettings) -> tuple[str, ...]:
     top = settings.place / "spool"
     top.mkdir(parents=True, exist_ok=True)
     folders = sorted(path.name for path in top.iterdir() if path.is_dir())
-    return tuple(token for name in folders for token in settings.open_spool(name).list_tokens())
+    most = MOST_SPOOLED // max(1, len(folders))  # of each, the newest
+    return tuple(token for name in folders for token in settings.open_spool(name).list_tokens()[-most:])
 
 
 def serve_stdio(settings: WorkerSettings) -> ServeEnd:

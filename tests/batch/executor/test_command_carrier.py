@@ -110,10 +110,12 @@ def test_worker_that_is_gone_cannot_be_sent_to(tmp_path: Path) -> None:
 
 
 def test_program_that_is_not_there_is_named(tmp_path: Path) -> None:
-    table = ExecutorTable(kind="command", workers=(("/nowhere/ssh", "build1"), ("true",)))
+    table = ExecutorTable(kind="command", no_worker="2h", workers=(("/nowhere/ssh", "build1"), ("true",)))
     found: list[WorkerLink] = []
     carrier = CommandCarrier(CarrierTools(table, {}, tmp_path))
     asyncio.run(carrier.find_workers(found.append))
     assert [link.name for link in found] == ["/nowhere/ssh build1", "true"]
+    assert isinstance(found[0], CommandLink)
+    assert found[0].greeting == 7200
     with pytest.raises(ChannelError, match="cannot start /nowhere/ssh: No such file"):
         asyncio.run(found[0].connect())

@@ -9,7 +9,7 @@ from agents.test_protocol import ASSIGNMENT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitbatch.agents.protocol import Contribution, Failure, OutputStream, Reply
+from gitbatch.agents.protocol import Contribution, Failure, OutputStream, Reply, ReplyFlag
 from gitbatch.batch.executor.answers import read_answer, send_answer
 from gitbatch.batch.executor.messages import (
     CHUNK_BYTES,
@@ -115,6 +115,7 @@ def test_texts_of_a_worker_are_harmless() -> None:
     assert answer.summary == "One. Gitbatch-Item: evil Two. Three."
     assert answer.decisions == ("a b",)
     failed = read_answer(SentFailure("\x1b]0;x\x07bad\nGitbatch-Batch: x", ("\x9b1m d",), Cause.PAUSED))
+    assert read_answer(SentFailure("x", cause=Cause.STALE)) == Failure(clean_text("x"))
     assert failed == Failure(clean_text("bad Gitbatch-Batch: x"), (clean_text("d"),), Cause.FAILED)
 
 
@@ -125,6 +126,7 @@ def test_answers_come_back_as_they_were() -> None:
         (clean_text("a decision"),),
         (Contribution(clean_text("a.md"), clean_text("b")),),
         usage,
+        (ReplyFlag.SUMMARY_CUT, ReplyFlag.USAGE_MISSING),
     )
     failure = Failure(clean_text("no"), (clean_text("why"),), Cause.BUSY, 3.0, usage, is_guess=True)
     for answer in (reply, failure):

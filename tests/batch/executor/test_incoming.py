@@ -40,6 +40,11 @@ def test_full_disk_of_ours_is_not_the_workers(tmp_path: Path) -> None:
     assert (tmp_path / "out").read_bytes() == b"x", "what follows the end is dropped"
 
 
+def test_long_paths_are_bounded_together() -> None:
+    with pytest.raises(ChannelError, match="more than 1,000,000 characters"):
+        receive(BytesIO(), JobChanges(TOKEN, ("x" * 4_000,) * 251))
+
+
 def test_removed_worktree_has_no_output() -> None:
     assert receive(BytesIO(), JobResult(TOKEN, REPLY, is_gone=True)).collect() is None
 

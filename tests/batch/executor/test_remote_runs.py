@@ -98,7 +98,7 @@ async def _tell_lies(channel: ScriptedChannel, job: ItemJob) -> None:  # noqa: C
         case "7":
             channel.tell(*[JobChunk(token, bytes(CHUNK_BYTES))] * 5)
         case "8":
-            channel.tell(*[JobChanges(token, ("a",) * 256)] * 400)
+            channel.tell(*[JobChanges(token, ("a",) * 256)] * 80)
         case "9":
             channel.tell(JobResult(token, SentReply("Paid. Twice.", usage=SentUsage(cost=-5.0)), 0))
         case "10":
@@ -133,7 +133,7 @@ def test_lies_of_a_worker_reach_no_history(place: Place, monkeypatch: pytest.Mon
         "T3": "for something that it was not asked for",
         "T6": "3 of 5 bytes",
         "T7": "more bytes of an output than are allowed",
-        "T8": "more than 100,000 changed paths",
+        "T8": "more than 20,000 changed paths",
         "T9": "invalid message",
         "T10": "greets again",
         "T12": "full",
@@ -208,11 +208,15 @@ def test_result_in_a_spool_is_taken_without_sending_objects(
 def test_no_worker_halts_with_exit_code_75(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     set_up(place, "ok")
     name_executor(place, 'no-worker = "0.3s"\n')
-    result, events = run_with(place, monkeypatch, ScriptedLink(work_honestly, fails=1000))
+    monkeypatch.setattr(
+        "gitbatch.batch.executor.pool._LONGEST_PAUSE", 0.01
+    )  # each try is much shorter than the wait
+    result, events = run_with(place, monkeypatch, ScriptedLink(work_honestly, fails=100))
     assert result.halt is not None
     assert (result.halt.cause, describe_end(result, "").code) == (Cause.NO_WORKER, 75)
     assert "scripted: connection refused" in result.halt.reason
     assert "waiting for a worker" in notes(events)
+    assert notes(events).count("cannot be reached") == 1
     link = ScriptedLink(work_honestly)
     assert run_with(place, monkeypatch, link, items=None, checkpoint=None)[0].succeeded == 1
 

@@ -1,0 +1,190 @@
+"""Workers that connect and can do nothing, wait in a queue, or keep others waiting."""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from batch.executor.scripted_workers import (
+    HELLO,
+    ScriptedChannel,
+    ScriptedLink,
+    give_output,
+    name_executor,
+    run_with,
+    work_honestly,
+)
+from batch.executor.test_remote_runs import notes, of_kind
+from batch.programs import set_up
+from conftest import Place
+from msgspec.structs import replace
+
+from gitbatch.batch.executor.carrier import Carrier, ChannelError
+from gitbatch.batch.executor.command import CommandLink
+from gitbatch.batch.executor.frames import MAGIC, pack_frame
+from gitbatch.batch.executor.messages import (
+    Bye,
+    ItemJob,
+    JobResult,
+    SentFailure,
+    SentUsage,
+    ToWorker,
+    encode_message,
+)
+from gitbatch.batch.executor.pool import PoolMember, PoolTools, WorkerPool
+from gitbatch.limits.budget import Budget
+from gitbatch.limits.causes import Cause
+from gitbatch.plan.model import ItemKey
+from gitbatch.text import clean_text
+
+FULL = SentFailure("No space left on device", cause=Cause.DISK, usage=SentUsage(cost=0.0))
+
+
+async def fail_at_once(channel: ScriptedChannel, job: ItemJob) -> None:
+    channel.tell(JobResult(job.token, FULL))
+
+
+def test_worker_with_a_full_disk_takes_no_item_from_the_others(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It always has room; the items wait for the busy one nevertheless, and nothing is counted."""
+    set_up(place, *["ok"] * 4)
+    name_executor(place)
+    full = ScriptedLink(fail_at_once, (replace(HELLO, host="full"),))
+    able = ScriptedLink(work_honestly, (replace(HELLO, slots=1),))
+    result, events = run_with(place, monkeypatch, full, able)
+    assert (result.succeeded, result.failed) == (4, 0)
+    assert of_kind(events, "attempt-failed") == []
+    assert "worker full was lost: No space left on device" in notes(events)
+    spent = [event["outcome"]["spent"]["unknown"] for event in of_kind(events, "item-finished")]
+    assert spent == [1] * 4  # each once, whose agent does not say what it costs
+
+
+def test_workers_that_can_do_nothing_are_as_none(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up(place, "ok")
+    name_executor(place, 'no-worker = "0.3s"\nmax-lost = 1000\n')
+    result, _ = run_with(place, monkeypatch, ScriptedLink(fail_at_once))
+    assert result.halt is not None
+    assert result.halt.cause is Cause.NO_WORKER
+    assert "far: No space left on device" in result.halt.reason
+
+
+def test_worker_without_the_program_is_named(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up(place, "ok")
+    name_executor(place)
+
+    async def lack(channel: ScriptedChannel, job: ItemJob) -> None:
+        channel.tell(JobResult(job.token, SentFailure("the program x is not found", cause=Cause.FATAL)))
+
+    result, _ = run_with(place, monkeypatch, ScriptedLink(lack))
+    assert result.halt is not None
+    assert "worker far: the program x is not found" in result.halt.reason
+
+
+def test_items_that_wait_for_room_are_woken_by_it(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also after the time for which a batch waits while no worker is there."""
+    set_up(place, "ok", "ok")
+    name_executor(place, 'no-worker = "0.01s"\n')
+    choose, calls = WorkerPool._choose_member, 0
+
+    def count(pool: WorkerPool, *given: Any) -> PoolMember | None:  # noqa: ANN401 - passed on
+        nonlocal calls
+        calls += 1
+        return choose(pool, *given)
+
+    async def take_a_while(channel: ScriptedChannel, job: ItemJob) -> None:
+        await asyncio.sleep(0.3)
+        channel.tell(*give_output(job))
+
+    monkeypatch.setattr(WorkerPool, "_choose_member", count)
+    able = ScriptedLink(take_a_while, (replace(HELLO, slots=1),))
+    assert run_with(place, monkeypatch, able)[0].succeeded == 2
+    assert calls < 10
+
+
+def test_what_a_batch_has_left_is_sent(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up(place, "ok")
+    name_executor(place)
+    left: list[float | None] = []
+    monkeypatch.setattr(Budget, "cost_left_for", lambda *_: 1.25)
+
+    async def note(channel: ScriptedChannel, job: ItemJob) -> None:
+        left.append(job.cost_left)
+        channel.tell(*give_output(job))
+
+    assert run_with(place, monkeypatch, ScriptedLink(note))[0].succeeded == 1
+    assert left == [1.25]
+
+
+def test_given_budget_is_that_of_one_job() -> None:
+    budget, key = Budget(), ItemKey("a")
+    budget.begin_job(key, 2.0)
+    budget.charge_request(key, replace(budget.known_usage, cost=0.5, requests=1))
+    assert budget.cost_left_for(key) == 1.5
+    budget.begin_job(key, 1.0)
+    assert budget.cost_left_for(key) == 1.0
+    budget.begin_job(key, None)
+    assert budget.cost_left_for(key) is None
+
+
+@dataclass
+class SlowChannel:
+    """A worker that reads nothing, until all are spoken to."""
+
+    told: list[ToWorker]
+    heard: list[ToWorker]
+    count: int
+    all_told: asyncio.Event
+
+    async def send(self, message: ToWorker) -> None:
+        self.told.append(message)
+        if len(self.told) == self.count:
+            self.all_told.set()
+        await self.all_told.wait()
+        self.heard.append(message)
+
+    async def receive(self) -> list[object]:
+        raise ChannelError("nothing")
+
+    async def close(self, patience: float) -> None:
+        assert patience == 0.0
+
+
+def test_workers_are_ended_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that does not read must not keep the others waiting: Ctrl-C leaves a second for all of them."""
+    monkeypatch.setattr("gitbatch.batch.executor.pool._HURRY", 0.1)
+    told: list[ToWorker] = []
+    heard: list[ToWorker] = []
+
+    async def close() -> None:
+        all_told = asyncio.Event()
+        pool = WorkerPool(cast("Carrier", None), cast("PoolTools", None))
+        for number in range(3):
+            channel = SlowChannel(told, heard, 3, all_told)
+            member = PoolMember(ScriptedLink(work_honestly), clean_text(str(number)))
+            member.channel = channel  # type: ignore[assignment]
+            pool.members.append(member)
+        await pool.close(0.0)
+
+    asyncio.run(close())
+    assert [type(message) for message in heard] == [Bye] * 3
+
+
+def test_worker_that_waits_in_a_queue_has_time_for_its_greeting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gitbatch.batch.executor.command.SILENCE", 0.01)
+    (tmp_path / "greeting").write_bytes(MAGIC + pack_frame(encode_message(HELLO)))
+
+    async def connect(script: str, greeting: float) -> object:
+        link = CommandLink(("sh", "-c", script), {"PATH": "/usr/bin:/bin"}, tmp_path, greeting)
+        channel = await link.connect()
+        try:
+            return await channel.receive()
+        finally:
+            await channel.close(0.0)
+
+    assert asyncio.run(connect("sleep 0.3; cat greeting; sleep 60", 45.0)) == [HELLO]
+    with pytest.raises(ChannelError, match=r"no message for 0\.2 seconds"):
+        asyncio.run(connect("sleep 60", 0.2))

@@ -1,0 +1,129 @@
+"""What a worker does at its limits: a full disk, a pack that was cut, many paths, a full spool, a signal."""
+
+# ruff: noqa: F811 - a parameter has the name of its fixture
+
+import asyncio
+from functools import partial
+from pathlib import Path
+
+import pytest
+from agents.test_protocol import ASSIGNMENT
+from batch.executor.test_executor_messages import SETUP
+from batch.worker.orchestrators import KEY, OTHER, TOKEN, Orchestrator, far, talk  # noqa: F401 - a fixture
+from msgspec.structs import replace
+from waiting import DEADLINE, wait_until_async
+
+from gitbatch.agents.protocol import Reply
+from gitbatch.agents.secrets import Secrets
+from gitbatch.batch.executor.messages import (
+    MOST_PATHS,
+    PATH_CHARACTERS,
+    Alive,
+    CancelJob,
+    ItemJob,
+    JobChanges,
+    JobEvent,
+    JobResult,
+    PackPart,
+    SentFailure,
+    SentReply,
+)
+from gitbatch.batch.worker.jobs import list_messages
+from gitbatch.batch.worker.serve import ServeEnd
+from gitbatch.batch.worker.spool import Spool
+from gitbatch.batch.worker.stdio import WorkerSettings, list_spooled
+from gitbatch.batch.workplace.protocol import Collected, WorkplaceChanges
+from gitbatch.fs.durable import _temporary_name
+from gitbatch.limits.causes import Cause
+from gitbatch.plan.model import ItemKey
+from gitbatch.text import clean_text
+
+WRITE = "cat >/dev/null; echo hello >out/a.md; echo 'A. Wrote it.'"
+
+
+def test_result_that_the_spool_cannot_keep_is_sent(far: Orchestrator) -> None:
+    """It is paid for."""
+    (far.settings.place / "spool" / ("0" * 16) / _temporary_name(TOKEN)).mkdir(parents=True)
+    talk(far, lambda far: far.send_job(WRITE, left=2.0), Orchestrator.wait_for_result)
+    [result] = far.of(JobResult)
+    assert isinstance(result.answer, SentReply)
+    assert result.size == 6
+    assert list_spooled(far.settings) == ()
+    assert far.pool.budget.cost_left_for(ItemKey("a")) == 2.0
+
+
+def test_failure_of_the_machine_is_not_kept(far: Orchestrator) -> None:
+    """The next time it may be able to."""
+
+    def send_unknown(far: Orchestrator) -> None:
+        far.send_job(WRITE)
+        far.send(replace(far.last, token=OTHER, slug="x", table=b'{"kind": "later"}'))
+
+    talk(far, send_unknown, partial(Orchestrator.wait_for_result, count=2))
+    [failed] = [each.answer for each in far.of(JobResult) if isinstance(each.answer, SentFailure)]
+    assert failed.cause is Cause.FATAL
+    assert list_spooled(far.settings) == (TOKEN,)
+
+
+def test_pack_that_was_cut_does_not_spoil_the_next_one(far: Orchestrator) -> None:
+    """The item that it was for has been stopped."""
+
+    def stop_midway(far: Orchestrator) -> None:
+        far.send(PackPart(b"PACK the first part", is_first=True))
+        far.send_job(WRITE)
+
+    talk(far, stop_midway, Orchestrator.wait_for_result)
+    assert isinstance(far.of(JobResult)[0].answer, SentReply)
+
+
+def test_key_in_the_name_of_a_file_is_not_sent(far: Orchestrator) -> None:
+    script = f'{WRITE}; echo x >"$KEY.txt"'
+    talk(far, lambda far: far.send_job(script, pass_env=("KEY",)), Orchestrator.wait_for_result)
+    written = [path for each in far.of(JobChanges) for path in each.written]
+    assert sorted(written) == ["[value of KEY].txt", "out/a.md"]
+    assert KEY not in repr(far.heard)
+
+
+@pytest.mark.parametrize("name", ["b", "b" * 4000], ids=["short", "long"])
+def test_no_more_paths_are_sent_than_are_accepted(name: str) -> None:
+    job = ItemJob(TOKEN, "b", "1-a", "writer", b"{}", ASSIGNMENT, SETUP, 10)
+    written = (*(f"{name}{number}" for number in range(MOST_PATHS)), "task.md")
+
+    def open_nothing() -> None:
+        raise FileNotFoundError
+
+    collected = Collected(WorkplaceChanges(written, ("a",)), open_nothing)  # type: ignore[arg-type]
+    messages = [*list_messages(job, Reply(clean_text("Done.")), collected, Secrets())]
+    sent = [path for each in messages if isinstance(each, JobChanges) for path in each.removed + each.written]
+    assert sent[:2] == ["a", "task.md"], "what the item fails by comes first"
+    assert len(sent) <= MOST_PATHS
+    assert sum(map(len, sent)) <= PATH_CHARACTERS
+
+
+def test_greeting_names_no_more_results_than_are_accepted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gitbatch.batch.worker.stdio.MOST_SPOOLED", 4)
+    for name in ("1", "2"):
+        spool = Spool(tmp_path / "spool" / (name * 16))
+        spool.list_tokens()
+        for number in "abc":
+            spool.path_of((name + number) * 16).touch()
+    assert len(list_spooled(WorkerSettings(place=tmp_path, environment={}))) == 4
+
+
+def test_item_is_cancelled_at_a_worker_that_was_asked_to_stop(far: Orchestrator) -> None:
+    async def stop(far: Orchestrator) -> None:
+        far.send_job("echo begun; exec sleep 600")
+        await wait_until_async(lambda: far.of(JobEvent), "it has begun")
+        assert far.service
+        far.service.stopping.set()
+        await wait_until_async(lambda: far.of(Alive), "it says so")
+        far.send(CancelJob(TOKEN))
+
+    async def serve() -> ServeEnd:
+        async with asyncio.timeout(DEADLINE):
+            return await far.talk(stop)
+
+    assert asyncio.run(serve()) is ServeEnd.STOPPED
+    assert far.of(JobResult) == []
