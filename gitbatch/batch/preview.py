@@ -11,7 +11,7 @@ from gitbatch.batch.caller import Frontend, SessionSettings
 from gitbatch.batch.event_stream import EventStream
 from gitbatch.batch.events import BatchStopped
 from gitbatch.batch.history.progress import read_progress
-from gitbatch.batch.history.record import unfinished_batch
+from gitbatch.batch.history.record import all_batches, find_unfinished
 from gitbatch.batch.model import BatchGroup, Record
 from gitbatch.batch.opening import HOW_TO_START, Opening
 from gitbatch.batch.reopening import find_reopened
@@ -44,7 +44,8 @@ def preview_batch(repo: Repository, settings: SessionSettings, frontend: Fronten
         pool = AgentPool(dict(settings.environment), settings.sandbox, starter, RateLimit())
         found = repo.fetching(frontend.report_waiting if settings.fetch else None)
         opening = Opening(found, settings, frontend, pool, EventStream(settings.clock, ()))
-        batch = unfinished_batch(repo) or find_reopened(repo)
+        batches = all_batches(repo)
+        batch = find_unfinished(batches) or find_reopened(repo, batches)
         if batch:
             record, changes = opening.plan_rest(batch)
             progress = read_progress(repo, batch)

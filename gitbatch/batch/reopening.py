@@ -6,28 +6,28 @@ batch run again opens that batch here too, as if it had been recorded here.
 
 from gitbatch.batch.group.follow import follow_checkout
 from gitbatch.batch.history.progress import read_progress
-from gitbatch.batch.history.record import Batch, all_batches
+from gitbatch.batch.history.record import Batch
 from gitbatch.batch.history.target import require_tip
 from gitbatch.batch.resume import find_commit_before
 from gitbatch.repo.refs.names import end_ref, followed_ref
 from gitbatch.repo.repository import Repository
 
 
-def reopen_batch(repo: Repository) -> Batch | None:
-    """Opens the last batch if a review that came with its branch makes items run again; returns it, else None."""
-    batch = find_reopened(repo)
+def reopen_batch(repo: Repository, batches: tuple[Batch, ...]) -> Batch | None:
+    """Opens the last of all batches if a review that came with its branch makes items run again; returns it, else None."""
+    batch = find_reopened(repo, batches)
     if batch:
         ref = end_ref(batch.id)
         repo.refs.delete({ref: repo.refs.read(ref) or ""})
     return batch
 
 
-def find_reopened(repo: Repository) -> Batch | None:
-    """Returns the last batch if it has ended here, and a review that came with its branch makes items run again.
+def find_reopened(repo: Repository, batches: tuple[Batch, ...]) -> Batch | None:
+    """Returns the last of all batches if it has ended here, and a review that came with its branch makes items run again.
 
     Changes nothing. A review that breaks a rule of `gitbatch verify` opens no batch.
     """
-    found = _find_reviewed(repo)
+    found = _find_reviewed(repo, batches)
     if found is None:
         return None
     last, reviews = found
@@ -36,12 +36,12 @@ def find_reopened(repo: Repository) -> Batch | None:
     return None if _has_findings(repo, last) else last
 
 
-def settle_review(repo: Repository) -> None:
-    """Completes the last review of an ended batch that was cut between the move of the branch and the checkout.
+def settle_review(repo: Repository, batches: tuple[Batch, ...]) -> None:
+    """Completes the last review of the last of all batches, an ended one, that was cut between the move of the branch and the checkout.
 
     It is done only while that review is the tip: what a later commit has is not changed.
     """
-    found = _find_reviewed(repo)
+    found = _find_reviewed(repo, batches)
     if found is None:
         return
     last, reviews = found
@@ -54,9 +54,8 @@ def settle_review(repo: Repository) -> None:
     repo.commit_point(end_ref(last.id), tip, repo.refs.read(end_ref(last.id)) or "", "gitbatch: reviewed")
 
 
-def _find_reviewed(repo: Repository) -> tuple[Batch, frozenset[str]] | None:
+def _find_reviewed(repo: Repository, batches: tuple[Batch, ...]) -> tuple[Batch, frozenset[str]] | None:
     """Returns the last batch if it has ended here, with the reviews on its branch after that; None: there are none."""
-    batches = all_batches(repo)
     last = batches[-1] if batches else None
     if last is None or not all(batch.ended for batch in batches):
         return None

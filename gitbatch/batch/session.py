@@ -7,7 +7,8 @@ reads no environment variable and no current directory, and installs no signal h
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, nullcontext
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gitbatch.agents.pool import AgentPool
 from gitbatch.agents.process.children import watch_by_descriptor
@@ -18,7 +19,7 @@ from gitbatch.batch.event_log import BatchLog
 from gitbatch.batch.event_stream import EventStream
 from gitbatch.batch.events import BatchStopped, Listener, Notice
 from gitbatch.batch.group.review import RecordedReview
-from gitbatch.batch.history.record import unfinished_batch
+from gitbatch.batch.history.record import all_batches, find_unfinished
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.stop import pause_by_user
 from gitbatch.batch.item.unexpected import is_cancelled
@@ -40,8 +41,7 @@ from gitbatch.repo.lock import repository_lock
 from gitbatch.repo.repository import Repository
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(Struct, frozen=True):
     """An open session; see `open_session`."""
 
     settled: Result | None
@@ -170,11 +170,12 @@ def open_session(
             AgentPool(dict(settings.environment), settings.sandbox, starter, limit),
             emit,
         )
-        unfinished = unfinished_batch(opening.repo) or reopen_batch(opening.repo)
+        batches = all_batches(opening.repo)
+        unfinished = find_unfinished(batches) or reopen_batch(opening.repo, batches)
         if settings.continues and unfinished is None:
             raise UsageError("there is nothing to continue: no batch is unfinished", HOW_TO_START)
         if unfinished is None:
-            settle_review(opening.repo)
+            settle_review(opening.repo, batches)
         batch = opening.continue_batch(unfinished) if unfinished else opening.begin_batch()
         if isinstance(batch, BatchStopped):
             yield Session(_nothing_left(batch), None, resumed=False)

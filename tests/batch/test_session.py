@@ -16,6 +16,8 @@ from gitbatch.batch.session import open_session
 from gitbatch.errors import BusyError, UsageError
 from gitbatch.plan.model import Plan
 from gitbatch.repo.opening import open_repository
+from gitbatch.repo.refs.names import BATCHES
+from gitbatch.repo.refs.store import Refs
 from gitbatch.repo.repository import Repository
 
 
@@ -36,6 +38,21 @@ def test_missing_choice(three: Place, opened: Repository, missing: str) -> None:
     with pytest.raises(UsageError, match=f"missing --{missing}"), open_session(opened, settings):
         pass
     assert three.state() == before
+
+
+def test_batches_are_read_once(three: Place, opened: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Git starts a process for each reading, before every run."""
+    read: list[str] = []
+    below = Refs.below
+
+    def count(refs: Refs, prefix: str) -> dict[str, str]:
+        read.append(prefix)
+        return below(refs, prefix)
+
+    monkeypatch.setattr(Refs, "below", count)
+    with pytest.raises(UsageError), open_session(opened, session_settings(three, items=None)):
+        pass
+    assert read == [BATCHES]
 
 
 def test_frontend_answers(three: Place, opened: Repository) -> None:

@@ -127,7 +127,12 @@ def all_batches(repo: Repository) -> tuple[Batch, ...]:
 
 def unfinished_batch(repo: Repository) -> Batch | None:
     """Returns the batch that the next `run` resumes."""
-    return next((batch for batch in all_batches(repo) if not batch.ended), None)
+    return find_unfinished(all_batches(repo))
+
+
+def find_unfinished(batches: tuple[Batch, ...]) -> Batch | None:
+    """Returns the batch that the next `run` resumes, of all batches."""
+    return next((batch for batch in batches if not batch.ended), None)
 
 
 def find_unfinished_refs(repo: Repository) -> tuple[str, str] | None:
