@@ -5,7 +5,7 @@ import os
 import shlex
 import signal
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from math import inf
 from pathlib import Path
 
@@ -42,6 +42,8 @@ from gitbatch.project.control import TASK, PlanChoice
 from gitbatch.repo.repository import Repository
 from gitbatch.sandbox.model import SandboxKind
 from gitbatch.view.run_end import describe_end, describe_interruption
+
+Opened = AbstractContextManager[Repository]
 
 
 class RunOptions(Struct, frozen=True, kw_only=True):
@@ -97,8 +99,18 @@ class RunOptions(Struct, frozen=True, kw_only=True):
         )
 
 
-def run_command(options: RunOptions, prepare: Callable[[Repository], None] | None = None) -> ExitCode:
-    """Starts or resumes a batch; returns how it ended. `prepare` is called before, with the open repository."""
+def run_command(
+    options: RunOptions,
+    prepare: Callable[[Repository], None] | None = None,
+    opened: Opened | None = None,
+) -> ExitCode:
+    """Starts or resumes a batch; returns how it ended.
+
+    Args:
+        options: as they were given.
+        prepare: called before, with the open repository.
+        opened: yields the repository; None: it is opened now.
+    """
     view = make_view(json=options.json, progress=options.progress)
     prompts = PromptFrontend(
         can_ask=options.can_ask,
@@ -106,7 +118,7 @@ def run_command(options: RunOptions, prepare: Callable[[Repository], None] | Non
         inherited=read_git_variables(),
         directory=options.directory,
     )
-    with open_repository_of(options.directory) as repo:
+    with opened or open_repository_of(options.directory) as repo:
         if prepare:
             prepare(repo)
         settings = options.make_settings(repo)
@@ -136,13 +148,13 @@ def _name_plan(repo: Repository, options: RunOptions, resumed: Batch | None) -> 
     return f" {shlex.quote(os.path.relpath(repo.root.resolve() / path, options.directory.resolve()))}"
 
 
-def preview_command(options: RunOptions) -> ExitCode:
-    """Shows what a run with the same options would do; starts nothing."""
+def preview_command(options: RunOptions, opened: Opened | None = None) -> ExitCode:
+    """Shows what a run with the same options would do; starts nothing. `opened`: as for `run_command`."""
     from gitbatch.batch.preview import preview_batch
     from gitbatch.view.dry_run import dry_run_output, render_preview
 
     prompts = PromptFrontend(can_ask=options.can_ask)
-    with open_repository_of(options.directory) as repo:
+    with opened or open_repository_of(options.directory) as repo:
         settings = options.make_settings(repo)
         tell_unused_changes(repo, _choose_recorded(settings, unfinished_batch(repo)))
         preview = preview_batch(repo, settings, prompts)

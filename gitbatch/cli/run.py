@@ -4,10 +4,9 @@ from typing import Annotated
 
 import typer
 
-from gitbatch.batch.history.ledger import SpendingLimits
 from gitbatch.batch.planning.early.eagerness import EagerMode
-from gitbatch.cli.batch import RunOptions, preview_command, run_command
 from gitbatch.cli.common import HERE, Directory, Json, TaskMd
+from gitbatch.cli.early_opening import EarlyOpening
 from gitbatch.cli.views import Progress, ProgressKind
 from gitbatch.sandbox.model import SandboxKind
 
@@ -95,6 +94,10 @@ def run(
 
     An unfinished batch is resumed by the same command, or without options. Options that say something else start nothing.
     """
+    opening = EarlyOpening(directory)
+    from gitbatch.batch.history.ledger import SpendingLimits
+    from gitbatch.cli.batch import RunOptions, preview_command, run_command
+
     options = RunOptions(
         task_md=task_md,
         items=items,
@@ -115,4 +118,5 @@ def run(
         json=json,
         directory=directory,
     )
-    raise typer.Exit((preview_command if dry_run else run_command)(options))
+    command = preview_command if dry_run else run_command
+    raise typer.Exit(command(options, opened=opening.wait_for_repository()))
