@@ -1,5 +1,6 @@
 """Choosing the kind of worktree of a run: what the settings ask for, and what works in all sandboxes of its programs."""
 
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +14,21 @@ from gitbatch.batch.workplace.supply import UserFolders
 from gitbatch.errors import GitbatchError
 from gitbatch.project.config import Config
 from gitbatch.sandbox.model import SandboxKind
+
+_SETTING = "GITBATCH_WORKTREE"
+"""The variable that is stronger than `batch.worktree`."""
+
+
+def begin_choice(settings: SessionSettings, config: Config, agents: AgentPool) -> None:
+    """Starts the server that tries an overlay in the background: it has started when `choose_worktrees` asks it.
+
+    Not for contexts, which may have too few files for an overlay.
+    """
+    wanted = settings.environment.get(_SETTING) or config.batch.worktree
+    is_tried = config.batch.checkout == "full" and wanted in {AUTO, WorktreeKind.OVERLAY}
+    if is_tried and sys.platform == "linux":
+        with suppress(OSError):  # the trial reports it
+            agents.starter.start_server()
 
 
 def choose_worktrees(
@@ -33,7 +49,7 @@ def choose_worktrees(
     """
     config = state.project.config
     found = (agents.get_agent(name, config).sandbox_kind for name in names)
-    wanted = settings.environment.get("GITBATCH_WORKTREE") or config.batch.worktree
+    wanted = settings.environment.get(_SETTING) or config.batch.worktree
     sandboxes = frozenset(map(SandboxKind, filter(None, found))) | _find_program_sandboxes(config, agents)
     files = count_context_files(state) if wanted == AUTO else None
     # Without a server the trial starts a launcher of its own: what it finds out counts for the rest of the process.

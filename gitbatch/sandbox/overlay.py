@@ -21,7 +21,7 @@ _NEEDED = (5, 19)
 """Older kernels fail to rename in an overlay with RENAME_NOREPLACE, which package managers use."""
 _WORK = """
 set -e
-test "$(cat given)" = given; echo more >> given; rm -r old; mkdir old; echo new > old/new; mv old other
+read -r word < given; test "$word" = given; echo more >> given; rm -r old; mkdir old; echo new > old/new; mv old other
 """
 _TIMEOUT = 20.0
 _KNOWN: dict[tuple[SandboxKind, tuple[tuple[int, int, int], ...]], str] = {}

@@ -33,6 +33,7 @@ from gitbatch.batch.review.deciding import decide_items
 from gitbatch.batch.review.elsewhere import read_elsewhere
 from gitbatch.batch.review.reviewable import find_reviewable
 from gitbatch.batch.tally import Tally
+from gitbatch.batch.worktree_choice import begin_choice
 from gitbatch.concurrency import GitThread
 from gitbatch.errors import BusyError, GitbatchError
 from gitbatch.repo.fingerprint import require_same_refs
@@ -88,6 +89,7 @@ class Hold:
 
     def _open_run(self, batch: Batch, state: ProjectState, fixed: FixedConfig) -> None:
         self.held.enter_context(self.log.open(self.opening.repo.own_dir, batch.id))
+        begin_choice(self.opening.settings, state.project.config, self.opening.agents)
         prepared = self.opening.prepare_run(batch, state, fixed, self.git, self.notices)
         self.run = self.held.enter_context(prepared)
 
