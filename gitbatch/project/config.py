@@ -3,6 +3,7 @@
 import re
 import tomllib
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -198,8 +199,9 @@ class ConfigReading(Struct, frozen=True):
     problems: tuple[ConfigProblem, ...]
 
 
+@lru_cache(maxsize=4)
 def parse_config(source: bytes | None) -> Config:
-    """Returns the configuration in the text of gitbatch.toml; the defaults if the file is missing.
+    """Returns the configuration in the text of gitbatch.toml; the defaults if the file is missing. Remembered, as plans are.
 
     Raises:
         PlanError: it is not valid TOML, or a setting in it is unknown or invalid; its details have all problems.
