@@ -1,8 +1,8 @@
 """The counts of a running batch: what succeeded, and what failed and why, over all of its starts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from gitbatch.batch.events import CheckTime, EndEvent
@@ -13,8 +13,7 @@ from gitbatch.batch.model import Checkpoint, FailedItem, Outcome
 from gitbatch.plan.model import ItemKey
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(Struct):
     """The counts of the batch's groups so far."""
 
     succeeded: int

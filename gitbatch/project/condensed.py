@@ -8,9 +8,8 @@ neither, as it can be that of one only.
 import posixpath
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from gitbatch.project.snapshot import Snapshot
 
@@ -55,8 +54,7 @@ def list_condensed(path: str, patterns: Iterable[str]) -> Iterator[tuple[str, st
             yield form, pattern
 
 
-@dataclass(frozen=True, slots=True)
-class FormFinder:
+class FormFinder(Struct, frozen=True):
     """Finds the forms in which documents of one commit are read. Each document is looked for once."""
 
     patterns: tuple[str, ...]

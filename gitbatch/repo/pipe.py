@@ -6,8 +6,9 @@ Not thread-safe: a run has one thread for git.
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from gitbatch.errors import GitError
 from gitbatch.repo.process import Git
@@ -23,8 +24,7 @@ _WORDS = 3
 """Of a first line that a content follows: id, kind, size."""
 
 
-@dataclass(slots=True)
-class Pipe:
+class Pipe(Struct):
     """One such process. Close it when done."""
 
     git: Git

@@ -5,13 +5,12 @@ import errno
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from shlex import join
 from time import monotonic
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from gitbatch.batch.extras.include import IncludedFiles, find_included
 from gitbatch.batch.extras.include_layer import make_include_layer
@@ -47,8 +46,7 @@ class ExtraSources(Struct, frozen=True):
     """The paths, by `path_key`, that have one writer: no layer has them."""
 
 
-@dataclass(slots=True)
-class WorktreeExtras:
+class WorktreeExtras(Struct):
     """The layers of a run, made when they are needed first. Its owner closes the store."""
 
     sources: ExtraSources

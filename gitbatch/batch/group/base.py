@@ -1,7 +1,6 @@
 """The base of an item that waits for others: it starts from a tree that has what they wrote (`history/bases.py`)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from msgspec import Struct
 
@@ -22,8 +21,7 @@ class ItemBase(Struct, frozen=True):
     tree: str
 
 
-@dataclass(frozen=True, slots=True)
-class BaseBuilder:
+class BaseBuilder(Struct, frozen=True):
     """Builds the bases of a group's items on a commit of the branch. Only objects are written: no ref moves."""
 
     objects: Objects

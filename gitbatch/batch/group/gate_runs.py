@@ -5,9 +5,8 @@ again where it has run. Gates run while no item does, and take the slot of none.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from gitbatch.agents.protocol import OutputStream
@@ -85,16 +84,14 @@ class GateShare(Struct, frozen=True):
     """Seconds since the epoch: the same for each tree that is built."""
 
 
-@dataclass(slots=True)
-class GateEffort:
+class GateEffort(Struct):
     """What a gate took for one checkpoint."""
 
     runs: int = 0
     seconds: float = 0.0
 
 
-@dataclass(slots=True)
-class GateRuns:
+class GateRuns(Struct):
     """The runs of one gate for one group: the `GateTrials` of the search for guilty items."""
 
     share: GateShare

@@ -15,7 +15,6 @@ the others, and these can be recorded without it.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 from msgspec import Struct
@@ -117,8 +116,7 @@ def _remove_with_dependants(
     return tuple(item for item in left if item not in gone and not below.get(item, frozenset()) & gone)
 
 
-@dataclass(frozen=True, slots=True)
-class _Round:
+class _Round(Struct, frozen=True):
     """One search among the items that are left. The gate is red on all of them."""
 
     left: tuple[ItemKey, ...]

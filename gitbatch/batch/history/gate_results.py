@@ -6,10 +6,9 @@ a tree pass that the gate has never seen; between two processes nothing protects
 """
 
 import hashlib
-from dataclasses import dataclass, field
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from gitbatch.checks.verdict import CheckResult, CheckVerdict
@@ -58,8 +57,7 @@ def digest_settings(table: GateTable) -> str:
     return hashlib.sha256(msgspec.json.encode(table)).hexdigest()
 
 
-@dataclass(slots=True)
-class GateResults:
+class GateResults(Struct):
     """The results of a running batch. Only the git thread uses it."""
 
     repo: Repository

@@ -4,7 +4,7 @@ They are found again in the plan and the tree that the item started from: as man
 for all items of a group, so that they are looked for once.
 """
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from gitbatch.batch.history.bases import read_base
 from gitbatch.batch.history.trailers import Trailers
@@ -22,8 +22,7 @@ _REMEMBERED = 8
 """The number of bases whose plans are kept: the items of a group share one."""
 
 
-@dataclass(slots=True)
-class OutputsReader:
+class OutputsReader(Struct):
     """Finds what commits of items state by a digest. It keeps the lists of the bases that it looked at last."""
 
     objects: Objects

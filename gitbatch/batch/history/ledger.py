@@ -6,11 +6,10 @@ kill loses at most the attempts that were running.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from gitbatch.batch.history.record import Batch
@@ -89,8 +88,7 @@ class LedgerEntries(Struct, frozen=True):
         return tuple(dict.fromkeys(attempt.slug for attempt in self.attempts))
 
 
-@dataclass(slots=True)
-class Ledger:
+class Ledger(Struct):
     """The ledger of a running batch. Only the git thread uses it."""
 
     repo: Repository

@@ -6,9 +6,9 @@ the item committed. One that gives no verdict halts the batch: that is not an at
 """
 
 import asyncio
-from dataclasses import dataclass, field
 from functools import partial
 
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from gitbatch.agents.protocol import Failure, OutputStream, Progress
@@ -35,8 +35,7 @@ from gitbatch.repo.repository import Repository
 from gitbatch.text import CleanText, clean_text
 
 
-@dataclass(slots=True)
-class _Checking:
+class _Checking(Struct):
     """The checks of one output while they run."""
 
     run: Run

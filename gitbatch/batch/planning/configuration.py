@@ -10,8 +10,6 @@ ref that it has changed is set back at the end (`repo/refs/pinned.py`). Between 
 from a process with the user's rights, such as one that an agent without a sandbox has left.
 """
 
-from dataclasses import dataclass
-
 from msgspec import Struct
 
 from gitbatch.batch.history.record import Batch
@@ -35,8 +33,7 @@ class ConfigChange(Struct, frozen=True):
     """The differences from the accepted settings."""
 
 
-@dataclass(slots=True)
-class FixedConfig:
+class FixedConfig(Struct):
     """The settings that were accepted last."""
 
     lines: tuple[str, ...]

@@ -6,7 +6,8 @@ the prompt and at the checkpoint; `batch.on-missing` says whether the item start
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from gitbatch.batch.model import CheckpointMode, ItemStatus, Outcome, PauseMode
 from gitbatch.batch.planning.waits import Waits, find_waits
@@ -41,8 +42,7 @@ def find_blocking_input(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class InputFinder:
+class InputFinder(Struct, frozen=True):
     """Finds the missing inputs of the items of a plan in one commit. What the items of a group share is found once."""
 
     plan: Plan

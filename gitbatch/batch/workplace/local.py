@@ -7,7 +7,6 @@ and removed as files.
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -80,8 +79,7 @@ class LocalWorkplaces(Struct, frozen=True):
         """Nothing works on other machines."""
 
 
-@dataclass(slots=True)
-class LocalWorkplace:
+class LocalWorkplace(Struct):
     """A worktree with the item's branch, and a scratch folder: a `protocol.Workplace`."""
 
     shared: LocalWorkplaces

@@ -8,7 +8,6 @@ caches that name files, then refer to the worktree. They see it at the place of 
 the checkout itself, or if the checkout is $HOME.
 """
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -79,8 +78,7 @@ class PreparedWorkplace(Struct, frozen=True):
     """The layers that must not be removed while it is used."""
 
 
-@dataclass(slots=True)
-class OverlayWorkplace:
+class OverlayWorkplace(Struct):
     """A worktree of layers with the item's branch, and a scratch folder: a `protocol.Workplace`."""
 
     shared: OverlayWorkplaces

@@ -1,10 +1,9 @@
 """Numbers for the attempts that run at the same time, so that each can have ports and databases of its own."""
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 
-@dataclass(slots=True)
-class Slots:
+class Slots(Struct):
     """The numbers that are taken. Belongs to one event loop."""
 
     _taken: set[int] = field(default_factory=set)

@@ -9,14 +9,14 @@ one that is gone gets its first name back.
 import os
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from gitbatch.fs.removal import remove_anything
 
 
-@dataclass(slots=True)
-class SpareLinks:
+class SpareLinks(Struct):
     """The second names of the objects that a process has stored."""
 
     store: Path

@@ -4,13 +4,12 @@ An agent without a sandbox can write refs as its user can. Within one process, a
 stops the run, and is set back when the run ends, so that the next start does not take it for the user's.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from gitbatch.repo.refs.store import Refs
 
 
-@dataclass(slots=True)
-class PinnedRefs:
+class PinnedRefs(Struct):
     """The values that refs must have; changed by the process itself alone."""
 
     values: dict[str, str | None]

@@ -16,9 +16,10 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
+
+from msgspec import Struct
 
 from gitbatch.paths import encode_path
 from gitbatch.repo.templates.marker import BLOCK, FilesSize
@@ -136,8 +137,7 @@ def _write_parts(file: BinaryIO, digest: "hashlib._Hash", parts: list[bytes]) ->
     parts.clear()
 
 
-@dataclass(slots=True, frozen=True)
-class _OldIndex:
+class _OldIndex(Struct, frozen=True):
     data: mmap.mmap
     offsets: "array[int]"
     count: int

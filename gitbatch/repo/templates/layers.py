@@ -1,13 +1,13 @@
 """The lower layers of a worktree: folders of files in an order, and the index that belongs to them."""
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from gitbatch.repo.templates.store import Lease
 
 
-@dataclass(slots=True)
-class Layers:
+class Layers(Struct):
     """The files of one commit in the cache, held until they are closed."""
 
     leases: tuple[Lease, ...]

@@ -8,7 +8,8 @@ form of one of them, there already or not: an item may write `notes.condensed.md
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from gitbatch.batch.planning.early.model import EarlyGroup, EarlyItem, EarlyPlan, Obstacle
 from gitbatch.batch.planning.project_state import ProjectView
@@ -107,8 +108,7 @@ def _describe_item(
     return EarlyItem(item.reference, item.group, tuple(found), waits, obstacle)
 
 
-@dataclass(frozen=True, slots=True)
-class _WriterFinder:
+class _WriterFinder(Struct, frozen=True):
     """Finds the open items that write what others read. Each name is looked for once."""
 
     project: Project

@@ -7,9 +7,10 @@ plan. A choice costs no more with more items, but for a logarithm.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
 from heapq import heappop, heappush
+
+from msgspec import Struct
 
 from gitbatch.batch.planning.early.heights import measure_heights
 from gitbatch.batch.planning.early.model import EarlyItem, EarlyLimits, EarlyPlan, Start
@@ -27,8 +28,7 @@ class _Standing(Enum):
     RECORDED = 5
 
 
-@dataclass(slots=True)
-class _TrackedItem:
+class _TrackedItem(Struct):
     """The state of an item."""
 
     item: EarlyItem
