@@ -92,6 +92,7 @@ class RerunChecks(Struct, frozen=True):
         project_state = read_runnable_state(repo, batch.record, after)
         if not self.can_ask and not self.settings.accept_config:
             _require_same_config(repo, batch, project_state, self._record_alone)
+        _require_planned(batch, project_state, decisions)
         pool = make_idle_pool(self.settings.environment)
         _require_machine(repo, batch, project_state, after, (self.settings, pool))
         give_more = "nothing was decided. Give more with --max-cost USD" if self.has_limits else ""
@@ -118,22 +119,28 @@ def _require_machine(
     choose_worktrees(settings, state, pool, names, (worktrees, layers_dir(repo, settings.cache_dir)))
 
 
-def _find_items(batch: Batch, state: ProjectState, after: BatchProgress) -> tuple[WorkItem, ...]:
-    """Returns the items that run again, as the plan has them, with the agents that the review chooses.
+def _require_planned(batch: Batch, state: ProjectState, decisions: tuple[ItemDecision, ...]) -> None:
+    """Refuses to make items run again that the plan does not have any more. One of an earlier review is cancelled.
 
     Raises:
-        GitbatchError: the plan does not have one of them any more.
+        GitbatchError: the message names the first one.
     """
+    again = {decision.item for decision in decisions if decision.kind.reopens}
     planned = state.find_items(batch.record)
-    names = {item.key: item.name for item in batch.record.items}
-    for key in after.reopened:
-        if key not in planned:
+    for item in batch.record.items:
+        if ItemName(item.group, item.output) in again and item.key not in planned:
             raise GitbatchError(
-                f"{state.plan.path} does not have {names[key]} any more, so it cannot run again",
+                f"{state.plan.path} does not have {item.name} any more, so it cannot run again",
                 "nothing was decided. Put it back into the plan, commit that, and decide again",
             )
+
+
+def _find_items(batch: Batch, state: ProjectState, after: BatchProgress) -> tuple[WorkItem, ...]:
+    """Returns the items that run again, as the plan has them, with the agents that the review chooses."""
     return tuple(
-        _with_agent(item, after.reopened[key]) for key, (_, item) in planned.items() if key in after.reopened
+        _with_agent(item, after.reopened[key])
+        for key, (_, item) in state.find_items(batch.record).items()
+        if key in after.reopened
     )
 
 
