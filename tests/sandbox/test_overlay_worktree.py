@@ -233,11 +233,11 @@ HIDDEN_PART = (
 
 
 @behind(Wall.USERS_LANDLOCK, Wall.USERS_NONE)
-def test_proc_stays_as_outside_where_another_is_refused(arena: Arena, seconds: str) -> None:
-    """The program still reads its own entry, and what it leaves behind is ended."""
+def test_proc_is_right_where_another_is_refused(arena: Arena, seconds: str) -> None:
+    """A program, such as `ps`, finds itself there by its id; and what it leaves behind is ended."""
     confinement = make_layers(arena, arena.repo)
     leave = 'setsid sleep "$1" & exec "$2" -IS -c "$3"'
-    code = "import os; print(os.readlink('/proc/self') != str(os.getpid()), len(os.listdir('/proc/self/fd')))"
+    code = "import os; print(os.readlink('/proc/self') == str(os.getpid()), len(os.listdir('/proc/self/fd')))"
     arguments = ("sh", "-c", leave, "sh", seconds, arena.wall.python[0], code)
     command = arena.command(*arguments, confinement=confinement)
     done = subprocess.run(

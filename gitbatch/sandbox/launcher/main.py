@@ -15,7 +15,12 @@ from gitbatch.sandbox.launcher.keeper import await_program, run_contained
 from gitbatch.sandbox.launcher.kernel import CLONE_NEWPID, join_empty_keyring
 from gitbatch.sandbox.launcher.landlock import DEVICE, READ, WRITE, deny_abstract_sockets
 from gitbatch.sandbox.launcher.limits import WrittenBytes, set_limits
-from gitbatch.sandbox.launcher.namespaces import enter_namespace, mount_own_proc, scatter_process_ids
+from gitbatch.sandbox.launcher.namespaces import (
+    enter_namespace,
+    is_proc_mountable,
+    mount_own_proc,
+    scatter_process_ids,
+)
 from gitbatch.sandbox.launcher.overlay import OVERLAY_NAME, OverlayMount, mount_worktree
 from gitbatch.sandbox.launcher.probe import probe_landlock
 from gitbatch.sandbox.launcher.watch import watch_wrapper
@@ -150,7 +155,7 @@ def _run_mode(options: LauncherOptions) -> int:
     if mode != "bubblewrap":
         if options.network == "api":
             _enter_network_with_listener()
-        if options.get_all("--upper"):
+        if options.get_all("--upper") and is_proc_mountable():
             return _run_in_namespace(options, written)
         start = partial(process.fork_process, partial(_keep_program, options), on_our_death=signal.SIGTERM)
         return watch_wrapper(start, written, on_parent_death=signal.SIGKILL)
@@ -161,7 +166,11 @@ def _run_mode(options: LauncherOptions) -> int:
 
 
 def _keep_program(options: LauncherOptions) -> None:
-    """Runs the program until it ends, as the wrapper of it, and ends this process."""
+    """Runs the program until it ends, as the wrapper of it, and ends this process.
+
+    A namespace of processes whose /proc is that of another is of no use: `ps` and others look for themselves there.
+    """
+    _mount_layers(options, signal.SIGTERM)
     is_confined = options.get_one("--mode") == "landlock"
     execute = (
         partial(_execute_confined, options) if is_confined else partial(process.execute_program, options.argv)

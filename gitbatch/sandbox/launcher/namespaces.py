@@ -21,6 +21,8 @@ from gitbatch.sandbox.launcher.kernel import (
 )
 
 _KERNEL = "/proc/sys/kernel"
+_ALWAYS_EMPTY = {b"/proc/sys/fs/binfmt_misc", b"/proc/fs/nfsd"}
+"""Folders of /proc that are made for mounts, so that one there hides nothing."""
 _RESERVED = 300
 """The kernel gives lower ids only once, before the first turn."""
 
@@ -54,6 +56,20 @@ def enter_mount_namespace(on_parent_death: int) -> None:
     """
     enter_namespace(CLONE_NEWNS, on_parent_death)
     mount_filesystem("none", "/", None, MS_REC | MS_PRIVATE)
+
+
+def is_proc_mountable() -> bool:
+    """Returns whether this process may mount another /proc, as far as that is known before.
+
+    Containers hide parts of /proc by mounts on it, and the kernel then lets only root outside of user namespaces mount another.
+    """
+    if os.geteuid() == 0:
+        with open("/proc/self/uid_map", "rb") as file:
+            if file.read().split() == [b"0", b"0", b"4294967295"]:
+                return True
+    with open("/proc/self/mounts", "rb") as file:
+        places = {line.split(b" ")[1] for line in file}
+    return not any(place.startswith(b"/proc/") for place in places - _ALWAYS_EMPTY)
 
 
 def mount_own_proc() -> bool:
