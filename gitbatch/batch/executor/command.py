@@ -157,7 +157,10 @@ class CommandChannel:
                 self._listening.cancel()
             # A process that it has left may keep its pipes open, and what is not read keeps their end from being seen.
             self.transport.close()
-        await self.process.wait()
+            # What sudo, for example, has started as another user cannot be killed.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_PATIENCE):
+                    await self.process.wait()
 
     async def _describe_end(self) -> str:
         with suppress(TimeoutError):

@@ -201,8 +201,15 @@ class OrchestratorService:
             self._send_later(JobResult(token, send_answer(Failure(said))))
 
     async def _do_job(self, job: ItemJob, stored: "asyncio.Task[None] | None") -> None:
+        """Sends the result of a job, or why this machine cannot do any."""
+        try:
+            tools = await asyncio.shield(self._wait_for_tools())
+            await self._send_result(tools, job, stored)
+        except (OSError, GitbatchError) as error:  # nothing is in the spool: the result is this alone
+            await self._send(JobResult(job.token, send_answer(fail_job(error, None))))
+
+    async def _send_result(self, tools: JobTools, job: ItemJob, stored: "asyncio.Task[None] | None") -> None:
         """Sends the result of a job, which runs if the spool does not have it."""
-        tools = await asyncio.shield(self._wait_for_tools())
         spool = tools.spool
         while (lock := spool.lock_job(job.token)) is None:  # noqa: ASYNC110 - of another process
             await asyncio.sleep(_POLL)  # another process, whose connection was cut, works on it
@@ -216,8 +223,6 @@ class OrchestratorService:
                 if unkept:
                     return
             await self._send_file(spool, job.token)
-        except (OSError, GitbatchError) as error:  # nothing is in the spool: the result is this alone
-            await self._send(JobResult(job.token, send_answer(fail_job(error, None))))
         finally:
             os.close(lock)
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from waiting import DEADLINE, wait_until_async
+from waiting import DEADLINE, loop_turns, wait_until_async
 
 from gitbatch.batch.executor.carrier import CarrierTools, ChannelError, WorkerLink
 from gitbatch.batch.executor.command import CommandCarrier, CommandChannel, CommandLink
@@ -99,6 +99,18 @@ def test_flood_that_is_not_read_does_not_hold_up_the_end(tmp_path: Path) -> None
             await channel.close(0.0)
 
     ask(tmp_path, "yes", GREETING, do=fill_pipe)
+
+
+def test_process_is_waited_for_also_if_its_end_is_cut_short(tmp_path: Path) -> None:
+    async def interrupt(channel: CommandChannel) -> None:
+        closing = asyncio.create_task(channel.close(60.0))
+        await loop_turns(3)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        assert channel.process.returncode is not None
+
+    ask(tmp_path, "exec sleep 60", GREETING, do=interrupt)
 
 
 def test_worker_that_is_gone_cannot_be_sent_to(tmp_path: Path) -> None:

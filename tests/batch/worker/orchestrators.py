@@ -62,13 +62,15 @@ class Orchestrator:
     service: OrchestratorService | None = None
     last: ItemJob = field(init=False)
     writer: asyncio.StreamWriter | None = None
+    names_spooled: bool = True
 
     async def talk(self, script: "Callable[[Orchestrator], Awaitable[None]]") -> ServeEnd:
         """Let a worker serve a script; returns why it has ended."""
         ours, theirs = socket.socketpair()
         reader, writer = await asyncio.open_connection(sock=theirs)
         our_reader, self.writer = await asyncio.open_connection(sock=ours)
-        identity = WorkerIdentity("here", 2, "none", list_spooled(self.settings))
+        spooled = list_spooled(self.settings) if self.names_spooled else ()
+        identity = WorkerIdentity("here", 2, "none", spooled)
         work = self.settings.place / "work"
         self.service = OrchestratorService(reader, writer, self._open_tools, identity, work)
         serving = asyncio.create_task(self.service.serve())

@@ -65,6 +65,16 @@ def test_failure_of_the_machine_is_not_kept(far: Orchestrator) -> None:
     assert list_spooled(far.settings) == (TOKEN,)
 
 
+def test_worker_that_cannot_make_its_copy_says_so(far: Orchestrator) -> None:
+    """Its disk is full from the start: that is no failure of the item."""
+    (far.settings.place / "spool").touch()
+    far.names_spooled = False
+    talk(far, lambda far: far.send_job(WRITE), Orchestrator.wait_for_result)
+    [result] = far.of(JobResult)
+    assert isinstance(result.answer, SentFailure)
+    assert (result.answer.cause, result.answer.usage.cost) == (Cause.DISK, 0.0)
+
+
 def test_pack_that_was_cut_does_not_spoil_the_next_one(far: Orchestrator) -> None:
     """The item that it was for has been stopped."""
 
