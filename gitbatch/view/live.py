@@ -17,7 +17,6 @@ from rich.text import Text
 
 from gitbatch.batch.events import (
     CheckpointReached,
-    CheckStarted,
     ConfigChanged,
     EndEvent,
     Event,
@@ -49,6 +48,7 @@ class LiveView:
         self._printed = _PrintedBlocks(terminal)
         self._plain = PlainView(self._printed)
         self._clock = clock
+        self._has_ended = False
         self._lock = threading.RLock()
         self._frame: _Frame | None = None
 
@@ -58,8 +58,9 @@ class LiveView:
             self.state = follow_event(self.state, event)
         if isinstance(event, CheckpointReached | ConfigChanged | EndEvent):
             self.close()
-        if isinstance(event, ItemStarted | CheckStarted | GateStarted):
+        elif self.state.running and not self._has_ended:  # early items run on after a checkpoint
             self.start_drawing()
+        self._has_ended |= isinstance(event, EndEvent)
         if not isinstance(event, ItemStarted | ItemProgress | GateStarted):  # these have a row of their own
             with self._lock:
                 self._plain(event)

@@ -12,12 +12,14 @@ from view.events import EVENTS
 from waiting import wait_until
 
 from gitbatch.batch.events import (
+    BatchHalted,
     BatchStarted,
     CheckpointReached,
     CheckStarted,
     Event,
     GateFinished,
     GateStarted,
+    GroupStarted,
     ItemProgress,
     ItemStarted,
     Notice,
@@ -150,6 +152,18 @@ def test_terminal_that_is_gone_ends_the_drawing_alone() -> None:
     wait_until(lambda: not any(t.name == "live view" for t in threading.enumerate()), "the thread has ended")
     output.is_closed = False
     view.close()
+
+
+def test_early_items_that_run_on_after_a_checkpoint_are_drawn(screen: Screen) -> None:
+    """Nothing of the next group has to start before: all of it may be at work. Nothing is drawn behind the end of a run."""
+    screen.view(of_kind(ItemStarted))
+    screen.view(of_kind(CheckpointReached))
+    assert not screen.view.is_drawing, "a person may be asked now"
+    screen.view(of_kind(GroupStarted))
+    assert screen.view.is_drawing
+    screen.view(of_kind(BatchHalted))
+    screen.view(of_kind(Notice))
+    assert not screen.view.is_drawing
 
 
 def test_what_the_keys_are_used_for_is_shown_at_once(screen: Screen) -> None:
