@@ -14,33 +14,39 @@ class EventStream:
     A listener that can no longer write (a closed terminal, a full disk) is removed: it must not stop the run.
     """
 
-    def __init__(self, clock: Callable[[], float], listeners: tuple[Listener, ...]) -> None:
+    def __init__(
+        self, clock: Callable[[], float], listeners: tuple[Listener, ...], log: Listener | None = None
+    ) -> None:
+        """Prepares the stream. `log`: a listener that gets each event at once, before the others."""
         self._clock = clock
+        self._logs = [log] if log else []
         self._listeners = list(listeners)
         self._kept: list[Event] | None = None
 
     @contextmanager
     def hold_back(self) -> Iterator[None]:
-        """Keeps events, with their times, until the end of the context; then the listeners get them."""
+        """Keeps events, with their times, until the end of the context; then the listeners get them. The log has them at once."""
         kept = self._kept = list[Event]()
         try:
             yield
         finally:
             self._kept = None
             for event in kept:
-                self._send(event)
+                _send_event(event, self._listeners)
 
     def __call__(self, event: Event) -> None:
         """Sends an event."""
         stamped = msgspec.structs.replace(event, at=round(self._clock(), 3))
+        _send_event(stamped, self._logs)
         if self._kept is None:
-            self._send(stamped)
+            _send_event(stamped, self._listeners)
         else:
             self._kept.append(stamped)
 
-    def _send(self, stamped: Event) -> None:
-        for listener in tuple(self._listeners):
-            try:
-                listener(stamped)
-            except OSError:
-                self._listeners.remove(listener)
+
+def _send_event(event: Event, listeners: list[Listener]) -> None:
+    for listener in tuple(listeners):
+        try:
+            listener(event)
+        except OSError:
+            listeners.remove(listener)

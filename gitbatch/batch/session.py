@@ -106,7 +106,7 @@ class Session(Struct, frozen=True):
 
     @contextmanager
     def hold_events(self) -> Iterator[None]:
-        """Keeps events back for a while, such as when a prompt has the terminal; early items may run meanwhile."""
+        """Keeps events back from the listeners while a prompt has the terminal; early items may run meanwhile, which the log has."""
         with self.hold.opening.emit.hold_back() if self.hold else nullcontext():
             yield
 
@@ -155,7 +155,7 @@ def open_session(
     limit.cap = limit.cap if settings.longest_wait is None else settings.longest_wait
     limit.patience = limit.patience if settings.patience is None else settings.patience
     log = BatchLog()
-    emit = EventStream(settings.clock, (log, *listeners))
+    emit = EventStream(settings.clock, listeners, log)
     with (
         ExitStack() as held,
         ExitStack() as waiting,

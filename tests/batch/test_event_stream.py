@@ -6,18 +6,20 @@ from gitbatch.batch.events import Event, Notice
 
 def test_events_are_kept_back_for_a_while() -> None:
     heard: list[Event] = []
+    logged: list[Event] = []
     times = iter((1.0, 2.0, 3.0))
-    emit = EventStream(lambda: next(times), (heard.append,))
+    emit = EventStream(lambda: next(times), (heard.append,), logged.append)
     emit(Notice(batch="b", text="one"))
     with emit.hold_back():
         emit(Notice(batch="b", text="two"))
-        assert len(heard) == 1
+        assert (len(heard), len(logged)) == (1, 2), "the log has all of them at once"
     emit(Notice(batch="b", text="three"))
     assert [(event.at, event.text) for event in heard if isinstance(event, Notice)] == [
         (1.0, "one"),
         (2.0, "two"),
         (3.0, "three"),
     ]
+    assert logged == heard
 
 
 def test_a_listener_that_cannot_write_is_removed() -> None:

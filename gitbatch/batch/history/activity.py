@@ -112,7 +112,9 @@ _PAUSES = {
     "batch-waiting": BatchPause.SERVER,
     "gate-started": BatchPause.GATE,
 }
-"""The events after which nothing else comes as long as the batch waits."""
+"""The events after which nothing else comes as long as the batch waits, but for early items."""
+_OUTLASTING = {"checkpoint", "gate-started"}
+"""Those after which early items run on: only what is about no item ends the wait."""
 
 
 def read_activity(own_dir: Path, batch: str, since: float) -> BatchActivity:
@@ -141,7 +143,8 @@ def _follow_events(lines: Iterable[bytes], since: float) -> BatchActivity:
                 found.clear()
                 last_lines.clear()
             _add_event(found, event)
-            last = event
+            if not (last.event in _OUTLASTING and (event.slug or event.outcome)):
+                last = event
     for line in last_lines.values():
         if event := _decode_event(line):
             _add_event(found, event)

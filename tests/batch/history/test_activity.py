@@ -104,6 +104,18 @@ def test_what_the_batch_waits_for(tmp_path: Path, kind: type[Event], pause: Batc
 
 
 @pytest.mark.rule("F2")
+@pytest.mark.parametrize("kind", [CheckpointReached, GateStarted])
+def test_early_items_that_run_on_end_no_wait(tmp_path: Path, kind: type[Event]) -> None:
+    """An item ends and another one starts, while a person or a gate is waited for; then the next group begins."""
+    waiting = (STARTED, SHOWN[kind], ItemFinished(batch="b", outcome=WROTE), STARTED)
+    activity_after(tmp_path, *waiting)
+    pause = BatchPause.REVIEW if kind is CheckpointReached else BatchPause.GATE
+    assert read_activity(tmp_path, "b", 0.0).pause is pause
+    activity_after(tmp_path, *waiting, SHOWN[GroupStarted])
+    assert read_activity(tmp_path, "b", 0.0).pause is None
+
+
+@pytest.mark.rule("F2")
 def test_an_early_item_with_what_it_has_cost_so_far(tmp_path: Path) -> None:
     charged = SHOWN[ItemCharged]
     found = activity_after(tmp_path, charged, replace(STARTED, early=True), charged, charged)
