@@ -1,6 +1,7 @@
 """Parses what an agent wrote into a `Reply`: validated, cut to size, cleaned. Rule S3."""
 
 import re
+from functools import cache
 from typing import Annotated
 
 import msgspec
@@ -21,17 +22,16 @@ REPLY_BYTES = 1024 * 1024
 _ENTRIES = 100
 
 # Quotes of several languages: what closes in one opens in another.
-_SENTENCE_END = re.compile(r"[.!?…][\"'“”‘’«»)\]`*_]*\s+(?=[\"'“”„‘’‚«»(\[`*_]*[^\W_])")  # noqa: RUF001
-_ABBREVIATION = re.compile(
+_SENTENCE_END = r"[.!?…][\"'“”‘’«»)\]`*_]*\s+(?=[\"'“”„‘’‚«»(\[`*_]*[^\W_])"  # noqa: RUF001
+_ABBREVIATION = (
     r"(?:^|[\s\"'“„‘‚«»(\[`*_])(?:"  # noqa: RUF001
     r"abb|abs|al|approx|bspw|bzw|ca|cf|dr|etc|evtl|exkl|fig|ggf|inkl|kap|mio|mrd|mrs?|ms"
     r"|nr|no|prof|resp|sog|std?|usf|usw|vgl|vs"
     r"|(?:[^\W\d_]\.\s?)*[^\W\d_]"  # a single letter, or letters with dots: e.g., z. B.
     r"|(?:ab|am|bis|das|dem|den|der|des|die|im|seit|vom|zum|zur)\s[0-9]{1,2}"  # a German ordinal: am 3. Mai
-    r")\.$",
-    re.IGNORECASE,
+    r")\.$"
 )
-_LETTER_END = re.compile(r"[^\s.]\s+[^\W\d_]\.\s+(?![^\W\d_]\.)")
+_LETTER_END = r"[^\s.]\s+[^\W\d_]\.\s+(?![^\W\d_]\.)"
 _LONGEST = 12
 """Characters that are enough to recognise an abbreviation and the character before it."""
 
@@ -178,17 +178,23 @@ def reply_with_review(review: Review | InvalidReview, usage: Usage = Usage()) ->
     return Reply(clean_text(""), usage=usage, review=review)
 
 
+@cache
+def _compile(pattern: str, flags: int = 0) -> re.Pattern[str]:
+    """Compiles a pattern when it is needed first: a program that exchanges no summaries needs none."""
+    return re.compile(pattern, flags)
+
+
 def is_short(summary: str) -> bool:
     """Whether a summary has fewer than two sentences. A letter by itself may end one: “Wrote a. Checked b.” has two."""
-    return first_sentences(summary, 1) == summary and not _LETTER_END.search(summary)
+    return first_sentences(summary, 1) == summary and not _compile(_LETTER_END).search(summary)
 
 
 def first_sentences(text: str, most: int) -> str:
     """Returns the text up to the end of its `most`-th sentence."""
     seen = 0
-    for end in _SENTENCE_END.finditer(text):
+    for end in _compile(_SENTENCE_END).finditer(text):
         stop = end.start() + 1
-        if _ABBREVIATION.search(text, max(0, stop - _LONGEST), stop):
+        if _compile(_ABBREVIATION, re.IGNORECASE).search(text, max(0, stop - _LONGEST), stop):
             continue
         seen += 1
         if seen == most:

@@ -6,9 +6,11 @@ of the Definition of Done, an id, a word at the end of the line. “Context: wha
 
 import re
 from collections.abc import Sequence
+from functools import cache
 
 from gitbatch.plan import help_texts
 from gitbatch.plan.findings import Findings, quoted
+from gitbatch.plan.help_texts import Advice
 from gitbatch.plan.inline import COMMENT, HIDDEN
 from gitbatch.plan.source import Span
 
@@ -23,16 +25,6 @@ _FORMS = (
     (r"Agent", rf"[\w-]+{_END}", help_texts.WRITE_AGENT),
 )
 _EMPHASIS = r"(?:\*\*|__|\*|_)?"
-_BARE_KEYS = tuple(
-    (
-        re.compile(
-            rf"(?<![\w/.`-])(?P<key>{keys}){_EMPHASIS}\s*:{_EMPHASIS}[ \t]+{value}",
-            re.IGNORECASE | re.MULTILINE,
-        ),
-        advice,
-    )
-    for keys, value, advice in _FORMS
-)
 _ANY_KEY = re.compile(r"(?:output|ausgabe|context|kontext|after|nach|dod|agent)[*_]{0,2}\s*:", re.IGNORECASE)
 _OPENED = re.compile(rf"[>(\u2190-\u21ff\u2794-\u27be\u27f0-\u27ff]\s*{_EMPHASIS}$")
 """Behind an arrow of any kind: those that open no clause are reported by themselves."""
@@ -51,7 +43,7 @@ def report_bare_keys(mask: str, start: int, clauses: Sequence[Span], findings: F
     """
     if not _ANY_KEY.search(mask):
         return
-    for pattern, advice in _BARE_KEYS:
+    for pattern, advice in _compile_forms():
         inside = iter(clauses)
         clause = next(inside, None)
         for found in pattern.finditer(mask):
@@ -64,3 +56,18 @@ def report_bare_keys(mask: str, start: int, clauses: Sequence[Span], findings: F
             ):
                 message = f"{quoted(found['key'] + ':')} has no effect without an arrow before it"
                 findings.warning("GB210", span, message, advice)
+
+
+@cache
+def _compile_forms() -> tuple[tuple[re.Pattern[str], Advice], ...]:
+    """Returns the pattern of each form, with its advice. Compiled when it is needed first: few plans have such keys."""
+    return tuple(
+        (
+            re.compile(
+                rf"(?<![\w/.`-])(?P<key>{keys}){_EMPHASIS}\s*:{_EMPHASIS}[ \t]+{value}",
+                re.IGNORECASE | re.MULTILINE,
+            ),
+            advice,
+        )
+        for keys, value, advice in _FORMS
+    )
