@@ -12,7 +12,8 @@ wherever an agent points its branch.
 | left no file, an empty, unchanged or too large one, a link, or one with a secret in it | not kept, as the harvest refuses it; the output of an earlier attempt stays |
 | was interrupted with the run | not kept: it is unknown how far it came |
 
-The next attempt finds it at its path, unless the item's file was changed on the branch since. The output of that
+The next attempt finds it at its path, unless the item's file, or the context that it declares, was changed on the branch
+since (`starting_point.py`). The output of that
 attempt is compared with it (see `harvest.py`). Only the ref is read, and no ledger: a run that was killed between the
 two finds it as well. It is removed when its item is merged, else with the record of its batch.
 """

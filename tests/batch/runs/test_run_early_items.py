@@ -6,7 +6,7 @@ import signal
 from collections.abc import Awaitable, Callable
 
 import pytest
-from batch.early_runs import count_starts, run_early, tell, write_plan
+from batch.early_runs import AGENT, count_starts, run_early, tell, write_plan
 from batch.runs.test_signing import make_key, user_setting
 from conftest import Place
 from history import trailers
@@ -111,6 +111,30 @@ def test_an_early_item_that_is_stale_runs_again(place: Place, changed: str) -> N
     else:
         assert (ran.result.succeeded, count_starts(place, "B1")) == (4, 2)
         assert read_costs(place, "B1") == ["1.000000"]
+
+
+@pytest.mark.rule("F2", "F3")
+def test_what_a_failed_early_attempt_wrote_is_not_given_to_one_that_reads_other_versions(
+    place: Place,
+) -> None:
+    """The agents leave a file as it is that is there: it was written from notes that the user has changed since."""
+    place.write("src/notes.md", "old\n")
+    write_plan(place, "A1\nA2\n", "B1 src/notes.md\nB2 out/A2.md\nB3 agent.sh\n")
+    written = 'echo "$name $count" >"$GITBATCH_OUTPUT"'
+    (place.home / "agent.sh").write_text(AGENT.replace(written, f'[ -e "$GITBATCH_OUTPUT" ] || {written}'))
+    place.edit("gitbatch.toml", "retries = 0", "retries = 1")
+    place.commit()
+    tell(place, "A2", "wait_for_file go\n")
+    for name in ("B1.1", "B1.2", "B3.1"):
+        tell(place, name, "exit 3\n")
+
+    def change() -> None:
+        place.write("src/notes.md", "new\n")
+        place.commit()
+
+    ran = run_early(place, listen=when_done(place, "B1", change))
+    assert (ran.result.succeeded, count_starts(place, "B1"), count_starts(place, "B3")) == (5, 3, 2)
+    assert (place.read("out/B1.md"), place.read("out/B3.md")) == ("B1 3\n", "B3 1\n")
 
 
 @pytest.mark.rule("F2", "F7")
