@@ -55,6 +55,8 @@ class Unchecked(Struct, frozen=True):
     waits: int = 0
     waited: float = 0.0
     verdicts: tuple[NotedVerdict, ...] = ()
+    plan_item: str = ""
+    """The digest of what the plan said about it, if it started before its group; else empty."""
 
     @property
     def usage(self) -> Usage:

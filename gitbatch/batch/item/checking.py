@@ -30,6 +30,7 @@ from gitbatch.checks.tree import open_tree
 from gitbatch.checks.verdict import CheckResult, CheckVerdict
 from gitbatch.concurrency import shielded
 from gitbatch.errors import GitError
+from gitbatch.plan.item_digest import digest_plan_item
 from gitbatch.project.manifest import Manifest
 from gitbatch.repo.repository import Repository
 from gitbatch.text import CleanText, clean_text
@@ -118,17 +119,21 @@ def _find_held(ledger: Ledger, scheduled: ScheduledItem, past: tuple[FailedAttem
             tried = replace(held.tried, base=scheduled.base_name)
             verdicts = held.verdicts if is_same else ()
             return replace(held, base=scheduled.project_state.commit, tried=tried, verdicts=verdicts)
-        reason = clean_text(f"{output}, or what it read, was changed on the branch before it was checked")
+        reason = clean_text(
+            f"{output}, what it read, or its line was changed on the branch before it was checked"
+        )
         ledger.add_attempt(replace(held.tried, cause=None, reason=reason))
     drop_unchecked(repo, batch, item)
     return None
 
 
 def _still_fits(repo: Repository, scheduled: ScheduledItem, held: Unchecked) -> bool:
-    """Whether a new base has the same version of an item's file, and of all that the item read."""
+    """Whether a new base has the same version of an item's file, of all that it read, and of the plan's line if it is early."""
     state, output, find = scheduled.project_state, scheduled.item.output, repo.objects.find_entry
     before, now = (find(tree, output) for tree in (repo.objects.tree_of(held.base), state.tree))
-    return before == now and all(state.snapshot.blob(file.path) == file.blob for file in held.context)
+    is_same = before == now and all(state.snapshot.blob(file.path) == file.blob for file in held.context)
+    # An early item is taken only if its place in the plan is the same: from the new base on, its commit would say so.
+    return is_same and held.plan_item in {"", digest_plan_item(scheduled.item, scheduled.group)}
 
 
 async def _run_checks(checking: _Checking) -> tuple[CheckResult, ...]:

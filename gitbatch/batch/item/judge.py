@@ -85,6 +85,7 @@ def _take_or_hold(
         scheduled.agent,
         finished.waits.count,
         finished.waits.seconds,
+        plan_item=scheduled.plan_item,
     )
     return hold_output(repo, commits, scheduled, held, start, collected.output)
 

@@ -113,6 +113,27 @@ def test_an_early_item_that_is_stale_runs_again(place: Place, changed: str) -> N
         assert read_costs(place, "B1") == ["1.000000"]
 
 
+@pytest.mark.rule("F2", "F6")
+@pytest.mark.parametrize("changed", [True, False])
+def test_an_early_output_that_waits_for_its_checks_is_judged_too(place: Place, *, changed: bool) -> None:
+    """Its check gives no verdict, which halts the run; before the next one, the user changes its line."""
+    script = 'touch "$HOME/checked"; [ -e "$HOME/ok" ] || exit 127'
+    command = f'["sh", "-c", {json.dumps(script)}]'
+    config = (
+        f'[checks.read]\non = ["out/B1.md"]\ncommand = {command}\nsandbox = "none"\npass-env = ["HOME"]\n'
+    )
+    write_plan(place, "A1\nA2\n", "B1 out/A1.md\nB2 out/A2.md\n", config=config)
+    tell(place, "A2", "wait_for_file go\n")
+    tell(place, "A2.1", "wait_for_file checked\nexit 75\n")
+    assert run_early(place).result.ending is Ending.HALTED
+    if changed:
+        place.edit("task.md", "B1 Write it", "B1 Write it well")
+        place.commit()
+    (place.home / "ok").touch()
+    ran = run_early(place, listen=when_done(place, "B1", list))
+    assert (ran.result.succeeded, count_starts(place, "B1")) == (4, 2 if changed else 1)
+
+
 @pytest.mark.rule("F2", "F3")
 def test_what_a_failed_early_attempt_wrote_is_not_given_to_one_that_reads_other_versions(
     place: Place,
