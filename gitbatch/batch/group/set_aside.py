@@ -37,18 +37,26 @@ def set_aside(
 ) -> Mapping[ItemKey, Outcome]:
     """Moves the branches of unsound items to rescue refs, and returns the outcomes that stay, by key.
 
-    It may be repeated: the refs are moved first, and an item whose branch is gone runs again.
+    It may be repeated: an item whose branch is gone runs again, and by then the ledger has what it cost.
     """
     batch = ledger.batch.id
     lost = [outcome for outcome in unsound.outcomes if outcome.item.key in unsound.keys]
     branches = {item_branch(batch, o.item.slug): str(o.commit) for o in lost if o.commit}
     rescue_branches(repo, batch, branches, require_tip(repo, ledger.batch.record.target))
+    for outcome in lost:
+        _note_once(ledger, replace(_as_attempt(ledger, outcome), cause=cause, reason=reason))
     # First what was checked: without its branch, the item would be taken for one that is only to be checked again.
     delete_branches(repo, find_unchecked_refs(repo, batch, (outcome.item.slug for outcome in lost)))
     delete_branches(repo, branches)
-    for outcome in lost:
-        ledger.add_attempt(replace(_as_attempt(ledger, outcome), cause=cause, reason=reason))
     return {o.item.key: o for o in unsound.outcomes if o.item.key not in unsound.keys}
+
+
+def _note_once(ledger: Ledger, tried: FailedAttempt) -> None:
+    """Adds an attempt to the ledger, unless a run that was killed before it deleted the branch has done that."""
+    mine = (tried.cause, tried.reason, tried.base, tried.number)
+    known = ((old.cause, old.reason, old.base, old.number) for old in ledger.entries.of_item(tried.slug))
+    if mine not in known:
+        ledger.add_attempt(tried)
 
 
 def fail_unsound(repo: Repository, ledger: Ledger, unsound: Unsound) -> tuple[Outcome, ...]:
