@@ -129,6 +129,14 @@ def test_why_an_item_starts_with_its_group() -> None:
         *(Obstacle.NO_CONTEXT,) * 2,
         *(None, Obstacle.WAIT, Obstacle.BARRIER, Obstacle.PAUSE),
     ]
+    without = plan_text(text, chosen=frozenset({"A1", "C1"}))  # nothing of the group with the barrier runs
+    assert [without.find_obstacle(item) for item in without.items] == [Obstacle.FIRST_GROUP, Obstacle.BARRIER]
+
+
+def test_an_item_that_declares_what_checkpoints_write_starts_with_its_group() -> None:
+    text = f"{FIRST}### Two\n- [ ] B1 b (context: list-inventory.md)\n- [ ] B2 b (context: status.md, out/a.md)"
+    found = plan_text(text, {"list-inventory.md": ""})
+    assert [item.obstacle for item in found.items[2:]] == [Obstacle.SHARED_FILE, None]
 
 
 DOD = "\n## Definition of Done\n- [ ] one\n- [x] two\n"

@@ -11,6 +11,8 @@ from collections.abc import Set as AbstractSet
 
 from msgspec import Struct, field
 
+from msgspec.structs import replace
+
 from gitbatch.batch.planning.early.model import EarlyGroup, EarlyItem, EarlyPlan, Obstacle
 from gitbatch.batch.planning.project_state import ProjectView
 from gitbatch.batch.planning.schedule import count_at_once, find_items_before
@@ -49,6 +51,8 @@ def plan_early(
             for item in own:
                 before = tuple(sorted(find_items_before(waits, item, left), key=places.__getitem__))
                 items.append(_describe_item(item, group, finder, of_phase, before, left))
+        elif groups and group.hints.barrier:  # nothing of it runs, and still it is between others
+            groups[-1] = replace(groups[-1], boundary=groups[-1].boundary or Obstacle.BARRIER)
     return EarlyPlan(tuple(items), tuple(groups))
 
 
@@ -105,6 +109,8 @@ def _describe_item(
         obstacle = Obstacle.NO_CONTEXT
     elif not left.issuperset(written):
         obstacle = Obstacle.MISSING_INPUT
+    elif finder.declares_shared_file(item):
+        obstacle = Obstacle.SHARED_FILE
     return EarlyItem(item.reference, item.group, tuple(found), waits, obstacle)
 
 
@@ -133,6 +139,11 @@ class _WriterFinder(Struct, frozen=True):
         """Returns the items of earlier groups that write what an item declares, or the file that it revises."""
         named = (each for name in item.context for each in self._find_named(name))
         return tuple(_keep_earlier((*named, *self.written.get(item.output, ())), item.group))
+
+    def declares_shared_file(self, item: WorkItem) -> bool:
+        """Whether an item declares a file to which each checkpoint may add: all items get the status as it is."""
+        written = {self.project.decisions, *self.project.artifacts}
+        return any(path in written for name in item.context for path in self._list_documents(name))
 
     def _find_named(self, name: str) -> tuple[tuple[int, ItemReference], ...]:
         if name not in self._of_names:

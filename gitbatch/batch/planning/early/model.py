@@ -18,6 +18,8 @@ class Obstacle(StrEnum):
     """It has the hint `wait`."""
     MISSING_INPUT = "missing-input"
     """It reads what an open item writes that does not run: one that failed, or that is not part of the batch."""
+    SHARED_FILE = "shared-file"
+    """It declares an artifact or the decisions log: what that says is final when the group before it is recorded."""
     FIRST_GROUP = "first-group"
     """Its group is the first."""
     BARRIER = "barrier"
