@@ -213,7 +213,7 @@ async def _finish_group(
 ) -> Checkpoint | Result | Continuation | None:
     """Runs a group until it is recorded. None: all of its items are ticked; a result: the run ends here."""
     reopened = await run.git(prepare_revision, run.repo, run.batch, state, run.ledger, group)
-    ready = await run.git(take_ready, run.repo, run.ledger, state, group)
+    ready = await run.git(take_ready, run.repo, run.ledger, state, group, tally.failed)
     for text in ready.notices:
         run.emit(Notice(batch=run.batch.id, text=text))
     already, repeats = ready.outcomes, 0

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from gitbatch.batch.group.checkpoint import Unsound
 from gitbatch.batch.group.early_judging import EarlyJudge, set_stale_aside
 from gitbatch.batch.group.merge import find_unsound
+from gitbatch.batch.group.scheduled_items import GroupStart, find_unwritten_files
 from gitbatch.batch.group.set_aside import set_aside
 from gitbatch.batch.history.bases import BaseReader, find_unmerged
 from gitbatch.batch.history.ledger import Ledger
@@ -38,8 +39,17 @@ class ReadyItems(Struct, frozen=True):
     """What is said about those that run again."""
 
 
-def take_ready(repo: Repository, ledger: Ledger, state: BatchProgress, group: BatchGroup) -> ReadyItems:
-    """Returns the finished items of a group, without those that run again, whose commits are kept under rescue refs."""
+def take_ready(
+    repo: Repository,
+    ledger: Ledger,
+    state: BatchProgress,
+    group: BatchGroup,
+    failed: tuple[Outcome, ...] = (),
+) -> ReadyItems:
+    """Returns the finished items of a group, without those that run again, whose commits are kept under rescue refs.
+
+    `failed`: the outcomes of items of earlier groups that did not succeed.
+    """
     already = _read_outcomes(ledger, state, group)
     outdated, notices = _find_outdated(repo, ledger, state, already), []
     if outdated:
@@ -50,7 +60,7 @@ def take_ready(repo: Repository, ledger: Ledger, state: BatchProgress, group: Ba
                 said = f"again: {outcome.item.name}, a review has since changed what it read: {list_names(paths)}"
                 notices.append(clean_text(said))
     if any(outcome.commit.plan_item for outcome in already.values() if outcome.commit):
-        already, early = _take_early(repo, ledger, already)
+        already, early = _take_early(repo, ledger, already, group, failed)
         notices += early
     tip = require_tip(repo, ledger.batch.record.target)
     if lost := find_unsound(
@@ -61,12 +71,18 @@ def take_ready(repo: Repository, ledger: Ledger, state: BatchProgress, group: Ba
 
 
 def _take_early(
-    repo: Repository, ledger: Ledger, ready: Mapping[ItemKey, Outcome]
+    repo: Repository,
+    ledger: Ledger,
+    ready: Mapping[ItemKey, Outcome],
+    group: BatchGroup,
+    failed: tuple[Outcome, ...],
 ) -> tuple[Mapping[ItemKey, Outcome], tuple[CleanText, ...]]:
     """Returns the finished items without early ones that are stale, and what is said about these."""
     record = ledger.batch.record
     state = read_project_state(repo, require_tip(repo, record.target), record.plan)
-    stale = EarlyJudge(repo, state, state.find_items(record)).judge_all(ready.values())
+    planned = state.find_items(record)
+    unwritten = find_unwritten_files(GroupStart(state, group, planned, {}, failed))
+    stale = EarlyJudge(repo, state, planned, unwritten).judge_all(ready.values())
     return set_stale_aside(repo, ledger, ready, stale)
 
 

@@ -15,7 +15,7 @@ from gitbatch.batch.group.base import BaseBuilder, ItemBase
 from gitbatch.batch.group.early_judging import EarlyJudge, set_stale_aside
 from gitbatch.batch.group.early_turn import EarlyContext, PlannedTurn, plan_turn, schedule_early
 from gitbatch.batch.group.record import find_gates
-from gitbatch.batch.group.scheduled_items import GroupStart, ItemDefaults
+from gitbatch.batch.group.scheduled_items import GroupStart, ItemDefaults, find_unwritten_files
 from gitbatch.batch.history.progress import BatchProgress
 from gitbatch.batch.item.retries import run_item
 from gitbatch.batch.item.run import Run
@@ -96,7 +96,8 @@ class EarlyPool:
                 outcome and outcome.succeeded
             ):  # their branches say what is done
                 self.forget_item(key)
-        judge = EarlyJudge(run.repo, start.project_state, start.planned)
+        failed = find_unwritten_files(start)
+        judge = EarlyJudge(run.repo, start.project_state, start.planned, failed)
         context = EarlyContext(run.batch.record, progress, run.eagerness, run.jobs, frozenset(self.barred))
         planned = await run.git(plan_turn, judge, start, context)
         self.is_suspended = self.is_paused = False
@@ -122,7 +123,7 @@ class EarlyPool:
     ) -> Outcome | None:
         """Returns the outcome of an item; None if it did not start, or the batch halts before it has one."""
         run = self.run
-        scheduled = await run.git(schedule_early, run.repo, turn.start, turn.defaults, builder, waiting)
+        scheduled = await run.git(schedule_early, turn.judge, turn.start, turn.defaults, builder, waiting)
         outcome = await run_item(run, scheduled) if scheduled else None
         key = waiting[0].key
         self.ended[key] = outcome

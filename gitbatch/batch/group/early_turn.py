@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.batch.group.base import BaseBuilder
-from gitbatch.batch.group.early_judging import EarlyJudge
+from gitbatch.batch.group.early_judging import EarlyJudge, list_own
 from gitbatch.batch.group.scheduled_items import GroupFacts, GroupStart, ItemDefaults, schedule_items
 from gitbatch.batch.history.bases import find_below
 from gitbatch.batch.history.progress import BatchProgress
@@ -22,9 +22,9 @@ from gitbatch.batch.planning.early.dependencies import plan_early
 from gitbatch.batch.planning.early.eagerness import Eagerness
 from gitbatch.batch.planning.early.model import EarlyItem, EarlyPlan, Obstacle, Start
 from gitbatch.batch.planning.project_state import ProjectState
+from gitbatch.errors import GitbatchError
 from gitbatch.plan.item_digest import digest_plan_item
 from gitbatch.plan.model import ItemKey, ItemReference
-from gitbatch.repo.repository import Repository
 from gitbatch.repo.snapshot import TreeSnapshot
 
 
@@ -120,7 +120,7 @@ def _hold_back(plan: EarlyPlan, start: GroupStart, barred: AbstractSet[ItemRefer
 
 
 def find_doubled(plan: EarlyPlan, outputs: Mapping[ItemReference, str]) -> frozenset[ItemReference]:
-    """Returns the items whose base could have a file in two versions, as several items write it one after the other."""
+    """Returns the items whose base could have a file in two versions, or in an old one, as several items write it."""
     written = Counter(outputs[item.reference] for item in plan.items)
     several = {reference for reference, path in outputs.items() if written[path] > 1}
     below: dict[ItemReference, frozenset[ItemReference]] = {
@@ -135,7 +135,29 @@ def find_doubled(plan: EarlyPlan, outputs: Mapping[ItemReference, str]) -> froze
             is_changed = is_changed or found != below[item.reference]
             below[item.reference] = found
     paths = {reference: [outputs[other] for other in found] for reference, found in below.items()}
-    return frozenset(reference for reference, found in paths.items() if len(set(found)) < len(found))
+    doubled = {reference for reference, found in paths.items() if len(set(found)) < len(found)}
+    return frozenset(doubled | _find_rewritten(plan, outputs, below))
+
+
+def _find_rewritten(
+    plan: EarlyPlan,
+    outputs: Mapping[ItemReference, str],
+    below: Mapping[ItemReference, frozenset[ItemReference]],
+) -> frozenset[ItemReference]:
+    """Returns the items that would be stale in their turn: a group before it writes a file of their base again."""
+    groups: dict[str, list[int]] = {}
+    for item in plan.items:
+        groups.setdefault(outputs[item.reference], []).append(item.group)
+    group_of = {item.reference: item.group for item in plan.items}
+    return frozenset(
+        item.reference
+        for item in plan.items
+        if any(
+            group_of[other] < number < item.group
+            for other in below[item.reference]
+            for number in groups[outputs[other]]
+        )
+    )
 
 
 def _describe_done(
@@ -154,7 +176,7 @@ def _describe_done(
 
 
 def schedule_early(
-    repo: Repository,
+    judge: EarlyJudge,
     start: GroupStart,
     defaults: ItemDefaults,
     builder: BaseBuilder,
@@ -163,13 +185,13 @@ def schedule_early(
     """Returns an item of a later group that starts now; None if it cannot: then it starts in its group's turn.
 
     Args:
-        repo: the repository.
+        judge: judges on the commit that the open group started from.
         start: the open group.
         defaults: what all items share.
         builder: builds its base on the commit that the open group started from.
         waiting: the item, and the outcomes of those whose commits its base has, in the order of the plan.
     """
-    item, seen = waiting
+    (item, seen), repo = waiting, judge.repo
     base, state = builder.build(item, seen), start.project_state
     if seen and any(map(repo.objects.lacks_signature, (*(str(o.commit) for o in seen), base.commit))):
         return None
@@ -184,4 +206,23 @@ def schedule_early(
     if isinstance(scheduled, Outcome) or scheduled.missing:
         return None
     plan_item = digest_plan_item(scheduled.item, scheduled.group)
-    return replace(scheduled, plan_item=plan_item, seen=tuple(outcome.item.output for outcome in own))
+    scheduled = replace(scheduled, plan_item=plan_item, seen=tuple(outcome.item.output for outcome in own))
+    return scheduled if _may_start(judge, defaults.record, scheduled, seen) else None
+
+
+def _may_start(
+    judge: EarlyJudge, record: Record, scheduled: ScheduledItem, seen: tuple[Outcome, ...]
+) -> bool:
+    """Whether an item would be written from what the branch has by now: the user may commit while a group runs."""
+    try:
+        now = judge.judge_now(record)
+    except GitbatchError:  # the turn of the next group says what is wrong
+        return False
+    if now is judge:
+        return True
+    state, item = scheduled.project_state, scheduled.item
+    context = scheduled.manifests.list_context(item, scheduled.group)
+    replaced = list_own(judge.repo.objects, state.tree, item.output)
+    read = (*((file.path, file.blob) for file in context), *replaced)
+    is_same_phase = now.state.project.phase.name == record.phase
+    return is_same_phase and now.may_start(scheduled.key, read, scheduled.plan_item, seen)

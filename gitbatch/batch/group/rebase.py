@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from gitbatch.batch.group.base import BaseBuilder, ItemBase
-from gitbatch.batch.history.bases import BaseReader, find_below, read_base
+from gitbatch.batch.history.bases import BaseReader, find_below, is_on_first_line, read_base
 from gitbatch.batch.history.given_outputs import OutputsReader
 from gitbatch.batch.history.item_commits import as_item_commit
 from gitbatch.batch.history.trailers import parse_trailers
@@ -127,11 +127,5 @@ class _Rebase:
     def _is_on_line(self, line: str) -> bool:
         """Whether a commit is the tip or one of its first-parent ancestors."""
         if line not in self._lines:
-            self._lines[line] = line == self.tip or self._is_below_tip(line)
+            self._lines[line] = is_on_first_line(self.repo, line, self.tip)
         return self._lines[line]
-
-    def _is_below_tip(self, line: str) -> bool:
-        above = self.repo.git.read_output(
-            "rev-list", "--first-parent", "--reverse", self.tip, f"^{line}"
-        ).split()
-        return bool(above) and line in self.repo.objects.read_commit(above[0]).parents[:1]

@@ -120,7 +120,7 @@ def schedule_items(
         facts.chosen = frozenset(item.output for item in defaults.record.items)
     if facts.unwritten is None:
         facts.unwritten = _find_unwritten(start, defaults.record)
-    failed = _find_unwritten_files(start, awaited)
+    failed = find_unwritten_files(start, awaited)
     written = frozenset(outcome.item.output for outcome in awaited if outcome.succeeded and outcome.commit)
     shared = _GroupInputs(
         InputFinder(
@@ -154,7 +154,7 @@ def schedule_waiting(
     return replace(scheduled, seen=tuple(o.item.output for o in awaited if o.succeeded))
 
 
-def _find_unwritten_files(start: GroupStart, awaited: tuple[Outcome, ...]) -> Mapping[str, Outcome]:
+def find_unwritten_files(start: GroupStart, awaited: tuple[Outcome, ...] = ()) -> Mapping[str, Outcome]:
     """Returns, by output, the last outcomes that left a file unwritten.
 
     A file is written if the item is ticked by now (by hand), or if a later item has written it.

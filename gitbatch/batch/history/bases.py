@@ -68,6 +68,14 @@ def find_unmerged(repo: Repository, commits: Collection[str], tip: str) -> froze
     return frozenset(repo.git.read_output("rev-list", *commits, f"^{tip}").split()) & frozenset(commits)
 
 
+def is_on_first_line(repo: Repository, commit: str, tip: str) -> bool:
+    """Whether a commit is the tip of a branch, or one of its first-parent ancestors."""
+    if commit == tip:
+        return True
+    above = repo.git.read_output("rev-list", "--first-parent", "--reverse", tip, f"^{commit}").split()
+    return bool(above) and commit in repo.objects.read_commit(above[0]).parents[:1]
+
+
 class BaseReader:
     """Reads bases, each once."""
 

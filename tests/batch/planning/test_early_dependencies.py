@@ -134,7 +134,9 @@ def test_why_an_item_starts_with_its_group() -> None:
 
 
 def test_an_item_that_declares_what_checkpoints_write_starts_with_its_group() -> None:
-    text = f"{FIRST}### Two\n- [ ] B1 b (context: list-inventory.md)\n- [ ] B2 b (context: status.md, out/a.md)"
+    text = (
+        f"{FIRST}### Two\n- [ ] B1 b (context: list-inventory.md)\n- [ ] B2 b (context: status.md, out/a.md)"
+    )
     found = plan_text(text, {"list-inventory.md": ""})
     assert [item.obstacle for item in found.items[2:]] == [Obstacle.SHARED_FILE, None]
 

@@ -76,9 +76,9 @@ def read_costs(place: Place, name: str) -> list[str]:
 
 
 @pytest.mark.rule("F2")
-@pytest.mark.parametrize("changed", ["file", "plan", "lost", "output"])
+@pytest.mark.parametrize("changed", ["file", "plan", "lost", "output", "own"])
 def test_an_early_item_that_is_stale_runs_again(place: Place, changed: str) -> None:
-    """The user commits another version of a file that it read, of its line in the plan, or of its input's output."""
+    """The user commits another version of a file that it read, of its line in the plan, of its input's output, or of its own."""
     place.write("src/notes.md", "old\n")
     write_plan(place, "A1\nA2\n", "B1 out/A1.md, src/notes.md\nB2 out/A2.md\n")
     tell(place, "A2", "wait_for_file go\n")
@@ -87,6 +87,7 @@ def test_an_early_item_that_is_stale_runs_again(place: Place, changed: str) -> N
         "plan": lambda: place.edit("task.md", "B1 Write it", "B1 Write it well"),
         "lost": lambda: place.edit("task.md", "- [ ] B1 ", "- B1 "),
         "output": lambda: place.write("out/A1.md", "mine\n"),
+        "own": lambda: place.write("out/B1.md", "mine\n"),
     }
 
     def act() -> None:
@@ -158,19 +159,44 @@ def test_what_a_failed_early_attempt_wrote_is_not_given_to_one_that_reads_other_
     assert (place.read("out/B1.md"), place.read("out/B3.md")) == ("B1 3\n", "B3 1\n")
 
 
+@pytest.mark.rule("F2")
+def test_nothing_starts_early_from_what_the_user_has_changed_since(place: Place) -> None:
+    """While A1 runs, the user changes what B4 was written from and B1 is to read: neither B1 nor C1, which reads B4, starts."""
+    place.write("src/notes.md", "old\n")
+    write_plan(
+        place,
+        "A1\nA2\n",
+        "B1 out/A1.md, src/notes.md\nB2 out/A2.md\nB4 src/notes.md\n",
+        "C1 out/B4.md, out/A1.md\nC3 out/A1.md\n",
+    )
+    tell(place, "A1", "wait_for_file go\n")
+    tell(place, "A2", "wait_for C3\n")
+
+    def change() -> None:
+        place.write("src/notes.md", "new\n")
+        place.commit()
+
+    ran = run_early(place, listen=when_done(place, "B4", change), jobs=8)
+    assert (ran.result.succeeded, ran.early[:2]) == (7, ["B4", "C3"])
+    assert [count_starts(place, name) for name in ("B1", "B4", "C1", "C3")] == [1, 2, 1, 1]
+
+
 @pytest.mark.rule("F2", "F7")
 def test_a_review_makes_what_was_written_from_its_items_run_again(place: Place) -> None:
     write_plan(
         place,
-        "A1\nA2\nA3\nA4\nA5\n",
-        "B1 out/A1.md\nB2 out/A2.md\nB3 out/A3.md\nB4 out/A4.md\n",
+        "A1\nA2\nA3\nA4\nA5\nA6\n",
+        "B1 out/A1.md\nB2 out/A2.md\nB3 out/A3.md\nB4 out/A4.md\nB6 out/A6.md\n",
         "C1 out/B1.md\nC4 out/B4.md",
     )
-    tell(place, "A5", "for each in B2 B3 C1 C4; do wait_for $each; done\n")
+    tell(place, "A5", "for each in B2 B3 B6 C1 C4; do wait_for $each; done\n")
     mode = CheckpointMode.parse("after-each")
     ran = run_early(place, checkpoint=mode, jobs=8)
-    assert (ran.result.ending, set(ran.early)) == (Ending.PAUSED, {"B1", "B2", "B3", "B4", "C1", "C4"})
-    decide(place, (REVISE, "A1"), (REJECT, "A2"), (UNDO, "A3"), (APPROVE, "A4"), comment="better")
+    assert (ran.result.ending, set(ran.early)) == (Ending.PAUSED, {"B1", "B2", "B3", "B4", "B6", "C1", "C4"})
+    tell(place, "A6", "exit 3\n")
+    decide(
+        place, (REVISE, "A1"), (REVISE, "A6"), (REJECT, "A2"), (UNDO, "A3"), (APPROVE, "A4"), comment="better"
+    )
     again = run_early(place, checkpoint=CheckpointMode.parse("at-end"), continues=True, jobs=8)
     assert again.early == []
     assert {name: count_starts(place, name) for name in ("A1", "A4", "B1", "B2", "B3", "B4", "C1", "C4")} == {
@@ -179,8 +205,16 @@ def test_a_review_makes_what_was_written_from_its_items_run_again(place: Place) 
         "C1": 2,
         **dict.fromkeys(("A4", "B2", "B3", "B4", "C4"), 1),
     }
-    assert [each.name for each in again.result.failures] == ["B2", "B3"]
-    assert all(f"again: {name}, which started early" in again.notices for name in ("B1", "B2", "B3", "C1"))
+    assert [(each.name, each.status) for each in again.result.failures] == [
+        ("A6", "failed"),
+        ("B2", "blocked"),
+        ("B3", "blocked"),
+        ("B6", "blocked"),
+    ]
+    assert count_starts(place, "B6") == 1, "it was written from what the review sent back"
+    assert all(
+        f"again: {name}, which started early" in again.notices for name in ("B1", "B2", "B3", "B6", "C1")
+    )
 
 
 @pytest.mark.rule("F2", "E1")

@@ -15,7 +15,7 @@ class EarlyReading(Struct, frozen=True):
     """The inputs that an early item was written from, as the trailers and the base of its commit have it."""
 
     files: tuple[tuple[str, str], ...]
-    """The paths that its agent was given, each with its blob."""
+    """The paths that its agent was given, and that of its output if it was there, each with its blob."""
     plan_item: str
     """The digest of what the plan said about it: `digest_plan_item`."""
     base: tuple[str, ...] = ()
@@ -39,9 +39,11 @@ class Staleness(Struct, frozen=True):
     is_plan_changed: bool = False
     unmerged: tuple[str, ...] = ()
     """The item commits of its base that the branch does not have."""
+    problem: str = ""
+    """Why it could not start now, although all of that is the same; empty: it could."""
 
     def __bool__(self) -> bool:
-        return bool(self.changed or self.is_plan_changed or self.unmerged)
+        return bool(self.changed or self.is_plan_changed or self.unmerged or self.problem)
 
 
 def judge_reading(
