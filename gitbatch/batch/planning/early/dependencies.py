@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 
 from msgspec import Struct, field
-
 from msgspec.structs import replace
 
 from gitbatch.batch.planning.early.model import EarlyGroup, EarlyItem, EarlyPlan, Obstacle
