@@ -24,6 +24,7 @@ from gitbatch.batch.review.reviewable import find_reviewable
 from gitbatch.batch.review.sheet import read_sheet
 from gitbatch.batch.session import Session
 from gitbatch.errors import BusyError, UsageError
+from gitbatch.plan.model import ItemKey
 from gitbatch.repo.fingerprint import TamperedError
 from gitbatch.repo.lock import repository_lock
 
@@ -348,9 +349,15 @@ def test_an_early_item_that_is_stopped_has_failed(place: Place) -> None:
     tell(place, "A2", "wait_for_file go\n")
     tell(place, "B1", "sleep 60\n")
 
+    stops: list[asyncio.Task[None]] = []
+
+    async def stop(session: Session, slug: ItemKey) -> None:
+        await wait_until_async(lambda: bool(count_starts(place, "B1")), "B1 works")
+        session.stop_item(slug)
+
     def listen(session: Session, event: Event) -> None:
         if isinstance(event, ItemStarted) and event.early:
-            asyncio.get_running_loop().call_later(0.05, session.stop_item, event.slug)
+            stops.append(asyncio.get_running_loop().create_task(stop(session, event.slug)))
         if isinstance(event, ItemFinished) and event.outcome.item.name == "B1":
             (place.home / "go").touch()
 
