@@ -29,6 +29,7 @@ from gitbatch.batch.notices import Notices
 from gitbatch.batch.opening import HOW_TO_START, Opening
 from gitbatch.batch.reopening import reopen_batch, settle_review
 from gitbatch.batch.review.choices import Choice
+from gitbatch.batch.review.deciding import StartCheck
 from gitbatch.batch.review.hold import Hold
 from gitbatch.batch.review.reviewing import Reviewer
 from gitbatch.concurrency import GitThread, shielded
@@ -91,18 +92,24 @@ class Session(Struct, frozen=True):
             part = await run_batch(hold.run, reviewer, resumed=self.resumed, after=part)
         return part
 
-    async def decide(self, choices: tuple[Choice, ...]) -> RecordedReview:
+    async def decide(
+        self, choices: tuple[Choice, ...], require_start: StartCheck | None = None
+    ) -> RecordedReview:
         """Records a person's decisions at a pause, as one review. The run continues by them.
 
         It takes the lock for this moment. What was decided elsewhere meanwhile counts: a decision about another version
         of a file, or about an item that is not up for it any more, is refused, and then nothing is recorded.
+
+        Args:
+            choices: each about another item.
+            require_start: where the run is to continue after it, judges whether it can.
 
         Raises:
             BusyError: another process keeps the lock: it may be tried again.
             GitbatchError: what is in the way. Nothing has changed.
         """
         assert self.hold is not None  # noqa: S101 - a reviewer is asked by a run
-        return await self.hold.decide(choices)
+        return await self.hold.decide(choices, require_start)
 
     @contextmanager
     def hold_events(self) -> Iterator[None]:

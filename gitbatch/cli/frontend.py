@@ -77,11 +77,13 @@ class PromptFrontend:
 
     async def hold_review(self, session: Session, consent: str) -> bool:
         """Holds a review at a pause of a run; returns true if it continues. What was decided is recorded, and reported."""
+        from gitbatch.batch.review.rerun import require_continuing
         from gitbatch.cli.review_desk import ReviewDesk
         from gitbatch.cli.reviewing import choose_form, describe_recorded, hold_review
 
         assert session.hold  # noqa: S101 - a run asks
-        desk = ReviewDesk(session.hold.unlocked, self._inherited, self._directory, session.decide)
+        asked = (session.hold.unlocked, self._inherited, self._directory)
+        desk = ReviewDesk(*asked, session.decide, require_continuing)
         held = await hold_review(desk, consent, choose_form(self._progress))
         for text in describe_recorded(held):
             session.notify(text)

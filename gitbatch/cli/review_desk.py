@@ -47,7 +47,7 @@ class ReviewDesk:
         repo: Repository,
         inherited: Mapping[str, str],
         directory: Path,
-        record: Callable[[tuple[Choice, ...]], Awaitable[RecordedReview]] | None = None,
+        record: Callable[[tuple[Choice, ...], StartCheck | None], Awaitable[RecordedReview]] | None = None,
         before_run: StartCheck | None = None,
     ) -> None:
         """Prepares a review.
@@ -57,7 +57,7 @@ class ReviewDesk:
             inherited: the GIT_* variables that the process was started with.
             directory: the folder that the user named.
             record: records choices; None: this process is not a run, and takes the lock for it.
-            before_run: judges what is decided, where a run follows that has not begun.
+            before_run: judges what is decided, where a run follows it.
         """
         self._record = record
         self._before_run = before_run
@@ -143,7 +143,9 @@ class ReviewDesk:
         """
         if not choices:
             return None
-        return await self._record(choices) if self._record else self._record_here(choices, continues)
+        if self._record:
+            return await self._record(choices, self._before_run if continues else None)
+        return self._record_here(choices, continues)
 
     def _record_here(self, choices: tuple[Choice, ...], continues: bool) -> RecordedReview:
         with advising_to_decide_again(), repository_lock(self._repo, tell_waiting, "review") as locked:

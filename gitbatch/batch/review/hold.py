@@ -29,7 +29,7 @@ from gitbatch.batch.planning.configuration import FixedConfig, read_fixed_config
 from gitbatch.batch.planning.project_state import ProjectState, read_project_state
 from gitbatch.batch.resume import require_genuine_reviews
 from gitbatch.batch.review.choices import Choice
-from gitbatch.batch.review.deciding import decide_items
+from gitbatch.batch.review.deciding import StartCheck, decide_items
 from gitbatch.batch.review.elsewhere import read_elsewhere
 from gitbatch.batch.review.reviewable import find_reviewable
 from gitbatch.batch.tally import Tally
@@ -189,8 +189,12 @@ class Hold:
             self._end_waiting()
             self.held.enter_context(self.log.open(self.opening.repo.own_dir, self.run.batch.id))
 
-    async def decide(self, choices: tuple[Choice, ...]) -> RecordedReview:
+    async def decide(
+        self, choices: tuple[Choice, ...], require_start: StartCheck | None = None
+    ) -> RecordedReview:
         """Records decisions while the lock is given back, as `gitbatch review` of another process does.
+
+        `require_start`: judges whether the run can continue, as it will be opened again; None: it stops.
 
         Raises:
             BusyError: another process keeps the lock.
@@ -198,14 +202,14 @@ class Hold:
             GitbatchError: they cannot be recorded as they are. Nothing has changed.
         """
         if self.is_lent:
-            return await self._record(choices)
+            return await self._record(choices, None)
         await self._take_lock("review", _say_nothing)
         try:
-            return await self._record(choices)
+            return await self._record(choices, require_start)
         finally:
             self.held.close()
 
-    async def _record(self, choices: tuple[Choice, ...]) -> RecordedReview:
+    async def _record(self, choices: tuple[Choice, ...], require_start: StartCheck | None) -> RecordedReview:
         """Records decisions under the lock."""
         repo = self.opening.repo
         found = await self.git(find_reviewable, repo)
@@ -215,7 +219,9 @@ class Hold:
             )
         clock, is_running = self.opening.settings.clock, self.is_lent
         try:
-            made = await self.git(decide_items, repo, found, choices, clock, is_running=is_running)
+            made = await self.git(
+                decide_items, repo, found, choices, clock, require_start, is_running=is_running
+            )
         except GitbatchError as error:
             if is_running:  # no other process can have decided anything
                 raise

@@ -53,6 +53,18 @@ def _foresee_group(
     return replace(after, failed=failed)
 
 
+def require_continuing(
+    repo: Repository, batch: Batch, state: BatchProgress, decisions: tuple[ItemDecision, ...]
+) -> None:
+    """Refuses what a run that waits for a review would refuse for as it continues; arguments as below.
+
+    Raises:
+        GitbatchError: what is in the way in the checkout.
+    """
+    after = foresee_progress(state, decisions, require_tip(repo, batch.record.target))
+    require_resumable(repo, batch, after)
+
+
 class RerunChecks(Struct, frozen=True):
     """The checks of a run that follows a review at once."""
 

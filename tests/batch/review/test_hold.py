@@ -25,6 +25,7 @@ from gitbatch.batch.history.ledger import SpendingLimits, read_ledger
 from gitbatch.batch.review.choices import Choice
 from gitbatch.batch.review.elsewhere import read_elsewhere
 from gitbatch.batch.review.hold import DecidedElsewhereError
+from gitbatch.batch.review.rerun import require_continuing
 from gitbatch.batch.review.reviewable import find_reviewable, list_review_items
 from gitbatch.batch.session import Session
 from gitbatch.errors import BusyError, GitbatchError
@@ -82,7 +83,12 @@ def test_who_decides_second_is_told(three: Place, monkeypatch: pytest.MonkeyPatc
         with pytest.raises(DecidedElsewhereError, match=told):
             await session.decide(both)
         assert three.state() == before
-        await session.decide(both[:1])
+        three.write("status.md", "mine\n")
+        with pytest.raises(GitbatchError, match=r"uncommitted changes in status\.md"):
+            await session.decide(both[:1], require_continuing)
+        three.git("checkout", "-q", "status.md")
+        assert three.state() == before
+        await session.decide(both[:1], require_continuing)
         return True
 
     result, events, _ = run_with(three, monkeypatch, decide_late, items="T101,T102,T301")
