@@ -95,6 +95,8 @@ class Hello(Struct, frozen=True, tag="hello"):
     """The kind that its agents run in."""
     spooled: Annotated[tuple[Token, ...], Meta(max_length=MOST_SPOOLED)] = ()
     """Results that it keeps."""
+    running: Annotated[tuple[Token, ...], Meta(max_length=MOST_SPOOLED)] = ()
+    """Jobs of connections that were cut, on which other processes of it still work."""
 
 
 class Alive(Struct, frozen=True, tag="alive"):

@@ -18,6 +18,7 @@ from msgspec import Struct
 from gitbatch import __version__
 from gitbatch.batch.executor.carrier import Carrier, ChannelError, WorkerChannel, WorkerLink
 from gitbatch.batch.executor.incoming import IncomingJob
+from gitbatch.batch.executor.member import PoolMember
 from gitbatch.batch.executor.messages import (
     CHUNK_BYTES,
     PROTOCOL,
@@ -42,6 +43,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 """Seconds before a worker that was lost is connected to again."""
 _SHORT = 0.5
 """Seconds that a worker whose connection was cut has to end."""
+_SETTLE = 3.0
+"""Seconds that a run waits for the greetings of all workers: one may have the result of what another would do again."""
 _HURRY = 0.4
 """Seconds that the last messages of a run may take."""
 
@@ -50,35 +53,6 @@ class NoWorker(Struct, frozen=True):
     """No worker could be reached for too long, or all were refused."""
 
     reason: CleanText
-
-
-@dataclass(slots=True)
-class PoolMember:
-    """A worker, connected or not."""
-
-    link: WorkerLink
-    host: CleanText
-    channel: WorkerChannel | None = None
-    slots: int = 0
-    have: HaveSet = field(default_factory=HaveSet)
-    spooled: set[str] = field(default_factory=set)
-    jobs: dict[str, IncomingJob] = field(default_factory=dict)
-    given: set[str] = field(default_factory=set)
-    """The tokens of all jobs of this connection."""
-    problem: CleanText = CleanText("")
-    """Why it is not connected."""
-    is_refused: bool = False
-    unfit: CleanText = CleanText("")
-    """Why it gets no further job on this connection, which ends with the last one: its disk is full, for example."""
-    has_worked: bool = False
-    """Whether a result has come on this connection."""
-    losses: int = 0
-    shipping: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-    @property
-    def room(self) -> int:
-        """The jobs that it could take."""
-        return self.slots - len(self.jobs) if self.channel and not self.unfit else 0
 
 
 class PoolTools(Struct, frozen=True):
@@ -103,13 +77,14 @@ class WorkerPool:
     members: list[PoolMember] = field(default_factory=list)
     _tasks: "list[asyncio.Task[None]]" = field(default_factory=list)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _begun: float = 0.0
     _empty_since: float = 0.0
     _is_told: bool = False
 
     def start(self) -> None:
         """Begins to connect to workers, unless that has begun."""
         if not self._tasks:
-            self._empty_since = time.monotonic()
+            self._begun = self._empty_since = time.monotonic()
             self._tasks.append(asyncio.create_task(self.carrier.find_workers(self._join)))
 
     async def take_member(
@@ -129,9 +104,8 @@ class WorkerPool:
             if missing := self._find_why_none():
                 return missing
             self._changed.clear()
-            is_empty = not any(other.channel for other in self.members)
             with suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, self._time_left()) + 0.01 if is_empty else None):
+                async with asyncio.timeout(self._find_patience()):
                     await self._changed.wait()
 
     async def send_job(self, member: PoolMember, incoming: IncomingJob, job: ItemJob) -> bool:
@@ -234,7 +208,11 @@ class WorkerPool:
             self._changed.set()
             return False
         await channel.send(self.tools.welcome)
-        member.slots, member.spooled = hello.slots, set(hello.spooled)
+        member.slots, member.spooled, member.running = (
+            hello.slots,
+            set(hello.spooled),
+            frozenset(hello.running),
+        )
         member.have, member.given, member.channel = HaveSet(), set(), channel
         member.problem = member.unfit = CleanText("")
         member.has_worked = False
@@ -276,6 +254,7 @@ class WorkerPool:
         else:
             member.has_worked = True
             member.spooled.add(job.token)
+        member.running -= {job.token}
         self.release_job(member, job.token)
 
     def _note_lost(self, member: PoolMember, reason: CleanText) -> None:
@@ -300,10 +279,14 @@ class WorkerPool:
     def _choose_member(self, token: str, avoided: Sequence[PoolMember]) -> PoolMember | None:
         """Returns the worker to give a job to: one that has its result, else one that was lost least, and has most room."""
         there = [member for member in self.members if member.channel and not member.unfit]
-        keeping = next((member for member in there if token in member.spooled), None)
+        keeping = next(
+            (member for member in there if token in member.spooled or token in member.running), None
+        )
+        if keeping or self._settling_time() > 0:
+            return keeping
         others = [member for member in there if not any(member is each for each in avoided)]
         able = (member for member in others or there if member.room > 0)
-        return keeping or min(able, key=lambda member: (member.losses, -member.room), default=None)
+        return min(able, key=lambda member: (member.losses, -member.room), default=None)
 
     def _find_why_none(self) -> NoWorker | None:
         """Returns why the batch must halt, unless a worker is there or may still come."""
@@ -317,6 +300,19 @@ class WorkerPool:
             self._is_told = True
             self.tools.tell(f"waiting for a worker, for up to {self.tools.no_worker:g} seconds ({said})")
         return None
+
+    def _settling_time(self) -> float:
+        """Returns the seconds for which workers may still be waited for that have neither greeted nor failed since the start."""
+        if self.members and all(member.channel or member.problem for member in self.members):
+            return 0.0
+        return self._begun + _SETTLE - time.monotonic()
+
+    def _find_patience(self) -> float | None:
+        """Returns the seconds after which something changes although no worker says anything; None: nothing does."""
+        settling = self._settling_time()
+        if settling <= 0 and any(member.channel for member in self.members):
+            return None
+        return (settling if settling > 0 else max(0.0, self._time_left())) + 0.01
 
     def _time_left(self) -> float:
         return self._empty_since + self.tools.no_worker - time.monotonic()

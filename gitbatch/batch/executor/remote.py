@@ -23,8 +23,9 @@ from gitbatch.agents.protocol import Agent, Assignment, Failure, Progress, Reply
 from gitbatch.batch.executor.answers import read_answer
 from gitbatch.batch.executor.carrier import CarrierTools, open_carrier
 from gitbatch.batch.executor.incoming import IncomingJob
+from gitbatch.batch.executor.member import PoolMember
 from gitbatch.batch.executor.messages import PROTOCOL, ItemJob, Welcome
-from gitbatch.batch.executor.pool import NoWorker, PoolMember, PoolTools, WorkerPool
+from gitbatch.batch.executor.pool import NoWorker, PoolTools, WorkerPool
 from gitbatch.batch.workplace.protocol import Collected, Workplace, Workplaces, WorkplaceSetup
 from gitbatch.concurrency import GitThread
 from gitbatch.limits.budget import Budget

@@ -70,6 +70,7 @@ class WorkerIdentity:
     slots: int
     sandbox: str
     spooled: tuple[str, ...] = ()
+    running: tuple[str, ...] = ()
 
 
 OpenTools = Callable[[Welcome, ExitStack], Coroutine[None, None, JobTools]]
@@ -102,7 +103,8 @@ class OrchestratorService:
         """Serves until the end; then no job of it runs."""
         self.writer.write(MAGIC)
         said = self.identity
-        await self._send(Hello(PROTOCOL, __version__, said.host, said.slots, said.sandbox, said.spooled))
+        kept = (said.spooled, said.running)
+        await self._send(Hello(PROTOCOL, __version__, said.host, said.slots, said.sandbox, *kept))
         alive = asyncio.create_task(self._show_alive())
         try:
             ended = await self._read_messages()
@@ -215,6 +217,8 @@ class OrchestratorService:
             await asyncio.sleep(_POLL)  # another process, whose connection was cut, works on it
         try:
             if not spool.path_of(job.token).exists():
+                if self._is_cut:  # it has cost nothing yet, and may be sent to another worker
+                    return
                 if stored:
                     await asyncio.shield(stored)
                 unkept = await run_job(tools, job, self._send_later)

@@ -44,6 +44,24 @@ class Spool(Struct, frozen=True):
                 self.forget(name)
         return tuple(name for when, name in sorted(found) if when >= oldest)[-MOST_SPOOLED:]
 
+    def list_running(self) -> tuple[str, ...]:
+        """Returns the tokens of the jobs on which processes work."""
+        tokens = (path.name.removesuffix(_LOCK) for path in self.folder.glob(f"*{_LOCK}"))
+        return tuple(token for token in tokens if self._is_locked(token))
+
+    def _is_locked(self, token: str) -> bool:
+        try:
+            descriptor = os.open(self.folder / f"{token}{_LOCK}", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
     def path_of(self, token: str) -> Path:
         """Returns the path of a result, existing or not."""
         return self.folder / token

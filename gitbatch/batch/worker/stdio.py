@@ -69,6 +69,12 @@ def list_spooled(settings: WorkerSettings) -> tuple[str, ...]:
     return tuple(token for name in folders for token in settings.open_spool(name).list_tokens()[-most:])
 
 
+def list_running(settings: WorkerSettings) -> tuple[str, ...]:
+    """Returns the tokens of all jobs on which other processes of a worker still work."""
+    folders = (settings.place / "spool").glob("*/")
+    return tuple(token for path in folders for token in Spool(path).list_running())[:MOST_SPOOLED]
+
+
 def serve_stdio(settings: WorkerSettings) -> ServeEnd:
     """Works for the orchestrator at the other end of standard input and output, until that ends it or is gone.
 
@@ -81,7 +87,8 @@ def serve_stdio(settings: WorkerSettings) -> ServeEnd:
     # What anything else prints must not get between the messages.
     sent = os.dup(1)
     os.dup2(2, 1)
-    identity = WorkerIdentity(settings.host, make_room(settings.slots), sandbox.kind, list_spooled(settings))
+    kept = (list_spooled(settings), list_running(settings))
+    identity = WorkerIdentity(settings.host, make_room(settings.slots), sandbox.kind, *kept)
     with closing(Starter()) as starter, closing(GitThread()) as git:
         pool = AgentPool(dict(settings.environment), settings.sandbox, starter)
         return asyncio.run(_serve(settings, identity, pool, git, sent))

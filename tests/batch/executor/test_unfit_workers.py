@@ -19,10 +19,12 @@ from batch.executor.test_remote_runs import notes, of_kind
 from batch.programs import set_up
 from conftest import Place
 from msgspec.structs import replace
+from waiting import loop_turns
 
 from gitbatch.batch.executor.carrier import Carrier, ChannelError
 from gitbatch.batch.executor.command import CommandLink
 from gitbatch.batch.executor.frames import MAGIC, pack_frame
+from gitbatch.batch.executor.member import PoolMember
 from gitbatch.batch.executor.messages import (
     Bye,
     ItemJob,
@@ -32,13 +34,51 @@ from gitbatch.batch.executor.messages import (
     ToWorker,
     encode_message,
 )
-from gitbatch.batch.executor.pool import PoolMember, PoolTools, WorkerPool
+from gitbatch.batch.executor.pool import PoolTools, WorkerPool
 from gitbatch.limits.budget import Budget
 from gitbatch.limits.causes import Cause
 from gitbatch.plan.model import ItemKey
 from gitbatch.text import clean_text
 
 FULL = SentFailure("No space left on device", cause=Cause.DISK, usage=SentUsage(cost=0.0))
+
+
+@pytest.mark.parametrize("kept", ["spooled", "running"])
+def test_run_waits_for_the_worker_that_has_the_result(
+    place: Place, monkeypatch: pytest.MonkeyPatch, kept: str
+) -> None:
+    """After the run was killed, another worker greets first: the item is paid for all the same."""
+    set_up(place, "ok")
+    name_executor(place)
+    monkeypatch.setattr("gitbatch.batch.executor.remote.make_token", lambda *_: "ab" * 16)
+    idle = ScriptedLink(work_honestly, (replace(HELLO, host="idle", slots=9),))
+    busy = ScriptedLink(work_honestly, (replace(HELLO, host="busy", **{kept: ("ab" * 16,)}),))
+
+    async def connect_late() -> ScriptedChannel:
+        await loop_turns(200)
+        return await ScriptedLink.connect(busy)
+
+    busy.connect = connect_late  # type: ignore[method-assign]
+    result, events = run_with(place, monkeypatch, idle, busy)
+    assert result.succeeded == 1
+    assert [event["host"] for event in of_kind(events, "item-sent")] == ["busy"]
+    assert ("PackEnd" in busy.channels[0].kinds()) == (kept == "running")
+
+
+def test_worker_in_a_queue_does_not_keep_the_others_waiting(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up(place, "ok")
+    name_executor(place)
+    monkeypatch.setattr("gitbatch.batch.executor.pool._SETTLE", 0.1)
+    queued = ScriptedLink(work_honestly)
+
+    async def wait_long() -> ScriptedChannel:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    queued.connect = wait_long  # type: ignore[method-assign]
+    assert run_with(place, monkeypatch, queued, ScriptedLink(work_honestly))[0].succeeded == 1
 
 
 async def fail_at_once(channel: ScriptedChannel, job: ItemJob) -> None:

@@ -51,7 +51,9 @@ def test_job_has_one_process(tmp_path: Path) -> None:
     first = spool.lock_job(TOKEN)
     assert first is not None
     assert spool.lock_job(TOKEN) is None
+    assert spool.list_running() == (TOKEN,)
     os.close(first)
+    assert spool.list_running() == ()
     again = spool.lock_job(TOKEN)
     assert again is not None
     os.close(again)

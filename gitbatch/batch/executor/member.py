@@ -1,0 +1,40 @@
+"""What a run knows of one of its workers, connected or not. The decisions are in `pool.py`."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from gitbatch.batch.executor.carrier import WorkerChannel, WorkerLink
+from gitbatch.batch.executor.incoming import IncomingJob
+from gitbatch.batch.executor.shipment import HaveSet
+from gitbatch.text import CleanText
+
+
+@dataclass(slots=True)
+class PoolMember:
+    """A worker, connected or not."""
+
+    link: WorkerLink
+    host: CleanText
+    channel: WorkerChannel | None = None
+    slots: int = 0
+    have: HaveSet = field(default_factory=HaveSet)
+    spooled: set[str] = field(default_factory=set)
+    running: frozenset[str] = frozenset()
+    """What it works on since an earlier connection."""
+    jobs: dict[str, IncomingJob] = field(default_factory=dict)
+    given: set[str] = field(default_factory=set)
+    """The tokens of all jobs of this connection."""
+    problem: CleanText = CleanText("")
+    """Why it is not connected."""
+    is_refused: bool = False
+    unfit: CleanText = CleanText("")
+    """Why it gets no further job on this connection, which ends with the last one: its disk is full, for example."""
+    has_worked: bool = False
+    """Whether a result has come on this connection."""
+    losses: int = 0
+    shipping: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def room(self) -> int:
+        """The jobs that it could take."""
+        return self.slots - len(self.jobs) if self.channel and not self.unfit else 0
