@@ -22,6 +22,7 @@ _HELD = {
     Obstacle.WAIT: "with the hint wait",
     Obstacle.MISSING_INPUT: "that read what is not written",
     Obstacle.SHARED_FILE: "that read what checkpoints write",
+    Obstacle.SEVERAL_WRITERS: "that read a file which several items write",
     Obstacle.BARRIER: "behind a barrier",
     Obstacle.DEFINITION_OF_DONE: "behind the group that can complete the Definition of Done",
 }

@@ -4,7 +4,6 @@ Each turn is planned from what git has then, whether this process or an earlier 
 differs in nothing. Items that are done early are judged at each turn: only what is current is read by others.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 
@@ -67,7 +66,7 @@ def plan_turn(judge: EarlyJudge, start: GroupStart, context: EarlyContext) -> Pl
     plan = plan_early(
         start.project_state, context.jobs, frozenset(named.values()), _find_pauses(start, context)
     )
-    plan = _hold_back(plan, start, frozenset(named[key] for key in context.barred if key in named))
+    plan = _hold_back(plan, frozenset(named[key] for key in context.barred if key in named))
     there = {item.reference for item in plan.items}
     references = {key: reference for key, reference in named.items() if reference in there}
     ready = {**context.progress.ready, **start.already}
@@ -107,57 +106,13 @@ def _find_pauses(start: GroupStart, context: EarlyContext) -> frozenset[int]:
     return frozenset(group.number for at, group in enumerate(groups, 1) if mode.pauses_after(at))
 
 
-def _hold_back(plan: EarlyPlan, start: GroupStart, barred: AbstractSet[ItemReference]) -> EarlyPlan:
+def _hold_back(plan: EarlyPlan, barred: AbstractSet[ItemReference]) -> EarlyPlan:
     """Returns the plan with the items that do not start early for reasons of the run."""
-    held = barred | find_doubled(
-        plan, {item.reference: item.output for item in start.project_state.plan.items}
-    )
 
     def mark(item: EarlyItem) -> EarlyItem:
-        return replace(item, obstacle=item.obstacle or Obstacle.WAIT) if item.reference in held else item
+        return replace(item, obstacle=item.obstacle or Obstacle.WAIT) if item.reference in barred else item
 
-    return replace(plan, items=tuple(map(mark, plan.items))) if held else plan
-
-
-def find_doubled(plan: EarlyPlan, outputs: Mapping[ItemReference, str]) -> frozenset[ItemReference]:
-    """Returns the items whose base could have a file in two versions, or in an old one, as several items write it."""
-    written = Counter(outputs[item.reference] for item in plan.items)
-    several = {reference for reference, path in outputs.items() if written[path] > 1}
-    below: dict[ItemReference, frozenset[ItemReference]] = {
-        item.reference: frozenset() for item in plan.items
-    }
-    is_changed = bool(several)
-    while is_changed:
-        is_changed = False
-        for item in plan.items:
-            inputs = (*item.reads, *item.waits)
-            found = frozenset(several.intersection(inputs)).union(*(below[other] for other in inputs))
-            is_changed = is_changed or found != below[item.reference]
-            below[item.reference] = found
-    paths = {reference: [outputs[other] for other in found] for reference, found in below.items()}
-    doubled = {reference for reference, found in paths.items() if len(set(found)) < len(found)}
-    return frozenset(doubled | _find_rewritten(plan, outputs, below))
-
-
-def _find_rewritten(
-    plan: EarlyPlan,
-    outputs: Mapping[ItemReference, str],
-    below: Mapping[ItemReference, frozenset[ItemReference]],
-) -> frozenset[ItemReference]:
-    """Returns the items that would be stale in their turn: a group before it writes a file of their base again."""
-    groups: dict[str, list[int]] = {}
-    for item in plan.items:
-        groups.setdefault(outputs[item.reference], []).append(item.group)
-    group_of = {item.reference: item.group for item in plan.items}
-    return frozenset(
-        item.reference
-        for item in plan.items
-        if any(
-            group_of[other] < number < item.group
-            for other in below[item.reference]
-            for number in groups[outputs[other]]
-        )
-    )
+    return replace(plan, items=tuple(map(mark, plan.items))) if barred else plan
 
 
 def _describe_done(

@@ -9,8 +9,10 @@ from plan.plan_samples import parse
 from project.file_tree import FileTree
 
 from gitbatch.batch.planning.early.dependencies import plan_early
-from gitbatch.batch.planning.early.model import EarlyPlan, Obstacle
+from gitbatch.batch.planning.early.doubled import find_doubled
+from gitbatch.batch.planning.early.model import EarlyGroup, EarlyItem, EarlyPlan, Obstacle
 from gitbatch.batch.planning.project_state import ProjectView
+from gitbatch.plan.model import ItemReference
 from gitbatch.project.config import parse_config
 from gitbatch.project.control import find_project
 
@@ -183,3 +185,37 @@ def test_what_items_read_is_found_in_a_time_that_grows_with_the_items_alone() ->
         return lambda: plan_early(view, 4, references)
 
     assert growth_of(prepare, 10) < 2.2
+
+
+A, B, C, D, E, F = (ItemReference(f"{number}:{name}") for number, name in enumerate("ABCDEF", 1))
+_OUTPUTS = {A: "a.md", B: "a.md", C: "c.md", D: "d.md", E: "e.md", F: "f.md"}
+
+
+def plan_of(**reads: tuple[ItemReference, ...]) -> EarlyPlan:
+    items = tuple(EarlyItem(each, n, reads.get(each[2:], ())) for n, each in enumerate(_OUTPUTS, 1))
+    return EarlyPlan(items, tuple(EarlyGroup(item.group, 9) for item in items))
+
+
+@pytest.mark.rule("F2")
+def test_a_base_has_no_file_in_two_versions() -> None:
+    """B writes the file of A again. Who reads both has two versions; also by way of others, in any order of the plan.
+
+    Whose base has A alone would be stale in its turn, after that of B.
+    """
+    assert find_doubled(plan_of(B=(A,), D=(B,)), _OUTPUTS) == {D}
+    assert find_doubled(plan_of(C=(A,), D=(B,), E=(C, D), F=(E,)), _OUTPUTS) == {C, E, F}
+    assert find_doubled(plan_of(D=(B,), E=(D,)), _OUTPUTS) == frozenset()
+    assert find_doubled(plan_of(C=(D,), D=(A, B)), _OUTPUTS) == {C, D}
+    assert find_doubled(plan_of(C=(A,), D=(C,)), {**_OUTPUTS, B: "b.md"}) == frozenset()
+
+
+@pytest.mark.rule("F2")
+def test_who_reads_a_file_that_several_items_write_starts_with_its_group() -> None:
+    """`gitbatch plan` says so too. B1 revises what A1 writes; B2 reads one version; C1 reads both."""
+    text = (
+        f"{FIRST}### Two\n- [ ] B1 c (context: x.md) → Output: out/a.md\n- [ ] B2 c (context: out/b.md)\n"
+        "### Three\n- [ ] C1 d (context: out/a.md)"
+    )
+    found = plan_text(text, {"x.md": ""})
+    obstacles = [found.find_obstacle(item) for item in found.items[2:]]
+    assert obstacles == [None, None, Obstacle.SEVERAL_WRITERS]

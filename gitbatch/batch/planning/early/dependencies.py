@@ -12,6 +12,7 @@ from collections.abc import Set as AbstractSet
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from gitbatch.batch.planning.early.doubled import hold_doubled
 from gitbatch.batch.planning.early.model import EarlyGroup, EarlyItem, EarlyPlan, Obstacle
 from gitbatch.batch.planning.project_state import ProjectView
 from gitbatch.batch.planning.schedule import count_at_once, find_items_before
@@ -52,7 +53,7 @@ def plan_early(
                 items.append(_describe_item(item, group, finder, of_phase, before, left))
         elif groups and group.hints.barrier:  # nothing of it runs, and still it is between others
             groups[-1] = replace(groups[-1], boundary=groups[-1].boundary or Obstacle.BARRIER)
-    return EarlyPlan(tuple(items), tuple(groups))
+    return hold_doubled(EarlyPlan(tuple(items), tuple(groups)), plan)
 
 
 def _find_written(plan: Plan) -> Mapping[str, tuple[tuple[int, ItemReference], ...]]:

@@ -20,6 +20,8 @@ class Obstacle(StrEnum):
     """It reads what an open item writes that does not run: one that failed, or that is not part of the batch."""
     SHARED_FILE = "shared-file"
     """It declares an artifact or the decisions log: what that says is final when the group before it is recorded."""
+    SEVERAL_WRITERS = "several-writers"
+    """Its base could have a file in two versions, as several items write it one after the other."""
     FIRST_GROUP = "first-group"
     """Its group is the first."""
     BARRIER = "barrier"
