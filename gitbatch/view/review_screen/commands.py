@@ -100,7 +100,8 @@ def _follow_letter(state: ReviewState, line: str) -> LineAnswer:
     if line in {"?", "help"}:
         return LineAnswer(state, shown=render_lines())
     if line == "l":
-        return LineAnswer(state, shown=render_overview(state, len(state.sheet.items)))
+        said = replace(state, notice=describe_early_work(state.sheet.early))
+        return LineAnswer(said, shown=render_overview(state, len(state.sheet.items)))
     notice = f"unknown: {clean_text(line, 40)}; ? lists the answers" if line else ""
     return LineAnswer(replace(state, notice=notice))
 
@@ -177,7 +178,6 @@ def render_overview(state: ReviewState, most: int = _SHOWN) -> Block:
         *((TextTable(rows, is_cut=True),) if rows else ()),
         *((make_line(f"and {format_count(more, 'more item')}; l lists all", indent=2),) if more > 0 else ()),
         make_line(format_left(state)),
-        *((make_line(early),) if (early := describe_early_work(state.sheet.early)) else ()),
     )
 
 

@@ -13,7 +13,7 @@ from gitbatch.checks.verdict import CheckResult, CheckVerdict
 from gitbatch.limits.usage import Spent, Usage
 from gitbatch.text import clean_text, display_width
 from gitbatch.view.block import Block, StyledLine, TextTable, make_line, plain_text
-from gitbatch.view.review_screen.commands import render_overview
+from gitbatch.view.review_screen.commands import follow_line, list_notices, render_overview
 from gitbatch.view.review_screen.draw import draw_review
 from gitbatch.view.review_screen.layout import lay_out
 from gitbatch.view.review_screen.pane import LONGEST_DIFF, render_diff_page, render_pane
@@ -210,4 +210,6 @@ def test_what_is_done_of_later_groups_is_said() -> None:
     state = start_review(sheet, "continue with the next group")
     said = "3 items of later groups: 2 done, 1 running ($0.4000)"
     assert f"{said}. c: continue with the next" in "\n".join(draw(state))
-    assert said in [plain_text(part.parts) for part in render_overview(state) if isinstance(part, StyledLine)]
+    overview = [plain_text(part.parts) for part in render_overview(state) if isinstance(part, StyledLine)]
+    assert said not in overview, "a review in lines begins with the notice too"
+    assert list(list_notices(follow_line(state, "l", lambda _: ()).state)) == [said]
