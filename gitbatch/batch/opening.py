@@ -44,10 +44,9 @@ from gitbatch.batch.planning.continuation import (
     refuse_differences,
 )
 from gitbatch.batch.planning.early.eagerness import (
-    EagerMode,
     Eagerness,
-    EagerReason,
     choose_eagerness,
+    give_up_early,
     read_setting,
 )
 from gitbatch.batch.planning.failed_items import find_failed_items
@@ -292,7 +291,7 @@ class Opening(Struct, frozen=True):
         )
         if not chosen.is_on or can_start_early(state, batch.record):
             return chosen
-        return Eagerness(EagerMode.OFF, EagerReason.NOTHING)
+        return give_up_early(chosen)
 
     def _state_format(self, batch: Batch, eagerness: Eagerness) -> Batch:
         """Returns the batch, whose commits have a later format from now on if items of it may start early."""

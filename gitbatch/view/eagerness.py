@@ -8,6 +8,7 @@ from gitbatch.text import format_count
 
 _OFF = {
     EagerReason.MAX_COST: "there is a cost limit, and early items may be paid twice (--eager on starts them)",
+    EagerReason.ASKED_FOR_NOTHING: "no item that is left can start before its group (gitbatch plan says why)",
     EagerReason.REQUIRE_APPROVAL: "review.require-approval: every group waits for the decisions about the one before",
 }
 """The reasons that are shown; else it is off as usual, or as asked for."""

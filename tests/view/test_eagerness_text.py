@@ -24,6 +24,11 @@ _PAID = "an item of a later group whose input changes runs again, and is paid tw
         ("off", "asked", 2, ""),
         ("off", "", 2, ""),
         ("off", "checkpoint-mode", 2, ""),
+        ("off", "nothing-can-start", 2, ""),
+        (
+            *("off", "asked-nothing-can-start", 2),
+            "early start off: no item that is left can start before its group (gitbatch plan says why)",
+        ),
         (
             *("off", "max-cost", 2),
             "early start off: there is a cost limit, and early items may be paid twice (--eager on starts them)",

@@ -8,6 +8,7 @@ from gitbatch.batch.planning.early.eagerness import (
     Eagerness,
     EagerReason,
     choose_eagerness,
+    give_up_early,
     read_setting,
 )
 
@@ -48,3 +49,9 @@ def test_the_mode_follows_what_was_asked_for_and_the_checkpoint_mode(
 )
 def test_the_setting_names_a_mode(setting: str, mode: EagerMode | None) -> None:
     assert read_setting(setting) is mode
+
+
+def test_a_run_says_whether_it_was_asked_for_what_it_cannot_do() -> None:
+    assert give_up_early(Eagerness(EagerMode.WHILE_PAUSED)) == Eagerness(_OFF, EagerReason.ASKED_FOR_NOTHING)
+    by_default = Eagerness(_ON, EagerReason.CHECKPOINT_MODE, stops_at_pauses=True)
+    assert give_up_early(by_default) == Eagerness(_OFF, EagerReason.NOTHING)

@@ -81,6 +81,6 @@ def test_a_plan_without_contexts_is_run_as_without_early_start(place: Place) -> 
     write_plan(place, "A1\n", "B1\n")
     ran = run_early(place)
     (started,) = ran.list_of("batch-started")
-    assert (started["eager"], started["eager_reason"]) == ("off", "nothing-can-start")
+    assert (started["eager"], started["eager_reason"]) == ("off", "asked-nothing-can-start")
     assert (ran.result.succeeded, ran.early) == (2, [])
     assert "Gitbatch-Format: 3" not in place.git("log", "--format=%B")

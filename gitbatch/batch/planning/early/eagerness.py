@@ -28,6 +28,8 @@ class EagerReason(StrEnum):
     """A cost limit is set: early items may be paid twice, so they are asked for."""
     NOTHING = "nothing-can-start"
     """No item that is left can start before its group, by the plan: most often, none declares its context."""
+    ASKED_FOR_NOTHING = "asked-nothing-can-start"
+    """The same, although early start was asked for."""
     REQUIRE_APPROVAL = "require-approval"
     """Early start was asked for, but a person has to decide about every group before the next one starts."""
 
@@ -72,3 +74,9 @@ def choose_eagerness(
     if has_max_cost:
         return Eagerness(EagerMode.OFF, EagerReason.MAX_COST)
     return Eagerness(EagerMode.ON, EagerReason.CHECKPOINT_MODE, stops_at_pauses=True)
+
+
+def give_up_early(chosen: Eagerness) -> Eagerness:
+    """Returns what a run has instead of a choice by which no item can start early."""
+    was_asked = chosen.reason is EagerReason.ASKED
+    return Eagerness(EagerMode.OFF, EagerReason.ASKED_FOR_NOTHING if was_asked else EagerReason.NOTHING)
