@@ -92,6 +92,8 @@ class LiveState(Struct, frozen=True):
     """US dollars of the attempts of this start that have ended, as far as they are known."""
     cost_before: float | None = None
     """US dollars of earlier starts; None: none is known."""
+    uncounted: Mapping[tuple[int, str], float] = {}
+    """By group and output: US dollars of an ended item that `costs` has not, as they are of earlier starts."""
     opens: float = 0.0
     """Until when the server is waited for."""
     wait_reason: str = ""
@@ -150,7 +152,7 @@ def _follow_batch(state: LiveState, event: BatchEvent) -> LiveState:
             )
         case GroupStarted():
             before = {(event.group, output) for output in event.already} - state.ended_outputs
-            return replace(state, done=state.done + len(before))
+            return replace(_begin_revision(state, event), done=state.done + len(before))
         case BatchWaiting():
             return replace(state, opens=event.at + event.seconds, wait_reason=WAIT_DESCRIPTIONS[event.reason])
         case _:
@@ -218,7 +220,7 @@ def _add_cost(state: LiveState, key: ItemKey, cost: float | None) -> LiveState:
 
 def _finish_item(state: LiveState, outcome: Outcome) -> LiveState:
     key = outcome.item.key
-    state = _drop(_add_cost(state, key, _find_last_cost(outcome)), key)
+    state = _drop(_count_cost(state, outcome), key)
     is_again = key in state.ended  # it may run again, and counts once
     outputs = state.ended_outputs | {(outcome.item.group, outcome.item.output)}
     done = state.done + (not is_again)
@@ -229,6 +231,25 @@ def _finish_item(state: LiveState, outcome: Outcome) -> LiveState:
     if not outcome.seconds:
         return state
     return replace(state, seconds=state.seconds + outcome.seconds, timed=state.timed + 1)
+
+
+def _begin_revision(state: LiveState, event: GroupStarted) -> LiveState:
+    """Returns the state in which the cost of items that a review sent back is counted from the review on, as outcomes have it."""
+    if not event.revision:
+        return state
+    again = {(event.group, output) for output in event.items}
+    return replace(state, uncounted={k: cost for k, cost in state.uncounted.items() if k not in again})
+
+
+def _count_cost(state: LiveState, outcome: Outcome) -> LiveState:
+    """Returns the state with the cost of an item that has ended; one that ends again, as it was stale, has it in its sum."""
+    key, place, cost = outcome.item.key, (outcome.item.group, outcome.item.output), outcome.spent.usage.cost
+    if cost is None:
+        return state
+    if place in state.uncounted:
+        return replace(state, costs={**state.costs, key: cost - state.uncounted[place]})
+    state = _add_cost(state, key, _find_last_cost(outcome))
+    return replace(state, uncounted={**state.uncounted, place: cost - state.costs.get(key, 0.0)})
 
 
 def _find_last_cost(outcome: Outcome) -> float | None:

@@ -113,6 +113,18 @@ def test_each_attempt_is_paid_once() -> None:
     assert follow([ItemFinished(batch="b", outcome=last)], again).cost == 1.0
 
 
+@pytest.mark.rule("F2")
+def test_an_item_that_ends_again_is_paid_once() -> None:
+    """It was stale, and its second outcome has the cost of both runs; what a review sent back has that of the new run alone."""
+    once, twice = (replace(WROTE, spent=sum((Spent.of_attempt(PAID),) * n, Spent())) for n in (1, 2))
+    state = follow(
+        [of_kind(BatchStarted), *(ItemFinished(batch="b", outcome=each) for each in (once, twice))]
+    )
+    assert state.cost == 1.0
+    again = replace(of_kind(GroupStarted), group=ITEM.group, items=(ITEM.output,), already=(), revision=1)
+    assert follow([again, ItemFinished(batch="b", outcome=once)], state).cost == 1.25
+
+
 def test_what_a_running_item_has_used_is_known_before_its_end() -> None:
     state = follow([of_kind(BatchStarted), of_kind(ItemStarted), of_kind(ItemCharged), of_kind(ItemCharged)])
     assert (state.running[ITEM.key].whole_cost, state.cost) == (0.5, 1.0)
