@@ -44,19 +44,29 @@ class BaseBuilder(Struct, frozen=True):
         Raises:
             MissingObjectError: a commit that one of them stands on is missing, or is not that of an item.
         """
-        made = {str(o.commit): (o.item.output, o.commit.blob) for o in seen if o.succeeded and o.commit}
+        made = self._list_outputs(seen)
         if not made:
             return ItemBase(self.line, self.objects.tree_of(self.line))
         below = find_below(made, self.reader.direct)
         heads = tuple(oid for oid in made if oid not in below)
-        for oid in sorted(below - made.keys()):
-            made[oid] = self._read_output(oid)
         if self.shared is None:
             return self._write_merges(item, heads, made)
         place = (self.line, tuple(sorted(heads)))
         if place not in self.shared:
             self.shared[place] = self._write_merges(item, heads, made)
         return self.shared[place]
+
+    def has_versions(self, seen: tuple[Outcome, ...]) -> bool:
+        """Returns true if a base would have a file in two versions: the older one is not on the branch when it is judged."""
+        made = self._list_outputs(seen)
+        return len({path for path, _ in made.values()}) < len(made)
+
+    def _list_outputs(self, seen: tuple[Outcome, ...]) -> dict[str, tuple[str, str]]:
+        """Returns path and blob of what a base has, by item commit: those that are seen first, then those below them."""
+        made = {str(o.commit): (o.item.output, o.commit.blob) for o in seen if o.succeeded and o.commit}
+        for oid in sorted(find_below(made, self.reader.direct) - made.keys()):
+            made[oid] = self._read_output(oid)
+        return made
 
     def _read_output(self, oid: str) -> tuple[str, str]:
         """Returns path and blob of an item's commit that the present plan does not make the item wait for."""

@@ -147,6 +147,8 @@ def schedule_early(
         waiting: the item, and the outcomes of those whose commits its base has, in the order of the plan.
     """
     (item, seen), repo = waiting, judge.repo
+    if builder.has_versions(seen):
+        return None
     base, state = builder.build(item, seen), start.project_state
     if seen and any(map(repo.objects.lacks_signature, (*(str(o.commit) for o in seen), base.commit))):
         return None

@@ -7,7 +7,7 @@ from batch.early_runs import count_starts, run_early, tell, write_plan
 from conftest import Place
 
 from gitbatch.batch.ending import Ending
-from gitbatch.batch.events import EarlyWork, Event, Notice
+from gitbatch.batch.events import EarlyWork, Event, ItemFinished, Notice
 from gitbatch.batch.history.ledger import SpendingLimits
 from gitbatch.batch.model import CheckpointMode
 from gitbatch.batch.review.sheet import read_sheet
@@ -84,3 +84,20 @@ def test_a_plan_without_contexts_is_run_as_without_early_start(place: Place) -> 
     assert (started["eager"], started["eager_reason"]) == ("off", "asked-nothing-can-start")
     assert (ran.result.succeeded, ran.early) == (2, [])
     assert "Gitbatch-Format: 3" not in place.git("log", "--format=%B")
+
+
+@pytest.mark.rule("F2")
+def test_nothing_starts_early_that_would_be_stale_without_any_change(place: Place) -> None:
+    """B2 revised, before its group, what A1 wrote. C1 reads that: its base would have both versions, also when A1 is merged."""
+    write_plan(place, "A1\nA2\n", "B1\nB2 agent.sh\n", "C1 out/A1.md\n")
+    place.edit("task.md", "out/B2.md", "out/A1.md")
+    place.commit()
+    tell(place, "A2", "wait_for_file go\n")
+
+    def listen(_: Session, event: Event) -> None:
+        if isinstance(event, ItemFinished) and event.outcome.item.name == "B2":
+            (place.home / "go").touch()
+
+    ran = run_early(place, listen=listen)
+    assert (ran.result.succeeded, ran.early, count_starts(place, "C1")) == (5, ["B2"], 1)
+    assert "again: " not in ran.notices
