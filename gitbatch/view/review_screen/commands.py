@@ -6,8 +6,9 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from gitbatch.batch.history.decisions import LONGEST_COMMENT
+from gitbatch.batch.model import BatchItem
 from gitbatch.batch.review.sheet import SheetItem
-from gitbatch.text import clean_lines, clean_text, format_count
+from gitbatch.text import clean_lines, clean_text, format_count, list_names
 from gitbatch.view.block import Block, Cell, TextTable, make_line
 from gitbatch.view.eagerness import describe_early_work
 from gitbatch.view.review_screen.draw import (
@@ -120,13 +121,11 @@ def _press(state: ReviewState, key: str) -> LineAnswer:
 
 
 def _follow_items(state: ReviewState, letter: str, words: list[str]) -> LineAnswer:
-    found = [_find_place(state, word) for word in words or [""]]
-    if unknown := next((word for word, at in zip(words or [""], found, strict=True) if at is None), None):
-        return LineAnswer(replace(state, notice=f"no item is called {clean_text(unknown, 40)}"))
+    found = [_find_place(state, letter, word) for word in words or [""]]
+    if problem := next((each for each in found if isinstance(each, str)), None):
+        return LineAnswer(replace(state, notice=problem))
     notices = []
-    for at in found:
-        if at is None:
-            return LineAnswer(replace(state, notice=f"name an item: {letter} ITEM"))
+    for at in (each for each in found if isinstance(each, int)):
         state, _ = press_key(replace(state, selected=at), _OF_ITEMS[letter])
         notices.append(state.notice)
     return LineAnswer(replace(state, notice="\n".join(notices)))
@@ -136,10 +135,9 @@ def _follow_item(
     state: ReviewState, letter: str, rest: str, read: Callable[[ReviewState], Block]
 ) -> LineAnswer:
     word, _, text = rest.partition(" ")
-    at = _find_place(state, word)
-    if at is None:
-        missing = f"no item is called {clean_text(word, 40)}" if word else f"name an item: {letter} ITEM"
-        return LineAnswer(replace(state, notice=missing))
+    at = _find_place(state, letter, word)
+    if isinstance(at, str):
+        return LineAnswer(replace(state, notice=at))
     chosen = replace(state, selected=at)
     if letter == "s":
         return LineAnswer(chosen, shown=read(chosen))
@@ -157,15 +155,21 @@ def _render_draft(state: ReviewState) -> Block:
     return (make_line(("typed before: ", "bold"), draft),) if draft else ()
 
 
-def _find_place(state: ReviewState, word: str) -> int | None:
-    """Returns the place of the item that a word names; without a word, of the only one."""
-    if not word and len(state.sheet.items) == 1:
-        return 0
-    return next((at for at, each in enumerate(state.sheet.items) if word and _is_named(each, word)), None)
+def _find_place(state: ReviewState, letter: str, word: str) -> int | str:
+    """Returns the place of the item that a word names, without a word of the only one; else why it is not known."""
+    items = state.sheet.items
+    if not word:
+        return 0 if len(items) == 1 else f"name an item: {letter} ITEM"
+    found = [at for at, each in enumerate(items) if _is_named(each.item, word)]
+    if len(found) > 1:
+        names = list_names(tuple(items[at].item.slug for at in found))
+        return f"{clean_text(word, 40)} names several items: {names}"
+    return found[0] if found else f"no item is called {clean_text(word, 40)}"
 
 
-def _is_named(item: SheetItem, word: str) -> bool:
-    return word.casefold() == item.item.name.casefold() or word in {item.item.output, item.item.slug}
+def _is_named(item: BatchItem, word: str) -> bool:
+    names = {item.output, item.slug, f"{item.group}:{item.output}"}
+    return word in names or word.casefold() == item.name.casefold()
 
 
 def render_overview(state: ReviewState, most: int = _SHOWN) -> Block:

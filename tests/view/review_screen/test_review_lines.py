@@ -70,6 +70,19 @@ def test_a_line_chooses(lines: tuple[str, ...], chosen: dict[str, tuple[str, str
     assert answer.request is None
 
 
+@pytest.mark.rule("F7")
+def test_a_line_about_a_path_of_several_items_chooses_none() -> None:
+    """Groups may write one file: it names its items, each of which is chosen by the group before the path."""
+    first, second = sheet_item("T1"), sheet_item("T1", title="Improve it")
+    later = replace(second.item, slug="2-t9", name="T9", group=2)
+    state = review_of(first, replace(second, item=later))
+    for line in ("x out/T1.md", "a T1 out/T1.md", "o out/T1.md"):
+        answer = follow(line, state=state)
+        assert (chosen_of(answer.state), answer.request) == ({}, None)
+        assert answer.state.notice == "out/T1.md names several items: 1-t1, 2-t9"
+    assert chosen_of(follow("x 2:out/T1.md", state=state).state) == {"T9": ("reject", "")}
+
+
 @pytest.mark.parametrize(
     ("lines", "request_", "mode"),
     [
