@@ -161,7 +161,8 @@ def _emit_unaffordable(run: Run, scheduled: ScheduledItem) -> None:
     """Says that an early item waits for its group: it must not use up what the open group needs."""
     if run.agents.budget.note_refusal():
         who = f"{scheduled.batch_item.name} starts with its group, and so may others"
-        text = f"{who}: the open group may need what is left of the cost limit"
+        why = "the open group may need what is left of the cost limit"
+        text = f"{who}: {'a limit is reached' if run.agents.budget.is_reached else why}"
         run.emit(Notice(batch=run.batch.id, text=clean_text(text)))
 
 

@@ -77,6 +77,19 @@ def test_a_limit_that_suffices_for_the_open_group_alone(place: Place) -> None:
 
 
 @pytest.mark.rule("F2")
+def test_a_limit_of_tokens_is_not_called_one_of_cost(place: Place) -> None:
+    write_plan(place, "A1\nA2\n", "B1 out/A1.md\n", config=PAID)
+    tell(place, "A2", "wait_for_file go\n")
+
+    def listen(_: Session, event: Event) -> None:
+        if isinstance(event, Notice) and "B1 starts with its group" in event.text:
+            (place.home / "go").touch()
+
+    ran = run_early(place, listen=listen, limits=SpendingLimits(max_tokens=1))
+    assert ran.notices.endswith("B1 starts with its group, and so may others: a limit is reached")
+
+
+@pytest.mark.rule("F2")
 def test_a_plan_without_contexts_is_run_as_without_early_start(place: Place) -> None:
     write_plan(place, "A1\n", "B1\n")
     ran = run_early(place)
