@@ -61,7 +61,7 @@ from gitbatch.batch.planning.worktrees_dir import find_worktrees_dir
 from gitbatch.batch.workplace.detached_places import CheckPlaces
 from gitbatch.batch.workplace.local import LocalWorkplaces
 from gitbatch.batch.workplace.supply import open_workplaces
-from gitbatch.batch.worktree_choice import choose_worktrees, find_user_folders
+from gitbatch.batch.worktree_choice import begin_choice, choose_worktrees, find_user_folders
 from gitbatch.checks.command import SIDE_BY_SIDE, CheckTools
 from gitbatch.checks.tree import FreshTrees
 from gitbatch.concurrency import GitThread
@@ -99,13 +99,13 @@ class Opening(Struct, frozen=True):
 
     def begin_batch(self) -> Batch | BatchStopped:
         """Checks everything, asks for missing choices and starts a batch, or returns why nothing runs."""
-        planned = self.plan_batch()
+        planned = self.plan_batch(begins=True)
         if isinstance(planned, BatchStopped):
             return planned
         return start_batch(self.repo, planned.target, planned.record)
 
-    def plan_batch(self) -> PlannedBatch | BatchStopped:
-        """Checks everything and asks for missing choices; starts nothing. Returns the batch, or why nothing runs."""
+    def plan_batch(self, *, begins: bool = False) -> PlannedBatch | BatchStopped:
+        """Checks everything, asks for missing choices; returns the batch, or why none runs. `begins`: its launcher starts."""
         settings, repo = self.settings, self.repo
         target = find_target(repo, settings.branch)
         state = read_project_state(repo, target.tip, settings.plan)
@@ -117,6 +117,8 @@ class Opening(Struct, frozen=True):
         if idle:
             self.emit(idle)
             return idle
+        if begins:
+            begin_choice(settings, config, self.agents)
         agent = config.agent_name(settings.agent)
         self._require_answers()
         given = settings.items  # an empty one is refused: a variable that is not set names nothing
@@ -135,10 +137,7 @@ class Opening(Struct, frozen=True):
         given = {"--items": self.settings.items, "--checkpoint": self.settings.checkpoint}
         missing = " and ".join(name for name, value in given.items() if value is None)
         if missing and not self.frontend.can_ask:
-            raise UsageError(
-                f"missing {missing}: cannot ask without a terminal",
-                HOW_TO_START,
-            )
+            raise UsageError(f"missing {missing}: cannot ask without a terminal", HOW_TO_START)
 
     def _set_limits(self, state: ProjectState, names: frozenset[str], given: SpendingLimits) -> None:
         """Sets what the batch may spend: as given, else as configured. Refuses a limit that cannot be held."""
