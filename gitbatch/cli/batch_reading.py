@@ -4,6 +4,7 @@ import shlex
 from contextlib import suppress
 from pathlib import Path
 
+from gitbatch.batch.group.put_back import find_word
 from gitbatch.batch.group.shared_files import read_criteria
 from gitbatch.batch.history.activity import read_activity
 from gitbatch.batch.history.batches import find_batch, read_any_progress
@@ -111,4 +112,4 @@ def name_folder(directory: Path) -> str:
 
 def name_show(directory: Path, item: BatchItem) -> str:
     """Returns the command that shows an item."""
-    return f"gitbatch show{name_folder(directory)} {shlex.quote(item.name)}"
+    return f"gitbatch show{name_folder(directory)} {shlex.quote(find_word(item))}"

@@ -153,7 +153,8 @@ def _render_reviews(reviews: tuple[PersonDecision, ...]) -> Iterator[StyledLine]
 
 
 def _render_hints(item: ItemState, details: ItemDetails, place: str) -> Iterator[StyledLine]:
-    command = f"gitbatch show{place} {shlex.quote(item.name)}"
+    word = item.name if item.name != item.item else f"{item.group}:{item.item}"  # groups may write one file
+    command = f"gitbatch show{place} {shlex.quote(word)}"
     diff = ("diff",) if details.commit else ()
     log = ("log",) if item.attempts or item.since else ()
     yield from (make_line((f"{option}:  {command} --{option}", "dim")) for option in (*diff, "prompt", *log))

@@ -44,6 +44,12 @@ def render(details: ItemDetails, item: ItemState = ITEM) -> list[str]:
     return lines
 
 
+def test_an_item_without_an_id_is_named_with_its_group() -> None:
+    """Groups may write one file, so its path alone may name several items."""
+    *_, prompt, _ = render(DETAILS, replace(ITEM, name=ITEM.item))
+    assert prompt == "prompt:  gitbatch show -C x '1:out/a b.md' --prompt"
+
+
 def test_failed_item() -> None:
     assert render(DETAILS) == [
         "T1  Write a",
