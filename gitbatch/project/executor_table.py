@@ -32,3 +32,7 @@ class ExecutorTable(ConfigTable, frozen=True):
         yield "no-worker", duration_problem(self.no_worker)
         if self.kind == "command" and not self.workers:
             yield "workers", 'it is empty, and kind = "command" needs the command of a worker at least'
+        if self.kind == "local" and self.workers:
+            yield "workers", 'it has a meaning with kind = "command" only'
+        if any("\0" in part for command in self.workers for part in command):
+            yield "workers", "a command has a NUL character in it"

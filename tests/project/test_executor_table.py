@@ -28,6 +28,8 @@ def test_items_stay_here_if_nothing_is_said() -> None:
         ('kind = "ssh"', "use one of: local, command"),
         ("workers = [[]]", "length >= 1"),
         ('workers = [["", "x"]]', "length >= 1"),
+        ('workers = [["ssh", "build1"]]', 'it has a meaning with kind = "command" only'),
+        ('kind = "command"\nworkers = [["a\\u0000b"]]', "NUL"),
         ('no-worker = "soon"', "invalid duration"),
         ("max-lost = -1", ">= 0"),
         (f'{WORKER}[batch]\ninclude = [".venv"]', "batch.include is not sent"),
