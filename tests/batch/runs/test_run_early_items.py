@@ -292,6 +292,31 @@ def test_early_items_run_on_while_a_person_decides(place: Place, mode: EagerMode
     }
 
 
+@pytest.mark.rule("F2", "F7")
+def test_nothing_starts_during_a_review_from_what_it_has_sent_back(place: Place) -> None:
+    """B1 takes the only slot until A2 is sent back: then B3 starts, and not B2, which reads A2."""
+    write_plan(place, "A1\nA2\n", "B1 out/A1.md\nB2 out/A2.md\nB3 out/A1.md\n")
+    tell(place, "B1", "wait_for_file go\n")
+
+    async def send_back(session: Session) -> bool:
+        repo = session.hold.unlocked  # type: ignore[union-attr]
+        [(item, _)] = select_review_items(find_reviewable(repo), ("A2",))
+        await session.decide((Choice(REVISE, item, comment="More."),))
+        (place.home / "go").touch()
+        await wait_until_async(lambda: "out/B3.md" in outputs_of_branches(place), "B3")
+        return True
+
+    person = Deciding(place, send_back)
+
+    def listen(session: Session, _: Event) -> None:
+        person.session = session
+
+    mode = CheckpointMode.parse("after-each")
+    ran = run_early(place, person, listen, checkpoint=mode, eager=EagerMode.WHILE_PAUSED, jobs=1)
+    assert (ran.early[:2], ran.result.succeeded) == (["B1", "B3"], 5)
+    assert [count_starts(place, name) for name in ("A2", "B1", "B2", "B3")] == [2, 1, 1, 1]
+
+
 def outputs_of_branches(place: Place) -> str:
     """The outputs of the items that are done on their branches."""
     form = "--format=%(trailers:key=Gitbatch-Item,valueonly)"
