@@ -4,6 +4,7 @@ Every value has bounds, which are checked when it is decoded: lengths, counts, a
 nothing that matters: it names no path, no object and no ref that is used. Texts are made harmless in one place, `answers.py`.
 """
 
+from contextlib import suppress
 from typing import Annotated, Literal, TypeAlias, TypeVar
 
 import msgspec
@@ -97,6 +98,14 @@ class Hello(Struct, frozen=True, tag="hello"):
     """Results that it keeps."""
     running: Annotated[tuple[Token, ...], Meta(max_length=MOST_SPOOLED)] = ()
     """Jobs of connections that were cut, on which other processes of it still work."""
+
+
+class _AnyHello(Struct, frozen=True, tag="hello"):
+    """The part of a greeting that stays the same in every protocol: it is refused by what it says here."""
+
+    protocol: Annotated[int, Meta(ge=0, le=10**6)]
+    version: _Name
+    host: _Name = ""
 
 
 class Alive(Struct, frozen=True, tag="alive"):
@@ -217,6 +226,7 @@ class MessageError(Exception):
 
 
 _FROM_WORKER: msgspec.msgpack.Decoder[FromWorker] = msgspec.msgpack.Decoder(FromWorker)
+_ANY_HELLO: msgspec.msgpack.Decoder[_AnyHello] = msgspec.msgpack.Decoder(_AnyHello)
 _TO_WORKER: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
 
 
@@ -231,7 +241,14 @@ def decode_from_worker(content: bytes) -> FromWorker:
     Raises:
         MessageError: it is not one, or a value is out of its bounds.
     """
-    return _decode(_FROM_WORKER, content)
+    try:
+        return _decode(_FROM_WORKER, content)
+    except MessageError:
+        with suppress(MessageError):
+            other = _decode(_ANY_HELLO, content)
+            if other.protocol != PROTOCOL:
+                return Hello(other.protocol, other.version, other.host, 1, "")
+        raise
 
 
 def decode_to_worker(content: bytes) -> ToWorker:

@@ -14,6 +14,7 @@ from gitbatch.batch.executor.answers import read_answer, send_answer
 from gitbatch.batch.executor.messages import (
     CHUNK_BYTES,
     PATHS_AT_ONCE,
+    PROTOCOL,
     Hello,
     ItemJob,
     JobChanges,
@@ -100,6 +101,14 @@ def test_value_out_of_bounds_is_refused(lie: JobResult | JobChunk | JobChanges |
 def test_junk_is_refused(content: bytes) -> None:
     with pytest.raises(MessageError):
         decode_from_worker(content)
+
+
+def test_greeting_of_another_protocol_is_understood_as_far_as_needed() -> None:
+    """It is refused with both versions, whatever else has changed."""
+    later = {"type": "hello", "protocol": 2, "version": "9.0", "host": "far", "slots": {"cpu": 4}}
+    assert decode_from_worker(msgspec.msgpack.encode(later)) == Hello(2, "9.0", "far", 1, "")
+    with pytest.raises(MessageError):
+        decode_from_worker(msgspec.msgpack.encode(later | {"protocol": PROTOCOL}))
 
 
 @given(st.binary(max_size=200))
