@@ -4,7 +4,7 @@ import asyncio
 import os
 import shlex
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from math import inf
 from pathlib import Path
@@ -103,6 +103,7 @@ def run_command(
     options: RunOptions,
     prepare: Callable[[Repository], None] | None = None,
     opened: Opened | None = None,
+    inherited: Mapping[str, str] | None = None,
 ) -> ExitCode:
     """Starts or resumes a batch; returns how it ended.
 
@@ -110,12 +111,13 @@ def run_command(
         options: as they were given.
         prepare: called before, with the open repository.
         opened: yields the repository; None: it is opened now.
+        inherited: the GIT_* variables that the process was started with; None: it still has them.
     """
     view = make_view(json=options.json, progress=options.progress)
     prompts = PromptFrontend(
         can_ask=options.can_ask,
         progress=options.progress,
-        inherited=read_git_variables(),
+        inherited=read_git_variables() if inherited is None else inherited,
         directory=options.directory,
     )
     with opened or open_repository_of(options.directory) as repo:

@@ -1,5 +1,6 @@
 """Opening the repository of a command in a thread, while Python imports what the command needs: git needs no Python."""
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ class EarlyOpening:
     """A repository that is being opened."""
 
     def __init__(self, directory: Path) -> None:
+        self.environment = dict(os.environ)
+        """That of the process before the repository was opened, which removes git's variables."""
         thread = ThreadPoolExecutor(1, "opening")
         self._answer = thread.submit(open_repository, directory)
         thread.shutdown(wait=False)

@@ -26,10 +26,10 @@ _VARIABLES = {"LESS": "FRX", "LV": "-c"}
 """As git sets them: colours pass, and what fits on a screen ends at once."""
 
 
-def read_git_variables() -> dict[str, str]:
+def read_git_variables(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Returns the variables that say who the user is to git, and its programs; opening a repository removes them."""
-    pager = {name: value for name, value in os.environ.items() if name == "GIT_PAGER"}
-    return pager | select_user_variables(os.environ)
+    pager = {name: value for name, value in environment.items() if name == "GIT_PAGER"}
+    return pager | select_user_variables(environment)
 
 
 def show_in_pager(inherited: Mapping[str, str], block: Block) -> None:

@@ -97,6 +97,7 @@ def run(
     opening = EarlyOpening(directory)
     from gitbatch.batch.history.ledger import SpendingLimits
     from gitbatch.cli.batch import RunOptions, preview_command, run_command
+    from gitbatch.cli.pager import read_git_variables
 
     options = RunOptions(
         task_md=task_md,
@@ -118,5 +119,8 @@ def run(
         json=json,
         directory=directory,
     )
-    command = preview_command if dry_run else run_command
-    raise typer.Exit(command(options, opened=opening.wait_for_repository()))
+    opened = opening.wait_for_repository()
+    if dry_run:
+        raise typer.Exit(preview_command(options, opened))
+    inherited = read_git_variables(opening.environment)
+    raise typer.Exit(run_command(options, opened=opened, inherited=inherited))

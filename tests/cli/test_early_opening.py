@@ -1,11 +1,15 @@
 """The repository is opened while a command is imported."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
-from conftest import Place
+from conftest import Here, Place
 
+from gitbatch.cli import batch, run
 from gitbatch.cli.early_opening import EarlyOpening
+from gitbatch.cli.frontend import PromptFrontend
 from gitbatch.errors import GitbatchError
 
 
@@ -22,3 +26,35 @@ def test_error_is_raised_where_the_repository_is_used(tmp_path: Path) -> None:
     opening = EarlyOpening(tmp_path)
     with pytest.raises(GitbatchError, match="is not in a git repository"), opening.wait_for_repository():
         pass
+
+
+def test_a_run_that_asks_has_the_variables_of_the_users_git(
+    place: Place, here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Opening removes them: a commit of the user's at a review is by their configuration, in their editor."""
+
+    class Opened(EarlyOpening):
+        """One that is done before the command looks."""
+
+        def __init__(self, directory: Path) -> None:
+            super().__init__(directory)
+            with self.wait_for_repository():
+                pass
+
+    seen: list[Mapping[str, str] | None] = []
+
+    class Frontend(PromptFrontend):
+        def __init__(self, *, inherited: Mapping[str, str] | None = None, **options: Any) -> None:  # noqa: ANN401 - those of the base
+            seen.append(inherited)
+            super().__init__(**options)
+
+    monkeypatch.setattr(run, "EarlyOpening", Opened)
+    monkeypatch.setattr(batch, "PromptFrontend", Frontend)
+    place.environment |= {"GIT_EDITOR": "mine", "GIT_PAGER": "less"}
+    assert here("run", "--no-input")[0] != 0, "there is no plan"
+    (inherited,) = seen
+    assert inherited
+    assert (
+        inherited.items()
+        >= {"GIT_EDITOR": "mine", "GIT_PAGER": "less", "GIT_AUTHOR_NAME": "Test User"}.items()
+    )
