@@ -78,6 +78,8 @@ class EarlyStart(Struct, frozen=True):
     """`batch.eager`."""
     modes: tuple[str, ...] = ()
     """The checkpoint modes in which a run without `--eager` starts items early; up to the next pause if the setting is `auto`."""
+    needs_approval: bool = False
+    """Whether every item is decided before a run continues after a pause: then nothing starts early over one, whatever is asked for."""
 
 
 def find_early_start(view: ProjectView) -> EarlyStart | None:
@@ -91,7 +93,9 @@ def find_early_start(view: ProjectView) -> EarlyStart | None:
     if savings is None:
         return None
     setting, modes = view.project.config.batch.eager, tuple(_list_modes(view.project.config))
-    return replace(_describe_start(plan, savings, named), setting=setting, modes=modes)
+    found = _describe_start(plan, savings, named)
+    approval = view.project.config.review.require_approval
+    return replace(found, setting=setting, modes=modes, needs_approval=approval)
 
 
 def _list_modes(config: Config) -> Iterator[str]:
@@ -160,7 +164,9 @@ def _describe_modes(shown: EarlyStart) -> str:
         return "a cost limit is set: a run does this with --eager on"
     if len(shown.modes) == len(_MODES):
         return "a run does this"
-    until = "" if shown.setting != "auto" else ", up to the next pause; in after-each with --eager on"
+    is_auto = shown.setting == "auto"
+    until = ", up to the next pause" if is_auto or shown.needs_approval else ""
+    until += "; in after-each with --eager on" if is_auto and not shown.needs_approval else ""
     return f"a run does this with --checkpoint {' or '.join(reversed(shown.modes))}{until}"
 
 

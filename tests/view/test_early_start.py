@@ -77,7 +77,11 @@ def test_items_show_when_they_could_start() -> None:
         (Config(batch=BatchTable(eager="on")), "a run does this"),
         (
             Config(batch=BatchTable(eager="while-paused"), review=ReviewTable(require_approval=True)),
-            "a run does this with --checkpoint at-end or after-batch:N",
+            "a run does this with --checkpoint at-end or after-batch:N, up to the next pause",
+        ),
+        (
+            Config(review=ReviewTable(require_approval=True)),
+            "a run does this with --checkpoint at-end or after-batch:N, up to the next pause",
         ),
     ],
 )
