@@ -126,7 +126,7 @@ def run(place: Place, *arguments: str, jobs: int = 4, code: int = 0) -> Told:
 def starts(place: Place, name: str) -> int:
     """How often the program was started for an item."""
     path = place.home / f"{name}.starts"
-    return int(path.read_text()) if path.exists() else 0
+    return int(path.read_text() or 0) if path.exists() else 0
 
 
 def prompt(place: Place, name: str, start: int) -> str:
