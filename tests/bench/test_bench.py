@@ -22,18 +22,21 @@ SMALL = (
 )
 
 
-@pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """What a small round of everything finds, by experiment."""
-    place = ("--place", str(tmp_path_factory.mktemp("bench")))
-    command = [sys.executable, str(Path(__file__).parent), "--json", *SMALL.split(), *place]
+def test_a_small_round_of_everything(tmp_path: Path) -> None:
+    """One test, because the round takes longer than most: no worker of the tests has to do it twice."""
+    command = [sys.executable, str(Path(__file__).parent), "--json", *SMALL.split(), "--place", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
     # Of two sizes, the first is kept.
-    return {part["experiment"]: part for part in reversed(json.loads(done.stdout)["experiments"])}
+    found = {part["experiment"]: part for part in reversed(json.loads(done.stdout)["experiments"])}
+    assert_every_experiment_finds_something(found)
+    assert_every_phase_is_seen_in_every_way_to_do_it(found)
+    ours = found["phases"]["columns"][0]
+    # The persistent git processes are counted too; an item has at least one of its own.
+    assert ours["git"]["item"] > sum(count for phase, count in ours["git"].items() if phase != "item") >= 1
 
 
-def test_every_experiment_finds_something(found: dict[str, dict[str, Any]]) -> None:
+def assert_every_experiment_finds_something(found: dict[str, dict[str, Any]]) -> None:
     assert found.keys() == {"phases", "growth", "merge", "width", "start", "shapes", "size", "worktrees"}
     assert list(found["size"]["ratios"]) == ["gitbatch, none"]
     usual, wide, among_branches = found["growth"]["batches"]
@@ -52,6 +55,16 @@ def test_every_experiment_finds_something(found: dict[str, dict[str, Any]]) -> N
     (shape,) = found["shapes"]["batches"]
     assert (shape["items"], len(shape["ratios"])) == (6, 1)
     assert all(seconds > 0 for kind in ("simulated", "measured") for seconds in shape[kind])
+
+
+def assert_every_phase_is_seen_in_every_way_to_do_it(found: dict[str, dict[str, Any]]) -> None:
+    ours, loop, floor = found["phases"]["columns"]
+    phases = {"worktree", "agent", "harvest", "merge", "follow", "clean-up"}
+    whole = {"item", "item cpu"}
+    assert ours["ms"].keys() == phases | whole
+    assert loop["ms"].keys() == phases - {"follow"} | whole
+    assert floor["ms"].keys() == phases
+    assert all(times["median"] > 0 for column in (ours, loop, floor) for times in column["ms"].values())
 
 
 @pytest.mark.sample(2)
@@ -119,19 +132,3 @@ def test_rows_of_lengths_name_what_is_extrapolated() -> None:
 )
 def test_what_is_extrapolated(numbers: list[tuple[int, float]], far: float) -> None:
     assert extrapolate(numbers, 100) == pytest.approx(far)
-
-
-def test_every_phase_is_seen_in_every_way_to_do_it(found: dict[str, dict[str, Any]]) -> None:
-    ours, loop, floor = found["phases"]["columns"]
-    phases = {"worktree", "agent", "harvest", "merge", "follow", "clean-up"}
-    whole = {"item", "item cpu"}
-    assert ours["ms"].keys() == phases | whole
-    assert loop["ms"].keys() == phases - {"follow"} | whole
-    assert floor["ms"].keys() == phases
-    assert all(times["median"] > 0 for column in (ours, loop, floor) for times in column["ms"].values())
-
-
-def test_git_processes_are_counted(found: dict[str, dict[str, Any]]) -> None:
-    """The persistent ones too; an item has at least one of its own."""
-    ours = found["phases"]["columns"][0]
-    assert ours["git"]["item"] > sum(count for phase, count in ours["git"].items() if phase != "item") >= 1
