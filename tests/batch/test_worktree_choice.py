@@ -1,11 +1,12 @@
 """The server that tries an overlay starts before it is asked, where it will be."""
 
+import errno
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
-from gitbatch.agents.pool import AgentPool, make_idle_pool
+from gitbatch.agents.pool import AgentPool
 from gitbatch.agents.process.starter import Starter
 from gitbatch.batch.caller import SessionSettings
 from gitbatch.batch.worktree_choice import begin_choice
@@ -42,7 +43,16 @@ def test_server_starts_where_an_overlay_is_tried(
     assert starter.started == started
 
 
-def test_server_that_cannot_start_is_reported_by_the_trial() -> None:
-    begin_choice(
-        SessionSettings(environment={}, cache_dir=Path("/nonexistent")), Config(), make_idle_pool({})
-    )
+class BrokenStarter(CountedStarter):
+    """Starts no server."""
+
+    def start_server(self) -> None:  # type: ignore[override]
+        super().start_server()
+        raise OSError(errno.EAGAIN, "no process left")
+
+
+def test_a_server_that_cannot_start_is_left_to_the_trial() -> None:
+    settings = SessionSettings(environment={}, cache_dir=Path("/nonexistent"))
+    starter = BrokenStarter()
+    begin_choice(settings, Config(), AgentPool({}, None, starter))
+    assert starter.started == 1

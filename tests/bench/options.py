@@ -53,13 +53,27 @@ def make_parser() -> argparse.ArgumentParser:
     add("--length-groups", type=_count, nargs="+", default=[1, 10], help="groups of each of them (growth)")
     add("--length-checkout", choices=("context", "full"), default="full", help="their files of a worktree")
     add("--branches", type=_count, default=10_000, help="that a repository has besides (growth)")
+    _add_waits(parser)
+    add("--merged", type=_count, default=100, help="branches (merge)")
+    _add_places(parser)
+    add("--json", action="store_true", help="print one JSON object at the end, and nothing else")
+    return parser
+
+
+def _add_waits(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of the experiments in which agents sleep."""
+    add = parser.add_argument
     add("--wide", type=_count, default=64, help="agents that sleep at the same time (width)")
     add("--nap", type=float, default=1.0, help="seconds that they sleep (width)")
     add("--shapes", nargs="+", choices=list(SHAPES), default=list(DEFAULT_SHAPES), help="of batches (shapes)")
     add("--slots", type=_count, default=12, help="agents at the same time (shapes)")
     add("--shape-nap", type=float, default=2.0, help="seconds that they sleep, in the mean (shapes)")
     add("--sigma", type=float, default=0.5, help="spread of the logarithm of that time (shapes)")
-    add("--merged", type=_count, default=100, help="branches (merge)")
+
+
+def _add_places(parser: argparse.ArgumentParser) -> None:
+    """Adds where everything is done, and the options of the rows of worktrees."""
+    add = parser.add_argument
     place = os.environ.get("TMPDIR", "/var/tmp")  # noqa: S108
     add("--place", default=place, help="a folder to work in; its file system decides what a checkout costs")
     add("--disk", default="/var/tmp", help="a folder on a disk, for what depends on one (worktrees)")  # noqa: S108
@@ -73,8 +87,6 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add("--modules", type=_count, default=300, help="megabytes that batch.prepare installs (worktrees)")
     add("--claude", default="", help="Claude Code, if it is neither on PATH nor a package here (worktrees)")
-    add("--json", action="store_true", help="print one JSON object at the end, and nothing else")
-    return parser
 
 
 def _count(said: str) -> int:
