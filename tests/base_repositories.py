@@ -1,12 +1,24 @@
 """The repositories that most tests begin with: git makes each once in a worker, and tests get copies."""
 
+import hashlib
 import os
 import shutil
+import struct
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+FSCK = [
+    "-c",
+    "core.commitGraph=false",
+    "-c",
+    "core.multiPackIndex=false",
+    "fsck",
+    "--strict",
+    "--no-dangling",
+]
+"""Arguments of git; without files that no repository of the tests has, for each of which it starts another git."""
 SAMPLES = Path(__file__).parent.parent / "fixtures" / "repos"
 
 
@@ -51,7 +63,7 @@ class BaseRepositories:
 
     def _copy_checkout(self, kept: Path, root: Path) -> None:
         _copy_folder(kept, root)
-        self._run_git(root, "update-index", "--refresh")  # it has the inodes and times of the files
+        _refresh_index(root)
 
     def _run_git(self, folder: Path, *arguments: str) -> None:
         subprocess.run(["git", *arguments], cwd=folder, env=self.environment, check=True)
@@ -74,6 +86,27 @@ def _copy_folder(source: Path, target: Path) -> None:
             os.utime(copied, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
+_INDEX_STAT = struct.Struct(">10I")
+"""Of an entry: two times of two numbers each, device, inode, mode, owner, group, and size."""
+
+
+def _refresh_index(root: Path) -> None:
+    """Give the entries of an index the inodes and times of the files, as `git update-index --refresh` does."""
+    file = root / ".git/index"
+    content = bytearray(file.read_bytes()[:-20])
+    assert content.startswith(b"DIRC\0\0\0\2")
+    at = 12
+    for _ in range(int.from_bytes(content[8:12])):
+        end = content.index(b"\0", at + 62)
+        stat = os.lstat(root / os.fsdecode(bytes(content[at + 62 : end])))
+        times = (*divmod(stat.st_ctime_ns, 10**9), *divmod(stat.st_mtime_ns, 10**9))
+        mode = _INDEX_STAT.unpack_from(content, at)[6]
+        found = (*times, stat.st_dev, stat.st_ino, mode, stat.st_uid, stat.st_gid, stat.st_size)
+        _INDEX_STAT.pack_into(content, at, *(number & 0xFFFFFFFF for number in found))
+        at = end + 8 - (end - at) % 8
+    file.write_bytes(content + hashlib.sha1(content, usedforsecurity=False).digest())
+
+
 def list_objects(root: Path) -> frozenset[str]:
     """The names of the files of a repository's objects."""
     return frozenset(name for _, _, names in os.walk(root / ".git/objects") for name in names)
@@ -87,3 +120,15 @@ def read_loose_head(git_dir: Path) -> str:
         return ""
     ref = git_dir / name.removeprefix("ref: ").rstrip("\n")
     return ref.read_text().strip() if ref.is_file() else ""
+
+
+def list_loose_branches(git_dir: Path) -> list[str] | None:
+    """The branches of a repository whose refs are all files of their own: it takes no process of git. None: they are not."""
+    if (git_dir / "packed-refs").exists() or (git_dir / "reftable").exists():
+        return None
+    heads = git_dir / "refs/heads"
+    return sorted(
+        str(file.relative_to(git_dir))
+        for file in heads.rglob("*")
+        if file.is_file() and file.suffix != ".lock"
+    )

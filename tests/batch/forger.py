@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import pytest
-from base_repositories import SAMPLES
+from base_repositories import FSCK, SAMPLES
 from conftest import IDENTITY, Place
 
 from gitbatch.batch.history.verify.audit import AuditFinding, audit_history
@@ -185,7 +185,7 @@ def forger(recorded: Place) -> Iterator[Forger]:
     """For tests that only add objects."""
     with forging_in(recorded) as made:
         yield made
-    said = recorded.git("fsck", "--strict", "--no-dangling", check=False)
+    said = recorded.git(*FSCK, check=False)
     assert said == "", "git says what is wrong with a forged tree on the other stream"
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from base_repositories import FSCK
 from conftest import Place
 from faults.trials import RUN, Bench, agents, check_end, check_instant, open_bench
 from history import ticked
@@ -155,4 +156,4 @@ def test_an_agent_fills_the_disk_of_its_changes(three: Place, disk: Path, sandbo
     three.gitbatch("retry", "--failed", code=0)
     assert ticked(three) == ["T101", "T102"]
     three.gitbatch("verify", code=0)
-    assert three.git("fsck", "--strict", "--no-dangling") == ""
+    assert three.git(*FSCK) == ""

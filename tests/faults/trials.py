@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from base_repositories import FSCK
 from conftest import IDENTITY, Place
 from history import list_cached
 
@@ -380,7 +381,7 @@ def check_instant(bench: Bench, place: Place) -> Committed:
 def fsck(place: Place) -> list[str]:
     """What git finds wrong."""
     done = subprocess.run(
-        ["git", "fsck", "--strict", "--no-dangling", "--no-progress"],
+        ["git", *FSCK, "--no-progress"],
         cwd=place.root,
         env=place.environment,
         capture_output=True,
@@ -399,7 +400,7 @@ def _show(place: Place, path: str) -> list[str]:
 def check_end(bench: Bench, place: Place) -> None:
     """What must hold when a batch is complete, however often it was cut."""
     assert snapshot(place) == bench.expected
-    assert not place.git("fsck", "--strict", "--no-dangling")
+    assert not place.git(*FSCK)
     git = place.root / ".git"
     left = [p for p in git.rglob("*") if p.name.endswith(".lock") or p.name.endswith(".new")]
     left += [p for p in (git / "refs").rglob("*") if p.is_file() and not p.stat().st_mode & 0o200]

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from base_repositories import FSCK
 from batch.programs import found, prompt, run, set_up, starts
 from conftest import Place
 from history import assert_tidy, audit, changed, ticked, trailers
@@ -25,7 +26,7 @@ def sound(place: Place) -> Iterator[None]:
     yield
     if not place.git("rev-parse", "--quiet", "--verify", "main", check=False):
         return
-    assert place.git("fsck", "--strict", "--no-dangling") == ""
+    assert place.git(*FSCK) == ""
     assert place.git("log", "--format=%H", "--grep", "^Gitbatch-Rescued", "main") == ""
 
 

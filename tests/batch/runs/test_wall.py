@@ -9,6 +9,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from base_repositories import FSCK
 from conftest import Place
 from history import assert_tidy, audit
 
@@ -87,5 +88,5 @@ def test_24_items_at_16_jobs_again_and_again(three: Place, tmp_path: Path) -> No
         clone.gitbatch("run", "--items", "all", "--checkpoint", "at-end", "--jobs", "16", code=0)
         story = audit(clone)
         assert (len(story.items), len(story.merges), len(story.checkpoints)) == (24, 2, 1)
-        assert clone.git("fsck", "--strict", "--no-dangling") == ""
+        assert clone.git(*FSCK) == ""
         assert_tidy(clone)
