@@ -10,12 +10,16 @@ import unicodedata
 from collections.abc import Callable
 from itertools import accumulate
 
+from gitbatch.patterns import compile_later
+
 _FORGE = frozenset('"\\#@*[]')
 """Characters of the texts that a forge obeys or links in a commit message: `[skip ci]`, `***NO_CI***`, `Fixes #1`, `@name`."""
-_KEYWORD = re.compile(r"\b(?:clos(?:e[sd]?|ing)|(?:fix|implement|resolv)(?:e?[sd]|e|ing)?) ", re.IGNORECASE)
+_KEYWORD = compile_later(
+    r"\b(?:clos(?:e[sd]?|ing)|(?:fix|implement|resolv)(?:e?[sd]|e|ing)?) ", re.IGNORECASE
+)
 """Keywords that close an issue of GitHub, GitLab, Bitbucket or Jira, with the space before the issue (`Fixes ABC-1`)."""
-_QUOTED = re.compile(rb'"((?:[^"\\]|\\[0-3][0-7]{2})+)"')
-_BYTE = re.compile(rb"\\([0-7]{3})")
+_QUOTED = compile_later(rb'"((?:[^"\\]|\\[0-3][0-7]{2})+)"')
+_BYTE = compile_later(rb"\\([0-7]{3})")
 
 
 def path_key(path: str) -> str:

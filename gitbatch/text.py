@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import NewType
 
+from gitbatch.patterns import compile_later
+
 CleanText = NewType("CleanText", str)
 """One line that `clean_text` has made, or `markdown`: where a text from an agent may end up, this is the type.
 
@@ -26,7 +28,7 @@ _EXACT = 10
 """Seconds below which a tenth counts."""
 _MINUTE, _HOUR = 60, 3600
 
-_ESCAPES = re.compile(
+_ESCAPES = compile_later(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
     r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f]).*?(?:\x1b\\|[\x07\x9c]|$)"  # OSC, DCS, SOS, PM, APC
     r"|\x1b[ -/]*[0-~]",  # two-character escapes
@@ -36,10 +38,10 @@ INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Unicode categories of characters that a terminal does not show, or obeys."""
 _NO_WIDTH = frozenset({"Mn", "Me"})
 # What Unicode calls default ignorable although it is a letter or a mark: joiners, fillers, variation selectors.
-_IGNORABLE = re.compile(
+_IGNORABLE = compile_later(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
-_EMOJI_FORM = re.compile("(?<=[\u00a9\u00ae\u203c-\u3299\U0001f000-\U0001faff])\ufe0f")
+_EMOJI_FORM = compile_later("(?<=[\u00a9\u00ae\u203c-\u3299\U0001f000-\U0001faff])\ufe0f")
 """The selector that follows many an emoji, and does nothing but choose its form."""
 _BYTES = range(0xDC80, 0xDD00)
 """What `surrogateescape` makes of bytes that are not UTF-8."""
@@ -47,25 +49,25 @@ _FIRST_OF_C1 = 0x80
 _BREAKS = str.maketrans(dict.fromkeys("\t\n\v\f\r\x1c\x1d\x1e\x1f\x85\u2028\u2029", " "))
 _LONGEST_COMPOSED = 4
 """The most characters that NFC makes one of."""
-_MARKDOWN = re.compile(r"[\\`*_\[\]<>#|~&!$@]|:(?=//)|(?<=www)\.", re.IGNORECASE)
-_PIECE = re.compile(r"[^\s`|<>\\]+|[`|<>\\]+")
+_MARKDOWN = compile_later(r"[\\`*_\[\]<>#|~&!$@]|:(?=//)|(?<=www)\.", re.IGNORECASE)
+_PIECE = compile_later(r"[^\s`|<>\\]+|[`|<>\\]+")
 _AROUND = "()[]{}\"'*_~.,;:!?"
 """What may stand around an address and is not part of it."""
-_ADDRESS = re.compile(r".@.|://|www\.", re.IGNORECASE)
+_ADDRESS = compile_later(r".@.|://|www\.", re.IGNORECASE)
 """What every automatic link of GitHub Flavored Markdown has: URLs, `www.`, mail addresses, `mailto:`, `xmpp:`."""
 _IN_NAME = "_."
 """What may stand around an address, and may also begin the name of a mail address: `_@a.b`."""
 _RUNS = r"(?:ci|actions?|builds?|checks?|pipelines?|deploy|tests?|travis|circleci|jenkins|azurepipelines)"
-_SKIPPING = re.compile(
+_SKIPPING = compile_later(
     rf"(?:\[|\*{{3}})\s*((?:skip|no)[ _-]{_RUNS}|{_RUNS}[ _-]skip)\s*(?:\]|\*{{3}})", re.IGNORECASE
 )
-_CLOSING = re.compile(
+_CLOSING = compile_later(
     r"(\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?)\b:?\s+(?:[\w.-]+/[\w.-]+)?)#(?=\d)", re.IGNORECASE
 )
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 _NAMED = 5
 """The most names in a line."""
-_LEADING = re.compile(r"^(?:[-+=]|(\d+)(?=[.)]))")
+_LEADING = compile_later(r"^(?:[-+=]|(\d+)(?=[.)]))")
 
 
 def clean_text(text: str, limit: int = LIMIT) -> CleanText:

@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).parent.parent / "gitbatch"
 PAGE = PACKAGE.parent / "docs/development/architecture.md"
 
 ORDER = (
-    *("errors", "crash", "text", "resources", "paths", "concurrency", "fs", "plan", "project"),
+    *("errors", "crash", "patterns", "text", "resources", "paths", "concurrency", "fs", "plan", "project"),
     *(
         "repo.environment",
         "repo.limits",
@@ -263,7 +263,7 @@ def test_no_module_is_called_git() -> None:
 
 
 def test_version_imports_nothing_heavy() -> None:
-    heavy = ("git", "mistune", "anthropic", "msgspec", "questionary", "filelock", "asyncio", "rich")
+    heavy = ("git", "mistune", "anthropic", "msgspec", "questionary", "asyncio", "rich")
     code = f"import sys; sys.argv = ['gitbatch', '--version']\nfrom gitbatch.cli.main import app\ntry: app()\nexcept SystemExit: print([m for m in {heavy!r} if m in sys.modules])"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said.splitlines()[-1] == "[]"

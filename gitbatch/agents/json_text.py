@@ -1,11 +1,12 @@
 """JSON in the output of a program: it is shortened for people, and never used as a summary."""
 
 import json
-import re
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+
+from gitbatch.patterns import compile_later
 
 _SHOWN = 160
 """Characters of a text in JSON that are shown."""
@@ -13,9 +14,9 @@ _ERROR_FIRST = ("error", "message", "result", "text", "content", "delta", "summa
 """The keys of texts for people, the most useful first; `name` and `title` are used only without any other."""
 _NAMES = ("name", "title", "status")
 _DEEPEST = 6
-_CLOSING = re.compile(r"[\]}]+[,;]?")
-_FENCE = re.compile(r"\s*(?:```|~~~)[`~]*\s*[\w-]*\s*")
-_UNITS = re.compile(
+_CLOSING = compile_later(r"[\]}]+[,;]?")
+_FENCE = compile_later(r"\s*(?:```|~~~)[`~]*\s*[\w-]*\s*")
+_UNITS = compile_later(
     rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
 """An escaped backslash, a whole pair of surrogates, or one that is alone: JSON allows it, and no encoding has it."""

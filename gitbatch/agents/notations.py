@@ -11,6 +11,8 @@ import json
 import re
 from urllib.parse import quote, quote_plus
 
+from gitbatch.patterns import compile_later
+
 _BLANK = bytes(byte for byte in (*range(0x21), 0x7F, ord("+")) if byte != 0x1B)
 """Bytes that are left out first, as this is fast."""
 _QUOTES = b"'\""
@@ -23,8 +25,8 @@ _UNQUOTED = (
     rb"|\\+"
     rb"|(?:\xc2[\x80-\xa0\xad]|\xe2\x80[\x8b-\x8f\xa8-\xae]|\xe2\x81[\xa0-\xa4]|\xef\xbb\xbf)+"
 )
-_NOTATION, _NOTATION_UNQUOTED = re.compile(rb"['\"]+|" + _UNQUOTED), re.compile(_UNQUOTED)
-_DIGITS = re.compile(rb"u([0-9a-fA-F]{4})")
+_NOTATION, _NOTATION_UNQUOTED = compile_later(rb"['\"]+|" + _UNQUOTED), compile_later(_UNQUOTED)
+_DIGITS = compile_later(rb"u([0-9a-fA-F]{4})")
 _SHORTEST = 8
 """Bytes of a simple form that is looked for: fewer are in texts by chance."""
 

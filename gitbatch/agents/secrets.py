@@ -18,11 +18,12 @@ from gitbatch.agents.notations import replace_simple, simple_forms, simplify, wr
 from gitbatch.agents.protocol import Contribution, Failure, OutputStream, Progress, Reply
 from gitbatch.agents.review.model import Review
 from gitbatch.limits.usage import Usage
+from gitbatch.patterns import compile_later
 from gitbatch.text import CleanText, clean_text
 
 SHORTEST = 8
 """Characters of a value that is worth hiding: shorter ones are words such as `x` or `none`."""
-_TOKEN = re.compile(r"[A-Za-z0-9+/=_-]{24,}")
+_TOKEN = compile_later(r"[A-Za-z0-9+/=_-]{24,}")
 """Distinguishes a line of a key from a line that may be in any text."""
 _LONGEST = 20_000
 

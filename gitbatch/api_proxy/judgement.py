@@ -6,14 +6,15 @@ from typing import NamedTuple
 
 from gitbatch.api_proxy.routes import Route
 from gitbatch.api_proxy.rules import ProxyKey, ProxyRules
+from gitbatch.patterns import compile_later
 
 Header = tuple[str, str]
 """Its name in lower case, and its value."""
 _HTTPS = 443
-_AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})")
+_AUTHORITY = compile_later(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})")
 _PART = "[A-Za-z0-9_-][A-Za-z0-9._-]*"
 """One part of a path where a route has `*`."""
-_QUERY = re.compile(r"[A-Za-z0-9._~&=-]{0,256}")
+_QUERY = compile_later(r"[A-Za-z0-9._~&=-]{0,256}")
 _IN_QUERY = frozenset({"key", "api_key", "api-key", "apikey", "access_token", "token", "auth"})
 _SHOWN = 60
 _KEYS = frozenset({"authorization", "x-api-key", "x-goog-api-key", "api-key"})

@@ -14,7 +14,6 @@ The program runs as that of an agent does: the same sandbox, variables, output l
 
 import asyncio
 import os
-import re
 import signal
 import time
 from collections.abc import Awaitable, Callable
@@ -37,6 +36,7 @@ from gitbatch.checks.verdict import CheckResult, CheckVerdict
 from gitbatch.concurrency import repeat_cancellation, shielded
 from gitbatch.errors import GitbatchError
 from gitbatch.fs.disk import is_of_disk
+from gitbatch.patterns import compile_later
 from gitbatch.plan.duration import require_duration
 from gitbatch.project.check_tables import ProgramTable
 from gitbatch.sandbox.launcher import CANNOT_RUN, NOT_FOUND
@@ -50,7 +50,7 @@ FINDING_LINES = 60
 SIDE_BY_SIDE = 4
 """The most checks of one item that run at the same time: each takes the open files that an agent takes."""
 _FIRST_PAUSE = 10.0
-_PLACEHOLDER = re.compile(r"\{(?:output|worktree)\}")
+_PLACEHOLDER = compile_later(r"\{(?:output|worktree)\}")
 _COMPLAINT = "gitbatch: "
 """The beginning of what the launcher prints, or the shell without a sandbox."""
 _NO_VERDICT = frozenset({CANNOT_RUN, NOT_FOUND})

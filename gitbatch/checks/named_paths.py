@@ -1,27 +1,27 @@
 """The paths of the worktree that the command of a check or gate names: pure functions over its table."""
 
-import re
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import PurePosixPath
 from posixpath import normpath
 
+from gitbatch.patterns import compile_later
 from gitbatch.project.check_tables import ProgramTable
 
 IMPORT_PATH = "PYTHONPATH"
 _SUBJECT = "{output}"
 _IMPORT_PATHS = frozenset({IMPORT_PATH, "MYPYPATH", "NODE_PATH", "RUBYLIB", "PERL5LIB"})
-_PARTS = re.compile(r"[=:,]")
-_SHELL_WORDS = re.compile(r"[;&|(){}!\n]|[^\s;&|(){}!<>'\"`]+")
+_PARTS = compile_later(r"[=:,]")
+_SHELL_WORDS = compile_later(r"[;&|(){}!\n]|[^\s;&|(){}!<>'\"`]+")
 _SHELL_OPERATORS = frozenset(";&|(){}!\n")
-_HERE = re.compile(r"\{worktree\}/|\$PWD/|\$\{PWD\}/|\$\(pwd\)/")
+_HERE = compile_later(r"\{worktree\}/|\$PWD/|\$\{PWD\}/|\$\(pwd\)/")
 """The worktree, in the text of a shell command."""
-_BEFORE_PROGRAM = re.compile(
+_BEFORE_PROGRAM = compile_later(
     r"(?:ba|da|k|z)?sh|python[0-9.]*|node|perl|ruby|env|exec|time|nice|timeout|uv|run|\.|source|command"
     r"|if|then|else|do|while|until|[0-9.]+[smh]?|\w+=.*"
 )
 """Words after which a shell, or the program that it starts, takes the next one for a program."""
-_RULES = re.compile(r"-c|--?[\w-]*(?:config|rule|style|settings|schema|ignore)[\w-]*")
+_RULES = compile_later(r"-c|--?[\w-]*(?:config|rule|style|settings|schema|ignore)[\w-]*")
 """Options whose value is a file with rules."""
 
 

@@ -4,7 +4,6 @@ The reviewer writes nothing: whatever it changes in the folder is a refusal, and
 an answer that is not a verdict is decided by the caller; it never passes anything.
 """
 
-import re
 from pathlib import Path
 
 from msgspec import Struct
@@ -25,13 +24,14 @@ from gitbatch.fs.tree_state import TreeState, find_changed_paths, read_tree_stat
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import Usage
 from gitbatch.paths import quote_path
+from gitbatch.patterns import compile_later
 from gitbatch.plan.model import ItemKey
 from gitbatch.repo.base import Base
 from gitbatch.repo.snapshot import TreeSnapshot
 from gitbatch.repo.worktrees.worktree import wait_for_ctime_tick
 from gitbatch.text import CleanText, clean_text, format_count, list_names
 
-_NAMED_LINE = re.compile(r"line ([0-9]+)\b")
+_NAMED_LINE = compile_later(r"line ([0-9]+)\b")
 LARGEST_OUTPUT = 256 * 1024
 """Bytes of an output that a reviewer is given. A larger one is not cut: it has no verdict."""
 

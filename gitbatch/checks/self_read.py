@@ -4,12 +4,12 @@ An item with such an output would be judged by what its agent wrote. So its chec
 file, and `{output}` is a copy outside of the worktree. The same for files that an agent that reviews would obey. What a tool imports under another name is not known here.
 """
 
-import re
 import sys
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from gitbatch.checks.named_paths import IMPORT_PATH, find_named_paths, find_rules, read_paths
+from gitbatch.patterns import compile_later
 from gitbatch.project.check_tables import CheckTable, ProgramTable
 
 READ_BY_TOOLS = (
@@ -84,7 +84,7 @@ _TOOL_FOLDERS = frozenset({".cargo", ".config", ".mvn"})
 _AGENT_FOLDERS = frozenset(
     {".claude", ".codex", ".gemini", ".qwen", ".opencode", ".cursor", ".agents", ".aider", ".goose"}
 )
-_PYTHON = re.compile(r"python[0-9.]*|py\.test|pytest|tox|nox|mypy|pylint|sphinx-build")
+_PYTHON = compile_later(r"python[0-9.]*|py\.test|pytest|tox|nox|mypy|pylint|sphinx-build")
 _USUAL_IMPORT_FOLDERS = frozenset({"", "src", "lib", "test", "tests"})
 """Folders that Python imports from in most projects, also where the command does not say so."""
 

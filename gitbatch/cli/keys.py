@@ -6,7 +6,6 @@ There is one reader of the terminal at a time: keys are read by the event loop, 
 
 import asyncio
 import os
-import re
 import signal
 import sys
 import termios
@@ -17,9 +16,10 @@ from typing import Protocol, runtime_checkable
 
 from gitbatch.batch.session import Session
 from gitbatch.cli.views import EventView
+from gitbatch.patterns import compile_later
 from gitbatch.plan.model import ItemKey
 
-_SEQUENCES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.)")
+_SEQUENCES = compile_later(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.)")
 """Arrow keys, function keys, and what else terminals send as several characters."""
 _ESCAPE, _BACKSPACES, _ENTERS = "\x1b", "\x7f\b", "\r\n"
 _LOCAL_FLAGS = 3

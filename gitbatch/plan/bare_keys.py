@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from functools import cache
 
+from gitbatch.patterns import compile_later
 from gitbatch.plan import help_texts
 from gitbatch.plan.findings import Findings, quoted
 from gitbatch.plan.help_texts import Advice
@@ -25,8 +26,10 @@ _FORMS = (
     (r"Agent", rf"[\w-]+{_END}", help_texts.WRITE_AGENT),
 )
 _EMPHASIS = r"(?:\*\*|__|\*|_)?"
-_ANY_KEY = re.compile(r"(?:output|ausgabe|context|kontext|after|nach|dod|agent)[*_]{0,2}\s*:", re.IGNORECASE)
-_OPENED = re.compile(rf"[>(\u2190-\u21ff\u2794-\u27be\u27f0-\u27ff]\s*{_EMPHASIS}$")
+_ANY_KEY = compile_later(
+    r"(?:output|ausgabe|context|kontext|after|nach|dod|agent)[*_]{0,2}\s*:", re.IGNORECASE
+)
+_OPENED = compile_later(rf"[>(\u2190-\u21ff\u2794-\u27be\u27f0-\u27ff]\s*{_EMPHASIS}$")
 """Behind an arrow of any kind: those that open no clause are reported by themselves."""
 _LEAD = 20
 """The most characters that are looked at for an arrow."""

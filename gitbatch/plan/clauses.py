@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from gitbatch.patterns import compile_later
 from gitbatch.plan import help_texts
 from gitbatch.plan.bare_keys import report_bare_keys
 from gitbatch.plan.findings import Findings, quoted
@@ -46,28 +47,28 @@ _WORD = r"[^\W\d_]{1,20}"
 _EMPHASIS = r"(?:\*\*|__)?"
 # Both patterns begin with the last character of what they look for: a set of characters is found fast.
 _LEAD = rf"[→⇒>(](?:(?<=[→⇒(])|(?<=[-=]>))\s*{_EMPHASIS}"
-_OPENING = re.compile(rf"{_LEAD}(?P<key>{_WORD})(?P<colon>{_EMPHASIS}\s*:{_EMPHASIS})?")
-_BOUNDARY = re.compile(rf"[→⇒>(){COMMENT}](?:(?<=\()\s*{_EMPHASIS}(?P<key>{_WORD}){_EMPHASIS}\s*:)?")
-_OTHER_ARROW = re.compile(
+_OPENING = compile_later(rf"{_LEAD}(?P<key>{_WORD})(?P<colon>{_EMPHASIS}\s*:{_EMPHASIS})?")
+_BOUNDARY = compile_later(rf"[→⇒>(){COMMENT}](?:(?<=\()\s*{_EMPHASIS}(?P<key>{_WORD}){_EMPHASIS}\s*:)?")
+_OTHER_ARROW = compile_later(
     rf"[➔➙➛➜➝➞➟➠➡➤➨⇨⟶⟹⟾↦\u2013\u2014](?:(?<![\u2013\u2014])|>)\s*{_EMPHASIS}(?P<key>{_WORD}){_EMPHASIS}\s*:"
 )
 _ARROW_BODIES = ("--", "==")
 _ATOM = rf"(?:[^\s,;(){COMMENT}]+|\([^()]*\)|[()])"
-_VALUE = re.compile(rf"{_ATOM}(?:[\s{COMMENT}]*{_ATOM})*")
-_SPECIAL = re.compile(f"[,;(){HIDDEN}{COMMENT}]")
-_NESTED = re.compile(rf"({_WORD})\s*:")
-_IN_WORD = re.compile(r"[\w./-]")
-_BRACKET = re.compile(r"[()]")
+_VALUE = compile_later(rf"{_ATOM}(?:[\s{COMMENT}]*{_ATOM})*")
+_SPECIAL = compile_later(f"[,;(){HIDDEN}{COMMENT}]")
+_NESTED = compile_later(rf"({_WORD})\s*:")
+_IN_WORD = compile_later(r"[\w./-]")
+_BRACKET = compile_later(r"[()]")
 _ID_BODY = r"[A-Z]{1,8}-?[0-9]{1,9}(?:\.[0-9]{1,9})*[A-Za-z]?|[0-9]{1,9}(?:\.[0-9]{1,9})+"
-_LEADING_ID = re.compile(
+_LEADING_ID = compile_later(
     rf"\s*(?:\*\*)?({_ID_BODY})(?:[:.)]?\*\*|\*\*[:.)]|[:.)])?(?=\s|$)(?!\s+[/&+]\s)"
     rf"|\s*\*\*({_ID_BODY})[:.)]?(?=\s)(?!\s+[/&+]\s)"
 )
 """Not “FR-3 / Clean”, which names something that has a slash in it."""
-_SWALLOWED_KEY = re.compile(
+_SWALLOWED_KEY = compile_later(
     rf"\S.*?(?:[→⇒(]|[-=]>)\s*{_EMPHASIS}(?P<key>{_WORD}){_EMPHASIS}\s*:{_EMPHASIS}\s*$", re.DOTALL
 )
-_SWALLOWED_ARROW = re.compile(rf"(?:[→⇒(]|[-=]>)\s*{_EMPHASIS}(?P<key>{_WORD}){_EMPHASIS}\s*:")
+_SWALLOWED_ARROW = compile_later(rf"(?:[→⇒(]|[-=]>)\s*{_EMPHASIS}(?P<key>{_WORD}){_EMPHASIS}\s*:")
 _PATH = rf"(?:{HIDDEN}+|[^\s,;()]*[\w-](?:/|\.[A-Za-z]\w*)[^\s,;()]*)"
 _PATHS = rf"\s+{_PATH}(?:\s*[,;]\s*{_PATH})*\s*(?=[)→⇒{COMMENT}]|[-=]>|$)"
 """Paths to the end of the clause: “Context API/React hooks” in brackets is text."""

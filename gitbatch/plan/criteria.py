@@ -6,6 +6,7 @@ Entries are counted, never matched by what they say: `#n` is the n-th top-level 
 import re
 from collections.abc import Iterable, Iterator
 
+from gitbatch.patterns import compile_later
 from gitbatch.plan import help_texts
 from gitbatch.plan.blocks import Box
 from gitbatch.plan.clauses import Value
@@ -15,11 +16,11 @@ from gitbatch.plan.inline import one_line, scan
 from gitbatch.plan.model import BoxPosition, Criterion
 from gitbatch.plan.source import Source, Span
 
-_PRINTED = re.compile(
+_PRINTED = compile_later(
     r"\s*(?:\*\*)?(?:(?:DoD|AC)[ -]?#?|#)?([0-9]{1,6})(?:\*\*)?[.):](?=\s|\*)|\s*(?:\*\*)?(?:DoD[ -]?#?|#)([0-9]{1,6})\b"
 )
-_REFERENCE = re.compile(r"#?([0-9]{1,9})(?:\s*[-\u2013\u2014]\s*#?([0-9]{1,9}))?(?![0-9\w])")
-_JOIN = re.compile(r"(?:\s|&|(?:und|and)\b)+", re.IGNORECASE)
+_REFERENCE = compile_later(r"#?([0-9]{1,9})(?:\s*[-\u2013\u2014]\s*#?([0-9]{1,9}))?(?![0-9\w])")
+_JOIN = compile_later(r"(?:\s|&|(?:und|and)\b)+", re.IGNORECASE)
 
 
 def box_mark(box: Box, source: Source) -> BoxPosition:

@@ -5,14 +5,13 @@
 At least one part, spaces anywhere between numbers and units, a fraction only in the seconds, greater than zero.
 """
 
-import re
-
 from gitbatch.errors import PlanError
+from gitbatch.patterns import compile_later
 
 EXAMPLES = "90, 90s, 5m or 1h30m"
 """What an error suggests."""
 
-_DURATION = re.compile(
+_DURATION = compile_later(
     r"\s*(?:(?P<hours>[0-9]{1,4})\s*h)?"
     r"\s*(?:(?P<minutes>[0-9]{1,6})\s*m(?:in)?)?"
     r"\s*(?:(?P<seconds>[0-9]{1,7}(?:\.[0-9]{1,3})?)\s*s?)?\s*"

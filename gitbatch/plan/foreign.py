@@ -6,6 +6,7 @@ capital letter or a value that no sentence has there, `[P]`, and `(depends on �
 
 import re
 
+from gitbatch.patterns import compile_later
 from gitbatch.plan import help_texts
 from gitbatch.plan.findings import Findings, quoted
 from gitbatch.plan.help_texts import Advice
@@ -40,17 +41,17 @@ _EMPHASIS = r"(?:\*\*|__|\*|_)?"
 _LINE_START = r"^[ \t>]*(?:[*+-][ \t]+)?(?:\[[ xX]\][ \t]+)?"
 _PART_START = r"(?:[.;,|\u2013\u2014]|[ \t]-)[ \t]+|(?<=[ \t])(?=\*|__)"
 """Behind a sign that ends a part of a sentence, or emphasised."""
-_KEYWORD = re.compile(
+_KEYWORD = compile_later(
     rf"(?:{_LINE_START}|{_PART_START}|[(→⇒]\s*|[-=]>\s*){_EMPHASIS}(?P<word>{_NAMES}){_EMPHASIS}\s*:{_EMPHASIS}(?=\s*\S)",
     re.IGNORECASE | re.MULTILINE,
 )
-_INSIDE = re.compile(
+_INSIDE = compile_later(
     r"(?<=[ \t])(?P<word>Depends(?: [Oo]n)?|Dependencies|Blocked [Bb]y|Requires|Needs|Prerequisites?|Files?|Reads|Retry"
     r"|(?:depends(?: on)?|blocked by|requires|needs)(?=\s*:\s*[A-Z]{1,8}-?\d)|retry(?=\s*:\s*\d))\s*:(?=\s*\S)"
 )
 """Behind text, where a German noun and most words in lower case are text."""
-_DEPENDS = re.compile(r"\((?P<word>depends on|blocked by|abhängig von)\s+[^()]{1,200}\)", re.IGNORECASE)
-_PARALLEL_MARK = re.compile(r"(?<![\w\]])(?P<word>\[P\])(?![\w(\[:])")
+_DEPENDS = compile_later(r"\((?P<word>depends on|blocked by|abhängig von)\s+[^()]{1,200}\)", re.IGNORECASE)
+_PARALLEL_MARK = compile_later(r"(?<![\w\]])(?P<word>\[P\])(?![\w(\[:])")
 _SIGNS = (
     *("[p]", "depend", "blocked", "requires", "abhängig", "file", "datei", "reads", "input", "liest"),
     *("retry", "parallel", "needs", "prerequisite", "voraussetzung"),

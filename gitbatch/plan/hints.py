@@ -10,6 +10,7 @@ from enum import Enum
 
 from msgspec import Struct
 
+from gitbatch.patterns import compile_later
 from gitbatch.plan import help_texts
 from gitbatch.plan.blocks import Comment
 from gitbatch.plan.clauses import Value
@@ -39,7 +40,7 @@ class Name(Enum):
     BARRIER = "barrier"
 
 
-AGENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,79}")
+AGENT = compile_later(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,79}")
 """A name of an agent."""
 CHECK_NAME = AGENT.pattern
 """A name of a check or a gate."""
@@ -48,12 +49,12 @@ NO_CHECKS = "none"
 
 _NAMES = {name.value: name for name in Name}
 _KNOWN = help_texts.KNOWN_HINTS.fill(names=", ".join(_NAMES))
-_HINT = re.compile(
+_HINT = compile_later(
     r"\s*(?P<prefix>gitbatch\s*:)?\s*(?P<name>[A-Za-z]{1,20})\s*(?:[:=](?P<value>.*))?",
     re.DOTALL | re.IGNORECASE,
 )
-_ADDRESS = re.compile(r"\s*(?P<to>[A-Za-z]{6,10})\s*:?\s*(?P<name>[A-Za-z]{1,20})\b")
-_SEVERAL = re.compile(r"[,;]")
+_ADDRESS = compile_later(r"\s*(?P<to>[A-Za-z]{6,10})\s*:?\s*(?P<name>[A-Za-z]{1,20})\b")
+_SEVERAL = compile_later(r"[,;]")
 _CHECK_NAMES = rf"none|(?!(?:.*[\s,;])?none\s*(?:[,;]|$)){CHECK_NAME}(?:\s*[,;]\s*{CHECK_NAME})*"
 _FORMS = {
     Name.SEQUENTIAL: "",

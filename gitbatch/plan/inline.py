@@ -13,18 +13,20 @@ from itertools import groupby
 
 from msgspec import Struct
 
+from gitbatch.patterns import compile_later
+
 HIDDEN = "\ufdd2"
 """Fills code spans, links and escaped characters in a mask."""
 COMMENT = "\ufdd3"
 """Fills comments in a mask."""
 
-_OPENING = re.compile(r"\\[!-/:-@\[-`{-~]|`+|<!--")
-_HIDING = re.compile(r"[`\\]|<!--|\]\(")
-_BACKTICKS = re.compile(r"`+")
+_OPENING = compile_later(r"\\[!-/:-@\[-`{-~]|`+|<!--")
+_HIDING = compile_later(r"[`\\]|<!--|\]\(")
+_BACKTICKS = compile_later(r"`+")
 _LABEL = r"(?:[^\[\]]|\[[^\[\]]{0,200}\]){0,500}"
 _TARGET = r"<(?P<angle>[^<>\n]{0,2000})>|(?P<bare>(?:[^\s()<>]|\([^\s()]{0,200}\)){0,2000})"
 _TITLE = r"(?:\s+(?:\"[^\"]{0,500}\"|'[^']{0,500}'))?"
-_LINK = re.compile(rf"!?\[{_LABEL}\]\(\s*(?:{_TARGET}){_TITLE}\s*\)")
+_LINK = compile_later(rf"!?\[{_LABEL}\]\(\s*(?:{_TARGET}){_TITLE}\s*\)")
 
 
 class SpanKind(Enum):

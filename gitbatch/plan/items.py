@@ -9,6 +9,7 @@ import textwrap
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gitbatch.patterns import compile_later
 from gitbatch.plan import help_texts
 from gitbatch.plan.blocks import Box
 from gitbatch.plan.clauses import Key, Value, Wording, read_wording, report_misplaced
@@ -20,7 +21,7 @@ from gitbatch.plan.model import Hints, WorkItem
 from gitbatch.plan.naming import Home, Output, OutputChoice, choose_output
 from gitbatch.plan.source import Source, Span
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
+_ID = compile_later(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 
 
 class Draft(Struct, frozen=True, gc=False):

@@ -6,24 +6,24 @@ number 7 turns up says what the parser took it for. Marks change no block struct
 holds noncharacters itself is refused beforehand.
 """
 
-import re
 from collections.abc import Iterator
 from enum import Enum
 
 from msgspec import Struct
 
+from gitbatch.patterns import compile_later
 from gitbatch.plan.source import Source, Span
 
-MARK = re.compile("\ufdd0([0-9]+)\ufdd1")
+MARK = compile_later("\ufdd0([0-9]+)\ufdd1")
 """A mark in a token's text."""
-OPENING = re.compile(
+OPENING = compile_later(
     r"\s*(?P<emphasis>[*_]*)\ufdd0(?P<mark>[0-9]+)\ufdd1(?:[\[\uff3b][^\[\]\uff3b\uff3d]{0,3}[\]\uff3d]|[☐☑☒])"
 )
 """A text that opens with a box or a lookalike; one in emphasis is a lookalike for every parser."""
 
-_INTERESTING = re.compile(r"[\[\uff3b☐☑☒]|<!--")
-_BOX = re.compile(r"[ \t>*+\-0-9.)_•‣·\u2013\u2014]*[\[\uff3b]([^\[\]\uff3b\uff3d]{0,3})[\]\uff3d](.?)")
-_BALLOT = re.compile(r"[ \t>]*(?:[*+-]|[0-9]{1,9}[.)])[ \t]+([☐☑☒])")
+_INTERESTING = compile_later(r"[\[\uff3b☐☑☒]|<!--")
+_BOX = compile_later(r"[ \t>*+\-0-9.)_•‣·\u2013\u2014]*[\[\uff3b]([^\[\]\uff3b\uff3d]{0,3})[\]\uff3d](.?)")
+_BALLOT = compile_later(r"[ \t>]*(?:[*+-]|[0-9]{1,9}[.)])[ \t]+([☐☑☒])")
 _SIGNS = frozenset("-~/>!?*+.=_✓✔✗✘✅❌☑")
 _WORDS = frozenset({"x", "xx", "o", "v", "y", "n", "j", "ok", "yes", "no", "ja"})
 """What some write into a box; other letters are more often a label or a footnote."""

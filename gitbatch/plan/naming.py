@@ -3,11 +3,11 @@
 Guessing is off by default: a wrong guess overwrites a file that was not meant.
 """
 
-import re
 import unicodedata
 
 from msgspec import Struct
 
+from gitbatch.patterns import compile_later
 from gitbatch.plan import help_texts
 from gitbatch.plan.clauses import Key, Value, Wording
 from gitbatch.plan.findings import Findings, quoted
@@ -17,11 +17,11 @@ from gitbatch.plan.outputs import expand, is_shared, path_problem
 from gitbatch.plan.source import Span
 from gitbatch.plan.titles import slugify
 
-_FILE = re.compile(r"[^\s:]*[^\s:/.]\.[A-Za-z][A-Za-z0-9]{0,7}")
-_BARE_FILE = re.compile(r"(?<!\S)[\w.-]{1,100}/[\w./-]{0,400}\.[A-Za-z][A-Za-z0-9]{0,7}(?=[\s.,;:!?)]|$)")
+_FILE = compile_later(r"[^\s:]*[^\s:/.]\.[A-Za-z][A-Za-z0-9]{0,7}")
+_BARE_FILE = compile_later(r"(?<!\S)[\w.-]{1,100}/[\w./-]{0,400}\.[A-Za-z][A-Za-z0-9]{0,7}(?=[\s.,;:!?)]|$)")
 
 _QUOTE = r"\"'\u2018-\u201f\u00ab\u00bb"
-_MARKED = re.compile(rf"[*?\"{{]|^[{_QUOTE}<_].*[{_QUOTE}>_]$")
+_MARKED = compile_later(rf"[*?\"{{]|^[{_QUOTE}<_].*[{_QUOTE}>_]$")
 """Quotation marks, emphasis, wildcards and placeholders, which other tools would take away or fill in."""
 
 

@@ -12,6 +12,7 @@ from functools import lru_cache
 from msgspec import Struct
 
 from gitbatch.paths import ancestors, path_key
+from gitbatch.patterns import compile_later
 
 CONTROL_NAMES = ("task.md", "status.md", "decisions-log.md")
 """Shared files that every phase has."""
@@ -42,9 +43,9 @@ _PATTERNS = (
     (r"~[0-9]", "holds “~” and a digit, a Windows short name"),
     (rf"[^/]{{{MAX_COMPONENT + 1}}}", f"has a part longer than {MAX_COMPONENT} bytes"),
 )
-_ANY_RULE = re.compile("|".join(f"(?:{pattern})" for pattern, _ in _PATTERNS), re.IGNORECASE)
+_ANY_RULE = compile_later("|".join(f"(?:{pattern})" for pattern, _ in _PATTERNS), re.IGNORECASE)
 """What no good path matches: one search instead of nine."""
-_PLACEHOLDER = re.compile(r"\{([^{}/]*)\}")
+_PLACEHOLDER = compile_later(r"\{([^{}/]*)\}")
 
 
 def control_paths(folder: str = "") -> frozenset[str]:

@@ -6,7 +6,6 @@ The limits keep every later stage fast: what is quadratic in a line or in the fi
 Not for meaning: this module knows nothing of headings or boxes.
 """
 
-import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from itertools import chain
@@ -14,6 +13,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from gitbatch.patterns import compile_later
 from gitbatch.plan import help_texts
 from gitbatch.plan.help_texts import Advice
 from gitbatch.plan.model import Diagnostic, Severity
@@ -25,13 +25,13 @@ MAX_LINE = 8 * 1024
 
 _BOM = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
-_NEWLINE = re.compile(r"\r\n|\n|\r")
-_NEWLINE_BYTES = re.compile(rb"\r\n|\n|\r")
+_NEWLINE = compile_later(r"\r\n|\n|\r")
+_NEWLINE_BYTES = compile_later(rb"\r\n|\n|\r")
 _PLANE_ENDS = "".join(chr(plane * 0x10000 + low) for plane in range(17) for low in (0xFFFE, 0xFFFF))
-_NONCHARACTER = re.compile(f"[\ufdd0-\ufdef{_PLANE_ENDS}]")
+_NONCHARACTER = compile_later(f"[\ufdd0-\ufdef{_PLANE_ENDS}]")
 _SIGNS_OF_NONCHARACTERS = (b"\xef\xb7", b"\xbf\xbe", b"\xbf\xbf")
 """Two bytes that every noncharacter has, searched first: that is a hundred times as fast."""
-_YAML_KEY = re.compile(r"[\"']?[\w.-]+[\"']?\s*:")
+_YAML_KEY = compile_later(r"[\"']?[\w.-]+[\"']?\s*:")
 
 
 class Span(NamedTuple):

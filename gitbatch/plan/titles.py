@@ -8,19 +8,20 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
+from gitbatch.patterns import compile_later
 from gitbatch.plan.spelling import distance
 
 MAX_SLUG = 40
 """Characters in a slug."""
 
-_LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()\s]*\)")
+_LINK = compile_later(r"!?\[([^\[\]]*)\]\([^()\s]*\)")
 _EMPHASIS = str.maketrans("", "", "*_`~")
-_NUMBER = re.compile(r"\d+\ufe0f?\u20e3|\d+(?:\.\d+)*(?:[.):]|\s+[-\u2013\u2014](?=\s)|(?=\s))")
+_NUMBER = compile_later(r"\d+\ufe0f?\u20e3|\d+(?:\.\d+)*(?:[.):]|\s+[-\u2013\u2014](?=\s)|(?=\s))")
 _SYMBOLS = frozenset({"So", "Sk", "Mn", "Me", "Cf"})
 _UMLAUTS = str.maketrans(
     {"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "æ": "ae", "ø": "oe", "å": "a", "ł": "l"}
 )
-_NO_SLUG = re.compile(r"[^a-z0-9]+")
+_NO_SLUG = compile_later(r"[^a-z0-9]+")
 
 
 def normalise(title: str) -> str:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from gitbatch.errors import PlanError, UsageError
 from gitbatch.fs.durable import write_file
+from gitbatch.patterns import compile_later
 from gitbatch.plan.help_texts import Language
 from gitbatch.project.config import CONFIG_FILE, Config, parse_config
 
@@ -27,8 +28,8 @@ AGENT_WORDS = (
 """The words for `gitbatch init --agent`. `acp` alone is `acp:claude`."""
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_BATCH = re.compile(r"^[ \t]*\[[ \t]*batch[ \t]*\][^\n]*\n?", re.MULTILINE)
-_AGENT_COMMENT = re.compile(r'^# agent = "[^"\n]*"[^\n]*$', re.MULTILINE)
+_BATCH = compile_later(r"^[ \t]*\[[ \t]*batch[ \t]*\][^\n]*\n?", re.MULTILINE)
+_AGENT_COMMENT = compile_later(r'^# agent = "[^"\n]*"[^\n]*$', re.MULTILINE)
 
 
 class AgentChange(StrEnum):

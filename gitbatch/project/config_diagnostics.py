@@ -1,8 +1,8 @@
 """The problems of gitbatch.toml as diagnostics, each at its line and column."""
 
-import re
 from collections.abc import Iterable, Mapping
 
+from gitbatch.patterns import compile_later
 from gitbatch.plan.findings import Findings
 from gitbatch.plan.help_texts import Language
 from gitbatch.plan.model import Diagnostic
@@ -16,7 +16,7 @@ CONFIG_INVALID = "GB411"
 KEY_IN_CONFIG = "GB417"
 """A value of gitbatch.toml looks like a key."""
 
-_POSITION = re.compile(r"\(at line ([0-9]+), column ([0-9]+)\)")
+_POSITION = compile_later(r"\(at line ([0-9]+), column ([0-9]+)\)")
 
 
 def find_config_diagnostics(

@@ -1,6 +1,5 @@
 """Converting the tables of gitbatch.toml, setting by setting, so that every problem is found and not only the first."""
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
@@ -8,6 +7,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import fields
 
+from gitbatch.patterns import compile_later
 from gitbatch.plan.help_texts import Advice
 from gitbatch.plan.spelling import nearest
 from gitbatch.project import help_texts
@@ -16,7 +16,7 @@ from gitbatch.project.toml_places import Path
 _T = TypeVar("_T")
 _S = TypeVar("_S", bound=Struct)
 
-_INDEX = re.compile(r"\[(\d+)\]")
+_INDEX = compile_later(r"\[(\d+)\]")
 
 
 class ConfigProblem(Struct, frozen=True):

@@ -1,13 +1,13 @@
 """The context of an agent (rules C1 to C4): a manifest of paths and blobs, never the content; and what is missing."""
 
 import posixpath
-import re
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 
 from msgspec import Struct
 
 from gitbatch.paths import quote_path
+from gitbatch.patterns import compile_later
 from gitbatch.plan.inline import Inline, SpanKind
 from gitbatch.plan.model import Group
 from gitbatch.plan.outline import outline
@@ -18,8 +18,8 @@ from gitbatch.project.sections import decode_link, read_section
 from gitbatch.project.snapshot import Snapshot
 from gitbatch.text import CleanText
 
-_ENTRY = re.compile(r"\s*(?:[-*+]|[0-9]{1,9}[.)])\s+(?:\[[ xX]\]\s+)?(.+)")
-_REMARK = re.compile(r"\s+[-\u2013\u2014(]|:(?=\s|$)")
+_ENTRY = compile_later(r"\s*(?:[-*+]|[0-9]{1,9}[.)])\s+(?:\[[ xX]\]\s+)?(.+)")
+_REMARK = compile_later(r"\s+[-\u2013\u2014(]|:(?=\s|$)")
 """What follows the files in an entry of a list: `docs/a.md - the notes`."""
 
 

@@ -9,6 +9,7 @@ import re
 
 from msgspec import Struct
 
+from gitbatch.patterns import compile_later
 from gitbatch.plan.outline import outline
 from gitbatch.plan.titles import matches
 from gitbatch.text import markdown
@@ -17,10 +18,10 @@ _BLANK = " \t\r\n"
 BEGIN = "<!-- gitbatch:begin (this section is rewritten at each checkpoint) -->"
 END = "<!-- gitbatch:end -->"
 # A begin marker whose end was deleted is not ours: text of the user may stand before the next end marker.
-_SECTION = re.compile(
+_SECTION = compile_later(
     r"<!-- gitbatch:begin\b[^\n]*?-->(?:(?!<!-- gitbatch:begin\b).)*?<!-- gitbatch:end -->", re.DOTALL
 )
-_NUMBER = re.compile(r"^- \*\*D([0-9]{1,9})\*\*", re.MULTILINE)
+_NUMBER = compile_later(r"^- \*\*D([0-9]{1,9})\*\*", re.MULTILINE)
 
 
 class Decision(Struct, frozen=True):

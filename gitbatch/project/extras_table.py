@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
+from gitbatch.patterns import compile_later
 from gitbatch.project.agent_table import ConfigTable, Positive, duration_problem
 from gitbatch.project.path_patterns import compile_pattern, pattern_problem
 
-_GLOB = re.compile(r"[*?\[\]!\\]")
+_GLOB = compile_later(r"[*?\[\]!\\]")
 
 
 class ExtrasTable(ConfigTable, frozen=True):

@@ -7,14 +7,14 @@ committed cannot control a terminal.
 """
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from gitbatch.patterns import compile_later
 from gitbatch.project.config import FIXED, Config
 
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_BARE_KEY = compile_later(r"[A-Za-z0-9_-]+")
 
 
 def fixed_lines(config: Config) -> tuple[str, ...]:

@@ -1,12 +1,13 @@
 """Values of the configuration that must not be committed, and names of variables that cannot be set."""
 
-import re
 from collections.abc import Iterator, Mapping
 
-VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+from gitbatch.patterns import compile_later
+
+VARIABLE = compile_later(r"[A-Za-z_][A-Za-z0-9_]*")
 OURS = "GITBATCH_"
 """The beginning of the names of the variables that gitbatch sets."""
-_KEY = re.compile(
+_KEY = compile_later(
     r"\b(?:sk|pk|rk)-[A-Za-z0-9_-]{16,}|\b(?:gh[opusr]|github_pat|glpat|hf|xox[abpr])[_-][A-Za-z0-9_-]{10,}"
     r"|\bA(?:KIA|SIA|Iza)[A-Za-z0-9_-]{16,}|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}|-----BEGIN [A-Z ]*PRIVATE KEY"
     r"|://[^\s/:@]*:[^\s/@]+@"

@@ -12,6 +12,7 @@ from functools import cached_property
 from msgspec import Struct
 
 from gitbatch.paths import ancestors, path_key
+from gitbatch.patterns import compile_later
 from gitbatch.project.config import Config
 from gitbatch.project.snapshot import Snapshot
 
@@ -19,9 +20,9 @@ PLACEHOLDER = "{phase}"
 
 _BEFORE = r"(?<![\w/.@-])"
 _BEHIND = r"(?![\w-]|\.\w)"
-_REMARK = re.compile(r"\s*[,;(]|\s[-\u2013\u2014]\s")
+_REMARK = compile_later(r"\s*[,;(]|\s[-\u2013\u2014]\s")
 """What follows a name: `one, since May`."""
-_SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
+_SCHEME = compile_later(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 
 
 class Phase(Struct, frozen=True):

@@ -1,7 +1,6 @@
 """Creating the files of a project from templates, without overwriting any. Rule T1."""
 
 import os
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +10,7 @@ from msgspec.structs import replace
 
 from gitbatch.errors import PlanError, UsageError
 from gitbatch.paths import first_non_folder
+from gitbatch.patterns import compile_later
 from gitbatch.plan.help_texts import Language
 from gitbatch.project.config import CONFIG_FILE, Config
 from gitbatch.project.control import DECISIONS, RULES, STATUS, TASK
@@ -21,7 +21,7 @@ TEMPLATE = "docs/templates/task.md"
 
 _TEMPLATES = Path(__file__).parent / "templates"
 # Its end is a letter or digit too: in CLAUDE.md a dot would end a sentence, an underscore an emphasis.
-_PHASE = re.compile(r"[^\W_](?:[\w.-]{0,58}[^\W_])?")
+_PHASE = compile_later(r"[^\W_](?:[\w.-]{0,58}[^\W_])?")
 
 
 class Scaffold(Struct, frozen=True):

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from gitbatch.errors import FilePlace, PlanError
+from gitbatch.patterns import compile_later
 from gitbatch.plan.findings import quoted
 from gitbatch.plan.help_texts import Advice, Language
 from gitbatch.plan.inline import HIDDEN, Inline, Piece, SpanKind, one_line, scan
@@ -34,14 +35,14 @@ _RENAME_SECTION = Advice(
     "call it “{title}”, or allow its title in gitbatch.toml (titles.scope), or call it something else",
     "nenne ihn „{title}“, oder erlaube seinen Titel in gitbatch.toml (titles.scope), oder nenne ihn ganz anders",
 )
-_STATED = re.compile(r"^(?:aktive\s+|active\s+)?phase\s*:\s*(.+)$", re.IGNORECASE)
-_EMPHASIS = re.compile(r"\*+|(?<![\w`\\])_+|_+(?![\w`])")
-_STRUCK = re.compile(r"~~.*?~~")
-_SYNTAX = re.compile(r"\\(?=[!-/:-@\[-`{-~])")
-_MARKERS = re.compile(r"^[\s>#]*(?:(?:[-*+]|[0-9]{1,9}[.)])\s+)?(?:\[[ xX]\]\s+)?")
-_CODE = re.compile(f"{HIDDEN}([0-9]+);")
+_STATED = compile_later(r"^(?:aktive\s+|active\s+)?phase\s*:\s*(.+)$", re.IGNORECASE)
+_EMPHASIS = compile_later(r"\*+|(?<![\w`\\])_+|_+(?![\w`])")
+_STRUCK = compile_later(r"~~.*?~~")
+_SYNTAX = compile_later(r"\\(?=[!-/:-@\[-`{-~])")
+_MARKERS = compile_later(r"^[\s>#]*(?:(?:[-*+]|[0-9]{1,9}[.)])\s+)?(?:\[[ xX]\]\s+)?")
+_CODE = compile_later(f"{HIDDEN}([0-9]+);")
 """Stands for a code span, in which there are no marks of Markdown."""
-_CELL = re.compile(r"(?<!\\)\|")
+_CELL = compile_later(r"(?<!\\)\|")
 
 
 def find_active_phase(snapshot: Snapshot, config: Config) -> Phase | None:

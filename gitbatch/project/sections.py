@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from urllib.parse import unquote
 
 from gitbatch.errors import FilePlace, PlanError
+from gitbatch.patterns import compile_later
 from gitbatch.plan.inline import Inline, Piece, scan
 from gitbatch.plan.outline import Heading
 from gitbatch.plan.source import read
 
-_ASIDE = re.compile(
+_ASIDE = compile_later(
     r"<!--.*?(?:-->|\Z)|^ {0,3}(?P<fence>`{3,}|~{3,})(?:[^`\n]*)$.*?(?:^ {0,3}(?P=fence)[`~]*[ \t\r]*$|\Z)",
     re.DOTALL | re.MULTILINE,
 )

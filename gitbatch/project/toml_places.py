@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from gitbatch.patterns import compile_later
 from gitbatch.plan.source import Span
 
 Path = tuple[str | int, ...]
@@ -16,12 +17,14 @@ Path = tuple[str | int, ...]
 MAX_DEPTH = 8
 """Arrays and inline tables inside each other whose elements are looked at."""
 
-_BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
-_SPACE = re.compile(r"[ \t]*")
-_KEY = re.compile(r'[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'')
-_STRING = re.compile(r'"""(?:[^\\]|\\.)*?"{3,5}|\'\'\'.*?\'{3,5}|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'', re.DOTALL)
-_PLAIN = re.compile(r"[^,\]}#\n]*")
-_TOKEN = re.compile(rf"{_STRING.pattern}|#[^\n]*|[\[\]{{}}]", re.DOTALL)
+_BLANK = compile_later(r"(?:[ \t\r\n]|#[^\n]*)*")
+_SPACE = compile_later(r"[ \t]*")
+_KEY = compile_later(r'[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'')
+_STRING = compile_later(
+    r'"""(?:[^\\]|\\.)*?"{3,5}|\'\'\'.*?\'{3,5}|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'', re.DOTALL
+)
+_PLAIN = compile_later(r"[^,\]}#\n]*")
+_TOKEN = compile_later(rf"{_STRING.pattern}|#[^\n]*|[\[\]{{}}]", re.DOTALL)
 
 
 class KeyPlace(NamedTuple):

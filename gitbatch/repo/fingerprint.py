@@ -6,7 +6,6 @@ Neither is checking out another branch during a run, which redirects nothing: HE
 
 import hashlib
 import os
-import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from msgspec import Struct
 
 from gitbatch.errors import GitbatchError, GitError
 from gitbatch.fs.disk import is_of_disk
+from gitbatch.patterns import compile_later
 from gitbatch.repo.refs.pinned import PinnedRefs
 from gitbatch.repo.repository import Repository
 
@@ -53,7 +53,7 @@ _HOOKS = (
 )
 """The names in githooks(5)."""
 
-_ANY_BRANCH = re.compile(rb"(?:ref: refs/heads/[^\0-\x20\x7f]+|[0-9a-f]{40}|[0-9a-f]{64})\n")
+_ANY_BRANCH = compile_later(rb"(?:ref: refs/heads/[^\0-\x20\x7f]+|[0-9a-f]{40}|[0-9a-f]{64})\n")
 _LARGEST_HOOK = 1024 * 1024
 
 

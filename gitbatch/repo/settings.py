@@ -7,6 +7,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from gitbatch.errors import GitError
+from gitbatch.patterns import compile_later
 from gitbatch.repo.config_file import render_config
 from gitbatch.repo.process import Git
 
@@ -30,7 +31,7 @@ _WANTED = (
 )
 _NOTHING_FOUND = 1
 _TRUE = frozenset({"true", "yes", "on"})
-_NUMBER = re.compile(r"[+-]?(0x[0-9a-f]+|[0-9]+)[kmg]?")
+_NUMBER = compile_later(r"[+-]?(0x[0-9a-f]+|[0-9]+)[kmg]?")
 _REPOSITORY_SCOPES = frozenset({"local", "worktree"})
 _PLACE_BOUND = (
     *("include.", "includeif.", "core.worktree", "core.bare"),

@@ -3,17 +3,17 @@
 Code stays as it is. The marks of Markdown stay too: they can be read.
 """
 
-import re
 from collections.abc import Iterator
 
+from gitbatch.patterns import compile_later
 from gitbatch.text import display_width
 from gitbatch.view.wrapping import wrap_text
 
-_FENCE = re.compile(r"\s*(?:```|~~~)")
-_START = re.compile(r"\s*(?:[-*+]|\d+\.) |#|>")
+_FENCE = compile_later(r"\s*(?:```|~~~)")
+_START = compile_later(r"\s*(?:[-*+]|\d+\.) |#|>")
 """The start of a list item, a heading or a quotation: it continues no paragraph."""
-_CELL = re.compile(r"(?<!\\)\|")
-_RULE = re.compile(r"[\s|:-]+")
+_CELL = compile_later(r"(?<!\\)\|")
+_RULE = compile_later(r"[\s|:-]+")
 
 
 def render_page(text: str, width: int) -> str:

@@ -1,9 +1,9 @@
 """The output of `gitbatch plan` for people: whole, or with a line for each group."""
 
-import re
 from collections.abc import Iterable, Iterator
 
 from gitbatch.limits.usage import format_dollars
+from gitbatch.patterns import compile_later
 from gitbatch.project.context import ContextReason
 from gitbatch.text import format_count, format_seconds, format_size
 from gitbatch.view.block import Block, Cell, StyledLine, TextTable, make_line
@@ -20,7 +20,7 @@ from gitbatch.view.review import render_criteria
 
 _FOR_ALL = frozenset({ContextReason.RULES, ContextReason.STATUS})
 """What every item reads: it is shown once, at the top."""
-_NUMBERED = re.compile(r"(.*?)([0-9]{1,9})")
+_NUMBERED = compile_later(r"(.*?)([0-9]{1,9})")
 _RANGE = 3
 """The fewest ids that are shown as a range."""
 _GROUPS = 5

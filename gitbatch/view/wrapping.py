@@ -3,9 +3,9 @@
 A line that is laid out already stays as it is: a quoted line of a file and the marks below it, a row of a table.
 """
 
-import re
 from itertools import pairwise
 
+from gitbatch.patterns import compile_later
 from gitbatch.text import display_width
 
 _COMMAND = (
@@ -14,9 +14,9 @@ _COMMAND = (
 )
 """A command: its verb and a word, then options with a value, quoted words, paths, and names such as ITEM."""
 _COMMANDS = rf"{_COMMAND}(?: && {_COMMAND})*"
-_TOKEN = re.compile(rf"(?:[^\s`]*`[^`]*`)+[^\s`]*|[^\s\w]*{_COMMANDS}\S*|\S+")
-_LAID_OUT = re.compile(r"\s*\d* \| |\||\s*\^+$")
-_LEADING = re.compile(r" *")
+_TOKEN = compile_later(rf"(?:[^\s`]*`[^`]*`)+[^\s`]*|[^\s\w]*{_COMMANDS}\S*|\S+")
+_LAID_OUT = compile_later(r"\s*\d* \| |\||\s*\^+$")
+_LEADING = compile_later(r" *")
 _HANGING = 2
 """The indent of the lines that follow, more than that of the first."""
 _NARROW = 20

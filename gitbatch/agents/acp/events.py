@@ -14,13 +14,14 @@ from gitbatch.agents.acp.permission import keep_paths, merge_calls
 from gitbatch.agents.json_lines.shown import ShownPaths, describe_failure
 from gitbatch.agents.process.watch import ShownLine
 from gitbatch.agents.protocol import OutputStream
+from gitbatch.patterns import compile_later
 
 _SAID_CHARACTERS = 64 * 1024
 """Characters of the last text that are kept: a summary is much shorter."""
 _CALLS = 10_000
 """Calls that are remembered. Their limit stops an agent before, unless it is a high one."""
 _OFFLINE = "waiting for network"
-_ERROR_TEXT = re.compile(r"(?:API )?Error\b[:. ]|Failed to authenticate|Internal error\b", re.IGNORECASE)
+_ERROR_TEXT = compile_later(r"(?:API )?Error\b[:. ]|Failed to authenticate|Internal error\b", re.IGNORECASE)
 """The beginning of an error that an agent repeats as if the model had said it."""
 _IGNORED = frozenset(
     {

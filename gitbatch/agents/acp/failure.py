@@ -7,6 +7,7 @@ from gitbatch.agents.acp.message import RpcError
 from gitbatch.agents.json_lines.limit_times import find_limit_end
 from gitbatch.agents.json_lines.verdict import Verdict, judge_error
 from gitbatch.limits.causes import Cause
+from gitbatch.patterns import compile_later
 from gitbatch.text import clean_text
 
 _AUTH_REQUIRED = -32000
@@ -26,7 +27,7 @@ _KINDS = {
     "ContextOverflowError": Cause.CONTEXT,
 }
 """The values of `data.errorKind` (claude-agent-acp) and `data.errorName` (OpenCode) that decide by themselves."""
-_AUTH = re.compile(r"\b(?:un)?auth(?:enticat\w*|ori[sz]\w*)?\b|\bapi[ _-]key\b|\b401\b", re.IGNORECASE)
+_AUTH = compile_later(r"\b(?:un)?auth(?:enticat\w*|ori[sz]\w*)?\b|\bapi[ _-]key\b|\b401\b", re.IGNORECASE)
 _STATUSES = range(400, 600)
 """Codes that are statuses of HTTP (Gemini CLI)."""
 _LONGEST_WAIT = 10**6

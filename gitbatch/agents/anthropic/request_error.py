@@ -15,6 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.limits.causes import WAIT_DESCRIPTIONS, Cause, WaitReason
+from gitbatch.patterns import compile_later
 from gitbatch.web.connection_error import describe_connection_error
 from gitbatch.web.retry_after import read_retry_after
 from gitbatch.web.sse import BadStreamError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from anthropic import APIStatusError
     from httpx2 import Response
 
-_TOO_LONG = re.compile(
+_TOO_LONG = compile_later(
     r"prompt is too long|context (?:window|length|limit)|maximum context|too many (?:input |prompt )?tokens",
     re.IGNORECASE,
 )
@@ -33,14 +34,14 @@ _SPENT = {"contract_spend_limit_reached", "enforced_spend_limit_reached"}
 """Codes of a 429 that does not end by waiting."""
 _FATAL_TYPES = {"authentication_error", "billing_error", "permission_error"}
 _FATAL_STATUSES = {401, 402, 403, 407}
-_SAME_FOR_ALL = re.compile(
+_SAME_FOR_ALL = compile_later(
     r"(?:model|max_tokens|tools|tool_choice|thinking|temperature|anthropic-\w+|x-api-key)\b"
     r"|.*(?:credit balance|billing|organization has been disabled)",
     re.IGNORECASE | re.DOTALL,
 )
 """The beginning of messages about a bad request that are about something that the request of every item has."""
-_MODEL = re.compile(r"\bmodel\b", re.IGNORECASE)
-_NO_MODEL = re.compile(
+_MODEL = compile_later(r"\bmodel\b", re.IGNORECASE)
+_NO_MODEL = compile_later(
     r"(?!messages\b).*(?:\b(?:invalid|valid|unknown|unsupported|no such|requested|provided) model\b"
     r"|\bmodel\b[^.]{0,80}\b(?:not (?:found|exist|valid|supported|available)|is invalid|unavailable|retired))",
     re.IGNORECASE | re.DOTALL,
@@ -49,8 +50,8 @@ _NO_MODEL = re.compile(
 _NO_REASON = "it does not say why"
 _LONGEST = 2_000
 """Characters of a server's message that are kept."""
-_TITLE = re.compile(r"<title[^>]*>([^<]*)", re.IGNORECASE)
-_PAGE = re.compile(r"\s*<(?:!doctype|html|\?xml)", re.IGNORECASE)
+_TITLE = compile_later(r"<title[^>]*>([^<]*)", re.IGNORECASE)
+_PAGE = compile_later(r"\s*<(?:!doctype|html|\?xml)", re.IGNORECASE)
 
 
 class RequestError(Struct, frozen=True):

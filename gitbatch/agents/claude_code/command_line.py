@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gitbatch.agents.claude_code.table import ClaudeCodeAgent
+from gitbatch.patterns import compile_later
 
-_GLOB = re.compile(r"[\\*?\[\]!#]")
-_OF_RULE = re.compile(r"[\\()]")
+_GLOB = compile_later(r"[\\*?\[\]!#]")
+_OF_RULE = compile_later(r"[\\()]")
 """The rule itself has escapes too, which are read first."""
 _LIST_END = ")"
 """The list of `--allowedTools` is split at spaces and commas outside of parentheses, and knows no escapes: it takes the

@@ -3,7 +3,7 @@
 An item with such an output would only be denied, attempt after attempt. Names are compared in lower case, as it does.
 """
 
-import re
+from gitbatch.patterns import compile_later
 
 _FOLDERS = frozenset(
     {".git", ".vscode", ".idea", ".claude", ".husky", ".cargo", ".devcontainer", ".yarn", ".mvn"}
@@ -28,7 +28,7 @@ _FILES = frozenset(
         *(".devcontainer.json", "pyrightconfig.json"),
     }
 )
-_ODD = re.compile(r"[ .]$|~[0-9]")
+_ODD = compile_later(r"[ .]$|~[0-9]")
 
 
 def find_protected_part(path: str) -> str:

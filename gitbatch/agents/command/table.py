@@ -1,6 +1,5 @@
 """The settings of the agent kind `command`."""
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import Annotated, Literal
@@ -10,6 +9,7 @@ from msgspec.structs import replace
 
 from gitbatch.agents.process.api_programs import FORMATS, ApiProgram
 from gitbatch.agents.process.table import ProcessTable
+from gitbatch.patterns import compile_later
 from gitbatch.project.agent_kinds import AgentKind
 from gitbatch.project.key_values import find_variable_problem
 
@@ -19,7 +19,7 @@ WITH_COST = frozenset({"claude", "opencode"})
 """The formats that have a cost in US dollars."""
 ExitMeaning = Literal["busy", "context", "declined", "failed", "fatal"]
 BUSY_WORDS = ("rate limit", "429", "overloaded", "try again later")
-_EXIT_CODE = re.compile(r"[1-9][0-9]{0,2}")
+_EXIT_CODE = compile_later(r"[1-9][0-9]{0,2}")
 _LAST_EXIT_CODE = 255
 
 

@@ -1,14 +1,14 @@
 """How the events of Claude Code are shown while it works: its words as output, what it does as progress."""
 
-import re
 from pathlib import Path
 
 from gitbatch.agents.json_lines.claude_events import Denial, Event, EventPart
 from gitbatch.agents.json_lines.shown import ShownPaths, describe_failure
 from gitbatch.agents.process.watch import ShownLine
 from gitbatch.agents.protocol import OutputStream
+from gitbatch.patterns import compile_later
 
-_TAG = re.compile(r"</?tool_use_error>")
+_TAG = compile_later(r"</?tool_use_error>")
 
 
 class CallNames:

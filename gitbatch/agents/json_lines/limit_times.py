@@ -7,8 +7,10 @@ import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
-_EPOCH = re.compile(r"limit reached\|(\d{10})\b")
-_CLOCK = re.compile(r"resets (?:at )?(\d{1,2})(?::(\d{2}))? ?([ap]m)(?: \(([\w+/-]+)\))?", re.IGNORECASE)
+from gitbatch.patterns import compile_later
+
+_EPOCH = compile_later(r"limit reached\|(\d{10})\b")
+_CLOCK = compile_later(r"resets (?:at )?(\d{1,2})(?::(\d{2}))? ?([ap]m)(?: \(([\w+/-]+)\))?", re.IGNORECASE)
 _NOON = 12
 
 

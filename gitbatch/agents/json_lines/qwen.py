@@ -13,9 +13,10 @@ from gitbatch.agents.json_lines.verdict import Verdict, judge_error
 from gitbatch.agents.process.watch import ShownLine
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import Usage
+from gitbatch.patterns import compile_later
 from gitbatch.text import clean_text
 
-_ERROR_AS_TEXT = re.compile(r"\[API Error: (.*)\]", re.DOTALL)
+_ERROR_AS_TEXT = compile_later(r"\[API Error: (.*)\]", re.DOTALL)
 
 
 class QwenEvents(ClaudeEvents):

@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.limits.causes import Cause, WaitReason
+from gitbatch.patterns import compile_later
 from gitbatch.plan.model import ItemKey
 from gitbatch.text import CleanText, clean_text
 
@@ -17,36 +18,36 @@ _BUSY = frozenset({408, 409, 429})
 _UNUSABLE = frozenset({401, 402, 403, 407})
 _NOT_FOUND, _TOO_LARGE, _SERVER_ERROR = 404, 413, 500
 _NUMBER = r"(40[0-9]|413|422|429|5\d\d)"
-_STATUS = re.compile(rf"\b(?:status|code|http|error)(?: code)?\W{{0,3}}{_NUMBER}\b", re.IGNORECASE)
-_LONE_NUMBER = re.compile(rf"(?<![\w.,/#:-]){_NUMBER}(?![\w/-]|[.,:]\d|\s*tokens)")
-_NO_CONNECTION = re.compile(
+_STATUS = compile_later(rf"\b(?:status|code|http|error)(?: code)?\W{{0,3}}{_NUMBER}\b", re.IGNORECASE)
+_LONE_NUMBER = compile_later(rf"(?<![\w.,/#:-]){_NUMBER}(?![\w/-]|[.,:]\d|\s*tokens)")
+_NO_CONNECTION = compile_later(
     r"Connection refused|Unable to connect|gitbatch: no connection to |waiting for network|fetch failed|Name or service not known"
     r"|ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH"
 )
 _BY_PROXY = "gitbatch: no connection to "
 """The beginning of what our proxy answers, with a status, where it does not reach a host."""
-_CONTEXT = re.compile(
+_CONTEXT = compile_later(
     r"(?:prompt|input|request) is too long|too many (?:input )?tokens|context[ _](?:window|length|limit)|maximum context"
     r"|token count.{0,40} exceeds",
     re.IGNORECASE,
 )
-_FATAL = re.compile(
+_FATAL = compile_later(
     r"unauthenticated|unauthorized|permission_denied|invalid (?:api key|auth)|api key not valid|incorrect api key"
     r"|(?:missing|specify) .{0,40}api[_ ]key|missing environment variable|not logged in"
     r"|authentication (?:failed|required)|model.{0,60}(?:not found|does not exist)",
     re.IGNORECASE,
 )
-_BUSY_WORDS = re.compile(
+_BUSY_WORDS = compile_later(
     r"rate.?limit|overloaded|resource_exhausted|usage limit|limit reached|hit your [\w -]{0,20}limit|out of extra usage|too many requests|service unavailable"
     r"|stream disconnected|socket hang up",
     re.IGNORECASE,
 )
-_NO_CREDIT = re.compile(
+_NO_CREDIT = compile_later(
     r"insufficient[_ ](?:quota|balance|credits?|funds)|credit balance is too low|out of credits?|billing_hard_limit",
     re.IGNORECASE,
 )
 """Errors that no wait ends, also where their status is that of a busy server or of a bad request."""
-_USAGE = re.compile(
+_USAGE = compile_later(
     r"(?:[\w./-]+: )?(?:error: )?(?:unknown (?:shorthand )?(?:option|argument|flag|command)s?\b"
     r"|unexpected argument\b|unrecognized (?:option|argument|subcommand|command)s?\b|invalid option\b"
     r"|invalid value\b.* for '|invalid values:|argument -.*: invalid choice|not enough arguments following)",

@@ -4,14 +4,15 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 
+from gitbatch.patterns import compile_later
 from gitbatch.text import CleanText, clean_text
 
 LOOKED_AT = 5
 """The number of last lines that are searched for a busy server: the program has survived earlier errors."""
 _REASON = 200
 """Characters of a reason: the rest is in the details."""
-_WORD = re.compile(r"[^\W\d_]{2}")
-_NOISE = re.compile(
+_WORD = compile_later(r"[^\W\d_]{2}")
+_NOISE = compile_later(
     r"at .*(?::\d+|native code|<anonymous>)\)?$"  # a frame of JavaScript
     r"|at [\w$.]+\([^)]*\)$"  # of Java
     r"|File \".*\", line \d+"  # of Python

@@ -1,13 +1,13 @@
 """The placeholders in the settings of an agent that is a process: `{output}` and others, filled for each attempt."""
 
 import json
-import re
 
 from gitbatch.agents.json_text import parse_json
 from gitbatch.agents.process.files import ExchangeFiles
 from gitbatch.agents.protocol import Assignment, LocalPlace
+from gitbatch.patterns import compile_later
 
-_PLACEHOLDER = re.compile(r"\{(?:output|item|prompt_file|worktree|scratch)\}")
+_PLACEHOLDER = compile_later(r"\{(?:output|item|prompt_file|worktree|scratch)\}")
 
 
 def fill_placeholders(text: str, assignment: Assignment, place: LocalPlace, files: ExchangeFiles) -> str:

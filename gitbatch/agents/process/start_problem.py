@@ -2,15 +2,16 @@
 
 import os
 import posixpath
-import re
 import shutil
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
-_OF_SHELL = re.compile(r"(?:line )?[0-9]+: (?:exec: )?(?P<program>.+?): (?P<why>[^:]+)")
+from gitbatch.patterns import compile_later
+
+_OF_SHELL = compile_later(r"(?:line )?[0-9]+: (?:exec: )?(?P<program>.+?): (?P<why>[^:]+)")
 """A message of a shell: it begins with the line of our script."""
-_OF_BUBBLEWRAP = re.compile(r"bwrap: execvp (?P<program>.+): (?P<why>[^:]+)")
+_OF_BUBBLEWRAP = compile_later(r"bwrap: execvp (?P<program>.+): (?P<why>[^:]+)")
 _MISSING = {"not found", "No such file or directory", "bad interpreter"}
 _MAGIC = (b"#!", b"\x7fELF")
 _OTHER_FORMATS = Path("/proc/sys/fs/binfmt_misc")

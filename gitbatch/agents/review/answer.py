@@ -6,10 +6,10 @@ neither the output nor a quote of it can give one.
 """
 
 import json
-import re
 from collections.abc import Iterable
 
 from gitbatch.agents.review.model import InvalidReview, Review, ReviewDecision, ReviewFinding, ReviewRequest
+from gitbatch.patterns import compile_later
 from gitbatch.text import clean_text
 
 FINDINGS = 20
@@ -22,8 +22,8 @@ _LONGEST = 256 * 1024
 """Characters at the end of a text in which a verdict is looked for."""
 _STARTS = 1_000
 """The most brackets that could begin JSON: a text with more of them has no verdict."""
-_OPENING = re.compile(r"[{\[]")
-_CLAIM = re.compile(r"""["']verdict["']\s*:""")
+_OPENING = compile_later(r"[{\[]")
+_CLAIM = compile_later(r"""["']verdict["']\s*:""")
 """What begins a verdict: one outside of JSON that can be read is cut or malformed, and may be the last word."""
 _VERDICT, _FINDINGS, _NONCE = "verdict", "findings", "review"
 

@@ -5,7 +5,6 @@ Each gets an environment that has PATH and little else, so that none finds a key
 
 import asyncio
 import os
-import re
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,12 +14,13 @@ from tempfile import TemporaryDirectory
 from msgspec import Struct
 
 from gitbatch.agents.survey.known_programs import KnownProgram
+from gitbatch.patterns import compile_later
 from gitbatch.text import clean_text
 
 TIME_LIMIT = 8.0
 """Seconds: a program of Node takes up to three to start."""
 _MOST_BYTES = 16 * 1024
-_VERSION = re.compile(r"\d+\.\d+[\w.+-]*")
+_VERSION = compile_later(r"\d+\.\d+[\w.+-]*")
 
 
 class VersionReport(Struct, frozen=True):

@@ -3,13 +3,13 @@
 An agent's own "decisions" (`Gitbatch-Decision`) are something else, and are never read as a person's.
 """
 
-import re
 from enum import StrEnum
 from typing import NamedTuple
 
 from msgspec import Struct
 
 from gitbatch.paths import quote_for_message, unquote_path
+from gitbatch.patterns import compile_later
 from gitbatch.plan.hints import AGENT
 from gitbatch.text import clean_lines, neutralise_forge_commands
 
@@ -17,8 +17,8 @@ LONGEST_COMMENT = 20_000
 """Characters of a comment, each line break counted as one."""
 _NOTHING = "-"
 """Stands for the blob where the item's path has no file."""
-_FORM = re.compile(r"(\w+) ([1-9][0-9]{0,5}) (.+) (-|[0-9a-f]{40}(?:[0-9a-f]{24})?)")
-_AGENT_FORM = re.compile(rf"([1-9][0-9]{{0,5}}) (.+) ({AGENT.pattern})")
+_FORM = compile_later(r"(\w+) ([1-9][0-9]{0,5}) (.+) (-|[0-9a-f]{40}(?:[0-9a-f]{24})?)")
+_AGENT_FORM = compile_later(rf"([1-9][0-9]{{0,5}}) (.+) ({AGENT.pattern})")
 
 
 class DecisionKind(StrEnum):

@@ -30,6 +30,7 @@ from gitbatch.batch.verdicts import GateVerdict, describe_state
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import Spent, Usage
 from gitbatch.paths import quote_for_message
+from gitbatch.patterns import compile_later
 from gitbatch.project.context import ContextFile
 from gitbatch.project.manifest import LISTED, NO_OUTPUTS, Manifest
 from gitbatch.text import clean_text, format_count, list_names, neutralise_forge_commands
@@ -37,7 +38,7 @@ from gitbatch.text import clean_text, format_count, list_names, neutralise_forge
 _WIDTH = 72
 _BASE = "gitbatch: base of "
 """The beginning of the subject of a merge that an item starts from."""
-_END = re.compile(r"^(?=---|diff -|Index: )", re.MULTILINE)
+_END = compile_later(r"^(?=---|diff -|Index: )", re.MULTILINE)
 """Line beginnings at which `git interpret-trailers` and `git am` end a message."""
 
 

@@ -3,7 +3,6 @@
 A batch exists if and only if its record ref does; it has ended if and only if its end ref exists.
 """
 
-import re
 import time
 from contextlib import suppress
 
@@ -14,11 +13,12 @@ from msgspec.structs import replace
 from gitbatch.batch.history.trailers import FORMAT
 from gitbatch.batch.model import RECORD_VERSION, Record
 from gitbatch.errors import GitbatchError
+from gitbatch.patterns import compile_later
 from gitbatch.repo.objects.reader import MissingObjectError
 from gitbatch.repo.refs.names import BATCHES, HEADS, base_ref, building_ref, end_ref, record_ref
 from gitbatch.repo.repository import Repository, VanishedObjectsError
 
-BATCH_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
+BATCH_ID = compile_later(r"\d{8}-\d{6}-[0-9a-f]{4}")
 """Matches the id of a batch, and no other name that gitbatch gives."""
 
 

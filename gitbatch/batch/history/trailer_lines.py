@@ -2,13 +2,15 @@
 
 import re
 
+from gitbatch.patterns import compile_later
+
 PREFIX = "Gitbatch-"
-OURS = re.compile(rf"{PREFIX}([A-Za-z-]+): (\S.*)")
-_SCISSORS = re.compile(r"(?m)^# -+ >8 -+$")
+OURS = compile_later(rf"{PREFIX}([A-Za-z-]+): (\S.*)")
+_SCISSORS = compile_later(r"(?m)^# -+ >8 -+$")
 _BLANK = " \t\r"
 """What git takes for blank; `str.strip` takes far more."""
-_ANY_SPELLING = re.compile(rf"\s*{PREFIX}[\w-]*\s*[:=]", re.IGNORECASE)
-_TRAILER = re.compile(r"[\w-]+\s*:|\s+\S|\(cherry picked from |#|;|-{3}|Conflicts:")
+_ANY_SPELLING = compile_later(rf"\s*{PREFIX}[\w-]*\s*[:=]", re.IGNORECASE)
+_TRAILER = compile_later(r"[\w-]+\s*:|\s+\S|\(cherry picked from |#|;|-{3}|Conflicts:")
 """A line of a paragraph of trailers, as git reads them, or of what it leaves out when it looks for them."""
 
 

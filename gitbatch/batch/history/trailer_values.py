@@ -10,6 +10,7 @@ from gitbatch.batch.history.decisions import parse_chosen_agent, parse_decision
 from gitbatch.batch.model import ItemStatus
 from gitbatch.batch.verdicts import GateState
 from gitbatch.paths import quote_for_message, unquote_path
+from gitbatch.patterns import compile_later
 from gitbatch.project.context import InputProblem
 
 PATH_TRAILERS = frozenset({"Item", "Succeeded", "Plan"})
@@ -40,8 +41,8 @@ FORMS = {
     "Gate": rf"\S+ (?:{'|'.join(GateState)}) [0-9a-f]{{40}}(?:[0-9a-f]{{24}})?",
 }
 _STATUSES = "|".join(status for status in ItemStatus if status.is_failure)
-FAILED_FORM = re.compile(rf"(.+?): ({_STATUSES}):(?: (.*))?")
-MISSING_FORM = re.compile(rf"(.+?): ({'|'.join(InputProblem)}):(?: (.*))?")
+FAILED_FORM = compile_later(rf"(.+?): ({_STATUSES}):(?: (.*))?")
+MISSING_FORM = compile_later(rf"(.+?): ({'|'.join(InputProblem)}):(?: (.*))?")
 
 
 def is_well_formed(name: str, value: str) -> bool:

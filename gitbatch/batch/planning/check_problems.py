@@ -1,6 +1,5 @@
 """The problems of checks and gates before a batch starts: unknown names, missing programs, patterns that match nothing."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 
 from gitbatch.agents.services import AgentServices
@@ -9,6 +8,7 @@ from gitbatch.batch.planning.project_state import ProjectView
 from gitbatch.checks.command import find_missing_program
 from gitbatch.checks.self_read import is_self_read
 from gitbatch.errors import GitbatchError
+from gitbatch.patterns import compile_later
 from gitbatch.plan.findings import Findings, quoted
 from gitbatch.plan.help_texts import Advice
 from gitbatch.plan.model import Diagnostic, Group, Plan, WorkItem
@@ -43,7 +43,7 @@ _OTHER_MODEL = Advice(
     "let an agent with another model review it: a model finds its own mistakes plausible",
     "lass einen Agenten mit einem anderen Modell urteilen: ein Modell hält seine eigenen Fehler für richtig",
 )
-_WILDCARD = re.compile(r"[*?[]")
+_WILDCARD = compile_later(r"[*?[]")
 
 
 def find_check_problems(plan: Plan, config: Config, items: Iterable[WorkItem]) -> Iterator[ItemProblem]:

@@ -4,13 +4,13 @@ A file that an item declares as context is required: without it, the item is blo
 the prompt and at the checkpoint; `batch.on-missing` says whether the item starts all the same.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct, field
 
 from gitbatch.batch.model import CheckpointMode, ItemStatus, Outcome, PauseMode
 from gitbatch.batch.planning.waits import Waits, find_waits
+from gitbatch.patterns import compile_later
 from gitbatch.plan.model import Group, Plan, WorkItem
 from gitbatch.project.config import BatchTable
 from gitbatch.project.context import (
@@ -27,8 +27,8 @@ from gitbatch.text import CleanText, clean_text
 
 _REASON = 200
 """Characters of a failure's reason."""
-_WHY = re.compile(rf" \((?:{'|'.join(ItemStatus)}): ")
-_PATH = re.compile(r"(?!.*://).*(?:/|\.[A-Za-z][A-Za-z0-9]{0,7}$)")
+_WHY = compile_later(rf" \((?:{'|'.join(ItemStatus)}): ")
+_PATH = compile_later(r"(?!.*://).*(?:/|\.[A-Za-z][A-Za-z0-9]{0,7}$)")
 """A name in a context document that can only be a path."""
 
 

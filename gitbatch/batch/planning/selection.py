@@ -8,12 +8,12 @@ T1*, docs/?.md        the open items whose id or output path matches
 T101, docs/a.md       an item by id, in any case, or by output path; 2:docs/a.md where groups share the path
 """
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
 
 from gitbatch.batch.model import BatchGroup, BatchItem
 from gitbatch.errors import UsageError
+from gitbatch.patterns import compile_later
 from gitbatch.plan.model import ItemReference, Plan, WorkItem
 from gitbatch.plan.spelling import nearest
 from gitbatch.plan.titles import normalise, slugify
@@ -24,8 +24,8 @@ FindFailed = Callable[[], frozenset[ItemReference]]
 
 FAILED = "failed"
 _GROUP = "group:"
-_NUMBERS = re.compile(r"[0-9]+(?:-[0-9]+)?")
-_PATTERN = re.compile(r"[*?]|\[.+\]")
+_NUMBERS = compile_later(r"[0-9]+(?:-[0-9]+)?")
+_PATTERN = compile_later(r"[*?]|\[.+\]")
 _SHOWN = 40
 """The most letters of a word that a message shows."""
 _EDITS = 2

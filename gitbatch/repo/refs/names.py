@@ -1,10 +1,10 @@
 """The names of the refs that gitbatch writes. No other module spells one."""
 
-import re
+from gitbatch.patterns import compile_later
 
 BATCHES = "refs/gitbatch/"
 HEADS = "refs/heads/"
-_NUMBERED = re.compile(r"(.+)-([1-9][0-9]{0,5})")
+_NUMBERED = compile_later(r"(.+)-([1-9][0-9]{0,5})")
 
 
 def base_ref(batch: str) -> str:

@@ -1,7 +1,6 @@
 """Reads refs from their files, and moves them by compare-and-swap through git."""
 
 import os
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -11,13 +10,14 @@ from gitbatch.errors import BusyError, GitbatchError, GitError
 from gitbatch.fs.disk import is_of_disk, raising_only_of_disk
 from gitbatch.fs.durable import sync_all
 from gitbatch.paths import ancestors
+from gitbatch.patterns import compile_later
 from gitbatch.repo.pipe import Pipe
 from gitbatch.repo.process import Git, GitResult
 from gitbatch.repo.refs.lock_files import OURS, blocking_locks, clear_mark, reclaim_ref_locks
 from gitbatch.repo.refs.names import _NUMBERED, BATCHES, short
 
-_ID = re.compile(rb"(?:[0-9a-f]{40}|[0-9a-f]{64})\n")
-_LEADS_TO = re.compile(rb"ref: (refs/heads/[\w-]+(?:[./][\w-]+)*)\n")
+_ID = compile_later(rb"(?:[0-9a-f]{40}|[0-9a-f]{64})\n")
+_LEADS_TO = compile_later(rb"ref: (refs/heads/[\w-]+(?:[./][\w-]+)*)\n")
 """A symbolic ref to a branch with a usual name; git checks other names."""
 _REASON = "gitbatch"
 """The reflog message of our own refs. They get no new reflog: their earlier values are not needed."""

@@ -7,7 +7,6 @@ object store, by the commit that the tree names; it has no `.git`, so git in a w
 
 import hashlib
 import os
-import re
 import secrets
 import stat
 from collections.abc import Iterable, Iterator
@@ -20,6 +19,7 @@ from msgspec.structs import replace
 from gitbatch.errors import GitError
 from gitbatch.fs.copying import clone_or_copy
 from gitbatch.paths import decode_path
+from gitbatch.patterns import compile_later
 from gitbatch.repo.objects.codec import SUBMODULE
 from gitbatch.repo.objects.reader import PathChange
 from gitbatch.repo.objects.store import Objects
@@ -28,7 +28,7 @@ from gitbatch.repo.private_dir import private_git
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.worktrees.worktree import check_out_all
 
-_POINTER = re.compile(
+_POINTER = compile_later(
     rb"version https://git-lfs\.github\.com/spec/v1\noid sha256:([0-9a-f]{64})\nsize ([0-9]+)\n"
 )
 _LONGEST_POINTER = 200

@@ -20,6 +20,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from gitbatch.errors import GitError
+from gitbatch.patterns import compile_later
 from gitbatch.repo.config_file import format_settings, render_config
 from gitbatch.repo.refs.lock_files import TEMPORARY
 from gitbatch.repo.repository import Repository
@@ -31,13 +32,13 @@ ASSIGNED = "gitbatch-output"
 In an overlay worktree it is a link whose text is that path; `/`: none may.
 """
 
-_KEPT = re.compile(
+_KEPT = compile_later(
     r"core\.(hookspath|abbrev)|user\.(name|email)"
     r"|remote\..*\.(url|fetch)|branch\..*\.(remote|merge)|diff\..*\.xfuncname",
     re.DOTALL,
 )
 """The keys of the user's configuration that agents get to read, as git lists them, besides those about files."""
-_URL = re.compile(r"remote\..*\.url|branch\..*\.remote", re.DOTALL)
+_URL = compile_later(r"remote\..*\.url|branch\..*\.remote", re.DOTALL)
 _FIXED = (
     ("core.bare", "false"),
     ("core.logallrefupdates", "false"),
@@ -66,7 +67,9 @@ _PLAIN_URLS = tuple(
     )
 )
 """`scheme://host/path`, `host:path` with or without a user, and local paths."""
-_PLAIN_NAME = re.compile(r"(?:remote\.[\w./+-]+|branch\.[^:\s]+|(?!remote\.|branch\.).*)\.[a-z]+", re.DOTALL)
+_PLAIN_NAME = compile_later(
+    r"(?:remote\.[\w./+-]+|branch\.[^:\s]+|(?!remote\.|branch\.).*)\.[a-z]+", re.DOTALL
+)
 """The keys whose names cannot hold a URL with credentials: a remote's name is often a URL."""
 _MOST_ALTERNATES = 100
 

@@ -6,9 +6,9 @@ handler and no address but the id of a commit of the same page. The page is well
 """
 
 import html
-import re
 from collections.abc import Iterable
 
+from gitbatch.patterns import compile_later
 from gitbatch.text import clean_lines
 
 _LONGEST = 20_000
@@ -26,7 +26,7 @@ _ATTRIBUTE_NAMES = """
 _ATTRIBUTES = frozenset(_ATTRIBUTE_NAMES.split())
 _SHORT = 12
 """Characters of the id of a commit that are shown."""
-_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_ID = compile_later(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
 class Markup(str):

@@ -26,10 +26,12 @@ from typing import Any
 
 from msgspec import Struct
 
-_SCRIPT = re.compile(r"`script: ([^`\n]*)`")
-_FILE = re.compile(r'^<file-[0-9a-f]+ path="([^"\n]*)"[^>\n]*>\n(.*)$', re.MULTILINE)
-_OUTPUT = re.compile(r"^(?:Your file: |# Review of )(.+)$", re.MULTILINE)
-_CODE = re.compile(r'"review": "([0-9a-f]+)"')
+from gitbatch.patterns import compile_later
+
+_SCRIPT = compile_later(r"`script: ([^`\n]*)`")
+_FILE = compile_later(r'^<file-[0-9a-f]+ path="([^"\n]*)"[^>\n]*>\n(.*)$', re.MULTILINE)
+_OUTPUT = compile_later(r"^(?:Your file: |# Review of )(.+)$", re.MULTILINE)
+_CODE = compile_later(r'"review": "([0-9a-f]+)"')
 _FAULTS = ("fail", "cut", "overflow", "leak")
 SUMMARY = "Wrote the page from what was given. It was written by the scripted server, not by a model."
 

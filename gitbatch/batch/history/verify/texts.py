@@ -12,11 +12,12 @@ from gitbatch.batch.history.verify.rules import Check, Complaints
 from gitbatch.batch.history.verify.trees import Changes, Trees, is_regular
 from gitbatch.batch.model import MOST_OUTCOMES, ItemStatus
 from gitbatch.paths import path_key
+from gitbatch.patterns import compile_later
 from gitbatch.project.control import Project
 from gitbatch.project.edits import added_entries, is_section_replaced, own_section
 from gitbatch.text import clean_text
 
-_DECISION = re.compile(r"- \*\*D([0-9]{1,9})\*\* · [0-9]{4}-[0-9]{2}-[0-9]{2} · (.*)")
+_DECISION = compile_later(r"- \*\*D([0-9]{1,9})\*\* · [0-9]{4}-[0-9]{2}-[0-9]{2} · (.*)")
 _BETWEEN_CELLS = " | "
 """In a cell, a vertical bar is escaped."""
 _COLUMNS = 4
