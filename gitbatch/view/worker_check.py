@@ -12,6 +12,6 @@ def render_worker_report(report: WorkerReport) -> Iterator[str]:
     yield f"  folder     {clean_text(report.place, 2000)} ({format_count(report.spooled, 'result')} waiting)"
     for check in report.checks:
         yield f"  {check.name:<9}  {check.found or f'missing: {check.problem}'}"
-        if check.advice:
-            yield f"             {check.advice}"
+        more = (*check.details.splitlines(), check.advice)
+        yield from (f"             {clean_text(line, 2000)}" for line in more if line)
     yield f"  agents     {', '.join(report.programs) or 'none of the known programs is on PATH'}"

@@ -6,6 +6,7 @@ import pytest
 from conftest import Here, Place
 
 from gitbatch.batch.executor.messages import PROTOCOL
+from gitbatch.sandbox.model import SandboxKind, Unavailable
 
 
 def test_check_shows_what_the_machine_has(place: Place, here: Here) -> None:
@@ -19,6 +20,7 @@ def test_check_shows_what_the_machine_has(place: Place, here: Here) -> None:
     assert code == 0
     assert (found["host"], found["protocol"], found["spooled"]) == ("w1", PROTOCOL, 1)
     assert {check["name"]: check["found"] for check in found["checks"]}["sandbox"] == "none"
+    assert 'network = "api" is not possible (no sandbox)' in said.replace('\\"', '"')
     code, said, _ = here(*options)
     assert code == 0
     assert "(1 result waiting)" in said
@@ -28,6 +30,24 @@ def test_check_says_what_is_missing(place: Place, here: Here) -> None:
     code, said, _ = here("worker", "--check", "--place", str(place.home / "w"), "--sandbox", "seatbelt")
     assert code == 1
     assert "missing: cannot use the sandbox: seatbelt" in said
+    assert "gitbatch help deployments" in said
+    assert "sandbox =" not in said  # that is a setting of the run, and not of a worker
+    assert "worktrees" not in said
+
+
+def test_check_says_why_no_sandbox_works(place: Place, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "gitbatch.sandbox.selection._FINDERS",
+        dict.fromkeys(SandboxKind, lambda: Unavailable("not in this container")),
+    )
+    options = ("worker", "--check", "--place", str(place.home / "w"))
+    code, said, _ = here(*options)
+    assert code == 1
+    assert "bubblewrap: not in this container\n" in said
+    assert "landlock: not in this container\n" in said
+    code, said, _ = here(*options, "--json")
+    (sandbox,) = [check for check in json.loads(said)["worker"]["checks"] if check["problem"]]
+    assert sandbox["details"].splitlines()[1] == "landlock: not in this container"
 
 
 @pytest.mark.parametrize("options", [(), ("--stdio", "--check")])

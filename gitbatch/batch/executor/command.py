@@ -8,7 +8,7 @@ import os
 import signal
 from asyncio.subprocess import Process, SubprocessStreamProtocol
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -26,7 +26,7 @@ from gitbatch.batch.executor.messages import (
     encode_message,
 )
 from gitbatch.plan.duration import require_duration
-from gitbatch.text import clean_text
+from gitbatch.text import CleanText, clean_text
 
 SILENCE = 60.0
 """Seconds without a whole message after which a worker is lost: it shows every 10 seconds that it is there.
@@ -39,6 +39,7 @@ _LAST_WORDS = 0.3
 """Seconds in which its last lines come, after its end."""
 _READ = 64 * 1024
 _LINE = 2_000
+_NAME = 60
 
 
 class CommandCarrier:
@@ -70,7 +71,7 @@ class CommandLink:
     @property
     def name(self) -> str:
         """The command, in short."""
-        return clean_text(" ".join(self.command), 60)
+        return shorten_command(self.command)
 
     async def connect(self) -> "CommandChannel":
         """Starts the command."""
@@ -89,6 +90,19 @@ class CommandLink:
         except OSError as error:
             raise ChannelError(f"cannot start {self.command[0]}: {error.strerror}") from error
         return CommandChannel(Process(transport, protocol, loop), transport, self.greeting)
+
+
+def shorten_command(command: Sequence[str]) -> CleanText:
+    """Returns a command without the worker's own part; of a long one, the program and the last word: a host, for example."""
+    own = (
+        index for index, word in enumerate(command) if any(Path(w).name == "gitbatch" for w in word.split())
+    )
+    words = [*command[: next(own, None)]]
+    while words and words[-1] in {"--", "-m"}:
+        words.pop()
+    words = words or [*command]
+    text = " ".join(words)
+    return clean_text(text if len(text) <= _NAME else f"{words[0]} … {words[-1]}", _NAME)
 
 
 @dataclass(slots=True)

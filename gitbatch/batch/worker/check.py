@@ -7,20 +7,28 @@ from msgspec import Struct
 from gitbatch import __version__
 from gitbatch.agents.survey.known_programs import KNOWN_PROGRAMS
 from gitbatch.batch.executor.messages import PROTOCOL
-from gitbatch.batch.worker.stdio import WorkerSettings, choose_worktrees_of, list_spooled
+from gitbatch.batch.worker.stdio import (
+    WorkerSettings,
+    choose_worktrees_of,
+    list_spooled,
+    select_sandbox_of,
+)
 from gitbatch.errors import GitbatchError
 from gitbatch.repo.opening import require_git
-from gitbatch.sandbox.selection import select_sandbox
+from gitbatch.sandbox.model import Sandbox
+from gitbatch.sandbox.network import find_network_problem
 
 
 class WorkerCheck(Struct, frozen=True):
-    """One thing that a worker needs."""
+    """One thing that a worker needs, or that is good to know of it."""
 
     name: str
     found: str
     """What there is; empty: what is needed is missing."""
     problem: str = ""
     advice: str = ""
+    details: str = ""
+    """Lines that say more about the problem."""
 
 
 class WorkerReport(Struct, frozen=True):
@@ -52,13 +60,16 @@ def check_worker(settings: WorkerSettings) -> WorkerReport:
     """
     settings.place.mkdir(parents=True, exist_ok=True)
     path = settings.environment.get("PATH", "")
+    checks = tuple(_check(name, settings) for name in ("git", "sandbox"))
+    if all(check.found for check in checks):
+        checks = (*checks, *(_check(name, settings) for name in ("worktrees", "network")))
     return WorkerReport(
         settings.host,
         __version__,
         PROTOCOL,
         str(settings.place),
         len(list_spooled(settings)),
-        tuple(_check(name, settings) for name in ("git", "sandbox", "worktrees")),
+        checks,
         tuple(name for name in KNOWN_PROGRAMS if shutil.which(name, path=path)),
     )
 
@@ -69,9 +80,18 @@ def _check(name: str, settings: WorkerSettings) -> WorkerCheck:
             case "git":
                 found = require_git(settings.place)
             case "sandbox":
-                found = str(select_sandbox(settings.sandbox).kind)
+                found = str(select_sandbox_of(settings).kind)
+            case "network":
+                found = _describe_network(select_sandbox_of(settings))
             case _:
                 found = choose_worktrees_of(settings).text
     except GitbatchError as error:
-        return WorkerCheck(name, "", error.message, error.advice)
+        return WorkerCheck(name, "", error.message, error.advice, error.details)
     return WorkerCheck(name, found)
+
+
+def _describe_network(sandbox: Sandbox) -> str:
+    problem = find_network_problem(sandbox)
+    return (
+        f'all: network = "api" is not possible ({problem})' if problem else "api: the servers of models alone"
+    )

@@ -21,8 +21,14 @@ from gitbatch.batch.worker.serve import OrchestratorService, ServeEnd, WorkerIde
 from gitbatch.batch.worker.spool import Spool
 from gitbatch.batch.workplace.kinds import KindChoice, WorktreeKind, choose_kind
 from gitbatch.concurrency import GitThread
-from gitbatch.sandbox.model import SandboxKind
+from gitbatch.errors import GitbatchError
+from gitbatch.sandbox.model import Sandbox, SandboxKind
 from gitbatch.sandbox.selection import select_sandbox
+
+_NO_SANDBOX = (
+    "install bubblewrap; in a container, allow user namespaces (gitbatch help deployments);"
+    " --sandbox none runs agents without a sandbox"
+)
 
 
 class WorkerSettings(Struct, frozen=True, kw_only=True):
@@ -56,8 +62,20 @@ def choose_worktrees_of(settings: WorkerSettings) -> KindChoice:
         GitbatchError: no sandbox works here, or no worktree of the wanted kind.
     """
     wanted = settings.environment.get("GITBATCH_WORKTREE") or "auto"
-    sandbox = select_sandbox(settings.sandbox).kind
+    sandbox = select_sandbox_of(settings).kind
     return choose_kind(wanted, {sandbox}, settings.place / "work", settings.place / "work")
+
+
+def select_sandbox_of(settings: WorkerSettings) -> Sandbox:
+    """Returns the sandbox of a worker's agents.
+
+    Raises:
+        GitbatchError: it does not work here.
+    """
+    try:
+        return select_sandbox(settings.sandbox)
+    except GitbatchError as error:
+        raise GitbatchError(error.message, _NO_SANDBOX, error.details) from error
 
 
 def list_spooled(settings: WorkerSettings) -> tuple[str, ...]:
@@ -82,7 +100,7 @@ def serve_stdio(settings: WorkerSettings) -> ServeEnd:
         GitbatchError: no sandbox works here, or no worktree can be made.
     """
     watch_by_descriptor()
-    sandbox = select_sandbox(settings.sandbox)
+    sandbox = select_sandbox_of(settings)
     (settings.place / "work").mkdir(parents=True, exist_ok=True)
     # What anything else prints must not get between the messages.
     sent = os.dup(1)

@@ -8,7 +8,7 @@ import pytest
 from waiting import DEADLINE, loop_turns, wait_until_async
 
 from gitbatch.batch.executor.carrier import CarrierTools, ChannelError, WorkerLink
-from gitbatch.batch.executor.command import CommandCarrier, CommandChannel, CommandLink
+from gitbatch.batch.executor.command import CommandCarrier, CommandChannel, CommandLink, shorten_command
 from gitbatch.batch.executor.frames import MAGIC, pack_frame
 from gitbatch.batch.executor.messages import Alive, Bye, Hello, encode_message
 from gitbatch.project.executor_table import ExecutorTable
@@ -131,3 +131,25 @@ def test_program_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert found[0].greeting == 7200
     with pytest.raises(ChannelError, match="cannot start /nowhere/ssh: No such file"):
         asyncio.run(found[0].connect())
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        (
+            "ssh -T -o BatchMode=yes -o ControlMaster=no -o ControlPath=none build1 gitbatch worker --stdio",
+            "ssh … build1",
+        ),
+        ("ssh build1 /opt/gitbatch/bin/gitbatch worker --stdio", "ssh build1"),
+        ("kubectl exec -i gitbatch-0 -- gitbatch worker --stdio", "kubectl exec -i gitbatch-0"),
+        ("srun -n1 python3 -m gitbatch worker --stdio", "srun -n1 python3"),
+        ("gitbatch worker --stdio", "gitbatch worker --stdio"),
+        ("./start-worker build1", "./start-worker build1"),
+    ],
+)
+def test_worker_is_named_by_what_tells_it_apart(command: str, name: str) -> None:
+    assert shorten_command(command.split()) == name
+
+
+def test_command_of_a_shell_is_known() -> None:
+    assert shorten_command(["ssh", "build1", "nice gitbatch worker --stdio"]) == "ssh build1"
