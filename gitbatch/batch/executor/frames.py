@@ -1,6 +1,7 @@
 """Frames: messages of known length on a stream of bytes, as values alone.
 
-A frame is the length of its content (4 bytes, big-endian), the CRC-32 of the content (4 bytes), and the content. The
+A frame is the length of its content (4 bytes, big-endian), the CRC-32 of the content (4 bytes), and the content, which ends
+with a newline: `srun` passes on whole lines alone, and would keep a short message until the next one has a newline in it. The
 length is compared with a limit before anything of the content is kept, so a sender cannot make a reader keep more than
 the limit, and one read of it.
 
@@ -18,6 +19,7 @@ MAGIC = b"\ngitbatch-worker-stream\n"
 NOISE_BYTES = 64 * 1024
 """The most that is skipped before it."""
 _HEAD = Struct(">II")
+_END = b"\n"
 
 
 class FrameError(Exception):
@@ -26,7 +28,8 @@ class FrameError(Exception):
 
 def pack_frame(content: bytes) -> bytes:
     """Returns the frame with a content."""
-    return _HEAD.pack(len(content), zlib.crc32(content)) + content
+    line = content + _END
+    return _HEAD.pack(len(line), zlib.crc32(line)) + line
 
 
 @dataclass(slots=True)
@@ -55,14 +58,16 @@ class FrameReader:
             return
         while len(self._kept) >= _HEAD.size:
             length, checksum = _HEAD.unpack_from(self._kept)
-            if length > self.limit:
+            if length > self.limit + len(_END):
                 raise FrameError(f"a message of {length:,} bytes (the most are {self.limit:,})")
             end = _HEAD.size + length
             if len(self._kept) < end:
                 return
-            content = bytes(memoryview(self._kept)[_HEAD.size : end])
+            with memoryview(self._kept) as kept, kept[_HEAD.size : end] as line:
+                is_whole = zlib.crc32(line) == checksum and line[-1:] == _END
+                content = bytes(line[:-1])
             del self._kept[:end]
-            if zlib.crc32(content) != checksum:
+            if not is_whole:
                 raise FrameError("a damaged message")
             yield content
 

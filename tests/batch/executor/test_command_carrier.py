@@ -70,7 +70,7 @@ def test_messages_pass_behind_a_greeting_of_a_shell(tmp_path: Path) -> None:
     [
         ("yes", b"", "something else prints"),
         ("yes", GREETING, "the most are"),
-        ("head -c 100 /dev/zero", MAGIC, "invalid message"),
+        ("head -c 100 /dev/zero", MAGIC, "damaged message"),
         ("echo 'ssh: no such host' >&2; exit 255", b"", "ended with 255: ssh: no such host"),
         ("true", GREETING[:-1], "ended with 0"),
         ("head -c 200000000 /dev/zero", MAGIC + b"\x0b\xeb\xc2\x00\0\0\0\0", "200,000,000 bytes"),

@@ -1,6 +1,7 @@
 """Frames: what a stream of bytes can make of a reader, whoever writes it."""
 
 import tracemalloc
+import zlib
 from contextlib import suppress
 from itertools import pairwise
 
@@ -52,6 +53,31 @@ def test_changed_byte_is_noticed() -> None:
     frame[-1] ^= 1
     with pytest.raises(FrameError, match="damaged"):
         read_all(FrameReader(LIMIT), bytes(frame))
+
+
+def test_frame_without_its_end_is_damaged() -> None:
+    for line in (b"", b"a reply"):
+        frame = len(line).to_bytes(4, "big") + zlib.crc32(line).to_bytes(4, "big") + line
+        with pytest.raises(FrameError, match="damaged"):
+            read_all(FrameReader(LIMIT), frame)
+
+
+def pass_lines(waiting: bytearray, data: bytes) -> bytes:
+    """What `srun` passes on: whole lines, or what its buffer cannot hold; the rest waits."""
+    waiting += data
+    end = waiting.rfind(b"\n") + 1 or len(waiting) // 1024 * 1024
+    passed = bytes(waiting[:end])
+    del waiting[:end]
+    return passed
+
+
+@given(st.lists(st.binary(max_size=3000)))
+def test_each_message_passes_what_keeps_lines_together(contents: list[bytes]) -> None:
+    """None waits for the next one."""
+    reader, waiting = FrameReader(4000, needs_magic=True), bytearray()
+    assert read_all(reader, pass_lines(waiting, MAGIC)) == []
+    for content in contents:
+        assert read_all(reader, pass_lines(waiting, pack_frame(content))) == [content]
 
 
 def test_cut_frame_is_not_a_message() -> None:
