@@ -107,7 +107,7 @@ class OrchestratorService:
         await self._send(Hello(PROTOCOL, __version__, said.host, said.slots, said.sandbox, *kept))
         alive = asyncio.create_task(self._show_alive())
         try:
-            ended = await self._read_messages()
+            ended = await self._read_messages(alive)
             if ended is ServeEnd.BYE:
                 await self._end_jobs()
             elif self._jobs:
@@ -123,16 +123,19 @@ class OrchestratorService:
             await asyncio.gather(*begun, return_exceptions=True)
             self._opened.close()
 
-    async def _read_messages(self) -> ServeEnd:
+    async def _read_messages(self, alive: "asyncio.Task[None]") -> ServeEnd:
         frames = FrameReader(ORCHESTRATOR_FRAME)
         stopped = asyncio.create_task(self._finish_jobs())
         try:
             while True:
                 reading = asyncio.create_task(self.reader.read(_READ))
-                await asyncio.wait((reading, stopped), return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait((reading, stopped, alive), return_when=asyncio.FIRST_COMPLETED)
                 if stopped.done():
                     reading.cancel()
                     return ServeEnd.STOPPED
+                if alive.done():  # nothing can be sent any more; `kubectl exec` may leave this side open
+                    reading.cancel()
+                    return ServeEnd.CUT
                 data = await reading
                 for content in frames.take_bytes(data):
                     message = decode_to_worker(content)
@@ -261,7 +264,7 @@ class OrchestratorService:
             await asyncio.wait(self._jobs.values())
 
     async def _show_alive(self) -> None:
-        while True:
+        while not self._is_cut:
             await asyncio.sleep(ALIVE_EVERY)
             await self._send(Alive())
 

@@ -4,6 +4,7 @@
 
 import asyncio
 import os
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 from batch.worker.orchestrators import KEY, OTHER, TOKEN, Orchestrator, far, talk  # noqa: F401 - a fixture
-from waiting import wait_until_async
+from waiting import DEADLINE, loop_turns, wait_until_async
 
 from gitbatch.batch.executor.messages import (
     Alive,
@@ -28,9 +29,11 @@ from gitbatch.batch.executor.messages import (
     PackPart,
     SentFailure,
     SentReply,
+    Welcome,
 )
 from gitbatch.batch.executor.shipment import HaveSet
-from gitbatch.batch.worker.serve import ServeEnd
+from gitbatch.batch.worker.jobs import JobTools
+from gitbatch.batch.worker.serve import OrchestratorService, ServeEnd, WorkerIdentity
 from gitbatch.batch.worker.stdio import list_spooled
 from gitbatch.limits.causes import Cause
 
@@ -201,3 +204,30 @@ def test_junk_ends_the_connection(far: Orchestrator) -> None:
         far.writer.write(b"\0\0\0\4junkjunk")
 
     assert asyncio.run(far.talk(send_junk)) is ServeEnd.CUT
+
+
+def test_worker_ends_when_nothing_can_be_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where its input stays open, as it does behind some ends of `kubectl exec`."""
+    monkeypatch.setattr("gitbatch.batch.worker.serve.ALIVE_EVERY", 0.01)
+
+    async def open_nothing(welcome: Welcome, opened: ExitStack) -> JobTools:
+        raise AssertionError(welcome, opened)
+
+    async def serve() -> ServeEnd:
+        loop = asyncio.get_running_loop()
+        reading, writing = os.pipe()
+        pipe = os.fdopen(writing, "wb", buffering=0)
+        transport, protocol = await loop.connect_write_pipe(
+            lambda: asyncio.streams.FlowControlMixin(loop), pipe
+        )
+        reader = asyncio.StreamReader()
+        writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+        identity = WorkerIdentity("here", 2, "none")
+        service = OrchestratorService(reader, writer, open_nothing, identity, tmp_path)
+        serving = asyncio.create_task(service.serve())
+        await loop_turns(5)
+        os.close(reading)
+        async with asyncio.timeout(DEADLINE):
+            return await serving
+
+    assert asyncio.run(serve()) is ServeEnd.CUT
