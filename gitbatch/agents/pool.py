@@ -7,33 +7,40 @@ from typing import NoReturn
 from msgspec import field, json
 
 from gitbatch.agents.process.environment import secret_names
+from gitbatch.agents.process.sent_agent import describe_sent_agent
 from gitbatch.agents.process.starter import Starter
+from gitbatch.agents.process.table import ProcessTable
 from gitbatch.agents.protocol import Agent
 from gitbatch.agents.secrets import Secrets
 from gitbatch.agents.services import AgentServices
 from gitbatch.errors import GitbatchError
 from gitbatch.project.agent_kinds import factory_of
 from gitbatch.project.config import CONFIG_FILE, Config
+from gitbatch.project.sent_work import is_sent
 
 
 class AgentPool(AgentServices, frozen=True):
     """The agents of a run, each made once."""
 
-    _made: dict[tuple[str, bytes], Agent] = field(default_factory=dict)
-    """By the name and the settings, encoded: a setting may be a table, which has no hash."""
+    _made: dict[tuple[str, bytes, bool], Agent] = field(default_factory=dict)
+    """By the name, the settings, encoded (one may be a table, which has no hash), and whether it is sent to other machines."""
 
     def get_agent(self, name: str, config: Config) -> Agent:
-        """Returns the agent that the configuration has under a name.
+        """Returns the agent that the configuration has under a name. Of one that works elsewhere, nothing is needed here.
 
         Raises:
             PlanError: the configuration has no agent of this name.
             GitbatchError: it cannot work here: its sandbox does not, its key is missing, its limit cannot be kept.
         """
-        table = config.agents[config.agent_name(name)]
-        key = (name, json.encode(table))
+        known = config.agent_name(name)
+        table, is_elsewhere = config.agents[known], is_sent(config, known)
+        key = (name, json.encode(table), is_elsewhere)
         if key not in self._made:
-            agent: Agent = factory_of(table)(name, table, self)
-            self._made[key] = agent
+            if is_elsewhere and isinstance(table, ProcessTable):
+                self._made[key] = describe_sent_agent(name, table)
+            else:
+                agent: Agent = factory_of(table)(name, table, self)
+                self._made[key] = agent
         return self._made[key]
 
     def require_usable(self, name: str, config: Config, has_file: Callable[[str], bool]) -> Agent:

@@ -37,6 +37,11 @@ class AgentTable(ConfigTable, frozen=True, kw_only=True, tag_field="kind"):
     """Of one attempt."""
 
     @property
+    def is_program(self) -> bool:
+        """Whether it is a program, which may work on another machine; else it waits for its server here."""
+        return False
+
+    @property
     def secret_variables(self) -> tuple[str, ...]:
         """The names of the environment variables whose values no text and no output may hold."""
         return ()

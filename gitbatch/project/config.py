@@ -31,6 +31,7 @@ from gitbatch.project.config_tables import (
 )
 from gitbatch.project.executor_table import ExecutorTable
 from gitbatch.project.extras_table import ExtrasTable
+from gitbatch.project.sent_work import find_unsent
 from gitbatch.project.toml_places import Path
 
 CONFIG_FILE = CONFIG_NAME
@@ -293,7 +294,7 @@ def _find_senseless(config: Config) -> Iterator[ConfigProblem]:
         (("batch", "retry-pause"), _pause_problem(batch.retry_pause)),
         *((("batch", setting), problem) for setting, problem in batch.find_extra_problems()),
         *((("executor", setting), problem) for setting, problem in config.executor.find_problems()),
-        (("executor", "kind"), _find_unsent(config)),
+        (("executor", "kind"), find_unsent(config)),
         (("project", "phase-folder"), _braces_problem(project.phase_folder, "{phase}")),
     ]
     for kind, tables in (("agents", config.agents), ("checks", config.checks), ("gates", config.gates)):
@@ -306,14 +307,6 @@ def _find_senseless(config: Config) -> Iterator[ConfigProblem]:
         for number, problem in enumerate(problems):
             if problem:
                 yield ConfigProblem((*path, number), problem, shown=format_path(path))
-
-
-def _find_unsent(config: Config) -> str | None:
-    """Returns why items cannot be sent to other machines; None if they can, or are not."""
-    named = [name for name in ("include", "prepare") if getattr(config.batch, name)]
-    if not config.executor.is_remote or not named:
-        return None
-    return f"batch.{named[0]} is not sent to workers: use one of both"
 
 
 def _find_unknown_reviewers(config: Config, invalid: set[str]) -> Iterator[ConfigProblem]:

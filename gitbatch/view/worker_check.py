@@ -15,3 +15,4 @@ def render_worker_report(report: WorkerReport) -> Iterator[str]:
         more = (*check.details.splitlines(), check.advice)
         yield from (f"             {clean_text(line, 2000)}" for line in more if line)
     yield f"  agents     {', '.join(report.programs) or 'none of the known programs is on PATH'}"
+    yield f"  keys       {', '.join(report.keys) or 'no variable for a key of theirs is set'}"

@@ -32,7 +32,7 @@ def make_acp_agent(name: str, table: AcpAgent, services: AgentServices) -> Proce
     Raises:
         GitbatchError: no key is set, its sandbox does not work here, or what it may do needs one and it has none.
     """
-    preset, reports = table.known, table.reports_usage
+    preset, reports = table.known, table.own_reports
     known = with_preset(name, table, services)
     sandbox = services.open_sandbox(table.sandbox)
     if sandbox.kind is SandboxKind.NONE and (preset.needs_sandbox or table.allow):
@@ -42,13 +42,13 @@ def make_acp_agent(name: str, table: AcpAgent, services: AgentServices) -> Proce
             f'remove sandbox = "none" from [agents.{name}], and --sandbox none from the command line',
         )
     network = open_network(name, known, services.environment, sandbox)
-    knows_cost = network.counts_cost or (preset.knows_cost if reports is None else reports)
+    knows_cost = network.counts_cost or reports.cost
     if table.max_cost is not None and not knows_cost:
         raise GitbatchError(
             f"agent {name} does not report its cost, so max-cost cannot be enforced",
             f"remove max-cost from [agents.{name}], or set reports-usage = true if the agent reports its cost",
         )
-    knows_usage = network.counts_usage or (preset.knows_usage if reports is None else reports)
+    knows_usage = network.counts_usage or reports.usage
     if table.max_tokens is not None and not knows_usage:
         raise GitbatchError(
             f"agent {name} does not report its tokens, so max-tokens cannot be enforced",

@@ -7,7 +7,7 @@ from msgspec import field
 
 from gitbatch.agents.acp.presets import OTHER, PRESETS, Preset, PresetName
 from gitbatch.agents.process.api_programs import PROGRAMS, ApiProgram
-from gitbatch.agents.process.table import ProcessTable
+from gitbatch.agents.process.table import ProcessTable, Reports
 from gitbatch.project.agent_kinds import AgentKind
 from gitbatch.project.agent_table import Amount, Positive
 from gitbatch.project.key_values import find_variable_problem
@@ -69,6 +69,18 @@ class AcpAgent(ProcessTable, frozen=True, kw_only=True, tag="acp"):
         option = self.known.model_option
         chosen = (option, self.model) if option and self.model else ()
         return (*(self.command or self.known.command), *chosen)
+
+    @property
+    def own_reports(self) -> Reports:
+        """As the settings say it, else as is known of the preset."""
+        if self.reports_usage is not None:
+            return Reports(self.reports_usage, self.reports_usage)
+        return Reports(self.known.knows_usage, self.known.knows_cost)
+
+    @property
+    def cost_limit(self) -> float | None:
+        """That of the settings."""
+        return self.max_cost
 
     @property
     def command_line(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from gitbatch.agents.claude_code.protected import find_protected_part
 from gitbatch.agents.process.api_programs import CLAUDE, ApiProgram
-from gitbatch.agents.process.table import ProcessTable
+from gitbatch.agents.process.table import ProcessTable, Reports
 from gitbatch.project.agent_kinds import AgentKind
 from gitbatch.project.agent_table import Amount, Positive
 
@@ -48,6 +48,16 @@ class ClaudeCodeAgent(ProcessTable, frozen=True, kw_only=True, tag="claude-code"
     def api_program(self) -> ApiProgram | None:
         """What is known of Claude Code."""
         return CLAUDE
+
+    @property
+    def own_reports(self) -> Reports:
+        """It reports both."""
+        return Reports(usage=True, cost=True)
+
+    @property
+    def cost_limit(self) -> float | None:
+        """That of the settings."""
+        return self.max_cost
 
     @property
     def command_line(self) -> tuple[str, ...]:

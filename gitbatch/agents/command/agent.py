@@ -3,7 +3,7 @@
 from functools import partial
 
 from gitbatch.agents.command.program import CommandProgram, find_program_path
-from gitbatch.agents.command.table import WITH_COST, CommandAgent
+from gitbatch.agents.command.table import CommandAgent
 from gitbatch.agents.process.agent import MakeProgram, ProcessAgent
 from gitbatch.agents.process.network import open_network
 from gitbatch.agents.services import AgentServices
@@ -39,8 +39,8 @@ def make_command_agent(name: str, table: CommandAgent, services: AgentServices) 
         make_program=_find_program(table, services),
         network=network,
         budget=services.budget,
-        knows_usage=table.reports_usage or table.format is not None or network.counts_usage,
-        knows_cost=table.reports_usage or table.format in WITH_COST or network.counts_cost,
+        knows_usage=table.own_reports.usage or network.counts_usage,
+        knows_cost=table.own_reports.cost or network.counts_cost,
         notes=(*network.notes, *_find_notes(name, table, services)),
     )
 

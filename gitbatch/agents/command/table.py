@@ -8,7 +8,7 @@ from msgspec import Meta, field
 from msgspec.structs import replace
 
 from gitbatch.agents.process.api_programs import FORMATS, ApiProgram
-from gitbatch.agents.process.table import ProcessTable
+from gitbatch.agents.process.table import ProcessTable, Reports
 from gitbatch.patterns import compile_later
 from gitbatch.project.agent_kinds import AgentKind
 from gitbatch.project.key_values import find_variable_problem
@@ -55,6 +55,12 @@ class CommandAgent(ProcessTable, frozen=True, kw_only=True, tag="command"):
         if program and program.address_arguments and not _takes_arguments(self.command, self.format):
             return replace(program, address_arguments=())
         return program
+
+    @property
+    def own_reports(self) -> Reports:
+        """What its format has, or its reply if it reports it there."""
+        cost = self.reports_usage or self.format in WITH_COST
+        return Reports(self.reports_usage or self.format is not None, cost)
 
     @property
     def command_line(self) -> tuple[str, ...]:

@@ -1,13 +1,21 @@
 """The settings of every kind of agent that is a process."""
 
 from collections.abc import Iterator, Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from gitbatch.agents.process.api_programs import ApiProgram
 from gitbatch.agents.process.environment import secret_names
 from gitbatch.project.agent_table import AgentTable, Positive, host_path_problem
 
 _WITHOUT_PROXY = 'it has a meaning with network = "api" only'
+
+
+class Reports(NamedTuple):
+    """What is known of the use of an attempt, by what the program says or by the proxy that counts it."""
+
+    usage: bool = False
+    """Its tokens."""
+    cost: bool = False
 
 
 class ProcessTable(AgentTable, frozen=True, kw_only=True):
@@ -32,8 +40,32 @@ class ProcessTable(AgentTable, frozen=True, kw_only=True):
     max_scratch_bytes: Positive = 4 * 1024 * 1024 * 1024
 
     @property
+    def is_program(self) -> bool:
+        """It is one."""
+        return True
+
+    @property
     def api_program(self) -> ApiProgram | None:
         """What is known of how the program reaches its model; None: nothing."""
+        return None
+
+    @property
+    def own_reports(self) -> Reports:
+        """What the program itself reports. A kind may know it."""
+        return Reports()
+
+    @property
+    def reports(self) -> Reports:
+        """What is known of its use where its key is set, and the proxy works."""
+        own, program = self.own_reports, self.api_program
+        is_counted = program is not None and self.wanted_network == "api" and self.key != "environment"
+        if program is None or not is_counted or not program.can_hide_key:
+            return own
+        return Reports(usage=True, cost=own.cost or program.has_prices)
+
+    @property
+    def cost_limit(self) -> float | None:
+        """The most US dollars for an item; None: no limit. A kind may have a setting for it."""
         return None
 
     @property

@@ -20,6 +20,7 @@ from gitbatch.batch.executor.messages import (
     JobChanges,
     JobChunk,
     JobEvent,
+    JobRefused,
     JobResult,
     SentFailure,
     SentUsage,
@@ -43,6 +44,8 @@ class JobEnd(Struct, frozen=True):
     result: JobResult | None
     lost: str = ""
     """Why the result is missing."""
+    refusal: CleanText = CleanText("")
+    """What the worker's machine lacks for it: it has not begun."""
 
 
 @dataclass(slots=True)
@@ -51,6 +54,8 @@ class IncomingJob:
 
     token: str
     progress: Progress
+    agent: str
+    """The name of the agent that it needs."""
     most_bytes: int
     file: IO[bytes]
     """Receives the output; its owner closes it."""
@@ -62,7 +67,7 @@ class IncomingJob:
         default_factory=lambda: {name: [] for name in WorkplaceChanges.__struct_fields__}
     )
 
-    def take_message(self, message: JobEvent | JobChanges | JobChunk | JobResult) -> None:
+    def take_message(self, message: JobEvent | JobChanges | JobChunk | JobRefused | JobResult) -> None:
         """Takes a message of the worker.
 
         Raises:
@@ -80,6 +85,9 @@ class IncomingJob:
                 if self._received > self.most_bytes:
                     raise ChannelError("more bytes of an output than are allowed")
                 self._keep_bytes(message.data)
+            case JobRefused():
+                reason = clean_text(message.reason) or CleanText("it refuses")
+                self.ended.set_result(JobEnd(None, refusal=reason))
             case JobResult():
                 self._require_whole(message)
                 self.ended.set_result(JobEnd(message))
@@ -115,6 +123,11 @@ class IncomingJob:
         return self._result is not None
 
     @property
+    def refusal(self) -> CleanText:
+        """What the worker's machine lacks for it; empty: it does not say that."""
+        return self._end.refusal if self._end else CleanText("")
+
+    @property
     def disk_problem(self) -> CleanText:
         """Why the worker can do no job; empty: it can."""
         answer = self._result.answer if self._result else None
@@ -129,8 +142,12 @@ class IncomingJob:
 
     @property
     def _result(self) -> JobResult | None:
+        return self._end.result if self._end else None
+
+    @property
+    def _end(self) -> JobEnd | None:
         has_ended = self.ended.done() and not self.ended.cancelled() and self.ended.exception() is None
-        return self.ended.result().result if has_ended else None
+        return self.ended.result() if has_ended else None
 
     def _keep_bytes(self, data: bytes) -> None:
         try:

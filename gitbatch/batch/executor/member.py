@@ -8,6 +8,9 @@ from gitbatch.batch.executor.incoming import IncomingJob
 from gitbatch.batch.executor.shipment import HaveSet
 from gitbatch.text import CleanText
 
+_LIAR = 10
+"""How often a worker may be lost before it is no longer believed that its machine has changed meanwhile."""
+
 
 @dataclass(slots=True)
 class PoolMember:
@@ -29,10 +32,31 @@ class PoolMember:
     is_refused: bool = False
     unfit: CleanText = CleanText("")
     """Why it gets no further job on this connection, which ends with the last one: its disk is full, for example."""
+    lacks: dict[str, CleanText] = field(default_factory=dict)
+    """By agent: what its machine lacks for it."""
     has_worked: bool = False
     """Whether a result has come on this connection."""
     losses: int = 0
     shipping: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def can_run(self, agent: str) -> bool:
+        """Whether it is there, and lacks nothing for an agent as far as is known."""
+        return bool(self.channel) and not self.unfit and agent not in self.lacks
+
+    def has_begun(self, token: str) -> bool:
+        """Whether it keeps the result of a job, or still works on it since an earlier connection."""
+        return token in self.spooled or token in self.running
+
+    def note_lack(self, agent: str, reason: CleanText) -> bool:
+        """Notes what its machine lacks for an agent; returns whether that is new."""
+        is_new = agent not in self.lacks
+        self.lacks[agent] = reason
+        return is_new
+
+    def forget_lacks(self) -> None:
+        """Notes that it has connected: what was missing may be there now."""
+        if self.losses < _LIAR:
+            self.lacks.clear()
 
     @property
     def room(self) -> int:

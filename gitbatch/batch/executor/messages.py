@@ -98,6 +98,10 @@ class Hello(Struct, frozen=True, tag="hello"):
     """Results that it keeps."""
     running: Annotated[tuple[Token, ...], Meta(max_length=MOST_SPOOLED)] = ()
     """Jobs of connections that were cut, on which other processes of it still work."""
+    programs: Annotated[tuple[_Name, ...], Meta(max_length=MOST_ENTRIES)] = ()
+    """The known agents that are on PATH there."""
+    keys: Annotated[tuple[_Name, ...], Meta(max_length=MOST_ENTRIES)] = ()
+    """The names of the variables for their keys that are set there."""
 
 
 class _AnyHello(Struct, frozen=True, tag="hello"):
@@ -151,6 +155,13 @@ class JobResult(Struct, frozen=True, tag="result"):
     """Why it cannot be taken; empty: it is missing."""
     is_gone: bool = False
     """Whether the worktree was removed while the agent ran."""
+
+
+class JobRefused(Struct, frozen=True, tag="refused"):
+    """This machine lacks what the job's agent needs: it has not begun, and another machine may have that."""
+
+    token: Token
+    reason: _Text
 
 
 class Bye(Struct, frozen=True, tag="bye"):
@@ -217,7 +228,7 @@ class ForgetJobs(Struct, frozen=True, tag="forget"):
 
 _T = TypeVar("_T")
 
-FromWorker: TypeAlias = Hello | Alive | JobEvent | JobChanges | JobChunk | JobResult | Bye
+FromWorker: TypeAlias = Hello | Alive | JobEvent | JobChanges | JobChunk | JobResult | JobRefused | Bye
 ToWorker: TypeAlias = Welcome | PackPart | PackEnd | ItemJob | CancelJob | ForgetJobs | Bye
 
 

@@ -6,6 +6,7 @@ good.
 """
 
 import asyncio
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from msgspec import Struct
 from gitbatch import __version__
 from gitbatch.batch.executor.carrier import Carrier, ChannelError, WorkerChannel, WorkerLink
 from gitbatch.batch.executor.incoming import IncomingJob
+from gitbatch.batch.executor.lacking import describe_lack, describe_worker, find_time_left
 from gitbatch.batch.executor.member import PoolMember
 from gitbatch.batch.executor.messages import (
     CHUNK_BYTES,
@@ -37,7 +39,7 @@ from gitbatch.batch.executor.messages import (
 from gitbatch.batch.executor.shipment import HaveSet, open_temporary, plan_shipment, write_pack
 from gitbatch.concurrency import GitThread
 from gitbatch.repo.repository import Repository
-from gitbatch.text import CleanText, clean_text, format_count
+from gitbatch.text import CleanText, clean_text
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 """Seconds before a worker that was lost is connected to again."""
@@ -53,6 +55,8 @@ class NoWorker(Struct, frozen=True):
     """No worker could be reached for too long, or all were refused."""
 
     reason: CleanText
+    is_lacking: bool = False
+    """Whether workers are there, and none has what the agent needs."""
 
 
 class PoolTools(Struct, frozen=True):
@@ -92,20 +96,24 @@ class WorkerPool:
     ) -> PoolMember | NoWorker:
         """Waits until a worker has room for a job, and gives it the job; or until none was there for too long.
 
-        A worker that keeps the result of the job already is taken, with or without room. `avoided`: workers that could not
-        begin with it; they are taken only if no other is there.
+        A worker that keeps the result of the job is taken, with or without room; one that lacks something for the agent
+        never; `avoided`, those that could not begin with it, only if no other is there.
         """
+        until = time.monotonic() + self.tools.no_worker
         while True:
-            member = self._choose_member(job.token, avoided)
+            member = self._choose_member(job, avoided)
             if member:
                 member.jobs[job.token] = job
                 member.given.add(job.token)
                 return member
             if missing := self._find_why_none():
                 return missing
+            left = find_time_left(self.members, job.agent, until)
+            if left <= 0 and (said := describe_lack(self.members, job.agent)):
+                return NoWorker(said, is_lacking=True)
             self._changed.clear()
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._find_patience()):
+                async with asyncio.timeout(self._find_patience(left)):
                     await self._changed.wait()
 
     async def send_job(self, member: PoolMember, incoming: IncomingJob, job: ItemJob) -> bool:
@@ -216,9 +224,9 @@ class WorkerPool:
         member.have, member.given, member.channel = HaveSet(), set(), channel
         member.problem = member.unfit = CleanText("")
         member.has_worked = False
+        member.forget_lacks()
         self._is_told = False
-        slots, sandbox = format_count(member.slots, "slot"), clean_text(hello.sandbox, 50)
-        self.tools.tell(f"worker {member.host}: {slots}, sandbox {sandbox}")
+        self.tools.tell(f"worker {member.host}: {describe_worker(hello)}")
         self._changed.set()
         return True
 
@@ -249,7 +257,10 @@ class WorkerPool:
 
     def _note_end(self, member: PoolMember, job: IncomingJob) -> None:
         """Notes that a worker has ended a job. One that could not begin with it would not with the next one either."""
-        if job.disk_problem:
+        if job.refusal:
+            if member.note_lack(job.agent, job.refusal):
+                self.tools.tell(f"worker {member.host} cannot run agent {job.agent}: {job.refusal}")
+        elif job.disk_problem:
             member.unfit = job.disk_problem
         else:
             member.has_worked = True
@@ -276,12 +287,10 @@ class WorkerPool:
         for job in jobs.values():
             job.lose(reason)
 
-    def _choose_member(self, token: str, avoided: Sequence[PoolMember]) -> PoolMember | None:
+    def _choose_member(self, job: IncomingJob, avoided: Sequence[PoolMember]) -> PoolMember | None:
         """Returns the worker to give a job to: one that has its result, else one that was lost least, and has most room."""
-        there = [member for member in self.members if member.channel and not member.unfit]
-        keeping = next(
-            (member for member in there if token in member.spooled or token in member.running), None
-        )
+        there = [member for member in self.members if member.can_run(job.agent)]
+        keeping = next((member for member in there if member.has_begun(job.token)), None)
         if keeping or self._settling_time() > 0:
             return keeping
         others = [member for member in there if not any(member is each for each in avoided)]
@@ -307,11 +316,11 @@ class WorkerPool:
             return 0.0
         return self._begun + _SETTLE - time.monotonic()
 
-    def _find_patience(self) -> float | None:
-        """Returns the seconds after which something changes although no worker says anything; None: nothing does."""
+    def _find_patience(self, left: float) -> float | None:
+        """Returns the seconds after which something changes though no worker says anything; None: nothing does."""
         settling = self._settling_time()
         if settling <= 0 and any(member.channel for member in self.members):
-            return None
+            return left + 0.01 if 0 < left < math.inf else None
         return (settling if settling > 0 else max(0.0, self._time_left())) + 0.01
 
     def _time_left(self) -> float:

@@ -118,9 +118,12 @@ class RemoteWorkplace:
             job = self._receive_job(sent, progress)
             member = await pool.take_member(job, unfit)
             if isinstance(member, NoWorker):
-                return Failure(member.reason, cause=Cause.NO_WORKER, usage=FREE)
+                cause = Cause.FATAL if member.is_lacking else Cause.NO_WORKER
+                return Failure(member.reason, cause=cause, usage=FREE)
             left = tools.budget.cost_left_for(assignment.item)
             answer = await self._work_at(member, job, replace(sent, cost_left=left))
+            if job.refusal:
+                continue
             unfit.append(member)
             if not job.could_not_begin or len(unfit) > tools.config.executor.max_lost:
                 return answer
@@ -131,7 +134,7 @@ class RemoteWorkplace:
         self.file.seek(0)
         self.file.truncate()
         ended = asyncio.get_running_loop().create_future()
-        self.job = IncomingJob(sent.token, progress, sent.most_bytes, self.file, ended)
+        self.job = IncomingJob(sent.token, progress, sent.agent, sent.most_bytes, self.file, ended)
         return self.job
 
     async def _work_at(self, member: PoolMember, job: IncomingJob, sent: ItemJob) -> Reply | Failure:

@@ -11,7 +11,6 @@ from pathlib import Path
 from msgspec import Struct
 
 from gitbatch.agents.pool import AgentPool
-from gitbatch.agents.process.table import ProcessTable
 from gitbatch.batch.history.ledger import SpendingLimits
 from gitbatch.batch.planning.agents import require_measurable_limits, set_limits, wanted_agents
 from gitbatch.batch.planning.check_problems import require_program, wanted_programs
@@ -111,11 +110,7 @@ def _require_measurable(config: Config, pool: AgentPool, name: str, limits: Spen
 
 
 def _require_usable(repo: Repository, view: ProjectView, pool: AgentPool, name: str) -> None:
-    """Refuses an agent that cannot work here; the program of one that works on other machines need not be here."""
-    config = view.project.config
-    if config.executor.is_remote and isinstance(config.agents[name], ProcessTable):
-        pool.get_agent(name, config)
-        return
+    """Refuses an agent that cannot work here; one that works on other machines only is not looked at."""
     pool.require_usable(name, view.project.config, partial(_has_file, repo, view))
 
 

@@ -16,6 +16,7 @@ from gitbatch.batch.trial.model import StepList, StepName
 from gitbatch.errors import GitbatchError
 from gitbatch.project.agent_table import AgentTable
 from gitbatch.project.config import CONFIG_FILE
+from gitbatch.project.sent_work import keep_here
 from gitbatch.sandbox.model import SandboxKind
 from gitbatch.sandbox.selection import select_sandbox
 
@@ -80,7 +81,7 @@ def _check_version(project: SurveyedProject, path: Path, steps: StepList) -> boo
 def _check_key(project: SurveyedProject, name: str, table: AgentTable, steps: StepList) -> Agent | None:
     """Adds the steps about the key and the other settings; returns the agent, or None if it cannot be made."""
     try:
-        agent = make_idle_pool(project.environment).get_agent(name, project.config)
+        agent = make_idle_pool(project.environment).get_agent(name, keep_here(project.config))
     except GitbatchError as error:
         is_of_key = any(variable in error.message for variable in table.secret_variables)
         step = StepName.KEY if is_of_key else StepName.SETTINGS

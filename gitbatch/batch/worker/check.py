@@ -1,12 +1,10 @@
 """What a machine has for the agents of others: git, a sandbox, worktrees, programs. Nothing is sent anywhere."""
 
-import shutil
-
 from msgspec import Struct
 
 from gitbatch import __version__
-from gitbatch.agents.survey.known_programs import KNOWN_PROGRAMS
 from gitbatch.batch.executor.messages import PROTOCOL
+from gitbatch.batch.worker.equipment import list_equipment
 from gitbatch.batch.worker.stdio import (
     WorkerSettings,
     choose_worktrees_of,
@@ -45,6 +43,8 @@ class WorkerReport(Struct, frozen=True):
     checks: tuple[WorkerCheck, ...]
     programs: tuple[str, ...]
     """The known agents that are found on PATH."""
+    keys: tuple[str, ...]
+    """The names of the variables for their keys that are set."""
 
     @property
     def is_able(self) -> bool:
@@ -59,7 +59,6 @@ def check_worker(settings: WorkerSettings) -> WorkerReport:
         OSError: its folder cannot be made.
     """
     settings.place.mkdir(parents=True, exist_ok=True)
-    path = settings.environment.get("PATH", "")
     checks = tuple(_check(name, settings) for name in ("git", "sandbox"))
     if all(check.found for check in checks):
         checks = (*checks, *(_check(name, settings) for name in ("worktrees", "network")))
@@ -70,7 +69,7 @@ def check_worker(settings: WorkerSettings) -> WorkerReport:
         str(settings.place),
         len(list_spooled(settings)),
         checks,
-        tuple(name for name in KNOWN_PROGRAMS if shutil.which(name, path=path)),
+        *list_equipment(settings.environment),
     )
 
 

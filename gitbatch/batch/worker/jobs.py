@@ -44,6 +44,10 @@ _OF_MACHINE = frozenset({Cause.DISK, Cause.FATAL})
 _LONGEST_PATH = 4_096
 
 
+class JobRefusedError(Exception):
+    """This machine lacks what the agent of a job needs. The message is one line."""
+
+
 class JobTools(Struct, frozen=True):
     """What the jobs of a worker share."""
 
@@ -56,11 +60,18 @@ class JobTools(Struct, frozen=True):
         """Returns the agent of a job, and the values that it may not write anywhere.
 
         Raises:
-            GitbatchError: it cannot work here.
+            JobRefusedError: it cannot work here.
         """
-        table = self._tables.get(job.table) or read_agent_table(job.table)
-        self._tables[job.table] = table
-        agent = self.pool.get_agent(job.agent, Config(agents={job.agent: table}))
+        try:
+            table = self._tables.get(job.table) or read_agent_table(job.table)
+            self._tables[job.table] = table
+            config = Config(agents={job.agent: table})
+            # A program of the worktree may be there.
+            agent = self.pool.require_usable(job.agent, config, lambda _: True)
+        except GitbatchError as error:
+            raise JobRefusedError(_describe_error(error)) from error
+        if job.cost_left is not None and not agent.knows_cost:
+            raise JobRefusedError("the agent does not report its cost here, and the batch has a limit of it")
         return agent, Secrets.from_environment(self.pool.environment, table.secret_variables)
 
 
@@ -93,17 +104,20 @@ def read_agent_table(encoded: bytes) -> AgentTable:
 async def run_job(tools: JobTools, job: ItemJob, send: Send) -> tuple[bytes, ...]:
     """Runs an agent, and puts what came of it into the spool. Cancelling the call ends every process of the agent.
 
+    Raises:
+        JobRefusedError: this machine lacks what the agent needs; nothing has begun.
+
     Returns:
         The frames of the result, if it is not kept: the disk is full, or the machine cannot work. Else none.
     """
-    workplace, answer, collected, secrets = None, None, None, Secrets()
+    workplace, answer, collected = None, None, None
+    agent, secrets = tools.open_agent(job)
     places = tools.places
     try:
         try:
             workplaces = await places.open_base(job.setup.commit)
             workplace = workplaces.open_workplace(job.batch, job.slug, job.agent)
             await workplace.prepare(job.setup)
-            agent, secrets = tools.open_agent(job)
             tools.pool.budget.begin_job(job.assignment.item, job.cost_left)
             show = secrets.mask_progress(_sending(job, send))
             answer = secrets.mask_answer(await workplace.work(agent, job.assignment, show))
@@ -133,8 +147,13 @@ def fail_job(error: GitbatchError | OSError, answer: Reply | Failure | None) -> 
     usage = answer.usage if answer else FREE
     is_of_machine = isinstance(error, OSError | GitError | DiskError)
     cause = Cause.DISK if is_of_machine else Cause.FATAL  # the first: another worker may be able to
-    said = f"{error.message} ({error.advice})" if isinstance(error, GitbatchError) else str(error)
+    said = _describe_error(error) if isinstance(error, GitbatchError) else str(error)
     return Failure(clean_text(said), cause=cause, usage=usage)
+
+
+def _describe_error(error: GitbatchError) -> str:
+    """Returns an error as one line."""
+    return f"{error.message} ({error.advice})" if error.advice else error.message
 
 
 def _spool_result(

@@ -29,6 +29,7 @@ from gitbatch.batch.executor.messages import (
     FromWorker,
     Hello,
     ItemJob,
+    JobRefused,
     JobResult,
     MessageError,
     PackEnd,
@@ -38,7 +39,7 @@ from gitbatch.batch.executor.messages import (
     decode_to_worker,
     encode_message,
 )
-from gitbatch.batch.worker.jobs import JobTools, fail_job, run_job
+from gitbatch.batch.worker.jobs import JobRefusedError, JobTools, fail_job, run_job
 from gitbatch.batch.worker.spool import Spool
 from gitbatch.errors import GitbatchError
 from gitbatch.text import clean_text
@@ -49,6 +50,8 @@ _POLL = 0.2
 _GRACE = 0.5
 """Seconds that agents have to end after a good-bye, before they are killed."""
 _READ = 64 * 1024
+_LONGEST = 2_000
+"""Characters of a reason."""
 _MOST_WAITING = 4 * 1024 * 1024
 """Bytes of lines that may wait to be sent; a line more is dropped."""
 
@@ -71,6 +74,8 @@ class WorkerIdentity:
     sandbox: str
     spooled: tuple[str, ...] = ()
     running: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
 
 
 OpenTools = Callable[[Welcome, ExitStack], Coroutine[None, None, JobTools]]
@@ -103,8 +108,8 @@ class OrchestratorService:
         """Serves until the end; then no job of it runs."""
         self.writer.write(MAGIC)
         said = self.identity
-        kept = (said.spooled, said.running)
-        await self._send(Hello(PROTOCOL, __version__, said.host, said.slots, said.sandbox, *kept))
+        has = (said.spooled, said.running, said.programs, said.keys)
+        await self._send(Hello(PROTOCOL, __version__, said.host, said.slots, said.sandbox, *has))
         alive = asyncio.create_task(self._show_alive())
         try:
             ended = await self._read_messages(alive)
@@ -210,6 +215,8 @@ class OrchestratorService:
         try:
             tools = await asyncio.shield(self._wait_for_tools())
             await self._send_result(tools, job, stored)
+        except JobRefusedError as error:
+            await self._send(JobRefused(job.token, str(error)[:_LONGEST]))
         except (OSError, GitbatchError) as error:  # nothing is in the spool: the result is this alone
             await self._send(JobResult(job.token, send_answer(fail_job(error, None))))
 

@@ -15,6 +15,7 @@ from gitbatch.agents.pool import AgentPool
 from gitbatch.agents.process.children import make_room, watch_by_descriptor
 from gitbatch.agents.process.starter import Starter
 from gitbatch.batch.executor.messages import MOST_SPOOLED, Welcome
+from gitbatch.batch.worker.equipment import list_equipment
 from gitbatch.batch.worker.jobs import JobTools
 from gitbatch.batch.worker.places import open_places
 from gitbatch.batch.worker.serve import OrchestratorService, ServeEnd, WorkerIdentity
@@ -105,8 +106,8 @@ def serve_stdio(settings: WorkerSettings) -> ServeEnd:
     # What anything else prints must not get between the messages.
     sent = os.dup(1)
     os.dup2(2, 1)
-    kept = (list_spooled(settings), list_running(settings))
-    identity = WorkerIdentity(settings.host, make_room(settings.slots), sandbox.kind, *kept)
+    has = (list_spooled(settings), list_running(settings), *list_equipment(settings.environment))
+    identity = WorkerIdentity(settings.host, make_room(settings.slots), sandbox.kind, *has)
     with closing(Starter()) as starter, closing(GitThread()) as git:
         pool = AgentPool(dict(settings.environment), settings.sandbox, starter)
         return asyncio.run(_serve(settings, identity, pool, git, sent))

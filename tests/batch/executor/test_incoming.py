@@ -20,7 +20,7 @@ def receive(file: IO[bytes], *messages: JobChanges | JobChunk | JobResult) -> In
 
     async def take_all() -> IncomingJob:
         ended = asyncio.get_running_loop().create_future()
-        job = IncomingJob(TOKEN, lambda *_: None, 100, file, ended)
+        job = IncomingJob(TOKEN, lambda *_: None, "writer", 100, file, ended)
         for message in messages:
             job.take_message(message)
         return job

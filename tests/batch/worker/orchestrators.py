@@ -123,8 +123,12 @@ class Orchestrator:
         self.send(self.last)
 
     async def wait_for_result(self, count: int = 1) -> JobResult:
-        await wait_until_async(lambda: len(self.of(JobResult)) == count, self.heard)
-        return self.of(JobResult)[-1]
+        return await self.wait_for(JobResult, count)
+
+    async def wait_for(self, kind: type[Heard], count: int = 1) -> Heard:
+        """Wait for some messages of a kind; returns the last one."""
+        await wait_until_async(lambda: len(self.of(kind)) == count, self.heard)
+        return self.of(kind)[-1]
 
     def of(self, kind: type[Heard]) -> list[Heard]:
         return [message for message in self.heard if isinstance(message, kind)]

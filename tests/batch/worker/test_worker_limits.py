@@ -3,9 +3,9 @@
 # ruff: noqa: F811 - a parameter has the name of its fixture
 
 import asyncio
-from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 from agents.test_protocol import ASSIGNMENT
 from batch.executor.test_executor_messages import SETUP
@@ -13,6 +13,8 @@ from batch.worker.orchestrators import KEY, OTHER, TOKEN, Orchestrator, far, tal
 from msgspec.structs import replace
 from waiting import DEADLINE, wait_until_async
 
+from gitbatch.agents.claude_code.table import ClaudeCodeAgent
+from gitbatch.agents.command.table import CommandAgent
 from gitbatch.agents.protocol import Reply
 from gitbatch.agents.secrets import Secrets
 from gitbatch.batch.executor.messages import (
@@ -23,6 +25,7 @@ from gitbatch.batch.executor.messages import (
     ItemJob,
     JobChanges,
     JobEvent,
+    JobRefused,
     JobResult,
     PackPart,
     SentFailure,
@@ -44,7 +47,7 @@ WRITE = "cat >/dev/null; echo hello >out/a.md; echo 'A. Wrote it.'"
 def test_result_that_the_spool_cannot_keep_is_sent(far: Orchestrator) -> None:
     """It is paid for."""
     (far.settings.place / "spool" / ("0" * 16) / _temporary_name(TOKEN)).mkdir(parents=True)
-    talk(far, lambda far: far.send_job(WRITE, left=2.0), Orchestrator.wait_for_result)
+    talk(far, lambda far: far.send_job(WRITE, left=2.0, reports_usage=True), Orchestrator.wait_for_result)
     [result] = far.of(JobResult)
     assert isinstance(result.answer, SentReply)
     assert result.size == 6
@@ -52,16 +55,28 @@ def test_result_that_the_spool_cannot_keep_is_sent(far: Orchestrator) -> None:
     assert far.pool.budget.cost_left_for(ItemKey("a")) == 2.0
 
 
-def test_failure_of_the_machine_is_not_kept(far: Orchestrator) -> None:
-    """The next time it may be able to."""
+def test_what_a_machine_lacks_is_said_before_anything_begins(far: Orchestrator) -> None:
+    """A kind, a program, a key, what counts the cost: none of it is a failure, and nothing is kept of it."""
+    asked = {
+        "ef": b'{"kind": "later"}',
+        "11": msgspec.json.encode(CommandAgent(command=("/no/such",))),
+        "22": msgspec.json.encode(ClaudeCodeAgent(program="sh")),
+        "33": msgspec.json.encode(CommandAgent(command=("sh",))),
+    }
 
-    def send_unknown(far: Orchestrator) -> None:
+    def send_all(far: Orchestrator) -> None:
         far.send_job(WRITE)
-        far.send(replace(far.last, token=OTHER, slug="x", table=b'{"kind": "later"}'))
+        for number, table in asked.items():
+            left = 1.0 if number == "33" else None
+            job = replace(far.last, token=number * 16, slug=number, agent=number, table=table, cost_left=left)
+            far.send(job)
 
-    talk(far, send_unknown, partial(Orchestrator.wait_for_result, count=2))
-    [failed] = [each.answer for each in far.of(JobResult) if isinstance(each.answer, SentFailure)]
-    assert failed.cause is Cause.FATAL
+    talk(far, send_all, lambda far: far.wait_for(JobRefused, len(asked)), Orchestrator.wait_for_result)
+    said = {each.token[:2]: each.reason for each in far.of(JobRefused)}
+    assert "does not have the kind" in said["ef"]
+    assert "the program /no/such is not found" in said["11"]
+    assert "needs a key, and none of ANTHROPIC_API_KEY" in said["22"]
+    assert "does not report its cost" in said["33"]
     assert list_spooled(far.settings) == (TOKEN,)
 
 

@@ -20,7 +20,6 @@ from gitbatch.batch.executor.messages import (
     CancelJob,
     ForgetJobs,
     Hello,
-    ItemJob,
     JobChanges,
     JobChunk,
     JobEvent,
@@ -175,7 +174,7 @@ def test_link_is_not_sent(far: Orchestrator) -> None:
 
 
 def test_what_a_worker_cannot_do_is_an_answer(far: Orchestrator) -> None:
-    """A damaged pack, and an agent of an unknown kind: neither is waited for."""
+    """A damaged pack is not waited for."""
 
     def damage(far: Orchestrator) -> None:
         far.send(PackPart(b"PACK junk junk junk"), PackEnd())
@@ -185,17 +184,6 @@ def test_what_a_worker_cannot_do_is_an_answer(far: Orchestrator) -> None:
     [result] = far.of(JobResult)
     assert isinstance(result.answer, SentFailure)
     assert result.answer.cause is Cause.DISK
-    far.have = HaveSet()
-
-    def send_unknown(far: Orchestrator) -> None:
-        far.send_job(WRITE)
-        job = ItemJob("ef" * 16, "b", "x", "w", b'{"kind": "later"}', far.last.assignment, far.last.setup, 10)
-        far.send(job)
-
-    talk(far, send_unknown, partial(Orchestrator.wait_for_result, count=2))
-    [failed] = [each.answer for each in far.of(JobResult) if isinstance(each.answer, SentFailure)]
-    assert failed.cause is Cause.FATAL
-    assert "does not have the kind" in failed.reason
 
 
 def test_junk_ends_the_connection(far: Orchestrator) -> None:

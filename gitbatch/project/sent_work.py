@@ -1,0 +1,30 @@
+"""What of a configuration is sent to other machines, and what cannot be."""
+
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from gitbatch.project.executor_table import ExecutorTable
+
+if TYPE_CHECKING:
+    from gitbatch.project.config import Config
+
+
+def is_sent(config: "Config", agent: str) -> bool:
+    """Returns whether an agent works on other machines only: it is a program there, and reviews nothing here."""
+    if not (config.executor.is_remote and config.agents[agent].is_program):
+        return False
+    return all(check.agent != agent for check in config.checks.values())
+
+
+def keep_here(config: "Config") -> "Config":
+    """Returns a configuration by which all agents work on this machine."""
+    return replace(config, executor=ExecutorTable())
+
+
+def find_unsent(config: "Config") -> str | None:
+    """Returns why items cannot be sent to other machines; None if they can, or are not."""
+    named = [name for name in ("include", "prepare") if getattr(config.batch, name)]
+    if not config.executor.is_remote or not named:
+        return None
+    return f"batch.{named[0]} is not sent to workers: use one of both"
