@@ -21,6 +21,7 @@ from base_repositories import (
 )
 from fork_server import ForkServer, Started
 from round import choose_left_out, compile_modules, keep_files_in_memory
+from scheduling import ModuleScheduling
 
 from gitbatch.batch.events import Event
 from gitbatch.batch.history.verify.audit import audit_history
@@ -71,6 +72,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_xdist_auto_num_workers() -> int:
     """For `-n auto`: twice the processors, as the tests wait for agents and clocks half of their time."""
     return 2 * len(os.sched_getaffinity(0))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ModuleScheduling | None:
+    """Give out whole modules, unless another way is asked for."""
+    return ModuleScheduling(config, log) if config.getoption("dist") == "load" else None
 
 
 Running = subprocess.Popen[str] | Started
