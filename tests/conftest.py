@@ -32,7 +32,7 @@ from gitbatch.repo.repository import Repository
 from gitbatch.view.envelope import ErrorOutput
 from gitbatch.view.outputs.run import RunOutput
 
-pytest_plugins = ("agents.process_bench", "batch.forger", "garbage")
+pytest_plugins = ("agents.process_bench", "batch.forger", "faults.trials", "garbage")
 """The modules of fixtures that several test modules of a folder use, and when garbage is collected."""
 
 IDENTITY = {

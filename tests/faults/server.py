@@ -6,6 +6,7 @@ this process and into git.
 """
 
 import ctypes
+import gc
 import json
 import mmap
 import os
@@ -51,6 +52,8 @@ def main() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     with Path(os.environ["FAULTS_PAGE"]).open("r+b") as file:
         page = mmap.mmap(file.fileno(), 4096)
+    gc.collect()
+    gc.freeze()  # what a collection in a fork would write to, it would have to copy
     for line in sys.stdin:
         print(json.dumps(serve(page, json.loads(line))), flush=True)  # noqa: T201
 

@@ -4,19 +4,18 @@ Every step after the first check has begun is known (`shim.c`). The usual round 
 `GITBATCH_FAULTS=long`.
 """
 
-import random
 import shutil
 from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 from conftest import Place
-from faults.test_faults import LONG, READING, SEED, tell
-from faults.trials import CONFIG, Bench, agents, fsck, open_server, snapshot
+from faults.test_faults import READING, hold_trials
+from faults.trials import CONFIG, Bench, Servers, agents, fsck, snapshot
 from history import list_cached
 
 RUN = ("run", "--items", "all", "--checkpoint", "at-end", "--jobs", "1")
-SAMPLE = 2
+SAMPLE = 1
 """Trials of the usual round."""
 
 PLAN = """# One group
@@ -52,9 +51,9 @@ checkout = "context"
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def bench(fault_servers: Servers) -> Iterator[Bench]:
     """Where trials are made."""
-    with open_server(tmp_path_factory.getbasetemp()) as (server, folder, environment):
+    with fault_servers.open() as (server, folder, environment):
         config = CONFIG.replace("[batch]", "reports-usage = true\n[batch]") + CHECKS
         made = Bench(server, folder, environment, AGENT, PLAN, {"gitbatch.toml": config, "check.sh": CHECK})
         made.make_template()
@@ -73,7 +72,7 @@ def costs(place: Place) -> str:
     return place.git("log", "--all", "-1", form, "--grep", "Gitbatch-Item: out/a.md").strip()
 
 
-def trial(bench: Bench, step: int, expected: Place) -> None:
+def trial(bench: Bench, step: int, expected: Place) -> bool:
     """Kill a run at a step, and let the batch end."""
     place = bench.place()
     ran = bench.server.run(place, *RUN, at=step)
@@ -101,6 +100,7 @@ def trial(bench: Bench, step: int, expected: Place) -> None:
     assert left == []
     assert place.git("for-each-ref", "refs/gitbatch/*/unchecked/") == ""
     shutil.rmtree(place.root.parent)
+    return ran.killed
 
 
 def test_what_checks_have_said_outlives_any_kill(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,13 +112,4 @@ def test_what_checks_have_said_outlives_any_kill(bench: Bench, capsys: pytest.Ca
     lines = [line.split(" ", 3) for line in bench.server.recorded()]
     first = next(int(number) for number, _, _, path in lines if "/1-t1.check-" in path)
     trials = [int(number) for number, _, call, _ in lines if int(number) >= first and call not in READING]
-    random.Random(SEED).shuffle(trials)  # noqa: S311 - to be the same each time
-    failed = []
-    for step in trials if LONG else trials[:SAMPLE]:
-        try:
-            trial(bench, step, expected)
-        except AssertionError as error:
-            failed.append(f"step {step}: {error}")
-            tell(capsys, failed[-1])
-    tell(capsys, f"{len(failed)} of {len(trials)} steps failed")
-    assert failed == []
+    hold_trials(capsys, trials, SAMPLE, lambda step: trial(bench, step, expected))

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Place
-from faults.trials import AT_ONCE, RUN, Bench, Ran, agents, check_end, check_instant, open_bench
+from faults.trials import AT_ONCE, RUN, Bench, Ran, Servers, agents, check_end, check_instant
 
 LONG = os.environ.get("GITBATCH_FAULTS") == "long"
 
@@ -53,9 +53,9 @@ class Trial:
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def bench(fault_servers: Servers) -> Iterator[Bench]:
     """Where trials are made."""
-    with open_bench(tmp_path_factory.getbasetemp(), "errors.c") as made:
+    with fault_servers.open_bench("errors.c") as made:
         yield made
 
 
@@ -165,7 +165,7 @@ FOLLOWING = (
 
 
 @pytest.mark.parametrize("which", FOLLOWING, ids=lambda which: f"{which.only} {errno.errorcode[which.error]}")
-@pytest.mark.sample(3)
+@pytest.mark.sample(2)
 def test_what_the_disk_kept_from_following_follows_at_the_next_start(bench: Bench, which: At) -> None:
     place = bench.place()
     ran = fail(bench, place, which)
@@ -200,7 +200,7 @@ OURS = (
 
 
 @pytest.mark.parametrize("which", OURS, ids=lambda which: f"{which.only} {errno.errorcode[which.error]}")
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 def test_a_disk_that_fails_us_is_an_expected_error_and_no_attempt(bench: Bench, which: At) -> None:
     place = bench.place()
     fail(bench, place, which)

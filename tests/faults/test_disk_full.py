@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from base_repositories import FSCK
 from conftest import Place
-from faults.trials import RUN, Bench, agents, check_end, check_instant, open_bench
+from faults.trials import RUN, Bench, Servers, agents, check_end, check_instant
 from history import ticked
 
 CASES = [("repository", free) for free in (0, 70, 120, 170, 220, 300)]
@@ -19,9 +19,9 @@ CASES += [("worktrees", free) for free in (0, 66, 70, 76, 84, 100)]
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def bench(fault_servers: Servers) -> Iterator[Bench]:
     """Where trials are made."""
-    with open_bench(tmp_path_factory.getbasetemp()) as made:
+    with fault_servers.open_bench() as made:
         yield made
 
 
@@ -52,7 +52,7 @@ def fill(disk: Path, free: int) -> Path:
 
 
 @pytest.mark.parametrize(("what", "free"), CASES)
-@pytest.mark.sample(3)
+@pytest.mark.sample(2)
 def test_a_full_disk_costs_nothing_that_is_done(bench: Bench, disk: Path, what: str, free: int) -> None:
     place = bench.place()
     if what == "repository":

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import pytest
 from conftest import Place, assert_valid
 from faults.test_faults import READING, VICTIMS, hold_trials
-from faults.trials import Bench, Snapshot, agents, fsck, open_server, snapshot
+from faults.trials import Bench, Servers, Snapshot, agents, fsck, snapshot
 from history import list_cached
 
 RUN = ("run", "--items", "all", "--checkpoint", "at-end", "--jobs", "2", "--eager", "on")
-SAMPLE = 2
+SAMPLE = 1
 """Trials of the usual round."""
 
 PLAN = """# Three groups
@@ -55,9 +55,9 @@ class Unharmed:
 
 
 @pytest.fixture(scope="module")
-def unharmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Unharmed]:
+def unharmed(fault_servers: Servers) -> Iterator[Unharmed]:
     """A run that nobody kills."""
-    with open_server(tmp_path_factory.getbasetemp()) as (server, folder, environment):
+    with fault_servers.open() as (server, folder, environment):
         bench = Bench(server, folder, environment, AGENT, PLAN)
         bench.make_template()
         place = bench.place()

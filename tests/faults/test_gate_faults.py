@@ -11,12 +11,12 @@ from collections.abc import Iterator
 import pytest
 from conftest import Place
 from faults.test_faults import READING, VICTIMS, hold_trials
-from faults.trials import CONFIG, Bench, agents, fsck, open_server, snapshot
+from faults.trials import CONFIG, Bench, Servers, agents, fsck, snapshot
 from history import list_cached
 
 RUN = ("run", "--items", "all", "--checkpoint", "at-end", "--jobs", "1")
 RESUME = ("run", "--continue")
-SAMPLE = 2
+SAMPLE = 1
 """Trials of the usual round."""
 
 PLAN = """# One group
@@ -47,9 +47,9 @@ sandbox = "none"
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def bench(fault_servers: Servers) -> Iterator[Bench]:
     """Where trials are made."""
-    with open_server(tmp_path_factory.getbasetemp()) as (server, folder, environment):
+    with fault_servers.open() as (server, folder, environment):
         more = {"gitbatch.toml": CONFIG + GATE_CONFIG, "gate.sh": GATE}
         made = Bench(server, folder, environment, AGENT, PLAN, more)
         made.make_template()

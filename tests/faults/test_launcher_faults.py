@@ -21,26 +21,26 @@ from faults.trials import (
     RUN,
     USERS_PYTHON,
     Bench,
+    Servers,
     after_kill,
     agents,
     check_end,
     make_bench,
-    open_server,
 )
 from waiting import wait_until
 
 VICTIMS = ("launcher", "gitbatch", "both")
-SAMPLE = 2
+SAMPLE = 1
 
 
 @pytest.fixture(scope="module", params=["memory", "disk", "user"] if LONG else ["memory"])
-def bench(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Bench]:
+def bench(fault_servers: Servers, request: pytest.FixtureRequest) -> Iterator[Bench]:
     """Where trials are made: a step of the launcher is that of any of its processes."""
-    base, on_disk = tmp_path_factory.getbasetemp(), request.param == "disk"
+    on_disk = request.param == "disk"
     user = NOBODY if request.param == "user" else None
     if user and not is_users_python_usable():
         pytest.skip("needs root, and a Python for other users of the same version")
-    with open_server(base, on_disk=on_disk, user=user) as (server, folder, environment):
+    with fault_servers.open(on_disk=on_disk, user=user) as (server, folder, environment):
         environment["GITBATCH_WORKTREE"] = "overlay"
         if user:  # the tests look at a repository of another owner
             environment |= {

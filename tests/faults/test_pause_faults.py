@@ -12,7 +12,7 @@ import pytest
 from conftest import Place, assert_valid
 from faults.test_faults import READING, VICTIMS, hold_trials
 from faults.test_review_faults import AGENT, PLAN
-from faults.trials import Bench, fsck, open_server
+from faults.trials import Bench, Servers, fsck
 from history import list_cached, ticked
 
 RUN = ("run", "--items", "all", "--checkpoint", "after-each", "--jobs", "1")
@@ -21,7 +21,7 @@ ELSEWHERE = (
     ("undo", "T2"),
     ("retry", "T2", "--no-run"),
 )
-SAMPLE = 2
+SAMPLE = 1
 """Trials of the usual round."""
 
 
@@ -36,9 +36,9 @@ class Unharmed:
 
 
 @pytest.fixture(scope="module")
-def unharmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Unharmed]:
+def unharmed(fault_servers: Servers) -> Iterator[Unharmed]:
     """A batch that is not killed."""
-    with open_server(tmp_path_factory.getbasetemp()) as (server, folder, environment):
+    with fault_servers.open() as (server, folder, environment):
         bench = Bench(server, folder, environment, AGENT, PLAN)
         bench.make_template()
         place = bench.place()

@@ -3,15 +3,14 @@
 The agent gets its item done only where it finds that. Long: every step of a run, `GITBATCH_FAULTS=long`.
 """
 
-import random
 from collections.abc import Iterator
 
 import pytest
 from conftest import Place
-from faults.test_faults import LONG, READING, SEED, VICTIMS, steps_of_a_run, tell
-from faults.trials import RETRYING, Bench, Committed, open_bench, trial
+from faults.test_faults import READING, VICTIMS, hold_trials, steps_of_a_run
+from faults.trials import RETRYING, Bench, Committed, Servers, trial
 
-SAMPLE = 2
+SAMPLE = 1
 """Trials of the usual round."""
 
 
@@ -27,9 +26,9 @@ def is_kept(place: Place, now: Committed) -> None:
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def bench(fault_servers: Servers) -> Iterator[Bench]:
     """Where trials are made."""
-    with open_bench(tmp_path_factory.getbasetemp(), agent=RETRYING) as made:
+    with fault_servers.open_bench(agent=RETRYING) as made:
         made.also = is_kept
         yield made
 
@@ -38,17 +37,7 @@ def test_what_a_failed_attempt_had_written_outlives_any_kill(
     bench: Bench, capsys: pytest.CaptureFixture[str]
 ) -> None:
     steps = [(number, process) for number, process, call in steps_of_a_run(bench) if call not in READING]
-    chance = random.Random(SEED)  # noqa: S311 - to be the same each time
     trials = [
         (n, victim) for n, process in steps for victim in VICTIMS if victim != "git" or process == "git"
     ]
-    chance.shuffle(trials)
-    held, failed = 0, []
-    for step, victim in trials if LONG else trials[:SAMPLE]:
-        try:
-            held += trial(bench, step, victim) is not None
-        except AssertionError as error:
-            failed.append(f"{victim} at {step}: {error}")
-    tell(capsys, f"held {held} of {len(trials)}")
-    assert failed == []
-    assert held >= (len(trials) * 9 // 10 if LONG else SAMPLE // 2)
+    hold_trials(capsys, trials, SAMPLE, lambda one: trial(bench, *one) is not None)

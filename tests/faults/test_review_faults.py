@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 from conftest import Place
 from faults.test_faults import READING, VICTIMS, hold_trials
-from faults.trials import Bench, Snapshot, fsck, open_server, snapshot
+from faults.trials import Bench, Servers, Snapshot, fsck, snapshot
 from history import list_cached
 
 COMMANDS = (
@@ -25,7 +25,7 @@ COMMANDS = (
     ("run", "--continue"),
 )
 """After a batch has paused behind its first group."""
-SAMPLE = 2
+SAMPLE = 1
 """Trials of the usual round."""
 
 PLAN = """# Two groups
@@ -64,9 +64,9 @@ class Unharmed:
 
 
 @pytest.fixture(scope="module")
-def unharmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Unharmed]:
+def unharmed(fault_servers: Servers) -> Iterator[Unharmed]:
     """A batch that has paused, and what becomes of it."""
-    with open_server(tmp_path_factory.getbasetemp()) as (server, folder, environment):
+    with fault_servers.open() as (server, folder, environment):
         bench = Bench(server, folder, environment, AGENT, PLAN)
         bench.make_template()
         home = folder / "template" / "home"

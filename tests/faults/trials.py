@@ -9,7 +9,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -270,47 +270,73 @@ def make_bench(
     return bench
 
 
-@contextmanager
-def open_bench(fallback: Path, source: str = "shim.c", agent: str = AGENT) -> Iterator[Bench]:
-    """A bench; see `open_server`. `agent`: the script."""
-    with open_server(fallback, source) as (server, folder, environment):
-        yield make_bench(server, folder, environment, agent)
+@dataclass
+class Servers:
+    """The servers of a worker: one for each library, which all modules use whose runs are the user's of the tests."""
+
+    stack: ExitStack
+    memory: Path
+    """Where folders are made: in memory, where that is possible."""
+    fallback: Path
+    _started: dict[str, Server] = field(default_factory=dict)
+
+    @contextmanager
+    def open(
+        self, source: str = "shim.c", *, on_disk: bool = False, user: int | None = None
+    ) -> Iterator[tuple[Server, Path, dict[str, str]]]:
+        """A server, a folder, and the variables of its runs.
+
+        Args:
+            source: of the library that is preloaded.
+            on_disk: whether to take a folder that is not in memory in any case.
+            user: who runs gitbatch.
+        """
+        with _make_folder(self.fallback if on_disk else self.memory, source) as folder:
+            environment = {
+                "PATH": os.environ["PATH"],
+                **IDENTITY,
+                "HOME": str(folder),
+                "GIT_CONFIG_GLOBAL": os.devnull,
+                "GIT_CONFIG_NOSYSTEM": "1",
+                "TERM": "dumb",
+            }
+            if user is None:
+                yield self._find(source, environment), folder, environment
+                return
+            with serving(folder, environment, source, user) as server:
+                yield server, folder, environment
+
+    @contextmanager
+    def open_bench(self, source: str = "shim.c", agent: str = AGENT) -> Iterator[Bench]:
+        """A bench; `agent`: the script."""
+        with self.open(source) as (server, folder, environment):
+            yield make_bench(server, folder, environment, agent)
+
+    def _find(self, source: str, environment: dict[str, str]) -> Server:
+        if source not in self._started:
+            folder = self.stack.enter_context(_make_folder(self.memory, f"server-{source}"))
+            self._started[source] = self.stack.enter_context(serving(folder, environment, source))
+        return self._started[source]
 
 
 @contextmanager
-def open_server(
-    fallback: Path, source: str = "shim.c", *, on_disk: bool = False, user: int | None = None
-) -> Iterator[tuple[Server, Path, dict[str, str]]]:
-    """A server, a folder in memory (or below another where that is not possible), and the variables of its runs.
-
-    Skips the test where a bench can't be.
-
-    Args:
-        fallback: the other folder.
-        source: of the library that is preloaded.
-        on_disk: whether to take the other folder in any case.
-        user: who runs gitbatch.
-    """
-    if sys.platform != "linux" or not shutil.which("cc"):
-        pytest.skip("needs Linux and a C compiler")
-    memory = Path("/dev/shm")  # noqa: S108 - a folder of our own below it
-    folder = (
-        memory if os.access(memory, os.W_OK) and not on_disk else fallback
-    ) / f"gitbatch-{Path(source).stem}-{os.getpid()}"
+def _make_folder(place: Path, name: str) -> Iterator[Path]:
+    folder = place / f"gitbatch-{Path(name).stem}-{os.getpid()}"
     folder.mkdir()
-    environment = {
-        "PATH": os.environ["PATH"],
-        **IDENTITY,
-        "HOME": str(folder),
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "TERM": "dumb",
-    }
     try:
-        with serving(folder, environment, source, user) as server:
-            yield server, folder, environment
+        yield folder
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def fault_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """The servers of this worker; skips the test where they can't be."""
+    if sys.platform != "linux" or not shutil.which("cc"):
+        pytest.skip("needs Linux and a C compiler")
+    memory, fallback = Path("/dev/shm"), tmp_path_factory.getbasetemp()  # noqa: S108 - a folder of our own below it
+    with ExitStack() as stack:
+        yield Servers(stack, memory if os.access(memory, os.W_OK) else fallback, fallback)
 
 
 def snapshot(place: Place) -> Snapshot:
