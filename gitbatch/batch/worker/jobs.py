@@ -115,7 +115,7 @@ async def run_job(tools: JobTools, job: ItemJob, send: Send) -> tuple[bytes, ...
     places = tools.places
     try:
         try:
-            workplaces = await places.open_base(job.setup.commit)
+            workplaces = await places.open_base(job.setup)
             workplace = workplaces.open_workplace(job.batch, job.slug, job.agent)
             await workplace.prepare(job.setup)
             tools.pool.budget.begin_job(job.assignment.item, job.cost_left)

@@ -8,17 +8,18 @@ removed by the next.
 import fcntl
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from gitbatch.batch.executor.messages import Welcome
-from gitbatch.batch.workplace.kinds import WorktreeKind
+from gitbatch.batch.workplace.kinds import FEW_FILES, WorktreeKind
 from gitbatch.batch.workplace.local import LocalWorkplaces
-from gitbatch.batch.workplace.protocol import Workplaces
+from gitbatch.batch.workplace.protocol import Workplaces, WorkplaceSetup
 from gitbatch.batch.workplace.slots import Slots
 from gitbatch.batch.workplace.supply import UserFolders, open_workplaces
 from gitbatch.concurrency import GitThread
@@ -31,11 +32,15 @@ from gitbatch.repo.repository import Repository
 from gitbatch.repo.settings import is_setting_of_files
 from gitbatch.repo.templates.expiry import UNLIMITED
 from gitbatch.repo.worktrees.agent_git import read_agent_git
+from gitbatch.repo.worktrees.sparse import list_wanted_objects
 
 _FEW_OBJECTS = 200
 """The most objects of a pack that are stored one by one, which makes no further pack to look through."""
 _LOCK = "lock"
 _TARGET = "refs/heads/main"
+
+FindKind = Callable[[int | None], WorktreeKind]
+"""Returns the kind of a worktree, by how many files it has; None: all of a commit."""
 
 
 @dataclass(slots=True)
@@ -48,23 +53,41 @@ class JobPlaces:
     """Of this process; `trees` in it has a folder for the worktrees of each base."""
     hidden: tuple[Path, ...]
     """What agents may not read besides."""
-    kind: WorktreeKind
+    find_kind: FindKind
     around: UserFolders
     fingerprint: Fingerprint
     opened: ExitStack
     slots: Slots = field(default_factory=Slots)
-    _bases: dict[str, Workplaces] = field(default_factory=dict)
+    _kinds: dict[int | None, WorktreeKind] = field(default_factory=dict)
+    """By how many files there are."""
+    _bases: dict[tuple[str, WorktreeKind], Workplaces] = field(default_factory=dict)
 
-    async def open_base(self, commit: str) -> Workplaces:
-        """Returns the workplaces that start from a commit, which has been sent."""
-        if commit not in self._bases:
-            self._bases[commit] = await self.git(self._open_base, commit)
-        return self._bases[commit]
+    async def open_base(self, setup: WorkplaceSetup) -> Workplaces:
+        """Returns the workplaces for a setup, whose objects have been sent.
 
-    def _open_base(self, commit: str) -> Workplaces:
-        if commit in self._bases:  # another job has opened it meanwhile
-            return self._bases[commit]
-        folder = self.folder / "trees" / commit[:16]
+        Raises:
+            GitbatchError: no worktree of the wanted kind can be made.
+        """
+        return await self.git(self._open_base, setup)
+
+    def _open_base(self, setup: WorkplaceSetup) -> Workplaces:
+        files = self._count_files(setup)
+        if files not in self._kinds:  # it may take a trial
+            self._kinds[files] = self.find_kind(files)
+        name = setup.commit, self._kinds[files]
+        if name not in self._bases:
+            self._bases[name] = self._make_base(*name)
+        return self._bases[name]
+
+    def _count_files(self, setup: WorkplaceSetup) -> int | None:
+        """Returns how many files and folders a worktree has, up to a number that is not few; None: all of the commit."""
+        if setup.paths is None:
+            return None
+        wanted = list_wanted_objects(self.repo.objects, setup.tree, setup.paths)
+        return sum(1 for _ in islice(wanted, FEW_FILES + 1))
+
+    def _make_base(self, commit: str, kind: WorktreeKind) -> Workplaces:
+        folder = self.folder / "trees" / f"{commit[:16]}-{kind}"
         folder.mkdir(parents=True, exist_ok=True)
         agent_git = read_agent_git(self.repo, folder, _TARGET)
         # The parents of the commit are not there: git in a worktree ends its log here.
@@ -75,7 +98,7 @@ class JobPlaces:
             hidden=self.hidden,
             slots=self.slots,
         )
-        return self.opened.enter_context(open_workplaces(plain, self.kind, self.around)).workplaces
+        return self.opened.enter_context(open_workplaces(plain, kind, self.around)).workplaces
 
     def store_pack(self, descriptor: int) -> None:
         """Stores the objects of a pack.
@@ -91,7 +114,7 @@ class JobPlaces:
 
 @contextmanager
 def open_places(
-    place: Path, welcome: Welcome, git: GitThread, kind: WorktreeKind, home: Path
+    place: Path, welcome: Welcome, git: GitThread, find_kind: FindKind, home: Path
 ) -> Iterator[JobPlaces]:
     """Yields a new copy of a repository below the folder of a worker, and removes it."""
     work = place / "work"
@@ -105,7 +128,8 @@ def open_places(
         repo = opened.enter_context(closing(_make_repository(folder / "repository", welcome)))
         mark = take_fingerprint(repo, "")
         around = UserFolders(folder / "cache", home, UNLIMITED)
-        yield JobPlaces(repo, git, folder, (place,), kind, around, mark, opened.enter_context(ExitStack()))
+        stack = opened.enter_context(ExitStack())
+        yield JobPlaces(repo, git, folder, (place,), find_kind, around, mark, stack)
 
 
 def remove_left_over(work: Path) -> None:

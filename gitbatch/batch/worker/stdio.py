@@ -56,15 +56,15 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
         return Spool(self.place / "spool" / repository)
 
 
-def choose_worktrees_of(settings: WorkerSettings) -> KindChoice:
-    """Returns the kind of worktree that a worker makes.
+def choose_worktrees_of(settings: WorkerSettings, files: int | None = None) -> KindChoice:
+    """Returns the kind of worktree that a worker makes, by how many files it has; None: all of a commit.
 
     Raises:
         GitbatchError: no sandbox works here, or no worktree of the wanted kind.
     """
     wanted = settings.environment.get("GITBATCH_WORKTREE") or "auto"
     sandbox = select_sandbox_of(settings).kind
-    return choose_kind(wanted, {sandbox}, settings.place / "work", settings.place / "work")
+    return choose_kind(wanted, {sandbox}, settings.place / "work", settings.place / "work", files)
 
 
 def select_sandbox_of(settings: WorkerSettings) -> Sandbox:
@@ -136,11 +136,15 @@ def open_job_tools(
     settings: WorkerSettings, welcome: Welcome, pool: AgentPool, git: GitThread, opened: ExitStack
 ) -> JobTools:
     """Opens what the jobs for one repository need. Runs on the git thread; `opened` closes it."""
-    kind = choose_worktrees_of(settings)
-    if kind.kind is WorktreeKind.OVERLAY:  # the launcher mounts them, also where no sandbox needs it
-        pool.starter.start_server()
+
+    def find_kind(files: int | None) -> WorktreeKind:
+        kind = choose_worktrees_of(settings, files).kind
+        if kind is WorktreeKind.OVERLAY:  # the launcher mounts them, also where no sandbox needs it
+            pool.starter.start_server()
+        return kind
+
     home = Path(settings.environment.get("HOME", "/nonexistent"))
-    places = opened.enter_context(open_places(settings.place, welcome, git, kind.kind, home))
+    places = opened.enter_context(open_places(settings.place, welcome, git, find_kind, home))
     spool = settings.open_spool(welcome.repository)
     spool.list_tokens()
     return JobTools(places, pool, spool)

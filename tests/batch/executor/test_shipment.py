@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Place
+from msgspec.structs import replace
 
 from gitbatch.batch.executor.messages import Welcome
 from gitbatch.batch.executor.shipment import HaveSet, open_temporary, plan_shipment, write_pack
@@ -14,6 +15,7 @@ from gitbatch.batch.workplace.local import LocalWorkplaces, make_worktree
 from gitbatch.batch.workplace.protocol import WorkplaceSetup
 from gitbatch.concurrency import GitThread
 from gitbatch.repo.repository import Repository
+from gitbatch.repo.worktrees.sparse import list_wanted_objects
 
 FILES = {
     "a.txt": "a\n",
@@ -101,17 +103,27 @@ def test_worktree_of_what_was_sent_is_that_of_a_local_run(
     earlier = filled.objects.write_blob(b"earlier\n")
     setup = setup_of(filled, paths, earlier)
     shipment = plan_shipment(filled.objects, setup, HaveSet())
-    git = GitThread()
+    git, asked = GitThread(), list[int | None]()
+
+    def find_kind(files: int | None) -> WorktreeKind:
+        asked.append(files)
+        return WorktreeKind.COPY
+
     welcome = Welcome(
         1, "1", "0" * 16, "sha1", (("core.fsmonitor", "touch /tmp/x"), ("core.symlinks", "true"))
     )
     with (
         open_temporary(tmp_path) as descriptor,
-        open_places(tmp_path / "far", welcome, git, WorktreeKind.COPY, tmp_path) as places,
+        open_places(tmp_path / "far", welcome, git, find_kind, tmp_path) as places,
     ):
         write_pack(filled, shipment.oids, descriptor)
         places.store_pack(descriptor)
         far = _make(places, setup)
+        assert _make(places, setup, "again").parent == far.parent
+        few = len(tuple(list_wanted_objects(filled.objects, setup.tree, paths or ())))
+        assert asked == [
+            None if paths is None else few
+        ]  # the kind is that of a local run; it is looked for once
         found = {str(path.relative_to(far)) for path in far.rglob("*") if path.is_symlink() or path.is_file()}
         expected = {path for path in (*FILES, "link") if paths is None or path.startswith(paths)}
         assert found == {*expected, "docs/deep/out.md", ".git"}
@@ -128,9 +140,9 @@ def test_worktree_of_what_was_sent_is_that_of_a_local_run(
     assert not list((tmp_path / "far/work").iterdir())
 
 
-def _make(places: JobPlaces, setup: WorkplaceSetup) -> Path:
-    supply = places._open_base(setup.commit)
+def _make(places: JobPlaces, setup: WorkplaceSetup, name: str = "tree") -> Path:
+    supply = places._open_base(setup)
     assert isinstance(supply, LocalWorkplaces)
-    path = supply.folder / "tree"
-    make_worktree(supply, path, setup)
+    path = supply.folder / name
+    make_worktree(supply, path, replace(setup, branch=f"{setup.branch}-{name}"))
     return path
