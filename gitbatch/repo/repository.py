@@ -78,6 +78,11 @@ class Repository(Struct, frozen=True):
         """Returns the full name of the branch that is checked out; None: HEAD is detached."""
         return self.refs.leads_to("HEAD")
 
+    def head_commit(self) -> str | None:
+        """Returns the commit that is checked out; None: there is none yet."""
+        branch = self.head_branch()
+        return self.refs.read(branch) if branch else self.refs.commit("HEAD")
+
     def with_lock(self, descriptor: int, lock_umask: int) -> "Repository":
         """Returns the same repository, all of whose git processes inherit the descriptor of a lock. Close both.
 

@@ -23,7 +23,7 @@ def find_unused_changes(repo: Repository, choice: PlanChoice) -> tuple[str, ...]
     Nothing is returned where it cannot be known: in a repository that cannot be written, or that lacks an object.
     """
     with suppress(GitError, OSError):
-        commit = repo.refs.commit("HEAD")
+        commit = repo.head_commit()
         if commit is None:
             return ()
         snapshot = TreeSnapshot(repo.objects, repo.objects.tree_of(commit))

@@ -80,8 +80,7 @@ def find_uncommitted(repo: Repository, paths: tuple[str, ...]) -> tuple[str, ...
     blockers = {path: above for path in paths if (above := _find_blocker(repo, path))}
     found: set[str] = set()
     tracked: set[str] = set()
-    branch = repo.head_branch()
-    head = (repo.refs.read(branch) if branch else repo.refs.commit("HEAD")) or ""
+    head = repo.head_commit() or ""
     with private_git(repo, repo.root, head=head, index=repo.git_dir / "index") as git:
         for some in _split_arguments(paths):
             asked = (*some, *(blockers[path] for path in some if path in blockers))

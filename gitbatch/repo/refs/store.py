@@ -13,6 +13,7 @@ from gitbatch.paths import ancestors
 from gitbatch.patterns import compile_later
 from gitbatch.repo.pipe import Pipe
 from gitbatch.repo.process import Git, GitResult
+from gitbatch.repo.refs.listing import list_ref_files
 from gitbatch.repo.refs.lock_files import OURS, blocking_locks, clear_mark, reclaim_ref_locks
 from gitbatch.repo.refs.names import _NUMBERED, BATCHES, short
 
@@ -131,6 +132,11 @@ class Refs:
         folder = self.common_dir / prefix
         if not folder.is_dir() and not self._may_exist(os.fspath(folder), f" {prefix}"):
             return {}
+        found = (
+            None if self.is_reftable else list_ref_files(os.fspath(self.common_dir), prefix, len(self.zero))
+        )
+        if found is not None:
+            return found
         listed = self.git.run("for-each-ref", "--format=%(refname)%00%(objectname)", prefix).stdout
         lines = filter(None, os.fsdecode(listed).split("\n"))
         return {ref: oid for ref, _, oid in (line.partition("\0") for line in lines)}
