@@ -177,23 +177,31 @@ def path_exists(path: Path) -> bool:
 
 def _is_system(path: Path) -> bool:
     """Whether a path is in a system folder, which every program sees, or in a virtual file system."""
-    return any(
-        form.is_relative_to(folder)
-        for form in (path, real_path(path))
-        for folder in (*SYSTEM_FOLDERS, *_VIRTUAL)
-    )
+    forms = (_with_slash(path), _with_slash(real_path(path)))
+    return any(form.startswith(_SYSTEM) for form in forms)
 
 
 def _would_expose(path: Path, closed: tuple[Path, ...]) -> bool:
     """Returns whether a folder contains one of the closed folders ($HOME, the checkouts) as a whole."""
+    given, real = _with_slash(path), _with_slash(real_path(path))
     return any(
-        folder.is_relative_to(path) or real_path(folder).is_relative_to(real_path(path)) for folder in closed
+        _with_slash(folder).startswith(given) or _with_slash(real_path(folder)).startswith(real)
+        for folder in closed
     )
 
 
 def _is_below(path: Path, closed: tuple[Path, ...]) -> bool:
     """Whether a path is inside a closed folder, and so is not visible even in a system folder."""
-    return any(real_path(path).is_relative_to(real_path(folder)) for folder in closed)
+    real = _with_slash(real_path(path))
+    return any(real.startswith(_with_slash(real_path(folder))) for folder in closed)
+
+
+def _with_slash(path: Path) -> str:
+    """Returns a path with a slash at its end. What is in a folder begins with it: many are compared, and `Path` takes long."""
+    return f"{path}/" if path.name else str(path)
+
+
+_SYSTEM = tuple(map(_with_slash, (*SYSTEM_FOLDERS, *_VIRTUAL)))
 
 
 def _links_in(folder: Path) -> list[Path]:
