@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+from gitbatch.repo.childless import prepare_childless
 from gitbatch.repo.opening import open_repository
 from gitbatch.repo.repository import Repository
 
@@ -18,6 +19,7 @@ class EarlyOpening:
         """That of the process before the repository was opened, which removes git's variables."""
         thread = ThreadPoolExecutor(1, "opening")
         self._answer = thread.submit(open_repository, directory)
+        thread.submit(prepare_childless)
         thread.shutdown(wait=False)
 
     @contextmanager

@@ -63,6 +63,11 @@ def start_childless(popen: Popen) -> "subprocess.Popen[bytes]":
     return thread.submit(popen).result() if thread else popen()
 
 
+def prepare_childless() -> None:
+    """Finds out whether that can be enforced, for which a git is started: the first process then need not wait for that."""
+    _filtered_thread()
+
+
 @cache
 def _filtered_thread() -> ThreadPoolExecutor | None:
     """Returns the thread that has the filter; None: it is not supported, or git does not work with it."""
