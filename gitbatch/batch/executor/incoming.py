@@ -46,6 +46,8 @@ class JobEnd(Struct, frozen=True):
     """Why the result is missing."""
     refusal: CleanText = CleanText("")
     """What the worker's machine lacks for it: it has not begun."""
+    is_elsewhere: bool = False
+    """Whether another worker has the result already."""
 
 
 @dataclass(slots=True)
@@ -60,6 +62,8 @@ class IncomingJob:
     file: IO[bytes]
     """Receives the output; its owner closes it."""
     ended: "asyncio.Future[JobEnd]"
+    is_sent: bool = False
+    """Whether the worker may have begun with it."""
     _lines: int = 0
     _received: int = 0
     _characters: int = 0
@@ -92,10 +96,10 @@ class IncomingJob:
                 self._require_whole(message)
                 self.ended.set_result(JobEnd(message))
 
-    def lose(self, reason: str) -> None:
-        """Notes that the worker was lost before the job ended."""
+    def lose(self, reason: str, *, is_elsewhere: bool = False) -> None:
+        """Notes that the worker was lost before the job ended, or that another one has the result."""
         if not self.ended.done():
-            self.ended.set_result(JobEnd(None, reason))
+            self.ended.set_result(JobEnd(None, reason, is_elsewhere=is_elsewhere))
 
     def collect(self) -> Collected | None:
         """Returns the changes and the source of the output; None: the worktree was removed while the agent ran."""
@@ -116,6 +120,11 @@ class IncomingJob:
         self.file.flush()
         os.lseek(self.file.fileno(), 0, os.SEEK_SET)
         yield OpenOutput(self.file.fileno(), result.size)
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether it has ended because another worker has the result already."""
+        return self._result is None and self.ended.done() and self.ended.result().is_elsewhere
 
     @property
     def has_result(self) -> bool:

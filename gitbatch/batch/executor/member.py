@@ -1,12 +1,13 @@
-"""What a run knows of one of its workers, connected or not. The decisions are in `pool.py`."""
+"""What a run knows of one of its workers, connected or not, and what the worker's messages change of that."""
 
 import asyncio
 from dataclasses import dataclass, field
 
-from gitbatch.batch.executor.carrier import WorkerChannel, WorkerLink
+from gitbatch.batch.executor.carrier import ChannelError, WorkerChannel, WorkerLink
 from gitbatch.batch.executor.incoming import IncomingJob
+from gitbatch.batch.executor.messages import Alive, Bye, FromWorker, Hello
 from gitbatch.batch.executor.shipment import HaveSet
-from gitbatch.text import CleanText
+from gitbatch.text import CleanText, clean_text
 
 _LIAR = 10
 """How often a worker may be lost before it is no longer believed that its machine has changed meanwhile."""
@@ -18,6 +19,7 @@ class PoolMember:
 
     link: WorkerLink
     host: CleanText
+    """Its name in this run. No two workers have the same."""
     channel: WorkerChannel | None = None
     slots: int = 0
     have: HaveSet = field(default_factory=HaveSet)
@@ -36,6 +38,8 @@ class PoolMember:
     """By agent: what its machine lacks for it."""
     has_worked: bool = False
     """Whether a result has come on this connection."""
+    has_left: bool = False
+    """Whether it has said good-bye: it was asked to stop."""
     losses: int = 0
     shipping: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -62,3 +66,53 @@ class PoolMember:
     def room(self) -> int:
         """The jobs that it could take."""
         return self.slots - len(self.jobs) if self.channel and not self.unfit else 0
+
+    def begin_connection(self, channel: WorkerChannel, hello: Hello) -> None:
+        """Notes a new connection, on which the worker has greeted: what was sent before does not count any more."""
+        self.slots, self.spooled, self.running = hello.slots, set(hello.spooled), frozenset(hello.running)
+        self.have, self.given, self.channel = HaveSet(), set(), channel
+        self.problem = self.unfit = CleanText("")
+        self.has_worked = self.has_left = False
+        self.forget_lacks()
+
+    def take_message(self, message: FromWorker) -> IncomingJob | None:
+        """Takes a message; returns the job that has ended with it.
+
+        Raises:
+            ChannelError: no honest worker sends this, or it was the last message.
+        """
+        match message:
+            case Alive():
+                self.slots = self.slots if message.takes_jobs else 0
+                return None
+            case Hello():
+                raise ChannelError("it greets again")
+            case Bye():
+                self.has_left = True
+                raise ChannelError(clean_text(message.reason) or "it has ended")
+        if message.token not in self.given:
+            raise ChannelError("it answers for something that it was not asked for")
+        job = self.jobs.get(message.token)
+        if job is None:  # it was cancelled, or had too little time
+            return None
+        job.take_message(message)
+        if not job.ended.done():
+            return None
+        self._note_end(job)
+        return job
+
+    def _note_end(self, job: IncomingJob) -> None:
+        """Notes that it has ended a job. One that could not begin with it would not with the next one either."""
+        if job.disk_problem:
+            self.unfit = job.disk_problem
+        elif not job.refusal:
+            self.has_worked = True
+            self.spooled.add(job.token)
+        self.running -= {job.token}
+
+    def lose_jobs(self, reason: str) -> tuple[str, ...]:
+        """Ends the connection, and with it all jobs; returns the tokens of those that the worker may still work on."""
+        self.channel, jobs, self.jobs = None, self.jobs, {}
+        for job in jobs.values():
+            job.lose(reason)
+        return tuple(token for token, job in jobs.items() if job.is_sent)

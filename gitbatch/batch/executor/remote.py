@@ -24,8 +24,9 @@ from gitbatch.batch.executor.answers import read_answer
 from gitbatch.batch.executor.carrier import CarrierTools, open_carrier
 from gitbatch.batch.executor.incoming import IncomingJob
 from gitbatch.batch.executor.member import PoolMember
+from gitbatch.batch.executor.members import NoWorker, PoolMembers
 from gitbatch.batch.executor.messages import PROTOCOL, ItemJob, Welcome
-from gitbatch.batch.executor.pool import NoWorker, PoolTools, WorkerPool
+from gitbatch.batch.executor.pool import PoolTools, WorkerPool
 from gitbatch.batch.workplace.protocol import Collected, Workplace, Workplaces, WorkplaceSetup
 from gitbatch.concurrency import GitThread
 from gitbatch.limits.budget import Budget
@@ -122,7 +123,8 @@ class RemoteWorkplace:
                 return Failure(member.reason, cause=cause, usage=FREE)
             left = tools.budget.cost_left_for(assignment.item)
             answer = await self._work_at(member, job, replace(sent, cost_left=left))
-            if job.refusal:
+            # Its machine lacks something; or the worker that was lost before is back with the result.
+            if job.refusal or job.is_elsewhere:
                 continue
             unfit.append(member)
             if not job.could_not_begin or len(unfit) > tools.config.executor.max_lost:
@@ -156,6 +158,8 @@ class RemoteWorkplace:
             await pool.drop_member(member, "it does not answer in time")
         finally:
             pool.release_job(member, token)
+        if end.is_elsewhere:
+            await pool.cancel_job(member, token)
         if end.result is None:
             reason = clean_text(f"worker {member.host} was lost: {end.lost}")
             return Failure(reason, cause=Cause.LOST, usage=Usage() if was_sent else FREE)
@@ -198,12 +202,12 @@ def open_remote(tools: RemoteTools, local: Workplaces) -> RemoteWorkplaces:
     """Returns the workplaces of a run by its table `[executor]`; nothing is connected to yet."""
     repo, config = tools.repo, tools.config
     carrier = open_carrier(CarrierTools(config.executor, tools.environment, repo.root))
-    wait = require_duration(config.executor.no_worker)
-    pool = PoolTools(repo, tools.git, tools.folder, _make_welcome(repo), tools.tell, wait)
+    members = PoolMembers(tools.tell, require_duration(config.executor.no_worker))
+    pool = WorkerPool(carrier, PoolTools(repo, tools.git, tools.folder, _make_welcome(repo)), members)
     tables = {
         name: json.encode(table) for name, table in config.agents.items() if isinstance(table, ProcessTable)
     }
-    return RemoteWorkplaces(tools, local, WorkerPool(carrier, pool), tables)
+    return RemoteWorkplaces(tools, local, pool, tables)
 
 
 def _make_welcome(repo: Repository) -> Welcome:

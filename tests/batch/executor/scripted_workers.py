@@ -161,7 +161,7 @@ def use_links(monkeypatch: pytest.MonkeyPatch, *links: ScriptedLink) -> None:
         return ScriptedCarrier(links)
 
     monkeypatch.setattr("gitbatch.batch.executor.remote.open_carrier", open_scripted)
-    monkeypatch.setattr("gitbatch.batch.executor.pool._FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("gitbatch.batch.executor.connecting._FIRST_PAUSE", 0.01)
 
 
 def name_executor(place: Place, more: str = "") -> None:

@@ -209,7 +209,7 @@ def test_no_worker_halts_with_exit_code_75(place: Place, monkeypatch: pytest.Mon
     set_up(place, "ok")
     name_executor(place, 'no-worker = "0.3s"\n')
     monkeypatch.setattr(
-        "gitbatch.batch.executor.pool._LONGEST_PAUSE", 0.01
+        "gitbatch.batch.executor.connecting._LONGEST_PAUSE", 0.01
     )  # each try is much shorter than the wait
     result, events = run_with(place, monkeypatch, ScriptedLink(work_honestly, fails=100))
     assert result.halt is not None

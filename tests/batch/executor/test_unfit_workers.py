@@ -25,6 +25,7 @@ from gitbatch.batch.executor.carrier import Carrier, ChannelError
 from gitbatch.batch.executor.command import CommandLink
 from gitbatch.batch.executor.frames import MAGIC, pack_frame
 from gitbatch.batch.executor.member import PoolMember
+from gitbatch.batch.executor.members import PoolMembers
 from gitbatch.batch.executor.messages import (
     Bye,
     ItemJob,
@@ -70,7 +71,7 @@ def test_worker_in_a_queue_does_not_keep_the_others_waiting(
 ) -> None:
     set_up(place, "ok")
     name_executor(place)
-    monkeypatch.setattr("gitbatch.batch.executor.pool._SETTLE", 0.1)
+    monkeypatch.setattr("gitbatch.batch.executor.members._SETTLE", 0.1)
     queued = ScriptedLink(work_honestly)
 
     async def wait_long() -> ScriptedChannel:
@@ -126,18 +127,18 @@ def test_items_that_wait_for_room_are_woken_by_it(place: Place, monkeypatch: pyt
     """Also after the time for which a batch waits while no worker is there."""
     set_up(place, "ok", "ok")
     name_executor(place, 'no-worker = "0.01s"\n')
-    choose, calls = WorkerPool._choose_member, 0
+    choose, calls = PoolMembers.choose_member, 0
 
-    def count(pool: WorkerPool, *given: Any) -> PoolMember | None:  # noqa: ANN401 - passed on
+    def count(members: PoolMembers, *given: Any) -> PoolMember | None:  # noqa: ANN401 - passed on
         nonlocal calls
         calls += 1
-        return choose(pool, *given)
+        return choose(members, *given)
 
     async def take_a_while(channel: ScriptedChannel, job: ItemJob) -> None:
         await asyncio.sleep(0.3)
         channel.tell(*give_output(job))
 
-    monkeypatch.setattr(WorkerPool, "_choose_member", count)
+    monkeypatch.setattr(PoolMembers, "choose_member", count)
     able = ScriptedLink(take_a_while, (replace(HELLO, slots=1),))
     assert run_with(place, monkeypatch, able)[0].succeeded == 2
     assert calls < 10
@@ -199,12 +200,13 @@ def test_workers_are_ended_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> 
 
     async def close() -> None:
         all_told = asyncio.Event()
-        pool = WorkerPool(cast("Carrier", None), cast("PoolTools", None))
+        members = PoolMembers(lambda _: None, 1.0)
+        pool = WorkerPool(cast("Carrier", None), cast("PoolTools", None), members)
         for number in range(3):
             channel = SlowChannel(told, heard, 3, all_told)
             member = PoolMember(ScriptedLink(work_honestly), clean_text(str(number)))
             member.channel = channel  # type: ignore[assignment]
-            pool.members.append(member)
+            members.all.append(member)
         await pool.close(0.0)
 
     asyncio.run(close())

@@ -1,0 +1,159 @@
+"""The workers of a run: which of them a job is given to, and for how long it waits for one.
+
+A result that a worker keeps, or still works on, is never made again elsewhere while that worker can be reached. So a job waits for
+the greetings of all workers at the start, and for a moment for the worker that it was lost with.
+"""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from msgspec import Struct
+
+from gitbatch.batch.executor.carrier import WorkerLink
+from gitbatch.batch.executor.incoming import IncomingJob
+from gitbatch.batch.executor.member import PoolMember
+from gitbatch.text import CleanText, clean_text
+
+_SETTLE = 3.0
+"""Seconds that a run waits for the greetings of all workers: one may have the result of what another would do again."""
+_RETURN = 3.0
+"""Seconds that a job waits for the worker that it was lost with: it may have the result, or still work on it."""
+
+
+class NoWorker(Struct, frozen=True):
+    """No worker could be reached for too long, or all were refused."""
+
+    reason: CleanText
+    is_lacking: bool = False
+    """Whether workers are there, and none has what the agent needs."""
+
+
+@dataclass(slots=True)
+class PoolMembers:
+    """The workers of a run. Belongs to one event loop."""
+
+    tell: Callable[[str], None]
+    no_worker: float
+    """Seconds."""
+    all: list[PoolMember] = field(default_factory=list)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a worker came, was lost, or has room."""
+    recorded: set[str] = field(default_factory=set)
+    """The tokens of results that count no more: a worker that comes back may still keep them."""
+    _awaited: dict[str, tuple[PoolMember, float]] = field(default_factory=dict)
+    """By token: the worker that the job was lost with, and until when it is waited for."""
+    _begun: float = 0.0
+    _empty_since: float = 0.0
+    _is_told: bool = False
+
+    def begin_waiting(self) -> None:
+        """Notes the start, from which on workers are waited for."""
+        self._begun = self._empty_since = time.monotonic()
+
+    def add_member(self, link: WorkerLink) -> PoolMember:
+        """Adds a worker, which is not connected yet."""
+        member = PoolMember(link, clean_text(link.name))
+        self.all.append(member)
+        self.changed.set()
+        return member
+
+    def note_greeting(self, member: PoolMember) -> frozenset[str]:
+        """Notes that a worker has greeted; returns the results that it keeps and may remove.
+
+        A job that is given to another worker meanwhile, and whose result this one has, ends there.
+        """
+        self._is_told = False
+        self._stop_awaiting(member)
+        for other in self.all:
+            for token in other.jobs.keys() & member.spooled:
+                other.jobs[token].lose(f"worker {member.host} has its result", is_elsewhere=True)
+        known = frozenset(self.recorded & member.spooled)
+        member.spooled -= known
+        self.changed.set()
+        return known
+
+    def note_end(self, member: PoolMember, job: IncomingJob) -> None:
+        """Notes that a worker has ended a job, or cannot begin with it as its machine lacks something for the agent."""
+        if job.refusal and member.note_lack(job.agent, job.refusal):
+            self.tell(f"worker {member.host} cannot run agent {job.agent}: {job.refusal}")
+        if member.jobs.pop(job.token, None):
+            self.changed.set()
+
+    def note_lost(self, member: PoolMember, reason: CleanText) -> None:
+        """Notes that a worker was lost, or cannot be reached."""
+        # A worker that connects each time, and can do nothing, is not there.
+        was_there = member.channel is not None and (member.has_worked or not member.unfit)
+        if member.channel:
+            self.tell(f"worker {member.host} {'has left' if member.has_left else 'was lost'}: {reason}")
+            member.losses += 1
+        else:
+            self._stop_awaiting(member)
+            if member.problem != reason:
+                self.tell(f"worker {member.host} cannot be reached: {reason}")
+        member.problem = reason
+        self.lose_jobs(member, reason)
+        if was_there and not any(other.channel for other in self.all):
+            self._empty_since = time.monotonic()
+        self.changed.set()
+
+    def lose_jobs(self, member: PoolMember, reason: str) -> None:
+        """Ends the connection to a worker, and all its jobs; who asked for them waits a moment for it to come back."""
+        until = time.monotonic() + _RETURN
+        for token in member.lose_jobs(reason):
+            self._awaited[token] = (member, until)
+
+    def choose_member(self, job: IncomingJob, avoided: Sequence[PoolMember] = ()) -> PoolMember | None:
+        """Returns the worker to give a job to: one that has its result, else one that was lost least, and has most room."""
+        there = [member for member in self.all if member.can_run(job.agent)]
+        keeping = next((member for member in there if member.has_begun(job.token)), None)
+        if keeping or self._waiting_time(job.token) > 0:
+            return keeping
+        others = [member for member in there if not any(member is each for each in avoided)]
+        able = (member for member in others or there if member.room > 0)
+        return min(able, key=lambda member: (member.losses, -member.room), default=None)
+
+    def find_why_none(self) -> NoWorker | None:
+        """Returns why the batch must halt, unless a worker is there or may still come."""
+        if any(member.channel for member in self.all):
+            return None
+        known = bool(self.all) and all(member.is_refused for member in self.all)
+        said = "; ".join(f"{member.host}: {member.problem}" for member in self.all if member.problem)
+        if known or self._time_left() <= 0:
+            return NoWorker(clean_text(f"no worker is there ({said})" if said else "no worker is there"))
+        if said and not self._is_told:
+            self._is_told = True
+            self.tell(f"waiting for a worker, for up to {self.no_worker:g} seconds ({said})")
+        return None
+
+    def find_patience(self, token: str, left: float) -> float | None:
+        """Returns the seconds after which something changes though no worker says anything; None: nothing does.
+
+        Args:
+            token: the job's.
+            left: the seconds for which a worker may come that has what its agent needs.
+        """
+        waiting = self._waiting_time(token)
+        if waiting <= 0 and any(member.channel for member in self.all):
+            return left + 0.01 if 0 < left < math.inf else None
+        return (waiting if waiting > 0 else max(0.0, self._time_left())) + 0.01
+
+    def _stop_awaiting(self, member: PoolMember) -> None:
+        for token in [token for token, (each, _) in self._awaited.items() if each is member]:
+            del self._awaited[token]
+
+    def _waiting_time(self, token: str) -> float:
+        """Returns the seconds for which a job may still wait for a worker that may have its result."""
+        _, until = self._awaited.get(token, (None, 0.0))
+        return max(self._settling_time(), until - time.monotonic())
+
+    def _settling_time(self) -> float:
+        """Returns the seconds for which workers may still be waited for that have neither greeted nor failed since the start."""
+        if self.all and all(member.channel or member.problem for member in self.all):
+            return 0.0
+        return self._begun + _SETTLE - time.monotonic()
+
+    def _time_left(self) -> float:
+        return self._empty_since + self.no_worker - time.monotonic()

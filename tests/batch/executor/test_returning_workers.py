@@ -1,0 +1,174 @@
+"""Workers that are lost and come back, with a result or without; and which name each of them has."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from batch.executor.scripted_workers import (
+    HELLO,
+    ScriptedChannel,
+    ScriptedLink,
+    give_output,
+    name_executor,
+    run_with,
+    work_honestly,
+)
+from batch.executor.test_remote_runs import notes, of_kind
+from batch.programs import set_up
+from conftest import Place
+from msgspec.structs import replace
+
+from gitbatch.batch.executor.connecting import choose_host
+from gitbatch.batch.executor.member import PoolMember
+from gitbatch.batch.executor.members import PoolMembers
+from gitbatch.batch.executor.messages import Alive, Bye, ItemJob
+
+TOKEN, OTHER = "ab" * 16, "cd" * 16
+BUSY = replace(HELLO, slots=9, host="other")
+
+
+def make_losing_link(*, keeps_result: bool) -> ScriptedLink:
+    """A worker whose first connection ends with its first job, and that is back soon."""
+    link = ScriptedLink(work_honestly, (replace(HELLO, slots=10),))
+
+    async def lose_first(channel: ScriptedChannel, job: ItemJob) -> None:
+        if len(link.channels) == 1:
+            link.hellos = (HELLO, replace(HELLO, spooled=(job.token,) * keeps_result))
+            channel.die()
+        else:
+            channel.tell(*give_output(job, b"kept\n"))
+
+    link.script = lose_first
+    return link
+
+
+@pytest.mark.parametrize("keeps_result", [True, False], ids=["result", "nothing"])
+def test_item_waits_for_the_worker_that_it_was_lost_with(
+    place: Place, monkeypatch: pytest.MonkeyPatch, *, keeps_result: bool
+) -> None:
+    set_up(place, "ok")
+    name_executor(place)
+    link, other = make_losing_link(keeps_result=keeps_result), ScriptedLink(work_honestly, (BUSY,))
+    choose, connect, asked = PoolMembers.choose_member, link.connect, asyncio.Event()
+
+    def note_asking(members: PoolMembers, *given: Any) -> PoolMember | None:  # noqa: ANN401 - passed on
+        if link.channels and not members.all[0].channel:
+            asked.set()
+        return choose(members, *given)
+
+    async def connect_late() -> ScriptedChannel:
+        if link.channels:
+            await asked.wait()
+        return await connect()
+
+    monkeypatch.setattr(PoolMembers, "choose_member", note_asking)
+    link.connect = connect_late  # type: ignore[method-assign]
+    result, events = run_with(place, monkeypatch, link, other)
+    assert result.succeeded == 1
+    assert [event["host"] for event in of_kind(events, "item-sent")] == [
+        "far",
+        "far" if keeps_result else "other",
+    ]
+
+
+def test_result_that_comes_back_ends_the_second_attempt(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both are counted: the one that was lost, at an unknown cost, and the one whose result is taken."""
+    set_up(place, "ok")
+    name_executor(place)
+    monkeypatch.setattr("gitbatch.batch.executor.members._RETURN", 0.0)
+    begun = asyncio.Event()
+
+    async def work_on(channel: ScriptedChannel, job: ItemJob) -> None:
+        assert channel.jobs() == [job]
+        begun.set()
+        await asyncio.Event().wait()
+
+    link, other = make_losing_link(keeps_result=True), ScriptedLink(work_on, (BUSY,))
+    connect = link.connect
+
+    async def connect_late() -> ScriptedChannel:
+        if link.channels:
+            await begun.wait()
+        return await connect()
+
+    link.connect = connect_late  # type: ignore[method-assign]
+    result, events = run_with(place, monkeypatch, link, other)
+    assert result.succeeded == 1
+    assert place.git("show", "main:out/T1.md") == "kept"
+    assert [event["host"] for event in of_kind(events, "item-sent")] == ["far", "other", "far"]
+    assert other.channels[0].kinds()[-1] == "CancelJob"
+    [done] = of_kind(events, "item-finished")
+    assert (done["outcome"]["attempts"], done["outcome"]["spent"]["unknown"]) == (1, 2)
+
+
+def test_result_that_came_too_late_is_removed() -> None:
+    members = PoolMembers(lambda _: None, 1.0)
+    member = members.add_member(ScriptedLink(work_honestly))
+    members.recorded = {TOKEN}
+    member.spooled = {TOKEN, OTHER}
+    assert members.note_greeting(member) == {TOKEN}
+    assert member.spooled == {OTHER}
+
+
+def test_worker_that_was_asked_to_stop_is_not_started_again_at_once(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up(place, "ok", "ok")
+    name_executor(place)
+
+    async def stop_after(channel: ScriptedChannel, job: ItemJob) -> None:
+        channel.tell(Alive(takes_jobs=False), *give_output(job), Bye("it was asked to stop"))
+
+    async def work_later(channel: ScriptedChannel, job: ItemJob) -> None:
+        await asyncio.sleep(0.1)  # much longer than the pause before another worker is connected to again
+        channel.tell(*give_output(job))
+
+    link = ScriptedLink(stop_after, (replace(HELLO, slots=10),))
+    other = ScriptedLink(work_later, (replace(BUSY, slots=1),))
+    result, events = run_with(place, monkeypatch, link, other, jobs=1)
+    assert result.succeeded == 2
+    assert len(link.channels) == 1
+    assert "worker far has left: it was asked to stop" in notes(events)
+
+
+@pytest.mark.parametrize(
+    ("commands", "claims", "names"),
+    [
+        (["ssh a", "ssh b"], ["a", "b"], ["a", "b"]),
+        (["ssh a", "ssh b"], ["b", "b"], ["b (1)", "b"]),
+        (["ssh u@a", "ssh b"], ["a", "a"], ["a", "a (2)"]),
+        (["srun", "srun"], ["node", "node"], ["node", "node (2)"]),
+        (["srun", "srun"], ["", "\x1b[31mx\n"], ["srun", "x"]),
+        (["srun"], ["x" * 200], ["x" * 89 + "…"]),
+    ],
+)
+def test_workers_have_different_names(commands: list[str], claims: list[str], names: list[str]) -> None:
+    """None takes that of a machine which the configuration reaches by another command."""
+    members = PoolMembers(lambda _: None, 1.0)
+    for command in commands:
+        members.add_member(ScriptedLink(work_honestly, name=command))
+    for member, claimed in zip(members.all, claims, strict=True):
+        member.host = choose_host(members.all, member, claimed)
+    assert [member.host for member in members.all] == names
+
+
+def test_names_of_two_workers_are_told_apart_in_history(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up(place, "ok", "ok")
+    name_executor(place)
+
+    async def meet(channel: ScriptedChannel, job: ItemJob) -> None:
+        await both.wait()
+        channel.tell(*give_output(job))
+
+    both = asyncio.Barrier(2)
+    first = replace(HELLO, slots=1)
+    links = [ScriptedLink(meet, (each,)) for each in (first, replace(first, version="1.1"))]
+    _, events = run_with(place, monkeypatch, *links)
+    assert {event["host"] for event in of_kind(events, "item-sent")} == {"far", "far (2)"}
+    said = place.git("log", "--format=%(trailers:key=Gitbatch-Host,valueonly)", "main").split("\n")
+    assert {line for line in said if line} == {"far", "far (2)"}
+    assert "worker far (2): 1 slot, sandbox bubblewrap (scripted)" in notes(events)
