@@ -33,7 +33,7 @@ class AgentPool(AgentServices, frozen=True):
             GitbatchError: it cannot work here: its sandbox does not, its key is missing, its limit cannot be kept.
         """
         known = config.agent_name(name)
-        table, is_elsewhere = config.agents[known], is_sent(config, known)
+        table, is_elsewhere = config.agents[known], is_sent(config, known, is_remote=self.is_remote)
         key = (name, json.encode(table), is_elsewhere)
         if key not in self._made:
             if is_elsewhere and isinstance(table, ProcessTable):

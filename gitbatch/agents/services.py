@@ -22,6 +22,8 @@ class AgentServices(Struct, frozen=True):
     starter: Starter
     rate_limit: RateLimit = field(default_factory=RateLimit)
     budget: Budget = field(default_factory=Budget)
+    is_remote: bool = False
+    """Whether the user names a cluster whose workers run the agents that are programs, whatever the configuration says."""
 
     def open_sandbox(self, configured: str) -> Sandbox:
         """Returns the sandbox for an agent that is a process, and starts the server that starts its programs, if one does.

@@ -51,6 +51,8 @@ class SessionSettings(Struct, frozen=True, kw_only=True):
     """Whether a partial clone may fetch what it lacks."""
     eager: EagerMode | None = None
     """Whether items start before their group; None: as configured, else the default of the checkpoint mode."""
+    cluster: str | None = None
+    """The address of a Dask cluster whose workers run the agents, instead of those that are configured."""
     accept_config: bool = False
     """Accepts a changed configuration at the start, without a question."""
     clock: Callable[[], float] = time.time

@@ -49,6 +49,7 @@ from gitbatch.batch.planning.early.eagerness import (
     give_up_early,
     read_setting,
 )
+from gitbatch.batch.planning.executor_choice import choose_executor
 from gitbatch.batch.planning.failed_items import find_failed_items
 from gitbatch.batch.planning.project_state import ProjectState, read_project_state, require_runnable
 from gitbatch.batch.planning.risks import add_risks
@@ -128,7 +129,7 @@ class Opening(Struct, frozen=True):
             raise UsageError(f"--items {selection} names no open item", "see gitbatch plan for what is open")
         mode = settings.checkpoint or self.frontend.choose_mode(len({item.group for item in items}))
         folders = Folders(settings.worktrees, settings.cache_dir)
-        choice = StartChoice(items, agent, self.agents, settings.limits, folders)
+        choice = StartChoice(items, agent, self.agents, settings.limits, folders, settings.cluster)
         options = BatchOptions(choice, selection, mode, settings.jobs or config.batch.jobs)
         return PlannedBatch(target, plan_batch(repo, target, state, options, settings.clock()))
 
@@ -270,7 +271,8 @@ class Opening(Struct, frozen=True):
             yield self._place_agents(run, config, notices)
 
     def _place_agents(self, run: Run, config: Config, tell: Notices) -> Run:
-        """Returns the run, whose agents work on other machines if the configuration says so."""
+        """Returns the run, whose agents work on other machines if the user or the configuration says so."""
+        config = choose_executor(config, self.settings.cluster, self.settings.environment)
         if not config.executor.is_remote:
             return run
         from gitbatch.batch.executor.remote import RemoteTools, open_remote  # noqa: PLC0415 - most runs are local

@@ -41,7 +41,10 @@ def preview_batch(repo: Repository, settings: SessionSettings, frontend: Fronten
         GitbatchError: it would refuse.
     """
     with closing(Starter()) as starter:
-        pool = AgentPool(dict(settings.environment), settings.sandbox, starter, RateLimit())
+        pool = AgentPool(
+            *(dict(settings.environment), settings.sandbox, starter, RateLimit()),
+            is_remote=settings.cluster is not None,
+        )
         found = repo.fetching(frontend.report_waiting if settings.fetch else None)
         opening = Opening(found, settings, frontend, pool, EventStream(settings.clock, ()))
         batches = all_batches(repo)

@@ -174,7 +174,10 @@ def open_session(
             locked.fetching(frontend.report_waiting if settings.fetch else None),
             settings,
             frontend,
-            AgentPool(dict(settings.environment), settings.sandbox, starter, limit),
+            AgentPool(
+                *(dict(settings.environment), settings.sandbox, starter, limit),
+                is_remote=settings.cluster is not None,
+            ),
             emit,
         )
         batches = all_batches(opening.repo)

@@ -64,6 +64,7 @@ class RunOptions(Struct, frozen=True, kw_only=True):
     sandbox: SandboxKind | None = None
     limits: SpendingLimits = SpendingLimits()
     eager: EagerMode | None = None
+    cluster: str | None = None
     wait: bool = False
     no_fetch: bool = False
     accept_config: bool = False
@@ -93,6 +94,7 @@ class RunOptions(Struct, frozen=True, kw_only=True):
             sandbox=self.sandbox,
             limits=self.limits,
             eager=self.eager,
+            cluster=self.cluster,
             longest_wait=inf if self.wait else None,
             fetch=not self.no_fetch,
             accept_config=self.accept_config,

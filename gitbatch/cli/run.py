@@ -47,6 +47,13 @@ Eager = Annotated[
         help="Start items before their group; if what they read changes, they run and are paid again."
     ),
 ]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="Let the workers of a Dask cluster run the agents, such as tls://head:8786; not recorded in the batch.",
+    ),
+]
 Wait = Annotated[
     bool, typer.Option("--wait", help="When a server says to come back later, wait as long as it says.")
 ]
@@ -81,6 +88,7 @@ def run(
     max_cost: MaxCost = None,
     max_tokens: MaxTokens = None,
     eager: Eager = None,
+    cluster: Cluster = None,
     wait: Wait = False,
     no_fetch: NoFetch = False,
     accept_config: AcceptConfig = False,
@@ -110,6 +118,7 @@ def run(
         sandbox=sandbox,
         limits=SpendingLimits(max_cost, max_tokens),
         eager=eager,
+        cluster=cluster,
         wait=wait,
         no_fetch=no_fetch,
         accept_config=accept_config,

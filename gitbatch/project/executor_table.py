@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from gitbatch.project.agent_table import ConfigTable, duration_problem
+from gitbatch.project.cluster import TlsTable, find_address_problem
 
 _Command = Annotated[tuple[Annotated[str, Meta(min_length=1)], ...], Meta(min_length=1)]
 
@@ -13,10 +14,14 @@ _Command = Annotated[tuple[Annotated[str, Meta(min_length=1)], ...], Meta(min_le
 class ExecutorTable(ConfigTable, frozen=True):
     """Where items are worked on."""
 
-    kind: Literal["local", "command"] = "local"
-    """`local`: on this machine; `command`: by the workers that commands start."""
+    kind: Literal["local", "command", "dask"] = "local"
+    """`local`: on this machine; `command`: by the workers that commands start; `dask`: by those of a Dask cluster."""
     workers: tuple[_Command, ...] = ()
     """The command that starts each worker, such as `["ssh", "build1", "gitbatch", "worker", "--stdio"]`."""
+    cluster: str | None = None
+    """The address of the cluster's scheduler, such as `tls://head:8786`; `--cluster` overrides it."""
+    tls: TlsTable | None = None
+    """The files by which a run shows a cluster who it is; needed unless all of it is on this machine."""
     no_worker: str = "5m"
     """How long a batch waits while no worker can be reached, before it halts."""
     max_lost: Annotated[int, Meta(ge=0)] = 3
@@ -32,7 +37,11 @@ class ExecutorTable(ConfigTable, frozen=True):
         yield "no-worker", duration_problem(self.no_worker)
         if self.kind == "command" and not self.workers:
             yield "workers", 'it is empty, and kind = "command" needs the command of a worker at least'
-        if self.kind == "local" and self.workers:
+        if self.kind != "command" and self.workers:
             yield "workers", 'it has a meaning with kind = "command" only'
         if any("\0" in part for command in self.workers for part in command):
             yield "workers", "a command has a NUL character in it"
+        if self.kind == "dask" and not self.cluster:
+            yield "cluster", 'it is empty, and kind = "dask" needs the address of a scheduler'
+        yield "cluster", find_address_problem(self.cluster) if self.cluster else None
+        yield "tls", self.tls.find_problem() if self.tls else None

@@ -10,9 +10,12 @@ if TYPE_CHECKING:
     from gitbatch.project.config import Config
 
 
-def is_sent(config: "Config", agent: str) -> bool:
-    """Returns whether an agent works on other machines only: it is a program there, and reviews nothing here."""
-    if not (config.executor.is_remote and config.agents[agent].is_program):
+def is_sent(config: "Config", agent: str, *, is_remote: bool = False) -> bool:
+    """Returns whether an agent works on other machines only: it is a program there, and reviews nothing here.
+
+    `is_remote`: whether the user names a cluster, whatever the configuration says.
+    """
+    if not ((is_remote or config.executor.is_remote) and config.agents[agent].is_program):
         return False
     return all(check.agent != agent for check in config.checks.values())
 

@@ -54,7 +54,7 @@ def test_check_says_why_no_sandbox_works(place: Place, here: Here, monkeypatch: 
 def test_worker_is_told_what_to_do(here: Here, options: tuple[str, ...]) -> None:
     code, _, said = here("worker", *options)
     assert code == 2
-    assert "use --stdio (a run starts it so) or --check" in said
+    assert "use --stdio (a run starts it so), --connect URL, or --check" in said
 
 
 def test_worker_is_not_started_by_hand(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:

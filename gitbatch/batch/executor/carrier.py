@@ -14,7 +14,12 @@ from msgspec import Struct
 from gitbatch.batch.executor.messages import FromWorker, ToWorker
 from gitbatch.project.executor_table import ExecutorTable
 
-CARRIERS: Mapping[str, str] = MappingProxyType({"command": "gitbatch.batch.executor.command:CommandCarrier"})
+CARRIERS: Mapping[str, str] = MappingProxyType(
+    {
+        "command": "gitbatch.batch.executor.command:CommandCarrier",
+        "dask": "gitbatch.batch.executor.dask:DaskCarrier",
+    }
+)
 """By the `kind` of the table `[executor]`."""
 
 
@@ -54,6 +59,11 @@ class WorkerLink(Protocol):
         """What it is called before it has said its own name."""
         ...
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether it is not one of the workers any more: once the connection is lost, it is not connected to again."""
+        ...
+
     async def connect(self) -> WorkerChannel:
         """Connects to it.
 
@@ -71,10 +81,21 @@ class CarrierTools(Struct, frozen=True):
     """The user's."""
     directory: Path
     """The user's checkout."""
+    tell: Callable[[str], None]
 
 
 class Carrier(Protocol):
     """A way in which workers are reached."""
+
+    @property
+    def problem(self) -> str:
+        """Why workers cannot be looked for now; empty: they can."""
+        ...
+
+    @property
+    def may_find_more(self) -> bool:
+        """Whether workers may come that are not known yet."""
+        ...
 
     async def find_workers(self, join: Callable[[WorkerLink], None]) -> None:
         """Calls `join` with each worker, now and later, until all are known or the call is cancelled."""

@@ -45,6 +45,8 @@ _NAME = 60
 class CommandCarrier:
     """The workers that commands of the configuration start."""
 
+    problem, may_find_more = "", False
+
     def __init__(self, tools: CarrierTools) -> None:
         greeting = max(SILENCE, require_duration(tools.table.no_worker))
         self._links = tuple(
@@ -67,6 +69,11 @@ class CommandLink:
     directory: Path
     greeting: float = SILENCE
     """Seconds until its first message."""
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it is gone for good: the command can be started again."""
+        return False
 
     @property
     def name(self) -> str:

@@ -22,9 +22,9 @@ _SHORT = 0.5
 
 
 async def keep_connected(members: PoolMembers, member: PoolMember, welcome: Welcome) -> None:
-    """Connects to a worker and takes its messages, until the call is cancelled or the worker is refused."""
+    """Connects to a worker and takes its messages, until the call is cancelled, or the worker is refused or gone for good."""
     pause = _FIRST_PAUSE
-    while not member.is_refused:
+    while not (member.is_refused or member.link.is_gone):
         try:
             channel = await member.link.connect()
             try:
@@ -41,6 +41,8 @@ async def keep_connected(members: PoolMembers, member: PoolMember, welcome: Welc
         pause = _LONGEST_PAUSE if member.has_left else pause
         await asyncio.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE)
+    if member.link.is_gone:
+        members.remove_member(member)
 
 
 async def _greet(members: PoolMembers, member: PoolMember, channel: WorkerChannel, welcome: Welcome) -> bool:
@@ -92,9 +94,12 @@ def _list_words(member: PoolMember) -> list[str]:
 
 async def _read_messages(members: PoolMembers, member: PoolMember, channel: WorkerChannel) -> None:
     while True:
+        before = member.slots
         for message in await channel.receive():
             job = member.take_message(message)
             if job:
                 members.note_end(member, job)
+        if member.slots > before:
+            members.changed.set()
         if member.unfit and not member.jobs:
             raise ChannelError(member.unfit)

@@ -22,6 +22,7 @@ from gitbatch.batch.executor.messages import (
     JobEvent,
     JobRefused,
     JobResult,
+    NoSlot,
     SentFailure,
     SentUsage,
 )
@@ -48,6 +49,8 @@ class JobEnd(Struct, frozen=True):
     """What the worker's machine lacks for it: it has not begun."""
     is_elsewhere: bool = False
     """Whether another worker has the result already."""
+    slots: int | None = None
+    """The jobs that the worker takes at a time now, if it has no slot for this one."""
 
 
 @dataclass(slots=True)
@@ -71,7 +74,9 @@ class IncomingJob:
         default_factory=lambda: {name: [] for name in WorkplaceChanges.__struct_fields__}
     )
 
-    def take_message(self, message: JobEvent | JobChanges | JobChunk | JobRefused | JobResult) -> None:
+    def take_message(
+        self, message: JobEvent | JobChanges | JobChunk | JobRefused | NoSlot | JobResult
+    ) -> None:
         """Takes a message of the worker.
 
         Raises:
@@ -85,10 +90,9 @@ class IncomingJob:
             case JobChanges():
                 self._note_changes(message)
             case JobChunk():
-                self._received += len(message.data)
-                if self._received > self.most_bytes:
-                    raise ChannelError("more bytes of an output than are allowed")
                 self._keep_bytes(message.data)
+            case NoSlot():
+                self.ended.set_result(JobEnd(None, slots=message.slots))
             case JobRefused():
                 reason = clean_text(message.reason) or CleanText("it refuses")
                 self.ended.set_result(JobEnd(None, refusal=reason))
@@ -124,7 +128,17 @@ class IncomingJob:
     @property
     def is_elsewhere(self) -> bool:
         """Whether it has ended because another worker has the result already."""
-        return self._result is None and self.ended.done() and self.ended.result().is_elsewhere
+        return bool(self._end and self._end.is_elsewhere)
+
+    @property
+    def found_no_slot(self) -> bool:
+        """Whether the worker had no slot for it."""
+        return bool(self._end and self._end.slots is not None)
+
+    @property
+    def slots_left(self) -> int:
+        """The jobs that the worker takes at a time now, if it had no slot for this one."""
+        return (self._end.slots if self._end else None) or 0
 
     @property
     def has_result(self) -> bool:
@@ -159,6 +173,9 @@ class IncomingJob:
         return self.ended.result() if has_ended else None
 
     def _keep_bytes(self, data: bytes) -> None:
+        self._received += len(data)
+        if self._received > self.most_bytes:
+            raise ChannelError("more bytes of an output than are allowed")
         try:
             self.file.write(data)
         except OSError as error:  # our own disk, which halts the batch

@@ -11,6 +11,8 @@ from gitbatch.text import CleanText, clean_text
 
 _LIAR = 10
 """How often a worker may be lost before it is no longer believed that its machine has changed meanwhile."""
+_MOST_WITHOUT_SLOT = 1000
+"""The most jobs in a row for which a worker has no slot."""
 
 
 @dataclass(slots=True)
@@ -41,6 +43,8 @@ class PoolMember:
     has_left: bool = False
     """Whether it has said good-bye: it was asked to stop."""
     losses: int = 0
+    without_slot: int = 0
+    """The jobs in a row for which it had no slot."""
     shipping: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def can_run(self, agent: str) -> bool:
@@ -83,7 +87,7 @@ class PoolMember:
         """
         match message:
             case Alive():
-                self.slots = self.slots if message.takes_jobs else 0
+                self._set_slots(message)
                 return None
             case Hello():
                 raise ChannelError("it greets again")
@@ -101,14 +105,29 @@ class PoolMember:
         self._note_end(job)
         return job
 
+    def _set_slots(self, message: Alive) -> None:
+        if not message.takes_jobs:
+            self.slots = 0
+        elif message.slots is not None:
+            self.slots = message.slots
+
     def _note_end(self, job: IncomingJob) -> None:
         """Notes that it has ended a job. One that could not begin with it would not with the next one either."""
-        if job.disk_problem:
+        if job.found_no_slot:
+            self._note_no_slot(job.slots_left)
+        elif job.disk_problem:
             self.unfit = job.disk_problem
         elif not job.refusal:
-            self.has_worked = True
+            self.has_worked, self.without_slot = True, 0
             self.spooled.add(job.token)
         self.running -= {job.token}
+
+    def _note_no_slot(self, slots: int) -> None:
+        """Notes that its slots are taken by another run too, and how many jobs it takes now."""
+        self.without_slot += 1
+        if self.without_slot > _MOST_WITHOUT_SLOT:
+            raise ChannelError("it refuses everything")
+        self.slots = min(self.slots, slots)
 
     def lose_jobs(self, reason: str) -> tuple[str, ...]:
         """Ends the connection, and with it all jobs; returns the tokens of those that the worker may still work on."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct
 
-from gitbatch.batch.executor.carrier import WorkerLink
+from gitbatch.batch.executor.carrier import Carrier, WorkerLink
 from gitbatch.batch.executor.incoming import IncomingJob
 from gitbatch.batch.executor.member import PoolMember
 from gitbatch.text import CleanText, clean_text
@@ -45,12 +45,14 @@ class PoolMembers:
     """The tokens of results that count no more: a worker that comes back may still keep them."""
     _awaited: dict[str, tuple[PoolMember, float]] = field(default_factory=dict)
     """By token: the worker that the job was lost with, and until when it is waited for."""
+    _carrier: Carrier | None = None
     _begun: float = 0.0
     _empty_since: float = 0.0
     _is_told: bool = False
 
-    def begin_waiting(self) -> None:
-        """Notes the start, from which on workers are waited for."""
+    def begin_waiting(self, carrier: Carrier) -> None:
+        """Notes the start, from which on a carrier finds workers, and they are waited for."""
+        self._carrier = carrier
         self._begun = self._empty_since = time.monotonic()
 
     def add_member(self, link: WorkerLink) -> PoolMember:
@@ -59,6 +61,12 @@ class PoolMembers:
         self.all.append(member)
         self.changed.set()
         return member
+
+    def remove_member(self, member: PoolMember) -> None:
+        """Removes a worker that is gone for good."""
+        self._stop_awaiting(member)
+        self.all[:] = [other for other in self.all if other is not member]
+        self.changed.set()
 
     def note_greeting(self, member: PoolMember) -> frozenset[str]:
         """Notes that a worker has greeted; returns the results that it keeps and may remove.
@@ -119,9 +127,11 @@ class PoolMembers:
         """Returns why the batch must halt, unless a worker is there or may still come."""
         if any(member.channel for member in self.all):
             return None
-        known = bool(self.all) and all(member.is_refused for member in self.all)
-        said = "; ".join(f"{member.host}: {member.problem}" for member in self.all if member.problem)
-        if known or self._time_left() <= 0:
+        are_refused = bool(self.all) and all(member.is_refused for member in self.all)
+        problems = [f"{member.host}: {member.problem}" for member in self.all if member.problem]
+        said = "; ".join(filter(None, (self._carrier.problem if self._carrier else "", *problems)))
+        may_come = self._carrier is not None and self._carrier.may_find_more
+        if (are_refused and not may_come) or self._time_left() <= 0:
             return NoWorker(clean_text(f"no worker is there ({said})" if said else "no worker is there"))
         if said and not self._is_told:
             self._is_told = True

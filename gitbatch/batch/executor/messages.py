@@ -117,6 +117,16 @@ class Alive(Struct, frozen=True, tag="alive"):
 
     takes_jobs: bool = True
     """Whether it takes further jobs; not if it was asked to stop."""
+    slots: Annotated[int, Meta(ge=0, le=MOST_SLOTS)] | None = None
+    """The jobs that it takes at a time now, where several runs share its slots; None: as before."""
+
+
+class NoSlot(Struct, frozen=True, tag="no-slot"):
+    """All slots are taken, by another run too: the job was not begun, and has cost nothing."""
+
+    token: Token
+    slots: Annotated[int, Meta(ge=0, le=MOST_SLOTS)]
+    """The jobs that it takes at a time now."""
 
 
 class JobEvent(Struct, frozen=True, tag="event"):
@@ -228,7 +238,9 @@ class ForgetJobs(Struct, frozen=True, tag="forget"):
 
 _T = TypeVar("_T")
 
-FromWorker: TypeAlias = Hello | Alive | JobEvent | JobChanges | JobChunk | JobResult | JobRefused | Bye
+FromWorker: TypeAlias = (
+    Hello | Alive | NoSlot | JobEvent | JobChanges | JobChunk | JobResult | JobRefused | Bye
+)
 ToWorker: TypeAlias = Welcome | PackPart | PackEnd | ItemJob | CancelJob | ForgetJobs | Bye
 
 

@@ -61,7 +61,7 @@ class WorkerPool:
     def start(self) -> None:
         """Begins to connect to workers, unless that has begun."""
         if not self._tasks:
-            self.members.begin_waiting()
+            self.members.begin_waiting(self.carrier)
             self._tasks.append(asyncio.create_task(self.carrier.find_workers(self._join)))
 
     async def take_member(

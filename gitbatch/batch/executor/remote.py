@@ -123,8 +123,8 @@ class RemoteWorkplace:
                 return Failure(member.reason, cause=cause, usage=FREE)
             left = tools.budget.cost_left_for(assignment.item)
             answer = await self._work_at(member, job, replace(sent, cost_left=left))
-            # Its machine lacks something; or the worker that was lost before is back with the result.
-            if job.refusal or job.is_elsewhere:
+            # Its machine lacks something, or has no slot; or the worker that was lost before is back with the result.
+            if job.refusal or job.found_no_slot or job.is_elsewhere:
                 continue
             unfit.append(member)
             if not job.could_not_begin or len(unfit) > tools.config.executor.max_lost:
@@ -201,7 +201,7 @@ def make_token(batch: str, slug: str, setup: WorkplaceSetup, assignment: Assignm
 def open_remote(tools: RemoteTools, local: Workplaces) -> RemoteWorkplaces:
     """Returns the workplaces of a run by its table `[executor]`; nothing is connected to yet."""
     repo, config = tools.repo, tools.config
-    carrier = open_carrier(CarrierTools(config.executor, tools.environment, repo.root))
+    carrier = open_carrier(CarrierTools(config.executor, tools.environment, repo.root, tools.tell))
     members = PoolMembers(tools.tell, require_duration(config.executor.no_worker))
     pool = WorkerPool(carrier, PoolTools(repo, tools.git, tools.folder, _make_welcome(repo)), members)
     tables = {

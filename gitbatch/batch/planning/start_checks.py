@@ -14,6 +14,7 @@ from gitbatch.agents.pool import AgentPool
 from gitbatch.batch.history.ledger import SpendingLimits
 from gitbatch.batch.planning.agents import require_measurable_limits, set_limits, wanted_agents
 from gitbatch.batch.planning.check_problems import require_program, wanted_programs
+from gitbatch.batch.planning.executor_choice import choose_executor
 from gitbatch.batch.planning.preflight import require_clean, require_no_gitbatch_branch
 from gitbatch.batch.planning.project_state import ProjectState, ProjectView
 from gitbatch.batch.planning.target import Target
@@ -43,6 +44,8 @@ class StartChoice(Struct, frozen=True):
     limits: SpendingLimits
     """As the user gave them."""
     folders: Folders
+    cluster: str | None = None
+    """The cluster that the user names, whose workers run the agents."""
 
 
 class StartCheck(Struct, frozen=True):
@@ -62,6 +65,7 @@ def machine_checks(repo: Repository, view: ProjectView, choice: StartChoice) -> 
     limits = set_limits(pool, config, choice.limits)
     names = sorted(wanted_agents(view, choice.items, choice.agent) & config.agents.keys())
     folder = partial(_require_folder, repo, config, folders)
+    executor = partial(choose_executor, config, choice.cluster, pool.environment)
     usable = (
         StartCheck(partial(_require_usable, repo, view, pool, name), ("agents", name)) for name in names
     )
@@ -75,7 +79,8 @@ def machine_checks(repo: Repository, view: ProjectView, choice: StartChoice) -> 
         StartCheck(partial(require_program, setting, table, pool, partial(_has_file, repo, view)), setting)
         for setting, table in wanted_programs(view, choice.items)
     )
-    return (StartCheck(folder, ("batch", "worktrees")), *usable, *measurable, *programs)
+    places = (StartCheck(folder, ("batch", "worktrees")), StartCheck(executor, ("executor",)))
+    return (*places, *usable, *measurable, *programs)
 
 
 def start_checks(

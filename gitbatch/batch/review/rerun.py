@@ -123,6 +123,7 @@ def _require_machine(
     limits = settings.limits.or_else(read_ledger(repo, batch.id).limits)
     folders = Folders(settings.worktrees, settings.cache_dir)
     choice = StartChoice(_find_items(batch, state, after), batch.record.agent, pool, limits, folders)
+    choice = replace(choice, cluster=settings.cluster)
     for check in machine_checks(repo, state, choice):
         check.refuse()
     config, names = state.project.config, recorded_agents(state, batch.record, after.chosen_agents)

@@ -1,9 +1,11 @@
-"""What a machine has for the agents of others: git, a sandbox, worktrees, programs. Nothing is sent anywhere."""
+"""What a machine has for the agents of others: git, a sandbox, worktrees, programs; and whether it reaches its cluster."""
 
 from msgspec import Struct
 
 from gitbatch import __version__
 from gitbatch.batch.executor.messages import PROTOCOL
+from gitbatch.batch.worker.cluster import try_cluster
+from gitbatch.batch.worker.cluster_settings import ClusterSettings
 from gitbatch.batch.worker.equipment import list_equipment
 from gitbatch.batch.worker.stdio import (
     WorkerSettings,
@@ -52,8 +54,12 @@ class WorkerReport(Struct, frozen=True):
         return all(check.found for check in self.checks)
 
 
-def check_worker(settings: WorkerSettings) -> WorkerReport:
+def check_worker(settings: WorkerSettings, cluster: ClusterSettings | None = None) -> WorkerReport:
     """Returns what this machine has for a worker.
+
+    Args:
+        settings: the worker's.
+        cluster: the one that it is to join; None: none.
 
     Raises:
         OSError: its folder cannot be made.
@@ -68,7 +74,7 @@ def check_worker(settings: WorkerSettings) -> WorkerReport:
         PROTOCOL,
         str(settings.place),
         len(list_spooled(settings)),
-        checks,
+        (*checks, *((_check_cluster(settings, cluster),) if cluster else ())),
         *list_equipment(settings.environment),
     )
 
@@ -94,3 +100,10 @@ def _describe_network(sandbox: Sandbox) -> str:
     return (
         f'all: network = "api" is not possible ({problem})' if problem else "api: the servers of models alone"
     )
+
+
+def _check_cluster(settings: WorkerSettings, cluster: ClusterSettings) -> WorkerCheck:
+    try:
+        return WorkerCheck("cluster", try_cluster(settings, cluster))
+    except GitbatchError as error:
+        return WorkerCheck("cluster", "", error.message, error.advice)

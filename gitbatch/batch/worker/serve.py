@@ -32,6 +32,7 @@ from gitbatch.batch.executor.messages import (
     JobRefused,
     JobResult,
     MessageError,
+    NoSlot,
     PackEnd,
     PackPart,
     ToWorker,
@@ -40,6 +41,7 @@ from gitbatch.batch.executor.messages import (
     encode_message,
 )
 from gitbatch.batch.worker.jobs import JobRefusedError, JobTools, fail_job, run_job
+from gitbatch.batch.worker.shared_slots import SharedSlots
 from gitbatch.batch.worker.spool import Spool
 from gitbatch.errors import GitbatchError
 from gitbatch.text import clean_text
@@ -94,6 +96,8 @@ class OrchestratorService:
     """For packs that are not complete."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set by a signal: no further job is taken, and those that run are finished."""
+    slots: SharedSlots | None = None
+    """Those of the worker; None: they are for this orchestrator alone."""
     _tools: "asyncio.Task[JobTools] | None" = None
     _stored: "asyncio.Task[None] | None" = None
     """The last pack that came, and all before it."""
@@ -124,6 +128,8 @@ class OrchestratorService:
             alive.cancel()
             self._drop_pack()
             await self._end_jobs()
+            if self.slots:
+                self.slots.leave(self)
             begun = (task for task in (self._tools, self._stored, self._forgetting) if task)
             await asyncio.gather(*begun, return_exceptions=True)
             self._opened.close()
@@ -149,7 +155,7 @@ class OrchestratorService:
                     self._take_message(message)
                 if not data:
                     return ServeEnd.CUT
-        except (FrameError, MessageError, ConnectionError):
+        except (FrameError, MessageError, OSError):
             return ServeEnd.CUT
         finally:
             self._is_cut = not stopped.done()
@@ -229,16 +235,31 @@ class OrchestratorService:
             if not spool.path_of(job.token).exists():
                 if self._is_cut:  # it has cost nothing yet, and may be sent to another worker
                     return
-                if stored:
-                    await asyncio.shield(stored)
-                unkept = await run_job(tools, job, self._send_later)
-                for frame in unkept:
-                    await self._write(frame)
-                if unkept:
+                if self.slots and not self.slots.take_slot(self):
+                    await self._send(NoSlot(job.token, self.slots.count_running(self)))
+                    return
+                if not await self._run_job(tools, job, stored):
                     return
             await self._send_file(spool, job.token)
         finally:
             os.close(lock)
+
+    async def _run_job(self, tools: JobTools, job: ItemJob, stored: "asyncio.Task[None] | None") -> bool:
+        """Runs the agent of a job, in a slot; true: the result is in the spool, else it was sent."""
+        try:
+            if stored:
+                await asyncio.shield(stored)
+            unkept = await run_job(tools, job, self._send_later)
+        finally:
+            if self.slots:
+                self.slots.release_slot(self)
+        for frame in unkept:
+            await self._write(frame)
+        return not unkept
+
+    def offer_slots(self, slots: int) -> None:
+        """Tells the orchestrator how many jobs are taken from it now."""
+        self._send_later(Alive(not self.stopping.is_set(), slots))
 
     async def _store_pack(self, pack: "IO[bytes]", before: "asyncio.Task[None] | None") -> None:
         with pack:
@@ -290,7 +311,7 @@ class OrchestratorService:
             self.writer.write(data)
             try:
                 await self.writer.drain()
-            except ConnectionError:
+            except OSError:
                 self._is_cut = True
 
     async def _send_file(self, spool: Spool, token: str) -> None:

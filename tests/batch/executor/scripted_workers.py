@@ -108,6 +108,7 @@ class ScriptedLink:
     """How many connections are not possible."""
     breaks_at: int = 0
     """The number of the connection, from 1 on, on which no job can be sent."""
+    is_gone: bool = False
 
     async def connect(self) -> ScriptedChannel:
         if self.fails:
@@ -124,6 +125,8 @@ class ScriptedCarrier:
     """A carrier with some workers."""
 
     links: tuple[ScriptedLink, ...]
+    problem: str = ""
+    may_find_more: bool = False
 
     async def find_workers(self, join: Callable[[WorkerLink], None]) -> None:
         for link in self.links:

@@ -124,7 +124,7 @@ def test_worker_that_is_gone_cannot_be_sent_to(tmp_path: Path) -> None:
 def test_program_that_is_not_there_is_named(tmp_path: Path) -> None:
     table = ExecutorTable(kind="command", no_worker="2h", workers=(("/nowhere/ssh", "build1"), ("true",)))
     found: list[WorkerLink] = []
-    carrier = CommandCarrier(CarrierTools(table, {}, tmp_path))
+    carrier = CommandCarrier(CarrierTools(table, {}, tmp_path, print))
     asyncio.run(carrier.find_workers(found.append))
     assert [link.name for link in found] == ["/nowhere/ssh build1", "true"]
     assert isinstance(found[0], CommandLink)

@@ -1,0 +1,165 @@
+"""The carrier `dask`: workers are found by the scheduler of a Dask cluster, and connected to at the address that each announces.
+
+Dask starts workers, and knows where they are. Nothing else is done by it: no task is submitted, and no value of a run passes
+through it. So Dask need not be installed where a run is, its scheduler may be lost while agents work, and what it
+would load as code is never looked at. A worker speaks with runs as one that a command has started does.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from gitbatch.batch.executor.carrier import CarrierTools, ChannelError, WorkerLink
+from gitbatch.batch.executor.frames import FrameError, FrameReader, pack_frame
+from gitbatch.batch.executor.messages import (
+    WORKER_FRAME,
+    FromWorker,
+    MessageError,
+    ToWorker,
+    decode_from_worker,
+    encode_message,
+)
+from gitbatch.batch.executor.scheduler import SchedulerConnection
+from gitbatch.batch.executor.tls import connect_streams, make_tls_context
+from gitbatch.errors import GitbatchError
+from gitbatch.project.cluster import ClusterAddress, parse_address
+from gitbatch.text import clean_text, format_count
+
+SILENCE = 60.0
+"""Seconds without a whole message after which a worker is lost: it shows every 10 seconds that it is there."""
+_POLL = 0.5
+"""Seconds between two questions to the scheduler."""
+_READ = 64 * 1024
+
+
+class DaskCarrier:
+    """The workers of a Dask cluster."""
+
+    may_find_more = True
+
+    def __init__(self, tools: CarrierTools) -> None:
+        address = parse_address(tools.table.cluster or "")
+        if address is None:
+            raise GitbatchError("the cluster has no address", "set executor.cluster, or use --cluster")
+        self._address, self._tell = address, tools.tell
+        self._links: dict[str, DaskLink] = {}
+        self._context: ssl.SSLContext | None = None
+        self.problem = ""
+        if address.is_encrypted and tools.table.tls:
+            try:
+                self._context = make_tls_context(tools.table.tls, ssl.Purpose.SERVER_AUTH)
+            except OSError as error:
+                raise GitbatchError(
+                    f"cannot use the files of the certificate: {error.strerror or error}",
+                    "correct executor.tls, or the variables GITBATCH_TLS_CA, _CERT and _KEY",
+                ) from error
+
+    async def find_workers(self, join: Callable[[WorkerLink], None]) -> None:
+        """Asks the scheduler again and again; while it cannot be reached, the workers that are known remain."""
+        while True:
+            try:
+                connection = await SchedulerConnection.open(
+                    await connect_streams(self._address, self._context)
+                )
+                try:
+                    await self._watch(connection, join)
+                finally:
+                    connection.close()
+            except ChannelError as error:
+                self._note_problem(str(error))
+            await asyncio.sleep(_POLL)
+
+    async def _watch(self, connection: SchedulerConnection, join: Callable[[WorkerLink], None]) -> None:
+        while True:
+            found = await connection.find_workers()
+            self._note_problem("")
+            for announced in self._links.keys() - found.keys():
+                self._links.pop(announced).is_gone = True
+            for announced, name in found.items():
+                if announced not in self._links:
+                    self._links[announced] = DaskLink(
+                        parse_address(announced), clean_text(name, 60), self._context
+                    )
+                    join(self._links[announced])
+            await asyncio.sleep(_POLL)
+
+    def _note_problem(self, reason: str) -> None:
+        before, said = self.problem, clean_text(reason)
+        self.problem = f"scheduler {self._address}: {said}" if said else ""
+        if self.problem and not before:
+            known = format_count(len(self._links), "known worker")
+            self._tell(f"the scheduler {self._address} cannot be reached: {said} ({known})")
+        elif before and not self.problem:
+            self._tell(f"the scheduler {self._address} is there")
+
+
+@dataclass(slots=True, eq=False)
+class DaskLink:
+    """A worker of the cluster."""
+
+    address: ClusterAddress | None
+    name: str
+    context: ssl.SSLContext | None
+    is_gone: bool = False
+    """Whether the scheduler does not know it any more."""
+
+    async def connect(self) -> "StreamChannel":
+        """Connects to the address that it announces."""
+        if self.address is None:
+            raise ChannelError("it announces an address that is not one")
+        return StreamChannel(*await connect_streams(self.address, self.context))
+
+
+@dataclass(slots=True, eq=False)
+class StreamChannel:
+    """The connection to such a worker."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    _frames: FrameReader = field(default_factory=lambda: FrameReader(WORKER_FRAME, needs_magic=True))
+    _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _closing: "asyncio.Task[None] | None" = None
+
+    async def send(self, message: ToWorker) -> None:
+        """Sends a message."""
+        try:
+            self.writer.write(pack_frame(encode_message(message)))
+            await self.writer.drain()
+        except OSError as error:
+            raise ChannelError("the connection is gone") from error
+
+    async def receive(self) -> list[FromWorker]:
+        """Reads messages."""
+        try:
+            async with self._reading, asyncio.timeout(SILENCE):
+                while True:
+                    data = await self.reader.read(_READ)
+                    if not data:
+                        raise ChannelError("the connection is gone")
+                    if found := [decode_from_worker(each) for each in self._frames.take_bytes(data)]:
+                        return found
+        except TimeoutError as error:
+            raise ChannelError(f"no message for {SILENCE:g} seconds") from error
+        except (FrameError, MessageError) as error:
+            raise ChannelError(clean_text(str(error))) from error
+        except OSError as error:
+            raise ChannelError("the connection is gone") from error
+
+    async def close(self, patience: float) -> None:
+        """Waits until the worker has ended its side, and then ends the connection."""
+        if patience <= 0:
+            self.writer.transport.abort()
+            return
+        self._closing = self._closing or asyncio.create_task(self._close(patience))
+        await asyncio.shield(self._closing)
+
+    async def _close(self, patience: float) -> None:
+        try:
+            with suppress(TimeoutError, OSError):
+                async with asyncio.timeout(patience), self._reading:
+                    while await self.reader.read(_READ):
+                        pass
+        finally:
+            self.writer.transport.abort()

@@ -1,0 +1,149 @@
+"""Asking the scheduler of a Dask cluster which workers of ours there are, in the words of Dask's protocol.
+
+Dask's own code is not used: it loads the pickles of an answer even if it is asked not to deserialise. An answer is
+read by `msgspec` here, as values of known types; all else in it is skipped, and its length is compared with a limit before
+it is read.
+
+A message has its length (8 bytes, little-endian), the number of its parts, the length of each, and the parts: the first one
+is msgpack, and the others are what it refers to. Both sides begin with a message about themselves.
+"""
+
+import asyncio
+import struct
+import sys
+from dataclasses import dataclass, field
+from typing import Annotated, TypeVar
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from gitbatch.batch.executor.carrier import ChannelError
+from gitbatch.batch.executor.tls import PATIENCE, Streams
+from gitbatch.text import clean_text
+
+ANSWER_BYTES = 32 * 1024 * 1024
+"""The most bytes of an answer: a worker takes about 2 KB of it."""
+ANNOUNCED = "gitbatch"
+"""The word of a Dask worker about itself that has the address at which it works for runs."""
+MOST_WORKERS = 10_000
+_MOST_PARTS = 4096
+_MOST_CHARACTERS = 200
+_WORD = struct.Struct("<Q")
+_T = TypeVar("_T")
+
+
+class _Greeting(Struct, frozen=True):
+    pass
+
+
+class _Worker(Struct, frozen=True):
+    gitbatch: Raw = Raw()
+    name: Raw = Raw()
+
+
+class _Cluster(Struct, frozen=True):
+    workers: Annotated[dict[str, _Worker], Meta(max_length=MOST_WORKERS)]
+
+
+_GREETING: msgspec.msgpack.Decoder[_Greeting] = msgspec.msgpack.Decoder(_Greeting)
+_CORES: msgspec.msgpack.Decoder[dict[str, int]] = msgspec.msgpack.Decoder(
+    Annotated[dict[str, int], Meta(max_length=MOST_WORKERS)]
+)
+_IDENTITY: msgspec.msgpack.Decoder[_Cluster] = msgspec.msgpack.Decoder(_Cluster)
+
+
+def _read_short(said: Raw) -> str:
+    """Returns a text or a number as a text; empty: it is neither, or too long."""
+    if len(bytes(said)) > _MOST_CHARACTERS:
+        return ""
+    try:
+        return str(msgspec.msgpack.decode(said, type=str | int))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
+
+
+@dataclass(slots=True)
+class SchedulerConnection:
+    """A connection to a scheduler."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    _known: frozenset[str] = frozenset()
+    """The addresses of the workers at the last answer, as Dask has them."""
+    _announced: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    async def open(cls, streams: Streams) -> "SchedulerConnection":
+        """Greets a scheduler, and returns the connection.
+
+        Raises:
+            ChannelError: it does not greet as a scheduler does.
+        """
+        made = cls(*streams)
+        try:
+            await made._receive(_GREETING)
+            await made._send({"compression": None, "python": sys.version_info[:3], "pickle-protocol": 4})
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+    async def find_workers(self) -> dict[str, str]:
+        """Returns what each worker of ours announces as its address, with a name to show.
+
+        Raises:
+            ChannelError: the scheduler is gone, silent, or does not answer as one does.
+        """
+        cores = await self._ask("ncores", _CORES)
+        known = frozenset(cores)
+        if known != self._known:
+            said = (await self._ask("identity", _IDENTITY)).workers
+            named = ((_read_short(worker.gitbatch), _read_short(worker.name)) for worker in said.values())
+            self._announced = {address: name for address, name in named if address}
+            self._known = frozenset(said)
+        return self._announced
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self.writer.transport.abort()
+
+    async def _ask(self, question: str, decoder: msgspec.msgpack.Decoder[_T]) -> _T:
+        await self._send({"op": question, "reply": True})
+        return await self._receive(decoder)
+
+    async def _send(self, message: dict[str, object]) -> None:
+        part = msgspec.msgpack.encode(message)
+        head = _WORD.pack(1) + _WORD.pack(len(part))
+        try:
+            self.writer.write(_WORD.pack(len(head) + len(part)) + head + part)
+            async with asyncio.timeout(PATIENCE):
+                await self.writer.drain()
+        except (OSError, TimeoutError) as error:
+            raise ChannelError("the connection is gone") from error
+
+    async def _receive(self, decoder: msgspec.msgpack.Decoder[_T]) -> _T:
+        """Returns the next message; the parts that it refers to are read, and dropped."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return decoder.decode(await self._read_message())
+        except TimeoutError as error:
+            raise ChannelError(f"no answer for {PATIENCE:g} seconds") from error
+        except (OSError, EOFError) as error:
+            raise ChannelError("the connection is gone") from error
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise ChannelError(clean_text(f"it does not answer as a scheduler does: {error}")) from error
+
+    async def _read_message(self) -> bytes:
+        await self._read_word()  # of all parts but those that are long
+        count = await self._read_word()
+        if not 0 < count <= _MOST_PARTS:
+            raise ChannelError(f"it does not answer as a scheduler does: {count:,} parts")
+        lengths = [await self._read_word() for _ in range(count)]
+        if sum(lengths) > ANSWER_BYTES:
+            raise ChannelError(f"an answer of {sum(lengths):,} bytes (the most are {ANSWER_BYTES:,})")
+        first, *_ = [await self.reader.readexactly(length) for length in lengths]
+        return first
+
+    async def _read_word(self) -> int:
+        number: int = _WORD.unpack(await self.reader.readexactly(_WORD.size))[0]
+        return number

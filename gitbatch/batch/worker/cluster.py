@@ -1,0 +1,230 @@
+"""`gitbatch worker --connect`: a worker that joins a Dask cluster, so that runs find it, and outlives its scheduler.
+
+A Dask worker inside of it tells the scheduler where it listens for runs, and does nothing else of ours. It has no nanny and no limit of
+memory, both of which kill agents that are paid for. When the scheduler is gone, Dask ends its worker: another one is made,
+which waits for a scheduler, and the runs that are connected notice nothing.
+"""
+
+import asyncio
+import logging
+import secrets
+import signal
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import closing, suppress
+from importlib.metadata import version
+from typing import Any
+
+from gitbatch.agents.process.children import watch_by_descriptor
+from gitbatch.agents.process.starter import Starter
+from gitbatch.batch.executor.carrier import ChannelError
+from gitbatch.batch.executor.dask import StreamChannel
+from gitbatch.batch.executor.scheduler import ANNOUNCED, SchedulerConnection
+from gitbatch.batch.executor.tls import connect_streams, make_tls_context
+from gitbatch.batch.worker.cluster_settings import ClusterSettings
+from gitbatch.batch.worker.listening import WorkerServer
+from gitbatch.batch.worker.stdio import WorkerSettings
+from gitbatch.concurrency import GitThread
+from gitbatch.errors import GitbatchError
+from gitbatch.project.cluster import ClusterAddress
+from gitbatch.text import format_count
+
+_PAUSE = 0.5
+"""Seconds before a cluster is joined again."""
+_LEAVING = 2.0
+"""Seconds that Dask has to leave a cluster."""
+
+
+def serve_cluster(settings: WorkerSettings, cluster: ClusterSettings, tell: Callable[[str], None]) -> None:
+    """Works for the runs that find this worker by the scheduler, until a signal asks it to stop.
+
+    Raises:
+        GitbatchError: no sandbox works here, Dask is not installed, or the certificate cannot be used.
+    """
+    require_dask()
+    watch_by_descriptor()
+    with closing(Starter()) as starter, closing(GitThread()) as git:
+        asyncio.run(_serve(settings, cluster, tell, (starter, git)))
+
+
+def require_dask() -> str:
+    """Returns the version of Dask.
+
+    Raises:
+        GitbatchError: it is not installed.
+    """
+    try:
+        import distributed  # noqa: F401, PLC0415 - it takes a second
+    except ImportError as error:
+        raise GitbatchError(
+            "a worker of a cluster needs Dask", "install it: pip install 'gitbatch[dask]'"
+        ) from error
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is said here
+    return version("distributed")
+
+
+def open_server(
+    settings: WorkerSettings, cluster: ClusterSettings, started: tuple[Starter, GitThread]
+) -> WorkerServer:
+    """Returns what listens for runs; it does not yet.
+
+    Raises:
+        GitbatchError: no sandbox works here, the certificate cannot be used, or the scheduler's name is not known.
+    """
+    try:
+        context = make_tls_context(cluster.tls, ssl.Purpose.CLIENT_AUTH) if cluster.tls else None
+    except OSError as error:
+        raise GitbatchError(
+            f"cannot use the files of the certificate: {error.strerror or error}",
+            "correct --tls-ca, --tls-cert and --tls-key",
+        ) from error
+    scheduler = cluster.scheduler
+    listen = cluster.listen or ClusterAddress(
+        scheduler.is_encrypted, "127.0.0.1" if scheduler.is_loopback else _find_own_address(scheduler), 0
+    )
+    return WorkerServer(settings, context, listen, *started)
+
+
+def try_cluster(settings: WorkerSettings, cluster: ClusterSettings) -> str:
+    """Asks the scheduler as a run does, and connects to this worker as a run would; returns what was found.
+
+    Raises:
+        GitbatchError: one of both is not possible.
+    """
+    dask = require_dask()
+    with closing(Starter()) as starter, closing(GitThread()) as git:
+        server = open_server(settings, cluster, (starter, git))
+        try:
+            count = asyncio.run(_try_both(server, cluster))
+        except ChannelError as error:
+            raise GitbatchError(
+                str(error), "is a scheduler there, and is this certificate for both sides of a connection?"
+            ) from error
+    return f"{cluster.scheduler} (Dask {dask}; {format_count(count, 'worker')} there, besides this one)"
+
+
+async def _try_both(server: WorkerServer, cluster: ClusterSettings) -> int:
+    context = make_tls_context(cluster.tls, ssl.Purpose.SERVER_AUTH) if cluster.tls else None
+    connection = await SchedulerConnection.open(await connect_streams(cluster.scheduler, context))
+    try:
+        found = await connection.find_workers()
+    finally:
+        connection.close()
+    address = await announce_server(server, cluster)
+    _, writer = streams = await connect_streams(address, context)
+    try:
+        await StreamChannel(*streams).receive()
+    finally:
+        writer.transport.abort()
+        await server.stop()
+    return len(found)
+
+
+async def _serve(
+    settings: WorkerSettings,
+    cluster: ClusterSettings,
+    tell: Callable[[str], None],
+    started: tuple[Starter, GitThread],
+) -> None:
+    server = open_server(settings, cluster, started)
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, stopping.set)
+    address = await announce_server(server, cluster)
+    tell(f"worker {settings.host}: listens at {address}, looks for the scheduler {cluster.scheduler}")
+    joining = asyncio.create_task(_keep_joined(settings, cluster, address, tell))
+    waiting = asyncio.create_task(stopping.wait())
+    await asyncio.wait((joining, waiting), return_when=asyncio.FIRST_COMPLETED)
+    joining.cancel()
+    waiting.cancel()
+    tell(f"worker {settings.host}: takes no further item, and ends with those that run")
+    await server.stop()
+    await asyncio.wait((joining,))
+    if not joining.cancelled():
+        joining.result()
+
+
+async def announce_server(server: WorkerServer, cluster: ClusterSettings) -> ClusterAddress:
+    """Begins to listen; returns the address at which runs reach it.
+
+    Raises:
+        GitbatchError: that is not possible there.
+    """
+    try:
+        port = await server.start()
+    except OSError as error:
+        raise GitbatchError(
+            f"cannot listen at {server.listen}: {error.strerror or error}",
+            "name another address with --listen",
+        ) from error
+    host = server.listen.host
+    if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared
+        host = _find_own_address(cluster.scheduler)
+    return ClusterAddress(server.listen.is_encrypted, host, port)
+
+
+def _find_own_address(scheduler: ClusterAddress) -> str:
+    """Returns the address of this machine from which a scheduler is reached; nothing is sent."""
+    try:
+        [(family, kind, *_, there), *_] = socket.getaddrinfo(
+            scheduler.host, scheduler.port, type=socket.SOCK_DGRAM
+        )
+        with socket.socket(family, kind) as probe:
+            probe.connect(there)
+            return str(probe.getsockname()[0])
+    except OSError as error:
+        raise GitbatchError(
+            f"cannot find the scheduler {scheduler}: {error.strerror or error}",
+            "correct --connect, or name this machine's address with --listen",
+        ) from error
+
+
+async def _keep_joined(
+    settings: WorkerSettings, cluster: ClusterSettings, address: ClusterAddress, tell: Callable[[str], None]
+) -> None:
+    """Is in the cluster whenever it has a scheduler."""
+    while True:
+        member = _make_member(settings, cluster, address)
+        try:
+            await member
+            tell(f"worker {settings.host}: has joined the cluster of {cluster.scheduler}")
+            await member.finished()
+            tell(f"worker {settings.host}: the scheduler {cluster.scheduler} is gone; looks for it again")
+        except (OSError, TimeoutError, ValueError, RuntimeError) as error:
+            tell(f"worker {settings.host}: cannot join the cluster of {cluster.scheduler}: {error}")
+        finally:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LEAVING):
+                    await member.close(timeout=_LEAVING / 2, executor_wait=False, nanny=False)
+        await asyncio.sleep(_PAUSE)
+
+
+def _make_member(settings: WorkerSettings, cluster: ClusterSettings, address: ClusterAddress) -> Any:  # noqa: ANN401 - Dask has no types
+    """Returns a Dask worker that announces an address."""
+    from distributed import Security, Worker  # noqa: PLC0415 - it takes a second
+
+    security = Security(require_encryption=False)  # type: ignore[no-untyped-call]
+    if files := cluster.tls:
+        security = Security(  # type: ignore[no-untyped-call]
+            require_encryption=True,
+            tls_ca_file=files.ca,
+            tls_worker_cert=files.cert,
+            tls_worker_key=files.key,
+            tls_client_cert=files.cert,
+            tls_client_key=files.key,
+        )
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    return Worker(
+        str(cluster.scheduler),
+        host=host,
+        name=f"{settings.host}-{secrets.token_hex(3)}",
+        nthreads=settings.slots,
+        memory_limit=0,
+        dashboard=False,
+        dashboard_address="127.0.0.1:0",
+        local_directory=str(settings.place / "dask"),
+        startup_information={ANNOUNCED: lambda _worker: str(address)},
+        security=security,
+    )

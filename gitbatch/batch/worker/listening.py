@@ -1,0 +1,110 @@
+"""A worker that runs connect to: several at the same time, which share its slots.
+
+Each run has a connection, a copy of its repository and agents of its own. What one says ends, cancels or forgets nothing of another.
+"""
+
+import asyncio
+import socket
+import ssl
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+
+from gitbatch.agents.pool import AgentPool
+from gitbatch.agents.process.children import make_room
+from gitbatch.agents.process.starter import Starter
+from gitbatch.batch.executor.messages import Welcome
+from gitbatch.batch.executor.tls import PATIENCE
+from gitbatch.batch.worker.jobs import JobTools
+from gitbatch.batch.worker.serve import OrchestratorService, WorkerIdentity
+from gitbatch.batch.worker.shared_slots import SharedSlots
+from gitbatch.batch.worker.stdio import (
+    WorkerSettings,
+    list_running,
+    list_spooled,
+    open_job_tools,
+    select_sandbox_of,
+)
+from gitbatch.concurrency import GitThread
+from gitbatch.project.cluster import ClusterAddress
+
+MOST_RUNS = 64
+"""The most runs that are connected at the same time."""
+_SILENCE_MILLISECONDS = 60_000
+"""After which a run that does not take what is sent is gone."""
+
+
+@dataclass(slots=True)
+class WorkerServer:
+    """The socket on which a worker listens, and the runs that are connected. Belongs to one event loop."""
+
+    settings: WorkerSettings
+    context: ssl.SSLContext | None
+    """None: it is not encrypted, and reached from this machine alone."""
+    listen: ClusterAddress
+    """Where it listens; port 0: a free one."""
+    starter: Starter
+    git: GitThread
+    _slots: SharedSlots = field(init=False)
+    _sandbox: str = field(init=False)
+    _server: asyncio.Server | None = None
+    _services: "dict[asyncio.Task[None], OrchestratorService]" = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._slots = SharedSlots(make_room(self.settings.slots))
+        self._sandbox = select_sandbox_of(self.settings).kind
+
+    async def start(self) -> int:
+        """Begins to listen; returns the port.
+
+        Raises:
+            OSError: that is not possible there.
+        """
+        (self.settings.place / "work").mkdir(parents=True, exist_ok=True)
+        host, port = self.listen.host, self.listen.port
+        patience = PATIENCE if self.context else None
+        self._server = await asyncio.start_server(
+            self._serve_run, host, port, ssl=self.context, ssl_handshake_timeout=patience
+        )
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        """Takes no further item; returns when those that run have ended, and their results are sent or kept."""
+        if self._server:
+            self._server.close()
+        for service in self._services.values():
+            service.stopping.set()
+        if self._services:
+            await asyncio.wait(self._services.keys())
+
+    async def _serve_run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is None or len(self._services) >= MOST_RUNS:
+            writer.transport.abort()
+            return
+        _limit_silence(writer)
+        settings = self.settings
+        pool = AgentPool(dict(settings.environment), settings.sandbox, self.starter)
+
+        async def open_tools(welcome: Welcome, opened: ExitStack) -> JobTools:
+            return await self.git(open_job_tools, settings, welcome, pool, self.git, opened)
+
+        kept = (list_spooled(settings), list_running(settings))
+        identity = WorkerIdentity(settings.host, self._slots.count, self._sandbox, *kept)
+        work = settings.place / "work"
+        service = OrchestratorService(reader, writer, open_tools, identity, work, slots=self._slots)
+        self._services[task] = service
+        try:
+            await service.serve()
+        finally:
+            del self._services[task]
+            await pool.close()
+            writer.close()
+
+
+def _limit_silence(writer: asyncio.StreamWriter) -> None:
+    """Lets the system notice that the machine of a run is gone."""
+    connection: socket.socket = writer.get_extra_info("socket")
+    with suppress(OSError):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SILENCE_MILLISECONDS)
