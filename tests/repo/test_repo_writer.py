@@ -146,7 +146,7 @@ def test_a_name_that_git_does_not_agree_to_is_an_error(
 ) -> None:
     """As where git takes an object for a forged one: nothing may be built upon a name that leads nowhere."""
     with monkeypatch.context() as patch:
-        patch.setattr(Writer, "_compute_id", lambda *_: "1" * 40)
+        patch.setattr("gitbatch.repo.objects.writer.compute_id", lambda *_: "1" * 40)
         writer.write("blob", b"one")
         writer.write("blob", b"two")
         with pytest.raises(GitError, match="1111"):

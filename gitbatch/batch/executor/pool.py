@@ -5,7 +5,6 @@ The jobs of a worker that is lost end as lost; who asked for them decides what f
 """
 
 import asyncio
-import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,24 +13,21 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from gitbatch.batch.executor.carrier import Carrier, ChannelError, WorkerChannel, WorkerLink
+from gitbatch.batch.executor.carrier import Carrier, ChannelError, WorkerLink
 from gitbatch.batch.executor.connecting import keep_connected
 from gitbatch.batch.executor.incoming import IncomingJob
 from gitbatch.batch.executor.lacking import describe_lack, find_time_left
 from gitbatch.batch.executor.member import PoolMember
 from gitbatch.batch.executor.members import NoWorker, PoolMembers
 from gitbatch.batch.executor.messages import (
-    CHUNK_BYTES,
     Bye,
     CancelJob,
     ForgetJobs,
     ItemJob,
-    PackEnd,
-    PackPart,
     ToWorker,
     Welcome,
 )
-from gitbatch.batch.executor.shipment import open_temporary, plan_shipment, write_pack
+from gitbatch.batch.executor.packing import ObjectSender
 from gitbatch.concurrency import GitThread
 from gitbatch.repo.repository import Repository
 
@@ -57,6 +53,7 @@ class WorkerPool:
     tools: PoolTools
     members: PoolMembers
     _tasks: "list[asyncio.Task[None]]" = field(default_factory=list)
+    _sender: ObjectSender | None = None
 
     def start(self) -> None:
         """Begins to connect to workers, unless that has begun."""
@@ -101,7 +98,7 @@ class WorkerPool:
         try:
             if channel and job.token not in member.spooled:
                 async with member.shipping:
-                    await self._send_objects(member, channel, job)
+                    await self._open_sender().send_objects(channel, job.setup, member.have)
             if channel is None or incoming.ended.done():
                 incoming.lose("the connection was closed")
                 return False
@@ -155,19 +152,10 @@ class WorkerPool:
         member = self.members.add_member(link)
         self._tasks.append(asyncio.create_task(keep_connected(self.members, member, self.tools.welcome)))
 
-    async def _send_objects(self, member: PoolMember, channel: WorkerChannel, job: ItemJob) -> None:
-        tools, have = self.tools, member.have
-        lacking = await tools.git(plan_shipment, tools.repo.objects, job.setup, have)
-        oids = lacking.oids
-        if not oids:
-            return
-        with open_temporary(tools.folder) as descriptor:
-            size = await tools.git(write_pack, tools.repo, oids, descriptor)
-            for start in range(0, size, CHUNK_BYTES):
-                part = os.pread(descriptor, CHUNK_BYTES, start)
-                await channel.send(PackPart(part, is_first=start == 0))
-        await channel.send(PackEnd())
-        have.note_shipment(lacking)
+    def _open_sender(self) -> ObjectSender:
+        if self._sender is None:
+            self._sender = ObjectSender(self.tools.repo, self.tools.git, self.tools.folder)
+        return self._sender
 
     async def _send_soon(self, member: PoolMember, message: ToWorker) -> None:
         """Sends a message that may be lost: to a worker that is gone, or does not read."""

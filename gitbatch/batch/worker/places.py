@@ -13,6 +13,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import IO
 
 from msgspec.structs import replace
 
@@ -26,6 +27,7 @@ from gitbatch.concurrency import GitThread
 from gitbatch.fs.removal import remove_tree
 from gitbatch.repo.config_file import render_config
 from gitbatch.repo.fingerprint import Fingerprint, take_fingerprint
+from gitbatch.repo.objects.pack import FEW_BYTES, FEW_OBJECTS, parse_pack, store_unsynced
 from gitbatch.repo.opening import open_repository
 from gitbatch.repo.process import Git
 from gitbatch.repo.repository import Repository
@@ -34,8 +36,6 @@ from gitbatch.repo.templates.expiry import UNLIMITED
 from gitbatch.repo.worktrees.agent_git import read_agent_git
 from gitbatch.repo.worktrees.sparse import list_wanted_objects
 
-_FEW_OBJECTS = 200
-"""The most objects of a pack that are stored one by one, which makes no further pack to look through."""
 _LOCK = "lock"
 _TARGET = "refs/heads/main"
 
@@ -100,15 +100,24 @@ class JobPlaces:
         )
         return self.opened.enter_context(open_workplaces(plain, kind, self.around)).workplaces
 
-    def store_pack(self, descriptor: int) -> None:
+    def store_pack(self, pack: IO[bytes]) -> None:
         """Stores the objects of a pack.
 
         Raises:
             GitError: it is damaged, or cannot be stored.
         """
+        id_bytes = self.repo.id_bytes
+        pack.seek(0)
+        head = pack.read(FEW_BYTES)
+        found = parse_pack(head, id_bytes) if len(head) < FEW_BYTES else None
+        if found is not None:
+            for whole in found:
+                store_unsynced(self.repo.common_dir / "objects", whole, id_bytes)
+            return
+        descriptor = pack.fileno()
         os.lseek(descriptor, 0, os.SEEK_SET)
         count = int.from_bytes(os.pread(descriptor, 4, 8), "big")
-        command = ("unpack-objects", "-q") if count <= _FEW_OBJECTS else ("index-pack", "--stdin")
+        command = ("unpack-objects", "-q") if count <= FEW_OBJECTS else ("index-pack", "--stdin")
         self.repo.git.run(*command, input=descriptor)
 
 

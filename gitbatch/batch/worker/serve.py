@@ -44,6 +44,7 @@ from gitbatch.batch.worker.jobs import JobRefusedError, JobTools, fail_job, run_
 from gitbatch.batch.worker.shared_slots import SharedSlots
 from gitbatch.batch.worker.spool import Spool
 from gitbatch.errors import GitbatchError
+from gitbatch.repo.objects.pack import FEW_BYTES
 from gitbatch.text import clean_text
 
 ALIVE_EVERY = 10.0
@@ -187,7 +188,7 @@ class OrchestratorService:
                 if message.is_first:
                     self._drop_pack()
                 if self._pack is None:
-                    self._pack = tempfile.TemporaryFile(dir=self.folder)  # noqa: SIM115 - until it is stored
+                    self._pack = tempfile.SpooledTemporaryFile(FEW_BYTES, dir=str(self.folder))  # noqa: SIM115 - until it is stored
                 self._pack.write(message.data)
             except OSError as error:  # the jobs that need it say so
                 self._stored = asyncio.create_task(_raise_error(error))
@@ -263,11 +264,10 @@ class OrchestratorService:
 
     async def _store_pack(self, pack: "IO[bytes]", before: "asyncio.Task[None] | None") -> None:
         with pack:
-            pack.flush()
             tools = await self._wait_for_tools()
             if before:
                 await before
-            await tools.places.git(tools.places.store_pack, pack.fileno())
+            await tools.places.git(tools.places.store_pack, pack)
 
     async def _wait_for_tools(self) -> JobTools:
         if self._tools is None:

@@ -3,16 +3,33 @@
 The bytes of a signature are never kept: only whether a commit has one.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from gitbatch.paths import decode_path, encode_path
 
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
 REGULAR = "100644"
 TREE = "40000"
 SYMLINK = "120000"
 SUBMODULE = "160000"
+
+
+def open_digest(id_bytes: int, content: bytes = b"") -> "_Hash":
+    """Returns the digest that object ids of a length are made by, which has taken a content."""
+    return hashlib.new("sha1" if id_bytes == 20 else "sha256", content, usedforsecurity=False)
+
+
+def compute_id(kind: str, content: bytes, id_bytes: int) -> str:
+    """Returns the id of an object; `id_bytes`: the length of a raw id."""
+    made = open_digest(id_bytes, b"%s %d\0" % (kind.encode(), len(content)))
+    made.update(content)
+    return made.hexdigest()
 
 
 class Ident(Struct, frozen=True):

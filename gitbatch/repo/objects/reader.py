@@ -5,7 +5,7 @@ Not thread-safe: a run has one thread for git.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -15,11 +15,14 @@ from msgspec import Struct
 
 from gitbatch.errors import GitError
 from gitbatch.repo.objects.codec import TREE, Commit, TreeEntry, parse_commit, parse_tree
+from gitbatch.repo.objects.pack import WholeObject
 from gitbatch.repo.objects.walk import missing_by_walk
 from gitbatch.repo.objects.writer import Writer, pack_dir_mtime
 from gitbatch.repo.pipe import AT_ONCE, Pipe
 from gitbatch.repo.process import Git
 
+_WORDS = 3
+"""Of an answer about an object that is there: id, kind, size."""
 _CACHED_ENTRIES = 50_000
 """The most folders and entries of them that are cached: about ten megabytes."""
 
@@ -130,6 +133,24 @@ class ObjectReader:
         found = zip(wanted, answers, strict=True)
         gone = tuple(oid for oid, answer in found if len(answer.split(b" ")) != 3)
         return tuple(oid for oid in gone if not self.writer.spares.restore_object(oid))
+
+    def read_few(self, oids: Sequence[str], most: int) -> tuple[WholeObject, ...] | None:
+        """Returns some objects as they are; None: they have more bytes than `most` together, or one is missing."""
+        self._prepare()
+        with suppress(GitError):  # of a partial clone, git ends at an object that is missing
+            sizes = [
+                answer.split(b" ")
+                for answer in self._reader.ask_all([f"info {oid}\n".encode() for oid in oids])
+            ]
+            if any(len(words) != _WORDS for words in sizes) or sum(int(words[2]) for words in sizes) > most:
+                return None
+            found: list[WholeObject] = []
+            for start in range(0, len(oids), AT_ONCE):
+                queries = [f"contents {oid}\n".encode() for oid in oids[start : start + AT_ONCE]]
+                answers = self._reader.ask_contents(queries)
+                found += (WholeObject(head[1].decode(), content) for head, content in answers)
+            return tuple(found)
+        return None
 
     def is_blob(self, oid: str) -> bool:
         """Whether an object is in the repository and is a blob; its content is not read."""

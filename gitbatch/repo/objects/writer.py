@@ -7,7 +7,6 @@ Not thread-safe: a run has one thread for git.
 """
 
 import errno
-import hashlib
 import os
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from typing import IO, NamedTuple
 
 from gitbatch.errors import GitError
 from gitbatch.fs.durable import sync_all
+from gitbatch.repo.objects.codec import compute_id
 from gitbatch.repo.objects.spares import SpareLinks
 from gitbatch.repo.pipe import AT_ONCE, Pipe
 from gitbatch.repo.process import Git
@@ -89,7 +89,7 @@ class Writer:
             return self.mark_unsynced(self._run_once(_WRITE[kind], content))
         processes = self._processes[kind]
         git = processes[sum(pending.kind == kind for pending in self._pending) % len(processes)]
-        pending = _Pending(git, kind, self._compute_id(kind, content), file)
+        pending = _Pending(git, kind, compute_id(kind, content, self.id_bytes), file)
         try:
             git.send(_proc_path(file.fileno()))
             self._pending.append(pending)
@@ -185,12 +185,6 @@ class Writer:
         if not self._unsynced and (now := pack_dir_mtime(self.folder)) != self._packs:
             self.close()
             self._packs = now
-
-    def _compute_id(self, kind: str, content: bytes) -> str:
-        made = hashlib.new("sha1" if self.id_bytes == 20 else "sha256", usedforsecurity=False)
-        made.update(b"%s %d\0" % (kind.encode(), len(content)))
-        made.update(content)
-        return made.hexdigest()
 
     def _require_stored(self, pending: _Pending) -> None:
         git, kind, oid, content = pending

@@ -1,6 +1,7 @@
 """What travels to a worker: exactly the objects of a worktree, and each of them once."""
 
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ from conftest import Place
 from msgspec.structs import replace
 
 from gitbatch.batch.executor.messages import Welcome
-from gitbatch.batch.executor.shipment import HaveSet, open_temporary, plan_shipment, write_pack
+from gitbatch.batch.executor.packing import SmallPacks
+from gitbatch.batch.executor.shipment import HaveSet, plan_shipment, write_pack
 from gitbatch.batch.worker.places import JobPlaces, open_places
 from gitbatch.batch.workplace.kinds import WorktreeKind
 from gitbatch.batch.workplace.local import LocalWorkplaces, make_worktree
@@ -113,11 +115,14 @@ def test_worktree_of_what_was_sent_is_that_of_a_local_run(
         1, "1", "0" * 16, "sha1", (("core.fsmonitor", "touch /tmp/x"), ("core.symlinks", "true"))
     )
     with (
-        open_temporary(tmp_path) as descriptor,
+        tempfile.TemporaryFile() as pack,
         open_places(tmp_path / "far", welcome, git, find_kind, tmp_path) as places,
     ):
-        write_pack(filled, shipment.oids, descriptor)
-        places.store_pack(descriptor)
+        if paths is None:
+            write_pack(filled, shipment.oids, pack.fileno())
+        else:
+            pack.write(SmallPacks(filled.objects).make_pack(shipment.oids) or b"")
+        places.store_pack(pack)
         far = _make(places, setup)
         assert _make(places, setup, "again").parent == far.parent
         few = len(tuple(list_wanted_objects(filled.objects, setup.tree, paths or ())))
@@ -146,3 +151,19 @@ def _make(places: JobPlaces, setup: WorkplaceSetup, name: str = "tree") -> Path:
     path = supply.folder / name
     make_worktree(supply, path, replace(setup, branch=f"{setup.branch}-{name}"))
     return path
+
+
+def test_small_packs_remember_little(filled: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is common to all workers is read once; many or large objects are left to git."""
+    packs, oids = (
+        SmallPacks(filled.objects),
+        plan_shipment(filled.objects, setup_of(filled, ()), HaveSet()).oids,
+    )
+    made = packs.make_pack(oids)
+    monkeypatch.setattr(filled.objects.__class__, "read_few", lambda *_: None)
+    assert packs.make_pack(oids) == made is not None
+    assert packs.make_pack((*oids, "1" * 40)) is None
+    assert packs.make_pack(oids * 100) is None
+    monkeypatch.undo()
+    monkeypatch.setattr("gitbatch.batch.executor.packing.FEW_BYTES", 1)
+    assert SmallPacks(filled.objects).make_pack(oids) is None
