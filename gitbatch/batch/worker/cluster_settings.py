@@ -48,9 +48,31 @@ def _read_listen(listen: str, scheduler: ClusterAddress) -> ClusterAddress:
     found = parse_address(f"{'tls' if scheduler.is_encrypted else 'tcp'}://{listen}")
     if found is None:
         raise UsageError(f"--listen: {listen!r} is not HOST:PORT", "for example: --listen 0.0.0.0:8790")
-    if not found.is_encrypted and not found.is_loopback:
+    return require_safe(found)
+
+
+def require_safe(listen: ClusterAddress) -> ClusterAddress:
+    """Returns an address at which a worker may listen.
+
+    Raises:
+        UsageError: it is not encrypted, and reached from other machines.
+    """
+    if listen.is_encrypted or listen.is_loopback:
+        return listen
+    raise UsageError(
+        f"{listen.host} is reached from other machines, and the cluster is not encrypted",
+        "use a cluster with tls://, or one at 127.0.0.1",
+    )
+
+
+def require_alone(*, has_nanny: bool, memory_limit: int | None) -> None:
+    """Refuses a Dask worker that Dask may kill, with the agents that are paid for.
+
+    Raises:
+        UsageError: it has a nanny, or a limit of memory.
+    """
+    if has_nanny or memory_limit:
         raise UsageError(
-            f"--listen: {listen} is reached from other machines, and the cluster is not encrypted",
-            "use a cluster with tls://, or listen at 127.0.0.1",
+            "Dask's nanny and its limit of memory kill a worker, and with it agents that are paid for",
+            "start it with: dask worker --no-nanny --memory-limit 0",
         )
-    return found
