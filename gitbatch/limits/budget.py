@@ -30,6 +30,7 @@ class Budget:
     """Whether an early item could not reserve, while the present group is open."""
     _given: dict[ItemKey, float | None] = field(default_factory=dict, init=False)
     """What items may spend by the word of a run on another machine, which has the budget of the batch."""
+    _given_tokens: dict[ItemKey, int | None] = field(default_factory=dict, init=False)
     _freed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     @property
@@ -74,10 +75,10 @@ class Budget:
         is_first, self._has_refused = not self._has_refused, True
         return is_first
 
-    def begin_job(self, item: ItemKey, left: float | None) -> None:
-        """Notes what an item may spend that a run on another machine has sent; nothing of it is charged yet."""
+    def begin_job(self, item: ItemKey, left: float | None, tokens: int | None = None) -> None:
+        """Notes what an item may use that a run on another machine has sent; nothing of it is charged yet."""
         self._charged.pop(item, None)
-        self._given[item] = left
+        self._given[item], self._given_tokens[item] = left, tokens
 
     def cost_left_for(self, item: ItemKey) -> float | None:
         """Returns the US dollars that an item may still spend; None: no limit. Other items keep their reservations."""
@@ -87,6 +88,12 @@ class Budget:
             return None
         taken = self._kept_cost(item) if item in self._early else self._committed_cost()
         return self.max_cost - taken + self._reserved.get(item, 0.0)
+
+    def tokens_left_for(self, item: ItemKey) -> int | None:
+        """Returns the tokens that an item may still use; None: no limit."""
+        if (given := self._given_tokens.get(item)) is not None:
+            return given - self.charged_usage(item).total_tokens
+        return None if self.max_tokens is None else self.max_tokens - self.known_usage.total_tokens
 
     async def wait_to_reserve(self, item: ItemKey, cost: float) -> bool:
         """Reserves US dollars, waiting for other items to release theirs. Returns false if that cannot be enough."""

@@ -7,6 +7,7 @@ from msgspec import Meta
 
 from gitbatch.project.agent_table import ConfigTable, duration_problem
 from gitbatch.project.cluster import TlsTable, find_address_problem
+from gitbatch.project.private_commands import is_private
 
 _Command = Annotated[tuple[Annotated[str, Meta(min_length=1)], ...], Meta(min_length=1)]
 
@@ -26,6 +27,8 @@ class ExecutorTable(ConfigTable, frozen=True):
     """How long a batch waits while no worker can be reached, before it halts."""
     max_lost: Annotated[int, Meta(ge=0)] = 3
     """How often an item is sent again because its worker was lost."""
+    secrets: Literal["worker", "send"] = "worker"
+    """Whose keys agents get: `worker`: those of the worker's own environment; `send`: those of the user's, which are sent."""
 
     @property
     def is_remote(self) -> bool:
@@ -45,3 +48,17 @@ class ExecutorTable(ConfigTable, frozen=True):
             yield "cluster", 'it is empty, and kind = "dask" needs the address of a scheduler'
         yield "cluster", find_address_problem(self.cluster) if self.cluster else None
         yield "tls", self.tls.find_problem() if self.tls else None
+        yield "secrets", self.find_secrets_problem()
+
+    def find_secrets_problem(self) -> str | None:
+        """Returns why keys cannot be sent: the way to a worker is not encrypted as far as is known; None if they can, or are not."""
+        if self.secrets != "send":
+            return None
+        if self.kind == "local":
+            return "keys are sent to workers only, and there are none"
+        if self.kind == "dask" and not (self.cluster or "").startswith("tls://"):
+            return "keys are sent over TLS only (tls://…): without it, others may listen"
+        exposed = next((command for command in self.workers if not is_private(command)), None)
+        if exposed is None:
+            return None
+        return f"keys are sent by ssh only, or to gitbatch on this machine, and not by {exposed[0]!r}"

@@ -32,6 +32,9 @@ def test_items_stay_here_if_nothing_is_said() -> None:
         ('kind = "command"\nworkers = [["a\\u0000b"]]', "NUL"),
         ('no-worker = "soon"', "invalid duration"),
         ("max-lost = -1", ">= 0"),
+        ('secrets = "send"', "keys are sent to workers only"),
+        ('secrets = "keep"', "use one of: worker, send"),
+        ('kind = "command"\nworkers = [["srun", "x"]]\nsecrets = "send"', "sent by ssh only"),
         (f'{WORKER}[batch]\ninclude = [".venv"]', "batch.include is not sent"),
         (f'{WORKER}[batch]\nprepare = ["npm", "ci"]', "batch.prepare is not sent"),
     ],
@@ -40,6 +43,12 @@ def test_senseless_values_are_refused(text: str, words: str) -> None:
     with pytest.raises(PlanError) as found:
         parse(text)
     assert words in f"{found.value.message} {found.value.details}"
+
+
+def test_keys_are_sent_by_ssh_only() -> None:
+    table = parse(f'{WORKER}secrets = "send"').executor
+    assert (table.secrets, table.find_secrets_problem()) == ("send", None)
+    assert 'executor.secrets = "send"' in fixed_lines(Config(executor=table))
 
 
 def test_what_starts_programs_is_fixed_when_a_batch_starts() -> None:

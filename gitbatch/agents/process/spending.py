@@ -84,12 +84,11 @@ class AttemptLimits(Struct, frozen=True):
                 Cause.LIMIT, f"its limit of {self.token_limit:,} tokens (max-tokens) is reached"
             )
         uncharged = max(0, counted - self.budget.charged_usage(self.item).total_tokens)
-        tokens = self.budget.known_usage.total_tokens + uncharged
-        if self.budget.max_tokens is not None and tokens >= self.budget.max_tokens:
-            return ReachedLimit(
-                Cause.BUDGET, f"the budget of the batch is reached ({self.budget.max_tokens} tokens)"
-            )
-        return None
+        left, most = self.budget.tokens_left_for(self.item), self.budget.max_tokens
+        if left is None or uncharged < left:
+            return None
+        said = "tokens" if most is None else f"{most} tokens"  # the whole is known where the batch is
+        return ReachedLimit(Cause.BUDGET, f"the budget of the batch is reached ({said})")
 
     def sum_cost(self, usages: tuple[Usage, ...]) -> tuple[float, bool]:
         """Returns the known part of the cost of some answers, and whether that is all of it."""

@@ -12,7 +12,7 @@ from gitbatch.batch.executor.carrier import ChannelError, WorkerChannel
 from gitbatch.batch.executor.lacking import describe_worker
 from gitbatch.batch.executor.member import PoolMember
 from gitbatch.batch.executor.members import PoolMembers
-from gitbatch.batch.executor.messages import PROTOCOL, ForgetJobs, Hello, Welcome
+from gitbatch.batch.executor.messages import PROTOCOL, ForgetJobs, Hello, ToWorker
 from gitbatch.text import CleanText, clean_text
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
@@ -21,14 +21,17 @@ _SHORT = 0.5
 """Seconds that a worker whose connection was cut has to end."""
 
 
-async def keep_connected(members: PoolMembers, member: PoolMember, welcome: Welcome) -> None:
-    """Connects to a worker and takes its messages, until the call is cancelled, or the worker is refused or gone for good."""
+async def keep_connected(members: PoolMembers, member: PoolMember, greeting: Sequence[ToWorker]) -> None:
+    """Connects to a worker and takes its messages, until the call is cancelled, or the worker is refused or gone for good.
+
+    `greeting`: what is sent to it first.
+    """
     pause = _FIRST_PAUSE
     while not (member.is_refused or member.link.is_gone):
         try:
             channel = await member.link.connect()
             try:
-                if await _greet(members, member, channel, welcome):
+                if await _greet(members, member, channel, greeting):
                     await _read_messages(members, member, channel)
             except ChannelError as error:
                 members.note_lost(member, clean_text(str(error)))
@@ -45,7 +48,9 @@ async def keep_connected(members: PoolMembers, member: PoolMember, welcome: Welc
         members.remove_member(member)
 
 
-async def _greet(members: PoolMembers, member: PoolMember, channel: WorkerChannel, welcome: Welcome) -> bool:
+async def _greet(
+    members: PoolMembers, member: PoolMember, channel: WorkerChannel, greeting: Sequence[ToWorker]
+) -> bool:
     """Takes the greeting of a worker, and answers it; false: it is refused."""
     hello, *rest = await channel.receive()
     if not isinstance(hello, Hello) or rest:
@@ -54,7 +59,8 @@ async def _greet(members: PoolMembers, member: PoolMember, channel: WorkerChanne
     if hello.protocol != PROTOCOL:
         _refuse(members, member, hello)
         return False
-    await channel.send(welcome)
+    for message in greeting:
+        await channel.send(message)
     member.begin_connection(channel, hello)
     members.tell(f"worker {member.host}: {describe_worker(hello)} ({clean_text(member.link.name, 60)})")
     removable = members.note_greeting(member)

@@ -32,6 +32,8 @@ MOST_DETAILS = 100
 MOST_ENTRIES = 100
 MOST_SPOOLED = 20_000
 MOST_SLOTS = 1024
+MOST_VALUE = 64 * 1024
+"""The most characters of the value of a variable."""
 
 Token = Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")]
 """What a job and its result are known by."""
@@ -194,6 +196,23 @@ class Welcome(Struct, frozen=True, tag="welcome"):
     """The user's own attributes, which are in no commit."""
 
 
+class SentValue(Struct, frozen=True):
+    """The value of a variable of the user's. It is kept in memory alone."""
+
+    name: _Name
+    value: Annotated[str, Meta(max_length=MOST_VALUE)]
+
+    def __repr__(self) -> str:
+        """Returns the name: a value in a traceback would be in a file."""
+        return f"SentValue({self.name})"
+
+
+class SentSecrets(Struct, frozen=True, tag="secrets"):
+    """The keys of agents, before the greeting: for the jobs of this connection, and never a part of one."""
+
+    values: Annotated[tuple[SentValue, ...], Meta(max_length=MOST_ENTRIES)]
+
+
 class PackPart(Struct, frozen=True, tag="pack-part"):
     """The next bytes of a pack."""
 
@@ -222,6 +241,8 @@ class ItemJob(Struct, frozen=True, tag="job"):
     """Of the output."""
     cost_left: float | None = None
     """The US dollars that the batch has left for it; None: no limit."""
+    tokens_left: int | None = None
+    """The tokens that the batch has left; None: no limit."""
 
 
 class CancelJob(Struct, frozen=True, tag="cancel"):
@@ -241,7 +262,7 @@ _T = TypeVar("_T")
 FromWorker: TypeAlias = (
     Hello | Alive | NoSlot | JobEvent | JobChanges | JobChunk | JobResult | JobRefused | Bye
 )
-ToWorker: TypeAlias = Welcome | PackPart | PackEnd | ItemJob | CancelJob | ForgetJobs | Bye
+ToWorker: TypeAlias = SentSecrets | Welcome | PackPart | PackEnd | ItemJob | CancelJob | ForgetJobs | Bye
 
 
 class MessageError(Exception):

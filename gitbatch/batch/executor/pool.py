@@ -24,6 +24,7 @@ from gitbatch.batch.executor.messages import (
     CancelJob,
     ForgetJobs,
     ItemJob,
+    SentSecrets,
     ToWorker,
     Welcome,
 )
@@ -43,6 +44,13 @@ class PoolTools(Struct, frozen=True):
     folder: Path
     """For packs and outputs, which are files without names."""
     welcome: Welcome
+    secrets: SentSecrets | None = None
+    """The keys of the agents; None: they are the workers' own."""
+
+    @property
+    def greeting(self) -> tuple[SentSecrets | Welcome, ...]:
+        """The messages that answer a worker's greeting."""
+        return (self.secrets, self.welcome) if self.secrets else (self.welcome,)
 
 
 @dataclass(slots=True)
@@ -150,7 +158,7 @@ class WorkerPool:
 
     def _join(self, link: WorkerLink) -> None:
         member = self.members.add_member(link)
-        self._tasks.append(asyncio.create_task(keep_connected(self.members, member, self.tools.welcome)))
+        self._tasks.append(asyncio.create_task(keep_connected(self.members, member, self.tools.greeting)))
 
     def _open_sender(self) -> ObjectSender:
         if self._sender is None:

@@ -27,6 +27,7 @@ from gitbatch.batch.executor.member import PoolMember
 from gitbatch.batch.executor.members import NoWorker, PoolMembers
 from gitbatch.batch.executor.messages import PROTOCOL, ItemJob, Welcome
 from gitbatch.batch.executor.pool import PoolTools, WorkerPool
+from gitbatch.batch.executor.sent_secrets import collect_secrets
 from gitbatch.batch.workplace.protocol import Collected, Workplace, Workplaces, WorkplaceSetup
 from gitbatch.concurrency import GitThread
 from gitbatch.limits.budget import Budget
@@ -121,8 +122,10 @@ class RemoteWorkplace:
             if isinstance(member, NoWorker):
                 cause = Cause.FATAL if member.is_lacking else Cause.NO_WORKER
                 return Failure(member.reason, cause=cause, usage=FREE)
-            left = tools.budget.cost_left_for(assignment.item)
-            answer = await self._work_at(member, job, replace(sent, cost_left=left))
+            item, budget = assignment.item, tools.budget
+            limits = (budget.cost_left_for(item), budget.tokens_left_for(item))
+            sent = replace(sent, cost_left=limits[0], tokens_left=limits[1])
+            answer = await self._work_at(member, job, sent)
             # Its machine lacks something, or has no slot; or the worker that was lost before is back with the result.
             if job.refusal or job.found_no_slot or job.is_elsewhere:
                 continue
@@ -203,11 +206,12 @@ def open_remote(tools: RemoteTools, local: Workplaces) -> RemoteWorkplaces:
     repo, config = tools.repo, tools.config
     carrier = open_carrier(CarrierTools(config.executor, tools.environment, repo.root, tools.tell))
     members = PoolMembers(tools.tell, require_duration(config.executor.no_worker))
-    pool = WorkerPool(carrier, PoolTools(repo, tools.git, tools.folder, _make_welcome(repo)), members)
     tables = {
         name: json.encode(table) for name, table in config.agents.items() if isinstance(table, ProcessTable)
     }
-    return RemoteWorkplaces(tools, local, pool, tables)
+    secrets = collect_secrets(config, tables, tools.environment)
+    pool = PoolTools(repo, tools.git, tools.folder, _make_welcome(repo), secrets)
+    return RemoteWorkplaces(tools, local, WorkerPool(carrier, pool, members), tables)
 
 
 def _make_welcome(repo: Repository) -> Welcome:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from gitbatch.agents.pool import AgentPool
 from gitbatch.agents.protocol import Agent, Failure, OutputStream, Reply
@@ -22,6 +23,7 @@ from gitbatch.batch.executor.messages import (
     JobChunk,
     JobEvent,
     JobResult,
+    SentSecrets,
     encode_message,
 )
 from gitbatch.batch.worker.places import JobPlaces
@@ -54,7 +56,15 @@ class JobTools(Struct, frozen=True):
     places: JobPlaces
     pool: AgentPool
     spool: Spool
+    sent: frozenset[str] = frozenset()
+    """The variables whose values are the orchestrator's, and are nowhere but in memory."""
     _tables: dict[bytes, AgentTable] = field(default_factory=dict)
+
+    def add_secrets(self, given: SentSecrets) -> "JobTools":
+        """Returns the tools with the keys that the orchestrator has sent: they count more than those of this machine."""
+        values = {each.name: each.value for each in given.values}
+        pool = replace(self.pool, environment={**self.pool.environment, **values}, _made={})
+        return replace(self, pool=pool, sent=frozenset(values))
 
     def open_agent(self, job: ItemJob) -> tuple[Agent, Secrets]:
         """Returns the agent of a job, and the values that it may not write anywhere.
@@ -72,7 +82,11 @@ class JobTools(Struct, frozen=True):
             raise JobRefusedError(_describe_error(error)) from error
         if job.cost_left is not None and not agent.knows_cost:
             raise JobRefusedError("the agent does not report its cost here, and the batch has a limit of it")
-        return agent, Secrets.from_environment(self.pool.environment, table.secret_variables)
+        if job.tokens_left is not None and not agent.knows_usage:
+            raise JobRefusedError(
+                "the agent does not report its tokens here, and the batch has a limit of them"
+            )
+        return agent, Secrets.from_environment(self.pool.environment, {*table.secret_variables, *self.sent})
 
 
 class JobOutput(Struct, frozen=True):
@@ -118,7 +132,7 @@ async def run_job(tools: JobTools, job: ItemJob, send: Send) -> tuple[bytes, ...
             workplaces = await places.open_base(job.setup)
             workplace = workplaces.open_workplace(job.batch, job.slug, job.agent)
             await workplace.prepare(job.setup)
-            tools.pool.budget.begin_job(job.assignment.item, job.cost_left)
+            tools.pool.budget.begin_job(job.assignment.item, job.cost_left, job.tokens_left)
             show = secrets.mask_progress(_sending(job, send))
             answer = secrets.mask_answer(await workplace.work(agent, job.assignment, show))
             collected = await shielded(workplace.collect())

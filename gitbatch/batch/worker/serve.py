@@ -35,6 +35,7 @@ from gitbatch.batch.executor.messages import (
     NoSlot,
     PackEnd,
     PackPart,
+    SentSecrets,
     ToWorker,
     Welcome,
     decode_to_worker,
@@ -108,6 +109,7 @@ class OrchestratorService:
     _opened: ExitStack = field(default_factory=ExitStack)
     _sending: asyncio.Lock = field(default_factory=asyncio.Lock)
     _is_cut: bool = False
+    _secrets: SentSecrets | None = None
 
     async def serve(self) -> ServeEnd:
         """Serves until the end; then no job of it runs."""
@@ -172,7 +174,9 @@ class OrchestratorService:
     def _take_message(self, message: ToWorker) -> None:
         match message:
             case Welcome():
-                self._tools = self._tools or asyncio.create_task(self.open_tools(message, self._opened))
+                self._tools = self._tools or asyncio.create_task(self._open_tools(message))
+            case SentSecrets():
+                self._secrets = message
             case PackPart() | PackEnd():
                 self._take_pack(message)
             case ItemJob():
@@ -181,6 +185,10 @@ class OrchestratorService:
                 self._jobs[message.token].cancel()
             case ForgetJobs():
                 self._forgetting = asyncio.create_task(self._forget(message.tokens))
+
+    async def _open_tools(self, welcome: Welcome) -> JobTools:
+        tools, secrets = await self.open_tools(welcome, self._opened), self._secrets
+        return tools.add_secrets(secrets) if secrets else tools
 
     def _take_pack(self, message: PackPart | PackEnd) -> None:
         if isinstance(message, PackPart):

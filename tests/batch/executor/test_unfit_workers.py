@@ -21,6 +21,7 @@ from conftest import Place
 from msgspec.structs import replace
 from waiting import loop_turns
 
+from gitbatch.agents.process.spending import AttemptLimits
 from gitbatch.batch.executor.carrier import Carrier, ChannelError
 from gitbatch.batch.executor.command import CommandLink
 from gitbatch.batch.executor.frames import MAGIC, pack_frame
@@ -38,6 +39,7 @@ from gitbatch.batch.executor.messages import (
 from gitbatch.batch.executor.pool import PoolTools, WorkerPool
 from gitbatch.limits.budget import Budget
 from gitbatch.limits.causes import Cause
+from gitbatch.limits.usage import FREE
 from gitbatch.plan.model import ItemKey
 from gitbatch.text import clean_text
 
@@ -147,15 +149,16 @@ def test_items_that_wait_for_room_are_woken_by_it(place: Place, monkeypatch: pyt
 def test_what_a_batch_has_left_is_sent(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     set_up(place, "ok")
     name_executor(place)
-    left: list[float | None] = []
+    left: list[object] = []
     monkeypatch.setattr(Budget, "cost_left_for", lambda *_: 1.25)
+    monkeypatch.setattr(Budget, "tokens_left_for", lambda *_: 99)
 
     async def note(channel: ScriptedChannel, job: ItemJob) -> None:
-        left.append(job.cost_left)
+        left.extend((job.cost_left, job.tokens_left))
         channel.tell(*give_output(job))
 
     assert run_with(place, monkeypatch, ScriptedLink(note))[0].succeeded == 1
-    assert left == [1.25]
+    assert left == [1.25, 99]
 
 
 def test_given_budget_is_that_of_one_job() -> None:
@@ -167,6 +170,24 @@ def test_given_budget_is_that_of_one_job() -> None:
     assert budget.cost_left_for(key) == 1.0
     budget.begin_job(key, None)
     assert budget.cost_left_for(key) is None
+    assert budget.tokens_left_for(key) is None
+
+
+def test_given_tokens_are_those_of_one_job() -> None:
+    """At a worker, whose budget has no limit of its own, and knows what all its jobs have used."""
+    budget, key, other = Budget(), ItemKey("a"), ItemKey("b")
+    budget.charge_request(other, replace(budget.known_usage, input=5000))
+    budget.begin_job(key, None, 300)
+    limits = AttemptLimits(budget, key)
+    assert limits.find_reached_tokens(299) is None
+    budget.charge_request(key, replace(FREE, input=200, cost=None))
+    assert budget.tokens_left_for(key) == 100
+    assert limits.find_reached_tokens(299) is None, "200 of them are charged"
+    reached = limits.find_reached_tokens(300)
+    assert reached == (Cause.BUDGET, "the budget of the batch is reached (tokens)")
+    here = Budget(max_tokens=1000)
+    here.charge_request(other, replace(FREE, input=400))
+    assert here.tokens_left_for(key) == 600
 
 
 @dataclass

@@ -14,7 +14,9 @@ from processes import agents_below
 from waiting import wait_until
 
 
-def name_workers(place: Place, count: int, *more: str) -> None:
+def name_workers(
+    place: Place, count: int, *more: str, secrets: str = "worker", env: tuple[str, ...] = ()
+) -> None:
     """Let the configuration start some workers."""
     commands = []
     for number in range(1, count + 1):
@@ -31,10 +33,13 @@ def name_workers(place: Place, count: int, *more: str) -> None:
             "--slots",
             "2",
         ]
-        commands.append(["env", f"HOME={home}", *worker, "--place", str(home / "place"), *more])
+        commands.append(["env", *env, f"HOME={home}", *worker, "--place", str(home / "place"), *more])
     listed = ",\n".join(str(command).replace("'", '"') for command in commands)
     text = place.read("gitbatch.toml")
-    place.write("gitbatch.toml", f'{text}\n[executor]\nkind = "command"\nworkers = [\n{listed}\n]\n')
+    place.write(
+        "gitbatch.toml",
+        f'{text}\n[executor]\nkind = "command"\nworkers = [\n{listed}\n]\nsecrets = "{secrets}"\n',
+    )
     place.commit("The workers")
 
 
@@ -76,6 +81,33 @@ def test_history_is_that_of_a_local_run(three: Place) -> None:
     assert spooled(three) == []
     assert not list(three.home.parent.glob("far*/place/work/*/trees"))
     three.gitbatch("verify", code=0)
+
+
+def test_sent_key_is_nowhere_but_where_its_agent_has_it(place: Place) -> None:
+    """The agent prints it everywhere: to the worker's place, git, logs and events comes the name of the variable."""
+    value = "sk-0123-a-key-of-the-user-alone"
+    set_up(place, "ok", agent='pass-env = ["SENT"]')
+    script = (
+        'cat >/dev/null\necho "${#SENT}" >"$GITBATCH_OUTPUT"\necho "$SENT"\necho "$SENT" >&2\n'
+        'echo "$SENT" >>"$GITBATCH_PROGRESS"\necho "Wrote it. With $SENT."\n'
+    )
+    place.write("agent.sh", script)
+    name_workers(place, 1, secrets="send", env=("-u", "SENT"))
+    place.environment["SENT"] = value
+    options = ("run", "--items", "all", "--checkpoint", "at-end", "--json", "--verbose")
+    done = place.gitbatch(*options, code=0)
+    assert place.read("out/T1.md") == f"{len(value)}\n"
+    assert "[value of SENT]" in done.stdout
+    shown = (
+        done.stdout + done.stderr + place.gitbatch("logs", "T1").stdout + place.gitbatch("show", "T1").stdout
+    )
+    assert value not in shown
+    folders = (place.home.parent, place.root)
+    kept = [
+        path for folder in folders for path in folder.rglob("*") if path.is_file() and not path.is_symlink()
+    ]
+    assert not [path for path in kept if value.encode() in path.read_bytes()]
+    assert value not in place.git("log", "--all", "-p", "--format=%B")
 
 
 def test_killed_worker_loses_its_items_and_no_more(place: Place) -> None:

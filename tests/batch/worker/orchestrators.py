@@ -130,6 +130,10 @@ class Orchestrator:
         await wait_until_async(lambda: len(self.of(kind)) == count, self.heard)
         return self.of(kind)[-1]
 
+    def results(self) -> list[JobResult]:
+        """All results that have come."""
+        return self.of(JobResult)
+
     def of(self, kind: type[Heard]) -> list[Heard]:
         return [message for message in self.heard if isinstance(message, kind)]
 

@@ -1,0 +1,32 @@
+"""The keys that a run sends to its workers, where `executor.secrets` says so: of the user's environment, and by a message of their own."""
+
+from collections.abc import Iterable, Mapping
+
+from gitbatch.batch.executor.messages import MOST_ENTRIES, MOST_VALUE, SentSecrets, SentValue
+from gitbatch.errors import GitbatchError
+from gitbatch.project.config import Config
+
+
+def collect_secrets(
+    config: Config, agents: Iterable[str], environment: Mapping[str, str]
+) -> SentSecrets | None:
+    """Returns the values of the secret variables of some agents, as far as they are set; None: none is sent.
+
+    Raises:
+        GitbatchError: the way to a worker is not encrypted, or a value is too long.
+    """
+    if config.executor.secrets != "send":
+        return None
+    executor = config.executor
+    problem = executor.find_secrets_problem()  # options may have changed the settings
+    if executor.kind == "dask" and executor.tls is None:
+        problem = problem or "keys are sent over TLS only, and executor.tls is not set"
+    if problem:
+        raise GitbatchError(f"executor.secrets: {problem}", 'use ssh or TLS, or write secrets = "worker"')
+    names = {name for agent in agents for name in config.agents[agent].secret_variables}
+    found = tuple(SentValue(name, environment[name]) for name in sorted(names) if environment.get(name))
+    long = next((each.name for each in found if len(each.value) > MOST_VALUE), "")
+    if long or len(found) > MOST_ENTRIES:
+        what = f"the value of {long} is too long" if long else f"they are more than {MOST_ENTRIES}"
+        raise GitbatchError(f"executor.secrets: {what} to be sent", 'write secrets = "worker"')
+    return SentSecrets(found)

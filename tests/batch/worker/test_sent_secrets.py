@@ -1,0 +1,168 @@
+"""Keys that a run sends to its workers: which, to whom, and that a worker has them nowhere but in memory."""
+
+# ruff: noqa: F811 - a parameter has the name of its fixture
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+from batch.executor.scripted_workers import ScriptedLink, name_executor, run_with, work_honestly
+from batch.programs import set_up
+from batch.worker.orchestrators import OTHER, TOKEN, Orchestrator, far, talk  # noqa: F401 - a fixture
+from conftest import Place
+
+from gitbatch.agents.claude_code.table import ClaudeCodeAgent
+from gitbatch.agents.command.table import CommandAgent
+from gitbatch.batch.executor.messages import (
+    MOST_VALUE,
+    JobChunk,
+    MessageError,
+    SentFailure,
+    SentSecrets,
+    SentValue,
+    decode_to_worker,
+    encode_message,
+)
+from gitbatch.batch.executor.sent_secrets import collect_secrets
+from gitbatch.batch.executor.shipment import HaveSet
+from gitbatch.errors import GitbatchError
+from gitbatch.limits.causes import Cause
+from gitbatch.project.config import Config
+from gitbatch.project.executor_table import ExecutorTable
+from gitbatch.project.private_commands import is_private
+
+if TYPE_CHECKING:
+    from gitbatch.project.agent_table import AgentTable
+
+VALUE = "sk-9876543210-sent-by-the-run"
+SECRETS = SentSecrets((SentValue("SENT", VALUE),))
+SSH = ExecutorTable(kind="command", workers=(("ssh", "build1"),), secrets="send")
+ECHO = (
+    'cat >/dev/null; echo "${#SENT}" >out/a.md; echo "$SENT"; echo "$SENT" >&2; echo x >"$SENT.txt"; '
+    'echo "$SENT" >>"$GITBATCH_PROGRESS"; printf \'{"summary": "Told %s. Twice."}\' "$SENT" >"$GITBATCH_REPLY"'
+)
+
+
+@dataclass
+class Early:
+    """Sends the keys before the greeting, as a run does."""
+
+    far: Orchestrator
+
+    def __post_init__(self) -> None:
+        plain = self.far.send
+
+        def send(*messages: object) -> None:
+            self.far.send = plain  # type: ignore[method-assign]
+            plain(SECRETS, *messages)  # type: ignore[arg-type]
+
+        self.far.send = send  # type: ignore[method-assign]
+
+
+def test_agent_gets_a_sent_key_and_its_worker_keeps_it_in_memory_alone(far: Orchestrator) -> None:
+    Early(far)
+    leak = 'cat >/dev/null; echo "$SENT" >out/a.md; echo "A. Wrote it."'
+
+    def send_both(far: Orchestrator) -> None:
+        far.send_job(ECHO, pass_env=("SENT",))
+        far.send_job(leak, token=OTHER, pass_env=("SENT",))
+
+    async def wait(far: Orchestrator) -> None:
+        await far.wait_for_result(2)
+        kept = [path.read_bytes() for path in far.settings.place.rglob("*") if path.is_file()]
+        assert any(TOKEN.encode() in data for data in kept), "the spool has the results"
+        assert not any(VALUE.encode() in data for data in kept)
+        assert VALUE not in repr(far.service)
+
+    talk(far, send_both, wait)
+    assert VALUE not in repr(far.heard)
+    assert "value of SENT" in repr(far.heard)
+    assert [chunk.data for chunk in far.of(JobChunk)] == [f"{len(VALUE)}\n".encode()]
+    results = {each.token: each.answer for each in far.results()}
+    leaked = results[OTHER]
+    assert isinstance(leaked, SentFailure)
+    assert (leaked.cause, leaked.reason) == (Cause.LEAK, "the output holds the value of SENT")
+    # Another connection has none.
+    far.have = HaveSet()
+    talk(
+        far,
+        lambda far: far.send_job(ECHO, token="ef" * 16, pass_env=("SENT",)),
+        Orchestrator.wait_for_result,
+    )
+    assert [chunk.data for chunk in far.of(JobChunk)] == [b"0\n"]
+
+
+def test_key_is_sent_before_the_greeting_and_in_no_job(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up(place, "ok", agent='pass-env = ["SENT", "HOME", "UNSET"]')
+    name_executor(place, 'secrets = "send"\n')
+    place.edit("gitbatch.toml", '[["true"]]', '[["ssh", "build1"]]')
+    place.commit("By ssh")
+    place.environment["SENT"] = VALUE
+    link = ScriptedLink(work_honestly)
+    result, events = run_with(place, monkeypatch, link)
+    assert result.succeeded == 1
+    [channel] = link.channels
+    assert channel.kinds()[:2] == ["SentSecrets", "Welcome"]
+    assert channel.said[0] == SECRETS
+    assert VALUE not in repr(channel.said)
+    assert not any(VALUE.encode() in encode_message(message) for message in channel.said[1:])
+    assert VALUE not in repr(events)
+    kept = [path.read_bytes() for path in (place.root / ".git").rglob("*") if path.is_file()]
+    assert not any(VALUE.encode() in data for data in kept)
+
+
+def test_sent_keys_are_those_of_the_agents_as_far_as_they_are_set() -> None:
+    agents: dict[str, AgentTable] = {
+        "a": CommandAgent(command=("a",), pass_env=("A", "B", "PATH"), public_env=("B",)),
+        "claude": ClaudeCodeAgent(),
+        "here": CommandAgent(command=("a",), pass_env=("C",)),
+    }
+    environment = {name: f"value of {name}" for name in ("A", "B", "C", "D", "PATH", "ANTHROPIC_API_KEY")}
+    config = Config(agents=agents, executor=SSH)
+    found = collect_secrets(config, ("a", "claude"), environment)
+    assert found
+    assert [each.name for each in found.values] == ["A", "ANTHROPIC_API_KEY"]
+    assert collect_secrets(Config(agents=agents), ("a",), environment) is None
+    with pytest.raises(GitbatchError, match="the value of A is too long"):
+        collect_secrets(config, ("a",), {"A": "x" * (MOST_VALUE + 1)})
+    for address, words in (
+        ("tcp://127.0.0.1:1", "over TLS only"),
+        ("tls://head:1", "executor.tls is not set"),
+    ):
+        dask = ExecutorTable(kind="dask", cluster=address, secrets="send")
+        with pytest.raises(GitbatchError, match=words):
+            collect_secrets(Config(agents=agents, executor=dask), ("a",), environment)
+    exposed = ExecutorTable(kind="command", workers=(("ssh", "b"), ("srun", "gitbatch")), secrets="send")
+    with pytest.raises(GitbatchError, match="not by 'srun'"):
+        collect_secrets(Config(agents=agents, executor=exposed), ("a",), environment)
+
+
+def test_value_is_bounded_and_not_shown() -> None:
+    assert decode_to_worker(encode_message(SECRETS)) == SECRETS
+    assert VALUE not in repr(SECRETS)
+    with pytest.raises(MessageError) as found:
+        decode_to_worker(encode_message(SentSecrets((SentValue("A", VALUE * 9999),))))
+    assert VALUE not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("command", "private"),
+    [
+        ("ssh -T build1 gitbatch worker --stdio", True),
+        ("/usr/bin/ssh build1", True),
+        ("gitbatch worker --stdio", True),
+        ("/opt/bin/python3.11 -m gitbatch worker", True),
+        ("env HOME=/w -u KEY gitbatch worker", True),
+        ("env", False),
+        ("env A=b", False),
+        ("srun -n1 gitbatch", False),
+        ("kubectl exec -i pod -- gitbatch", False),
+        ("rsh build1", False),
+        ("sh -c ssh", False),
+        ("python3 ssh -m gitbatch", False),
+        ("env A=ssh rsh gitbatch", False),
+        ("sshx build1", False),
+    ],
+)
+def test_commands_that_keep_a_key_from_others(command: str, private: bool) -> None:  # noqa: FBT001 - a table
+    assert is_private(command.split()) == private
