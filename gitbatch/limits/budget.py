@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from gitbatch.limits.usage import Spent, Usage
 from gitbatch.plan.model import ItemKey
 
 
-@dataclass(slots=True)
-class Budget:
+class Budget(Struct):
     """The limits of a batch and the usage so far. Belongs to one event loop."""
 
     max_cost: float | None = None
@@ -19,19 +19,19 @@ class Budget:
     """By all attempts so far, failed ones and those of earlier starts of the batch included."""
     listener: Callable[[ItemKey, Usage], None] = field(default=lambda _, __: None)
     """Called with each charge, before an attempt has ended too."""
-    _reserved: dict[ItemKey, float] = field(default_factory=dict, init=False)
-    _charged: dict[ItemKey, Usage] = field(default_factory=dict, init=False)
+    _reserved: dict[ItemKey, float] = field(default_factory=dict)
+    _charged: dict[ItemKey, Usage] = field(default_factory=dict)
     """By item: the charges of its current attempt."""
-    _kept: dict[ItemKey, float | None] = field(default_factory=dict, init=False)
+    _kept: dict[ItemKey, float | None] = field(default_factory=dict)
     """The items of the open group that have not ended, with the limit of each; None: it may cost the mean."""
-    _early: set[ItemKey] = field(default_factory=set, init=False)
+    _early: set[ItemKey] = field(default_factory=set)
     """The items that have reserved only what the open group leaves."""
-    _has_refused: bool = field(default=False, init=False)
+    _has_refused: bool = False
     """Whether an early item could not reserve, while the present group is open."""
-    _given: dict[ItemKey, float | None] = field(default_factory=dict, init=False)
+    _given: dict[ItemKey, float | None] = field(default_factory=dict)
     """What items may spend by the word of a run on another machine, which has the budget of the batch."""
-    _given_tokens: dict[ItemKey, int | None] = field(default_factory=dict, init=False)
-    _freed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _given_tokens: dict[ItemKey, int | None] = field(default_factory=dict)
+    _freed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def known_usage(self) -> Usage:

@@ -3,8 +3,9 @@
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from math import inf
+
+from msgspec import Struct, field
 
 from gitbatch.limits.causes import WaitReason
 
@@ -14,8 +15,7 @@ _SPREAD = 0.25
 """The part of a wait that is added at random for each waiting agent, so that they do not all return at once."""
 
 
-@dataclass(slots=True)
-class RateLimit:
+class RateLimit(Struct):
     """Requests are allowed, or not before a time; the same for all agents. Belongs to one event loop."""
 
     cap: float = 120.0
@@ -24,9 +24,9 @@ class RateLimit:
     """The most seconds of waits in a row without any success, before that too pauses the batch."""
     listener: Callable[[float, WaitReason], None] = field(default=lambda _, __: None)
     """Called with the seconds to wait and the reason, each time that a wait starts or becomes longer."""
-    _opens: float = field(default=-inf, init=False)
-    _in_a_row: int = field(default=0, init=False)
-    _closed_since: float | None = field(default=None, init=False)
+    _opens: float = -inf
+    _in_a_row: int = 0
+    _closed_since: float | None = None
 
     @property
     def is_endless(self) -> bool:

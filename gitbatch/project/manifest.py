@@ -7,7 +7,8 @@ look for, list and describe for each item: the items of a group share one list, 
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as field_of
 from functools import cached_property
 from typing import Self
 
@@ -95,8 +96,7 @@ def _list_paths(files: tuple[ContextFile, ...]) -> str:
     return "".join(f"{quote_path(file.path)}\n" for file in files)
 
 
-@dataclass(frozen=True)
-class EarlierOutputs:
+class EarlierOutputs(Struct, frozen=True, dict=True):
     """The outputs of all groups before a group, in the form in which they are read."""
 
     files: tuple[ContextFile, ...] = ()
@@ -162,8 +162,7 @@ class Manifest(tuple[ContextFile, ...]):  # noqa: SLOT001 - what is derived from
         return _list_paths(self)
 
 
-@dataclass(frozen=True, slots=True)
-class _GroupFiles:
+class _GroupFiles(Struct, frozen=True):
     """The files that the items of a group share."""
 
     first: tuple[_Wanted, ...]
@@ -188,8 +187,8 @@ class ManifestBuilder:
     snapshot: Snapshot
     mark: Callable[[tuple[ContextFile, ...]], tuple[ContextFile, ...]] = tuple
     """Completes files by what only the repository knows."""
-    _groups: dict[int, _GroupFiles] = field(default_factory=dict)
-    _forms: FormFinder = field(init=False)
+    _groups: dict[int, _GroupFiles] = field_of(default_factory=dict)
+    _forms: FormFinder = field_of(init=False)
 
     def __post_init__(self) -> None:
         self._forms = FormFinder(self.project.config.project.condensed, self.snapshot)

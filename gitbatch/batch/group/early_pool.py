@@ -8,7 +8,10 @@ only if it is current, and again in the turn of its group. Belongs to one event 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as field_of
+
+from msgspec import Struct, field
 
 from gitbatch.batch.events import Notice
 from gitbatch.batch.group.base import BaseBuilder, ItemBase
@@ -54,8 +57,7 @@ def find_first_error(several: ExceptionGroup[Exception]) -> Exception:
     return find_first_error(error) if isinstance(error, ExceptionGroup) else error
 
 
-@dataclass(slots=True)
-class EarlyPool:
+class EarlyPool(Struct):
     """The items of a run that have started before their group."""
 
     run: Run
@@ -171,15 +173,15 @@ class EagerTurn:
     defaults: ItemDefaults
     judge: EarlyJudge
     planned: PlannedTurn
-    frontier: Frontier = field(init=False)
-    has_gates: bool = field(init=False)
-    outcomes: dict[ItemKey, Outcome] = field(default_factory=dict)
+    frontier: Frontier = field_of(init=False)
+    has_gates: bool = field_of(init=False)
+    outcomes: dict[ItemKey, Outcome] = field_of(default_factory=dict)
     """The items that are done and not merged yet, by key."""
-    left: set[ItemKey] = field(default_factory=set)
+    left: set[ItemKey] = field_of(default_factory=set)
     """The items of the group that have not ended."""
-    running: set[ItemKey] = field(default_factory=set)
+    running: set[ItemKey] = field_of(default_factory=set)
     """The items that the frontier counts as running."""
-    slots: dict[ItemKey, asyncio.Event] = field(default_factory=dict)
+    slots: dict[ItemKey, asyncio.Event] = field_of(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.has_gates = bool(find_gates(self.start))

@@ -2,7 +2,10 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as field_of
+
+from msgspec import Struct
 
 from gitbatch.batch.events import ItemFinished
 from gitbatch.batch.group.base import BaseBuilder
@@ -65,11 +68,11 @@ class _RunningGroup:
     awaited: "_AwaitedItems"
     turn: EagerTurn | None
     """Gives the slots, if items of later groups may have some of them."""
-    scheduled: dict[ItemKey, ScheduledItem | Outcome] = field(default_factory=dict)
-    outcomes: dict[ItemKey, Outcome] = field(default_factory=dict)
-    ended: dict[ItemKey, asyncio.Event] = field(init=False)
-    slots: asyncio.Semaphore = field(init=False)
-    builder: BaseBuilder = field(init=False)
+    scheduled: dict[ItemKey, ScheduledItem | Outcome] = field_of(default_factory=dict)
+    outcomes: dict[ItemKey, Outcome] = field_of(default_factory=dict)
+    ended: dict[ItemKey, asyncio.Event] = field_of(init=False)
+    slots: asyncio.Semaphore = field_of(init=False)
+    builder: BaseBuilder = field_of(init=False)
 
     def __post_init__(self) -> None:
         run, group = self.run, self.start.group
@@ -118,8 +121,7 @@ class _RunningGroup:
         return await run.git(schedule_waiting, run.repo, self.start, self.defaults, self.builder, waiting)
 
 
-@dataclass(frozen=True, slots=True)
-class _AwaitedItems:
+class _AwaitedItems(Struct, frozen=True):
     """The items of the batch that each item of a group waits for. In a row each waits for all before it: none is listed twice."""
 
     planned: Mapping[ItemKey, PlannedItem]

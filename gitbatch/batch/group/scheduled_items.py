@@ -1,8 +1,6 @@
 """Scheduling the items of a group: which of them run, and with which settings. Runs on the git thread."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from dataclasses import field as field_of
 from functools import partial
 
 from msgspec import Struct, field
@@ -31,11 +29,10 @@ from gitbatch.sandbox.model import SandboxKind
 from gitbatch.text import clean_text, format_count
 
 
-@dataclass(slots=True)
-class GroupFacts:
+class GroupFacts(Struct):
     """What is the same for all items of a group, however many of its trees they start from: found once."""
 
-    waits: dict[int, Waits] = field_of(default_factory=dict)
+    waits: dict[int, Waits] = field(default_factory=dict)
     """Who waits for whom, by the numbers of the plan's groups."""
     chosen: frozenset[str] | None = None
     """The outputs of the items of the batch."""

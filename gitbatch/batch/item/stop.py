@@ -6,10 +6,9 @@ The code that finds a reason trips the switch; every step checks it before it st
 import asyncio
 import time
 from collections.abc import Awaitable, Coroutine
-from dataclasses import dataclass, field
 from typing import TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from gitbatch.agents.process.interruption import AttemptInterruptedError
 from gitbatch.agents.protocol import Failure, Reply
@@ -40,12 +39,11 @@ class Halt(Struct, frozen=True):
     """Seconds since the epoch: when to resume, where the server gave a time."""
 
 
-@dataclass(slots=True)
-class StopSwitch:
+class StopSwitch(Struct):
     """A switch that stops a batch. It is tripped once: the first reason is kept."""
 
     halt: Halt | None = None
-    _tripped: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _tripped: asyncio.Event = field(default_factory=asyncio.Event)
 
     def trip(self, halt: Halt) -> None:
         """Keeps further items from starting."""
@@ -65,15 +63,14 @@ class StopSwitch:
         return time.monotonic() - began
 
 
-@dataclass(slots=True)
-class RunningAgents:
+class RunningAgents(Struct):
     """The agents that work on items at this moment, and the checks of outputs, each of which can be stopped alone.
 
     Belongs to one event loop.
     """
 
-    _tasks: dict[ItemKey, asyncio.Task[object]] = field(default_factory=dict, init=False)
-    _stopped: set[ItemKey] = field(default_factory=set, init=False)
+    _tasks: dict[ItemKey, asyncio.Task[object]] = field(default_factory=dict)
+    _stopped: set[ItemKey] = field(default_factory=set)
     keeps_lock: bool = False
     """Whether early items run, or may start, while a person is asked: then the lock is kept."""
 

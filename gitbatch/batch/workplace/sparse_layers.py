@@ -4,8 +4,9 @@ They belong to one run, and are in its folder for worktrees: which files an item
 Items that read the same files, as those of a group often do, share one. Not thread-safe: a run has one thread for git.
 """
 
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from gitbatch.fs.removal import remove_anything
 from gitbatch.repo.objects.store import Objects
@@ -17,8 +18,7 @@ _UNUSED = 4
 _Key = tuple[str, tuple[str, ...]]
 
 
-@dataclass(slots=True)
-class SparseLayer:
+class SparseLayer(Struct):
     """Files of a commit with their index, held until they are closed: used like `templates.layers.Layers`."""
 
     folder: Path
@@ -39,16 +39,15 @@ class SparseLayer:
         self.users -= 1
 
 
-@dataclass(slots=True)
-class SparseLayers:
+class SparseLayers(Struct):
     """The layers of a run."""
 
     objects: Objects
     folder: Path
     """In which they are made."""
-    _known: dict[_Key, SparseLayer] = field(init=False, default_factory=dict)
+    _known: dict[_Key, SparseLayer] = field(default_factory=dict)
     """The one that was taken last is the last."""
-    _made: int = field(init=False, default=0)
+    _made: int = 0
 
     def take_layer(self, tree: str, paths: tuple[str, ...]) -> SparseLayer:
         """Returns a layer with the files at and below some paths of a tree; close it when it is not used any more.

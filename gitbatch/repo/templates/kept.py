@@ -14,11 +14,10 @@ import secrets
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from gitbatch.errors import GitError
 from gitbatch.fs.holders import is_in_use
@@ -47,8 +46,7 @@ class _WaitingCheckout(Struct, frozen=True):
     tree: str
 
 
-@dataclass(slots=True)
-class KeptCheckouts:
+class KeptCheckouts(Struct):
     """The checkouts of a run that wait for a worktree, and those that are in one. Close it at the end of the run."""
 
     repo: Repository
@@ -56,9 +54,9 @@ class KeptCheckouts:
     """In which they wait: on the file system of the worktrees."""
     make: CheckOut
     """Makes a new checkout, with an index of version 2."""
-    _free: list[_WaitingCheckout] = field(init=False, default_factory=list)
-    _used: dict[Path, tuple[_WaitingCheckout, ClockMark]] = field(init=False, default_factory=dict)
-    _shows: bool | None = field(init=False, default=None)
+    _free: list[_WaitingCheckout] = field(default_factory=list)
+    _used: dict[Path, tuple[_WaitingCheckout, ClockMark]] = field(default_factory=dict)
+    _shows: bool | None = None
 
     def check_out(self, path: Path, index: Path, commit: str) -> None:
         """Puts the files of a commit into a new worktree, whose folder has a `.git` and nothing else, and its index.

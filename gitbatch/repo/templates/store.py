@@ -16,8 +16,9 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from gitbatch.fs.durable import sync_file
 from gitbatch.fs.removal import remove_anything
@@ -39,8 +40,7 @@ _TRIES = 5
 _FOLDER_MODE = 0o700
 
 
-@dataclass(slots=True)
-class Lease:
+class Lease(Struct):
     """The right to use a complete layer until it is closed."""
 
     store: "LayerStore"
@@ -70,18 +70,16 @@ class Lease:
             self.store.release(self.name)
 
 
-@dataclass(slots=True)
-class _Held:
+class _Held(Struct):
     descriptor: int
     leases: int = 0
 
 
-@dataclass(slots=True)
-class LayerStore:
+class LayerStore(Struct):
     """The layers in one folder. Close it when no lease is needed any more."""
 
     root: Path
-    _held: dict[str, _Held] = field(init=False, default_factory=dict)
+    _held: dict[str, _Held] = field(default_factory=dict)
 
     def find(self, name: str, *, is_below: bool = False) -> Lease | None:
         """Returns a lease of the complete layer with a name; None: it does not exist, or it has lost files.
