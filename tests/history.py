@@ -124,10 +124,11 @@ def audit(place: Place, branch: str = "main") -> Story:
 
 
 def list_cached(place: Place) -> list[Path]:
-    """The files in the cache folder, without those of layers, which stay for later runs."""
-    cache = place.home / "cache"
-    files = (path for path in cache.rglob("*") if path.is_file())
-    return [path for path in files if not path.is_relative_to(cache / "gitbatch/layers")]
+    """The files in the cache folder, without layers and what is remembered of trials, which stay for later runs."""
+    cache = place.home / "cache/gitbatch"
+    stays = cache / "layers", cache / "trials"
+    files = (path for path in cache.parent.rglob("*") if path.is_file())
+    return [path for path in files if not any(map(path.is_relative_to, stays))]
 
 
 def assert_tidy(place: Place) -> None:

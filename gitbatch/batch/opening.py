@@ -62,7 +62,12 @@ from gitbatch.batch.planning.worktrees_dir import find_worktrees_dir
 from gitbatch.batch.workplace.detached_places import CheckPlaces
 from gitbatch.batch.workplace.local import LocalWorkplaces
 from gitbatch.batch.workplace.supply import open_workplaces
-from gitbatch.batch.worktree_choice import begin_choice, choose_worktrees, find_user_folders
+from gitbatch.batch.worktree_choice import (
+    begin_choice,
+    choose_worktrees,
+    find_user_folders,
+    open_trial_memory,
+)
 from gitbatch.checks.command import SIDE_BY_SIDE, CheckTools
 from gitbatch.checks.tree import FreshTrees
 from gitbatch.concurrency import GitThread
@@ -226,7 +231,8 @@ class Opening(Struct, frozen=True):
         watched = _guard_fetches(_apply_config(repo, state, notices), fingerprint, notices)
         checkouts = find_checkouts(repo, settings.environment.get("PATH", ""))
         tools, store = CheckTools(self.agents), layers_dir(repo, settings.cache_dir)
-        kind = choose_worktrees(settings, state, self.agents, names, (folder, store))
+        memory = open_trial_memory(settings)
+        kind = choose_worktrees(settings, state, self.agents, names, (folder, store), memory)
         sources = _find_sources(watched, batch, folder, state)
         with (
             closing(read_agent_git(repo, folder, batch.record.target)) as agent_git,
@@ -236,7 +242,7 @@ class Opening(Struct, frozen=True):
                     *(watched, git, folder, agent_git, checkouts.folders, fingerprint), extras=extras
                 ),
                 kind.kind,
-                find_user_folders(settings, config),
+                find_user_folders(settings, config, memory),
             ) as supply,
         ):
             extras.places = supply.places

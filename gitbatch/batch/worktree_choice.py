@@ -9,11 +9,12 @@ from gitbatch.batch.caller import SessionSettings
 from gitbatch.batch.planning.cache_limits import cache_limits
 from gitbatch.batch.planning.context_files import count_context_files
 from gitbatch.batch.planning.project_state import ProjectState
-from gitbatch.batch.workplace.kinds import AUTO, KindChoice, WorktreeKind, choose_kind
+from gitbatch.batch.workplace.kinds import AUTO, KindChoice, TrialTools, WorktreeKind, choose_kind
 from gitbatch.batch.workplace.supply import UserFolders
 from gitbatch.errors import GitbatchError
 from gitbatch.project.config import Config
 from gitbatch.sandbox.model import SandboxKind
+from gitbatch.sandbox.trial_memory import TrialMemory
 
 _SETTING = "GITBATCH_WORKTREE"
 """The variable that is stronger than `batch.worktree`."""
@@ -37,6 +38,7 @@ def choose_worktrees(
     agents: AgentPool,
     names: frozenset[str],
     folders: tuple[Path, Path],
+    memory: TrialMemory | None = None,
 ) -> KindChoice:
     """Returns the kind of worktree of a run, and starts the server that mounts them where no sandbox needs it.
 
@@ -46,6 +48,7 @@ def choose_worktrees(
         agents: open the agents and the sandboxes.
         names: of the agents of the run.
         folders: that of the worktrees, and that of the layers.
+        memory: of the trials of earlier runs; None: a trial is made.
     """
     config = state.project.config
     found = (agents.get_agent(name, config).sandbox_kind for name in names)
@@ -54,7 +57,7 @@ def choose_worktrees(
     files = count_context_files(state) if wanted == AUTO else None
     # Without a server the trial starts a launcher of its own: what it finds out counts for the rest of the process.
     start = agents.starter.start_server if agents.starter.starts_programs else None
-    choice = choose_kind(wanted, sandboxes, *folders, files, start)
+    choice = choose_kind(wanted, sandboxes, *folders, files, TrialTools(start, memory))
     if choice.kind is not WorktreeKind.OVERLAY and not any(kind.has_launcher for kind in sandboxes):
         agents.starter.close()  # the trial has started a server that no program needs
     elif sandboxes and choice.kind is WorktreeKind.OVERLAY:
@@ -63,10 +66,17 @@ def choose_worktrees(
     return choice
 
 
-def find_user_folders(settings: SessionSettings, config: Config) -> UserFolders:
-    """Returns the user's folders that matter for where a worktree is."""
+def find_user_folders(
+    settings: SessionSettings, config: Config, memory: TrialMemory | None = None
+) -> UserFolders:
+    """Returns the user's folders that matter for where a worktree is. `memory`: as for `choose_worktrees`."""
     home = Path(settings.environment.get("HOME", "/nonexistent"))
-    return UserFolders(settings.cache_dir, home, cache_limits(config))
+    return UserFolders(settings.cache_dir, home, cache_limits(config), memory)
+
+
+def open_trial_memory(settings: SessionSettings) -> TrialMemory:
+    """Returns what the cache remembers of trials."""
+    return TrialMemory(settings.cache_dir / "trials")
 
 
 def _find_program_sandboxes(config: Config, agents: AgentPool) -> frozenset[SandboxKind]:

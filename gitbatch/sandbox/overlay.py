@@ -16,6 +16,7 @@ from gitbatch.sandbox.command_line import launcher_arguments
 from gitbatch.sandbox.model import Confinement, Overlay, SandboxKind
 from gitbatch.sandbox.selection import select_sandbox
 from gitbatch.sandbox.server import LauncherServer
+from gitbatch.sandbox.trial_memory import TrialMemory
 
 _NEEDED = (5, 19)
 """Older kernels fail to rename in an overlay with RENAME_NOREPLACE, which package managers use."""
@@ -29,7 +30,11 @@ _KNOWN: dict[tuple[SandboxKind, tuple[tuple[int, int, int], ...]], str] = {}
 
 
 def find_overlay_problem(
-    kind: SandboxKind, worktrees: Path, layers: Path, start_server: Callable[[], LauncherServer] | None = None
+    kind: SandboxKind,
+    worktrees: Path,
+    layers: Path,
+    start_server: Callable[[], LauncherServer] | None = None,
+    memory: TrialMemory | None = None,
 ) -> str:
     """Returns why a program in a kind of sandbox cannot have an overlay worktree; empty if it can. Cached for the process.
 
@@ -38,12 +43,16 @@ def find_overlay_problem(
         worktrees: an existing folder, on whose file system the changes are.
         layers: an existing folder, on whose file system the layers are.
         start_server: starts the server of the programs, which starts no other one now; None: a launcher of its own is used.
+        memory: of trials of earlier runs; None: a trial is made.
     """
     if sys.platform != "linux":
         return "it needs Linux"
     marks = tuple(_mark_of(folder) for folder in (worktrees, layers))
     if (kind, marks) not in _KNOWN:
-        _KNOWN[kind, marks] = _find_problem(kind, worktrees, layers, start_server)
+        works = memory is not None and memory.take(kind, marks)
+        _KNOWN[kind, marks] = "" if works else _find_problem(kind, worktrees, layers, start_server)
+    if memory and not _KNOWN[kind, marks]:
+        memory.note(kind, marks)
     return _KNOWN[kind, marks]
 
 

@@ -15,6 +15,7 @@ from gitbatch.text import format_count
 
 if TYPE_CHECKING:
     from gitbatch.sandbox.server import LauncherServer
+    from gitbatch.sandbox.trial_memory import TrialMemory
 
 
 class WorktreeKind(StrEnum):
@@ -28,6 +29,16 @@ class WorktreeKind(StrEnum):
     """Git's checkout."""
 
 
+class TrialTools(Struct, frozen=True):
+    """What a trial of overlays uses."""
+
+    start_server: "Callable[[], LauncherServer] | None" = None
+    """Starts the server of the programs; None: the trial starts a launcher of its own."""
+    memory: "TrialMemory | None" = None
+    """Of the trials of earlier runs."""
+
+
+NO_TOOLS = TrialTools()
 AUTO = "auto"
 FEW_FILES = 100
 """The most files of an item's context whose copies cost less than the mounts of an overlay."""
@@ -52,7 +63,7 @@ def choose_kind(
     worktrees: Path,
     layers: Path,
     context_files: int | None = None,
-    start_server: "Callable[[], LauncherServer] | None" = None,
+    tools: TrialTools = NO_TOOLS,
 ) -> KindChoice:
     """Returns the kind of worktree to use. The first call in a process makes a trial of it.
 
@@ -62,7 +73,7 @@ def choose_kind(
         worktrees: the folder for worktrees, which is created.
         layers: the folder for layers, which is created if it can be.
         context_files: how many files a worktree has, if it has only what its item reads.
-        start_server: starts the server of the programs, for the trial; None: the trial starts a launcher of its own.
+        tools: for the trial.
 
     Raises:
         GitbatchError: the wanted kind does not work here, or does not exist.
@@ -79,9 +90,7 @@ def choose_kind(
     if wanted not in {AUTO, *WorktreeKind}:
         raise UsageError(f"GITBATCH_WORKTREE is {wanted}", f"use one of {', '.join((AUTO, *WorktreeKind))}")
     problems: Mapping[WorktreeKind, Callable[[], str]] = {
-        WorktreeKind.OVERLAY: partial(
-            _find_overlay_problem, tuple(sandboxes), worktrees, layers, start_server
-        ),
+        WorktreeKind.OVERLAY: partial(_find_overlay_problem, tuple(sandboxes), worktrees, layers, tools),
         WorktreeKind.CLONE: partial(find_clone_problem, layers, worktrees),
         WorktreeKind.COPY: str,
     }
@@ -113,10 +122,11 @@ def _find_overlay_problem(
     sandboxes: tuple[SandboxKind, ...],
     worktrees: Path,
     layers: Path,
-    start_server: "Callable[[], LauncherServer] | None",
+    tools: TrialTools,
 ) -> str:
     from gitbatch.sandbox.overlay import find_overlay_problem  # noqa: PLC0415 - not for runs of the kind copy
 
     folders = worktrees.resolve(), layers.resolve()
-    found = (find_overlay_problem(kind, *folders, start_server) for kind in sorted(sandboxes))
+    with_tools = (*folders, tools.start_server, tools.memory)
+    found = (find_overlay_problem(kind, *with_tools) for kind in sorted(sandboxes))
     return next(filter(None, found), "")

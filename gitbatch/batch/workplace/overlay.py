@@ -36,6 +36,7 @@ from gitbatch.repo.worktrees.layered import (
 )
 from gitbatch.repo.worktrees.worktree import NewWorktree
 from gitbatch.sandbox.model import GitLayer, Overlay
+from gitbatch.sandbox.trial_memory import TrialMemory
 from gitbatch.text import CleanText
 
 
@@ -48,6 +49,8 @@ class SharedLayers(Struct, frozen=True):
     git: LayeredGit
     place: Path | None
     """Where all worktrees are mounted; None: each at its own folder."""
+    memory: TrialMemory | None = None
+    """Is told when an agent has worked in an overlay."""
 
 
 class OverlayWorkplaces(Struct, frozen=True):
@@ -117,7 +120,10 @@ class OverlayWorkplace(Struct):
             slot=self.slot or 0,
         )
         shown = place.show_to(agent.find_used_in(plain.checkouts))
-        return await agent.run(assignment, shown, progress)
+        reply = await agent.run(assignment, shown, progress)
+        if layers.memory and isinstance(reply, Reply):
+            layers.memory.confirm()
+        return reply
 
     async def collect(self) -> Collected | None:
         """Lists the changes; None: the worktree was removed while the agent ran, or was never made."""

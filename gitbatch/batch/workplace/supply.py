@@ -24,6 +24,7 @@ from gitbatch.repo.templates.kept import KeptCheckouts
 from gitbatch.repo.templates.templates import open_templates
 from gitbatch.repo.worktrees.layered import open_layered_git
 from gitbatch.repo.worktrees.worktree import CheckOut
+from gitbatch.sandbox.trial_memory import TrialMemory
 
 
 class UserFolders(Struct, frozen=True):
@@ -34,6 +35,8 @@ class UserFolders(Struct, frozen=True):
     home: Path
     limits: CacheLimits
     """What the cache folder may keep."""
+    memory: TrialMemory | None = None
+    """What is remembered of trials of overlays."""
 
 
 class Supply(NamedTuple):
@@ -68,7 +71,7 @@ def open_workplaces(plain: LocalWorkplaces, kind: WorktreeKind, around: UserFold
             with closing(open_layered_git(plain.agent_git, repo.root)) as git:
                 sparse = SparseLayers(repo.objects, plain.folder / f".sparse-{PROCESS}")
                 place = choose_place(repo.root, around.home, plain.folder)
-                layers = SharedLayers(templates, sparse, git, place)
+                layers = SharedLayers(templates, sparse, git, place, around.memory)
                 with closing(sparse):
                     yield Supply(OverlayWorkplaces(hidden, layers), OverlayPlaces(hidden, layers))
 

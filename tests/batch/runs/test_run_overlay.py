@@ -21,7 +21,10 @@ from waiting import wait_until
 
 import gitbatch
 from gitbatch.batch.workplace import kinds
+from gitbatch.sandbox import overlay, server
+from gitbatch.sandbox.command_line import server_command
 from gitbatch.sandbox.launcher.seccomp import install_filter, refuse_calls
+from gitbatch.sandbox.model import SandboxKind
 
 NOBODY = 65534
 USERS_PYTHON = "/usr/bin/python3"
@@ -139,6 +142,35 @@ def refuse_mounts() -> None:
     """Installs a system call filter."""
     numbers = (272, 165) if os.uname().machine == "x86_64" else (97, 40)
     install_filter([(0x20, 0, 0, 0), *refuse_calls(numbers, errno.EPERM), (0x06, 0, 0, 0x7FFF0000)])
+
+
+def test_wrong_memory_costs_one_run(layered: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Overlays worked in the first run. Then mounts are refused: the second halts and says so, the third makes a trial."""
+    layered.environment["GITBATCH_WORKTREE"] = "auto"
+    layered.edit("task.md", "Write a do: look →", "Write a →")
+    layered.commit()
+    run_alone(layered, monkeypatch, "T102")
+    memory = layered.home / "cache/gitbatch/trials"
+    assert len(list(memory.iterdir())) == 1
+    refuse = f"import sys; sys.path[:0] = {sys.path!r}; from batch.runs.test_run_overlay import refuse_mounts; refuse_mounts()"
+    start = f"{refuse}; import os; os.execv(sys.argv[1], sys.argv[1:])"
+    command = server_command()
+    monkeypatch.setattr(server, "server_command", lambda: [sys.executable, "-c", start, *command])
+    events = run_alone(layered, monkeypatch, "T101")
+    assert events[0]["worktrees"] == "overlay"
+    assert events[-1]["event"] == "batch-halted"
+    assert "the overlay worktree: Operation not permitted" in events[-1]["reason"]
+    assert not list(memory.iterdir())
+    events = run_alone(layered, monkeypatch, "T101")
+    assert events[0]["worktrees"].startswith("copy (overlay: the overlay worktree: Operation not permitted")
+    assert ticked(layered) == ["T101", "T102"]
+    assert_tidy(layered)
+
+
+def run_alone(layered: Place, monkeypatch: pytest.MonkeyPatch, items: str) -> list[Any]:
+    """Returns the events of a run that knows nothing of trials of this process."""
+    monkeypatch.setattr(overlay, "_KNOWN", {})
+    return run_here(layered, monkeypatch, items=items, sandbox=SandboxKind.NONE)[1]
 
 
 def test_killed_run_leaves_nothing_mounted_and_nothing_is_lost(layered: Place) -> None:
