@@ -135,7 +135,7 @@ HOME_OF = {
     "acp": "agents",
     "anthropic": "agents",
     "rich": "view",
-    "distributed": "batch.worker",
+    "distributed": "batch",
 }
 """Libraries that are imported in one folder (and below it in the order, where it is `view`)."""
 

@@ -4,6 +4,7 @@ Names of hosts are not compared, as Dask does not: machines of a cluster come an
 """
 
 import asyncio
+import os
 import ssl
 from pathlib import Path
 
@@ -27,6 +28,7 @@ def make_tls_context(files: TlsTable, purpose: ssl.Purpose) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.check_hostname = False
     context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # as Dask: authorities made by hand lack extensions
     context.load_cert_chain(cert, key)
     return context
 
@@ -45,5 +47,10 @@ async def connect_streams(address: ClusterAddress, context: ssl.SSLContext | Non
     except TimeoutError as error:
         raise ChannelError(f"{address} does not answer") from error
     except OSError as error:
-        reason = error.strerror or str(error) if not isinstance(error, ssl.SSLError) else error.reason
-        raise ChannelError(clean_text(f"{address}: {reason or error}")) from error
+        raise ChannelError(clean_text(f"{address}: {_describe_error(error)}")) from error
+
+
+def _describe_error(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return error.reason or str(error)
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)

@@ -1,0 +1,190 @@
+"""What a scheduler can say to a run: the workers that it knows, and everything else."""
+
+import asyncio
+import pickle
+import struct
+import subprocess
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from gitbatch.batch.executor.carrier import ChannelError
+from gitbatch.batch.executor.scheduler import ANSWER_BYTES, MOST_WORKERS, SchedulerConnection
+from gitbatch.batch.executor.tls import connect_streams
+from gitbatch.project.cluster import ClusterAddress
+
+Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+GREETING = {"compression": None, "python": (3, 13, 1), "pickle-protocol": 5}
+
+
+def pack(*parts: bytes) -> bytes:
+    """A message of Dask with these parts."""
+    head = struct.pack(f"<{len(parts) + 1}Q", len(parts), *map(len, parts))
+    content = head + b"".join(parts)
+    return struct.pack("<Q", len(content)) + content
+
+
+def say(message: object, *more: bytes) -> bytes:
+    return pack(msgspec.msgpack.encode(message), *more)
+
+
+async def take_message(reader: asyncio.StreamReader) -> Any:  # noqa: ANN401 - whatever is said
+    [length] = struct.unpack("<Q", await reader.readexactly(8))
+    content = await reader.readexactly(length)
+    return msgspec.msgpack.decode(content[16:])
+
+
+async def talk(script: Script, questions: int = 1) -> list[dict[str, str]]:
+    """Ask a scheduler that follows a script; returns its answers."""
+    serving = set[asyncio.Task[None]]()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        serving.add(task)
+        try:
+            await script(reader, writer)
+        finally:
+            writer.transport.abort()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    try:
+        connection = await SchedulerConnection.open(
+            await connect_streams(ClusterAddress(is_encrypted=False, host="127.0.0.1", port=port), None)
+        )
+        try:
+            return [await connection.find_workers() for _ in range(questions)]
+        finally:
+            connection.close()
+    finally:
+        server.close()
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
+
+
+def answering(*answers: bytes) -> Script:
+    """A scheduler that gives these answers, one to each question, and then is silent."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(say(GREETING))
+        assert (await take_message(reader)).keys() == GREETING.keys()
+        for answer in answers:
+            await take_message(reader)
+            writer.write(answer)
+        await reader.read()
+
+    return serve
+
+
+def bomb(path: Path) -> bytes:
+    """A pickle that makes a file when it is loaded."""
+    return pickle.dumps(_Bomb(path), protocol=4)
+
+
+class _Bomb:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return subprocess.run, (["touch", str(self.path)],)
+
+
+def test_workers_are_those_that_announce_an_address() -> None:
+    cores = say({"tls://10.0.0.1:4000": 4, "tls://10.0.0.2:4000": 4})
+    one = {"type": "Worker", "name": "w1-ab", "metrics": {1: [2.5, None]}, "gitbatch": "tls://10.0.0.1:4001"}
+    other = {"type": "Worker", "name": 7, "gitbatch": "tls://10.0.0.2:4001", "last_seen": 1.5}
+    plain = {"type": "Worker", "name": "of others"}
+    identity = say({"type": "Scheduler", "workers": {"a": one, "b": other, "c": plain}, "n_workers": 3})
+    same = say({"c": 1, "a": 4, "b": 2})
+    fewer = (say({"a": 4}), say({"workers": {"a": one}}))
+    found = asyncio.run(talk(answering(cores, identity, same, *fewer), questions=3))
+    both = {"tls://10.0.0.1:4001": "w1-ab", "tls://10.0.0.2:4001": "7"}
+    assert found == [both, both, {"tls://10.0.0.1:4001": "w1-ab"}]
+
+
+def test_pickles_are_never_loaded(tmp_path: Path) -> None:
+    """In each place where Dask's own decoder loads one, which it does even if it is to deserialise nothing."""
+    from distributed.protocol import core  # noqa: PLC0415 - it takes a second
+
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+
+    def pickled(path: Path) -> bytes:
+        return msgspec.msgpack.encode({"pickled-obj": bomb(path), "num-sub-frames": 0})
+
+    worker = {"name": {"__Pickled__": 1}, "gitbatch": "tls://h:1", "event": {"__Serialized__": 1}}
+    identity = {"workers": {"a": worker, "b": {"gitbatch": {"__Pickled__": 1}}}}
+    core.loads(  # type: ignore[no-untyped-call]
+        [msgspec.msgpack.encode(identity["workers"]["b"]), pickled(theirs)], deserialize=False
+    )
+    assert theirs.exists(), "the bomb works"
+    raised = {"status": "uncaught-error", "exception": {"__Pickled__": 1}, "text": "no"}
+    answers = (say({"a": 1}), say(identity, pickled(ours)), say(raised, pickled(ours)))
+    with pytest.raises(ChannelError, match="does not answer as a scheduler does"):
+        asyncio.run(talk(answering(*answers), questions=2))
+    assert asyncio.run(talk(answering(*answers[:2]))) == [{"tls://h:1": ""}]
+    assert not ours.exists()
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (struct.pack("<QQQ", 216, 1, 200_000_000), "200,000,000 bytes"),
+        (struct.pack("<QQQQ", 16, 2, ANSWER_BYTES, 1), "the most are"),
+        (struct.pack("<QQ", 8, 2**63), "parts"),
+        (struct.pack("<QQ", 8, 0), "0 parts"),
+        (pack(b"\xc1"), "does not answer as a scheduler does"),
+        (say(["a"]), "does not answer as a scheduler does"),
+        (say({"a": "much"}), "does not answer as a scheduler does"),
+        (pack(b"\x91" * 5000), "does not answer as a scheduler does"),
+        (pack(b"\xdf" + struct.pack(">I", MOST_WORKERS + 1)), "does not answer as a scheduler does"),
+    ],
+    ids=["200 MB", "a byte too many", "parts", "no part", "junk", "list", "text", "nested", "many"],
+)
+def test_what_is_not_an_answer_ends_the_connection(answer: bytes, words: str) -> None:
+    with pytest.raises(ChannelError, match=words) as found:
+        asyncio.run(talk(answering(answer)))
+    assert "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize("rest", [b"", b"drip"], ids=["silence", "drip"])
+def test_slow_answer_ends_the_connection(monkeypatch: pytest.MonkeyPatch, rest: bytes) -> None:
+    """However it is slow: the whole of an answer has to be there in time."""
+    monkeypatch.setattr("gitbatch.batch.executor.scheduler.PATIENCE", 0.2)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(say(GREETING))
+        for number in range(200 if rest else 0):
+            writer.write(struct.pack("<QQQ", 116, 1, 1000)[number : number + 1] or b"\0")
+            await asyncio.sleep(0.01)
+        await reader.read()
+
+    with pytest.raises(ChannelError, match=r"no answer for 0\.2 seconds"):
+        asyncio.run(talk(serve))
+
+
+def test_scheduler_that_hangs_up_is_gone() -> None:
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(say(GREETING)[:20])
+        writer.close()
+
+    with pytest.raises(ChannelError, match="the connection is gone"):
+        asyncio.run(talk(hang_up))
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        (ClusterAddress(is_encrypted=True, host="127.0.0.1", port=1), "not encrypted as the rest"),
+        (ClusterAddress(is_encrypted=False, host="10.0.0.1", port=1), "not encrypted as the rest"),
+        (ClusterAddress(is_encrypted=False, host="127.0.0.1", port=1), "Connection refused"),
+    ],
+    ids=["without a certificate", "another machine", "nobody listens"],
+)
+def test_address_that_is_not_connected_to(address: ClusterAddress, words: str) -> None:
+    with pytest.raises(ChannelError, match=words):
+        asyncio.run(connect_streams(address, None))

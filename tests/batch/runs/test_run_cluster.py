@@ -1,0 +1,176 @@
+"""A run with the workers of a real Dask cluster: a scheduler and workers as processes, with certificates, on loopback."""
+
+import asyncio
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from batch.programs import set_up, starts
+from batch.runs.test_run_workers import hosts, spooled, trees
+from certificates import write_certificates, write_stranger
+from conftest import Place, read_run
+from history import audit, ticked
+from waiting import wait_until
+
+from gitbatch.batch.executor.carrier import ChannelError
+from gitbatch.batch.executor.dask import StreamChannel
+from gitbatch.batch.executor.scheduler import SchedulerConnection
+from gitbatch.batch.executor.tls import connect_streams, make_tls_context
+from gitbatch.project.cluster import TlsTable, parse_address
+
+ALL = ("run", "--items", "all", "--checkpoint", "at-end", "--jobs", "4", "--json")
+
+
+@dataclass
+class Cluster:
+    """The processes of a cluster."""
+
+    place: Place
+    tls: TlsTable
+    port: int
+    started: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def url(self) -> str:
+        return f"tls://127.0.0.1:{self.port}"
+
+    @property
+    def variables(self) -> dict[str, str]:
+        return {
+            "GITBATCH_TLS_CA": self.tls.ca,
+            "GITBATCH_TLS_CERT": self.tls.cert,
+            "GITBATCH_TLS_KEY": self.tls.key,
+        }
+
+    def start_scheduler(self) -> "subprocess.Popen[bytes]":
+        """Start a scheduler, always on the same port."""
+        files = ("--tls-ca-file", self.tls.ca, "--tls-cert", self.tls.cert, "--tls-key", self.tls.key)
+        where = ("--host", self.url, "--dashboard-address", "127.0.0.1:0", "--no-dashboard")
+        command = (sys.executable, "-m", "distributed.cli.dask_scheduler", *where, *files)
+        return self._start(command, "scheduler", self.place.environment)
+
+    def start_worker(self, name: str) -> "subprocess.Popen[bytes]":
+        """Start a worker with a folder and a home of its own."""
+        home = self.place.home.parent / f"far{name}"
+        home.mkdir()
+        options = ("--name", name, "--slots", "2", "--place", str(home / "place"), "--sandbox", "none")
+        command = (sys.executable, "-m", "gitbatch", "worker", "--connect", self.url, *options)
+        return self._start(command, name, {**self.place.environment, **self.variables, "HOME": str(home)})
+
+    def _start(
+        self, command: tuple[str, ...], name: str, environment: dict[str, str]
+    ) -> "subprocess.Popen[bytes]":
+        with self.log_of(name).open("ab") as log:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment
+            )
+        self.started.callback(process.wait)
+        self.started.callback(process.kill)
+        return process
+
+    def log_of(self, name: str) -> Path:
+        return self.place.home.parent / f"{name}.log"
+
+    def count_joins(self, name: str) -> int:
+        """How often a worker has joined."""
+        return self.log_of(name).read_text().count("has joined the cluster")
+
+    def address_of(self, name: str) -> str:
+        """The address at which a worker listens for runs."""
+        [address] = re.findall(r"listens at (\S+),", self.log_of(name).read_text())
+        return str(address)
+
+
+@contextmanager
+def free_port() -> Iterator[int]:
+    """A port of this machine that nothing listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        yield probe.getsockname()[1]
+
+
+@pytest.fixture
+def cluster(place: Place) -> Iterator[Cluster]:
+    with free_port() as port:
+        made = Cluster(place, write_certificates(place.home.parent / "tls"), port)
+    with made.started:
+        yield made
+
+
+def ask_as_stranger(cluster: Cluster, address: str, *, is_scheduler: bool) -> str:
+    """Connect with a certificate that another authority has signed; returns the error."""
+    context = make_tls_context(
+        write_stranger(cluster.place.home.parent / "stranger"), ssl.Purpose.SERVER_AUTH
+    )
+
+    async def ask() -> None:
+        found = parse_address(address)
+        assert found
+        streams = await connect_streams(found, context)
+        try:
+            await (SchedulerConnection.open(streams) if is_scheduler else StreamChannel(*streams).receive())
+        finally:
+            streams[1].transport.abort()
+
+    with pytest.raises(ChannelError) as raised:
+        asyncio.run(ask())
+    return str(raised.value)
+
+
+@pytest.mark.rule("F8")
+def test_cluster_and_the_death_of_its_scheduler(three: Place, cluster: Cluster) -> None:
+    """The same blobs and trees as by a local run; a stranger gets nothing; nothing is lost with the scheduler."""
+    processes = [cluster.start_worker(name) for name in ("w1", "w2")]  # before there is a scheduler
+    scheduler = cluster.start_scheduler()
+    start = three.git("rev-parse", "main")
+    three.gitbatch(*ALL, code=0)
+    local = trees(three)
+    three.git("reset", "--quiet", "--hard", start)
+    wait_until(lambda: cluster.count_joins("w1") and cluster.count_joins("w2"), "the workers have joined")
+    three.gitbatch(*ALL, "--cluster", cluster.url, code=0, **cluster.variables)
+    assert trees(three) == local
+    assert hosts(three) == {"w1", "w2"}
+    assert len(audit(three).items) == 12
+    assert spooled(three) == []
+    assert "gone" in ask_as_stranger(cluster, cluster.url, is_scheduler=True)
+    assert "gone" in ask_as_stranger(cluster, cluster.address_of("w1"), is_scheduler=False)
+
+    set_up(three, "hold", "ok", "ok", groups=3, batch="retries = 0")
+    three.write("agent.sh", three.read("agent.sh").replace("$HOME", str(three.home)))
+    ca, cert, key = cluster.tls.ca, cluster.tls.cert, cluster.tls.key
+    tls = f'{{ ca = "{ca}", cert = "{cert}", key = "{key}" }}'
+    text = three.read("gitbatch.toml")
+    three.write(
+        "gitbatch.toml", f'{text}\n[executor]\nkind = "dask"\ncluster = "{cluster.url}"\ntls = {tls}\n'
+    )
+    three.commit("The cluster")
+    running = three.start(*ALL)
+    try:
+        wait_until(lambda: starts(three, "T1") == 1, "T1 has started")
+        scheduler.kill()
+        scheduler.wait()
+        cluster.start_scheduler()
+        wait_until(lambda: cluster.count_joins("w1") == 2 and cluster.count_joins("w2") == 2, "they are back")
+        (three.home / "go").touch()
+        said, _ = running.communicate(timeout=60)
+    finally:
+        running.kill()
+    assert running.returncode == 0, said
+    events = read_run(said)[0]
+    assert ticked(three) == ["T1", "T2", "T3"]
+    assert [starts(three, name) for name in ("T1", "T2", "T3")] == [1, 1, 1]
+    assert [event for event in events if event["event"] == "attempt-failed"] == []
+    notices = [event["text"] for event in events if event["event"] == "notice"]
+    assert any("the scheduler" in text and "cannot be reached" in text for text in notices)
+    for process in processes:
+        process.send_signal(signal.SIGTERM)
+    assert [process.wait(timeout=60) for process in processes] == [0, 0]
+    assert not [*(three.home.parent / "farw1/place/work").iterdir()]
