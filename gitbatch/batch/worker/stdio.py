@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import stat
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
@@ -151,6 +152,11 @@ def open_job_tools(
 
 
 async def _open_streams(sent: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    found = os.fstat(sent)
+    if stat.S_ISSOCK(found.st_mode) and os.path.samestat(os.fstat(0), found):
+        # One socket for both, as some servers of ssh and socat start a program: a pipe's transport would take what
+        # can be read from it for its end.
+        return await asyncio.open_connection(sock=socket.socket(fileno=sent))
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)

@@ -1,0 +1,317 @@
+"""Harmed anywhere: a run whose items are with three workers, a worker, both, or the connection between them.
+
+The run is resumed until it ends. Each item is then paid for once, but for those of a worker that was killed itself; the outputs
+are those of a local run, and `verify` and fsck find nothing. The usual round takes a sample of the trials, the long one all:
+
+    GITBATCH_FAULTS=long pytest tests/faults/test_worker_faults.py -n 0 -s
+"""
+
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from pkgutil import resolve_name
+
+import pytest
+from conftest import IDENTITY, Place
+from faults import machines, reach
+from faults.test_faults import SEED, hold_trials
+from faults.trials import fsck
+from waiting import wait_until
+
+RUN = ("run", "--items", "all", "--checkpoint", "at-end", "--jobs", "6")
+ITEMS = tuple(f"T{number}" for number in range(1, 10))
+SLOTS = 2
+AGENT = """echo "$GITBATCH_OUTPUT" >>"LOG"
+echo begun
+{ echo "# $1"; cat "$GITBATCH_CONTEXT"; } >"$1"
+echo "Wrote the page. It is short."
+"""
+CONFIG = """[agents.scripted]
+kind = "command"
+command = ["sh", "agent.sh", "{output}"]
+sandbox = "none"
+[batch]
+retry-pause = "0s"
+retries = 0
+"""
+Step = tuple[str, str, int]
+
+_POOL, _REMOTE = "gitbatch.batch.executor.pool:WorkerPool", "gitbatch.batch.executor.remote:RemoteWorkplace"
+_JOB = "gitbatch.batch.executor.incoming:IncomingJob"
+_SERVICE = "gitbatch.batch.worker.serve:OrchestratorService"
+RUN_STEPS: tuple[Step, ...] = (
+    ("gitbatch.batch.executor.connecting:_greet", "before", 1),
+    ("gitbatch.batch.executor.connecting:_greet", "after", 3),
+    (f"{_POOL}.send_job", "before", 1),
+    ("gitbatch.batch.executor.packing:ObjectSender.send_objects", "after", 2),
+    (f"{_POOL}.send_job", "after", 1),
+    (f"{_POOL}.send_job", "after", 5),
+    (f"{_JOB}._show_line", "before", 1),
+    (f"{_JOB}._show_line", "after", 4),
+    (f"{_JOB}._note_changes", "after", 1),
+    (f"{_JOB}._keep_bytes", "after", 2),
+    (f"{_JOB}._require_whole", "before", 1),
+    (f"{_REMOTE}._work_at", "after", 3),
+    (f"{_REMOTE}.collect", "after", 1),
+    ("gitbatch.batch.item.commit:harvest_output", "after", 1),
+    ("gitbatch.batch.item.judge:take_output", "after", 2),
+    (f"{_REMOTE}.note_recorded", "before", 1),
+    (f"{_POOL}.forget_results", "after", 4),
+    (f"{_REMOTE}.note_recorded", "after", 2),
+    (f"{_REMOTE}.discard", "before", 3),
+    (f"{_POOL}.close", "before", 1),
+    (f"{_POOL}.close", "after", 1),
+)
+"""Steps of the run: greeted, sent in parts and whole, first line, result in parts and whole, in git, forgotten, ended."""
+WORKER_STEPS: tuple[Step, ...] = (
+    (f"{_SERVICE}.serve", "before", 1),
+    (f"{_SERVICE}._take_message", "after", 1),
+    (f"{_SERVICE}._take_pack", "after", 1),
+    (f"{_SERVICE}._start_job", "before", 1),
+    (f"{_SERVICE}._start_job", "after", 2),
+    ("gitbatch.batch.worker.places:JobPlaces.store_pack", "after", 1),
+    ("gitbatch.batch.worker.jobs:JobTools.open_agent", "before", 1),
+    (f"{_SERVICE}._send_later", "before", 1),
+    (f"{_SERVICE}._send_later", "after", 3),
+    ("gitbatch.batch.worker.jobs:_spool_result", "before", 1),
+    ("gitbatch.batch.worker.jobs:_spool_result", "after", 1),
+    (f"{_SERVICE}._send_file", "before", 2),
+    (f"{_SERVICE}._write", "after", 3),
+    (f"{_SERVICE}._send_file", "after", 1),
+    ("gitbatch.batch.worker.spool:Spool.forget", "before", 1),
+    ("gitbatch.batch.worker.spool:Spool.forget", "after", 2),
+)
+"""Steps of a worker: started, sent to in parts and whole, checked out, first line, agent ended, spooled, sent, forgotten."""
+
+
+@dataclass(frozen=True)
+class Harm:
+    """What happens in one trial."""
+
+    run: Step | None = None
+    """Where the run is killed."""
+    worker: Step | None = None
+    """Where the first worker is killed."""
+    cut: tuple[str, int] | None = None
+    """The direction in which the connection to the first worker is cut, and after how many bytes."""
+
+
+@dataclass
+class Machines:
+    """Where trials are made."""
+
+    folder: Path
+    environment: dict[str, str]
+    process: "subprocess.Popen[str]"
+    expected: str = ""
+    ran: list[str] = field(default_factory=list)
+
+    @property
+    def socket(self) -> Path:
+        return self.folder / "socket"
+
+    def place(self) -> Place:
+        """A new copy of the repository, with the homes of three workers."""
+        folder = self.folder / f"trial-{len(self.ran)}"
+        self.ran.append(folder.name)
+        shutil.copytree(self.folder / "template", folder, symlinks=True)
+        home = folder / "home"
+        place = Place(
+            folder / "repo",
+            home,
+            {**self.environment, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")},
+        )
+        for name in ("w1", "w2", "w3"):
+            self.set_up_worker(folder / name)
+        commands = [
+            [sys.executable, "-IS", reach.__file__, str(self.socket), str(folder / name)]
+            for name in ("w1", "w2", "w3")
+        ]
+        place.write(
+            "gitbatch.toml", f'{CONFIG}\n[executor]\nkind = "command"\nworkers = {json.dumps(commands)}\n'
+        )
+        place.write("agent.sh", AGENT.replace("LOG", str(folder / "agents.log")))
+        place.commit("The workers")
+        return place
+
+    def set_up_worker(self, home: Path) -> None:
+        home.mkdir()
+        options = (
+            "--name",
+            home.name,
+            "--slots",
+            str(SLOTS),
+            "--sandbox",
+            "none",
+            "--place",
+            str(home / "place"),
+        )
+        asked = {
+            "arguments": ["worker", "--stdio", *options],
+            "environment": {**self.environment, "HOME": str(home)},
+            "folder": str(home),
+        }
+        (home / "worker.json").write_text(json.dumps(asked))
+
+    def run(self, place: Place, *arguments: str, kill: Step | None = None) -> tuple[int, str]:
+        """Run gitbatch; returns the exit code, and what it said."""
+        output = place.home / "output"
+        asked = {
+            "arguments": arguments,
+            "environment": place.environment,
+            "folder": str(place.root),
+            "output": str(output),
+            "kill": kill,
+        }
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(60)
+            connection.connect(str(self.socket))
+            connection.sendall(json.dumps(asked).encode() + b"\n")
+            with connection.makefile() as answers:
+                next(answers)
+                return int(next(answers)), output.read_text()
+
+
+@pytest.fixture(scope="module")
+def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
+    memory = Path("/dev/shm")  # noqa: S108 - a folder of our own below it
+    base = memory if os.access(memory, os.W_OK) else tmp_path_factory.getbasetemp()
+    folder = base / f"gitbatch-machines-{os.getpid()}"
+    folder.mkdir()
+    environment = {
+        "PATH": os.environ["PATH"],
+        **IDENTITY,
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GITBATCH_WORKTREE": "copy",
+        "TERM": "dumb",
+    }
+    process = subprocess.Popen(
+        [sys.executable, machines.__file__, str(folder / "socket")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "ready\n"
+    try:
+        yield make_machines(Machines(folder, environment, process))
+    finally:
+        process.communicate()
+        shutil.rmtree(folder)
+
+
+def make_machines(far: Machines) -> Machines:
+    """Make the repository, and learn what a local run makes of it."""
+    home = far.folder / "template/home"
+    place = Place(
+        far.folder / "template/repo",
+        home,
+        {**far.environment, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")},
+    )
+    home.mkdir(parents=True)
+    place.root.mkdir()
+    place.git("init", "--quiet", "--initial-branch=main", "--template=")
+    lines = [f"- [ ] {name} Write {name} → Output: out/{name}.md\n" for name in ITEMS]
+    groups = ("### One\n\n", *lines[:6], "\n### Two\n\n", *lines[6:])
+    place.write("task.md", "# Plan\n\n## Work Packages\n\n" + "".join(groups))
+    place.write("agent.sh", AGENT.replace("LOG", "/dev/null"))
+    place.write("gitbatch.toml", CONFIG)
+    place.commit("The plan")
+    local = far.place()
+    local.write("gitbatch.toml", CONFIG)
+    local.commit("No workers")
+    status, said = far.run(local, *RUN)
+    assert status == 0, said
+    far.expected = trees(local)
+    return far
+
+
+def trees(place: Place) -> str:
+    return place.git("rev-parse", "main:out", "main:task.md")
+
+
+def workers_of(place: Place) -> list[int]:
+    """The processes that work in the homes of the workers, agents among them."""
+    found, homes = [], [place.root.parent / name for name in ("w1", "w2", "w3")]
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            folder = (entry / "cwd").readlink()
+            if any(folder.is_relative_to(home) for home in homes):
+                found.append(int(entry.name))
+    return found
+
+
+def spooled(place: Place) -> list[Path]:
+    return [path for path in place.root.parent.glob("w?/place/spool/*/*") if len(path.name) == 32]
+
+
+def starts(place: Place) -> list[str]:
+    log = place.root.parent / "agents.log"
+    return sorted(log.read_text().split()) if log.exists() else []
+
+
+def hold(far: Machines, harm: Harm) -> bool:
+    """Make one trial; false: it ended before anything was harmed."""
+    place = far.place()
+    fault = place.root.parent / "w1/fault.json"
+    fault.write_text(json.dumps({"kill": harm.worker, "cut": harm.cut}))
+    status, said = far.run(place, *RUN, kill=harm.run)
+    was_killed = status == -signal.SIGKILL
+    assert was_killed or status == 0, said
+    assert fsck(place) == []
+    for _ in range(3):
+        if status == 0:
+            break
+        status, said = far.run(place, "run")
+        assert status in {0, 2}, said  # 2: the batch had ended
+        status = 0
+    wait_until(lambda: not workers_of(place), "all workers have ended")
+    check_end(far, place, harm, said)
+    shutil.rmtree(place.root.parent)
+    return was_killed or "was lost" in said or "cannot be reached" in said
+
+
+def check_end(far: Machines, place: Place, harm: Harm, said: str) -> None:
+    """What must hold when a run has ended, however often something was harmed."""
+    assert trees(place) == far.expected
+    assert fsck(place) == []
+    status, found = far.run(place, "verify")
+    assert status == 0, found
+    begun = starts(place)
+    assert sorted(set(begun)) == sorted(f"out/{name}.md" for name in ITEMS), begun
+    assert len(begun) - len(ITEMS) <= (SLOTS if harm.worker else 0), (begun, said)
+    if not harm.run and "Spool.forget" not in str(harm.worker):
+        assert spooled(place) == [], said
+
+
+def plan_trials() -> list[Harm]:
+    chance = random.Random(SEED)  # noqa: S311 - to be the same each time
+    trials = [Harm(run=step) for step in RUN_STEPS]
+    trials += [Harm(worker=step) for step in WORKER_STEPS]
+    trials += [Harm(chance.choice(RUN_STEPS), chance.choice(WORKER_STEPS)) for _ in range(20)]
+    trials += [Harm(cut=("to", chance.randint(1, 4_000))) for _ in range(20)]
+    trials += [Harm(cut=("from", chance.randint(1, 1_500))) for _ in range(20)]
+    trials += [Harm(chance.choice(RUN_STEPS), cut=("from", chance.randint(200, 1_500))) for _ in range(10)]
+    return trials
+
+
+def test_each_step_is_a_function() -> None:
+    """A trial whose step is gone would end before anything is harmed."""
+    assert all(callable(resolve_name(target)) for target, _, _ in (*RUN_STEPS, *WORKER_STEPS))
+
+
+@pytest.mark.rule("F8")
+def test_whatever_is_harmed_an_item_is_paid_for_once(
+    far: Machines, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hold_trials(capsys, plan_trials(), 3, lambda harm: hold(far, harm))
