@@ -106,6 +106,6 @@ async def _read_messages(members: PoolMembers, member: PoolMember, channel: Work
             if job:
                 members.note_end(member, job)
         if member.slots > before:
-            members.changed.set()
+            members.note_room(member)
         if member.unfit and not member.jobs:
             raise ChannelError(member.unfit)

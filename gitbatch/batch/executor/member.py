@@ -15,13 +15,15 @@ _MOST_WITHOUT_SLOT = 1000
 """The most jobs in a row for which a worker has no slot."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class PoolMember:
     """A worker, connected or not."""
 
     link: WorkerLink
     host: CleanText
     """Its name in this run. No two workers have the same."""
+    number: int = 0
+    """Its own in this run, in the order in which they became known."""
     channel: WorkerChannel | None = None
     slots: int = 0
     have: HaveSet = field(default_factory=HaveSet)

@@ -7,12 +7,14 @@ the greetings of all workers at the start, and for a moment for the worker that 
 import asyncio
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 
 from msgspec import Struct
 
 from gitbatch.batch.executor.carrier import Carrier, WorkerLink
+from gitbatch.batch.executor.free_slots import FreeSlots
 from gitbatch.batch.executor.incoming import IncomingJob
 from gitbatch.batch.executor.member import PoolMember
 from gitbatch.text import CleanText, clean_text
@@ -43,6 +45,12 @@ class PoolMembers:
     """Set when a worker came, was lost, or has room."""
     recorded: set[str] = field(default_factory=set)
     """The tokens of results that count no more: a worker that comes back may still keep them."""
+    _keeping: dict[str, set[PoolMember]] = field(default_factory=dict)
+    """By token: the workers that keep a result, or work on it since an earlier connection; some do not any more."""
+    _free: FreeSlots = field(default_factory=FreeSlots)
+    _numbers: Iterator[int] = field(default_factory=count)
+    _are_settled: bool = False
+    """Whether all that are known have greeted or failed."""
     _awaited: dict[str, tuple[PoolMember, float]] = field(default_factory=dict)
     """By token: the worker that the job was lost with, and until when it is waited for."""
     _carrier: Carrier | None = None
@@ -57,14 +65,16 @@ class PoolMembers:
 
     def add_member(self, link: WorkerLink) -> PoolMember:
         """Adds a worker, which is not connected yet."""
-        member = PoolMember(link, clean_text(link.name))
+        member = PoolMember(link, clean_text(link.name), next(self._numbers))
         self.all.append(member)
+        self._are_settled = False
         self.changed.set()
         return member
 
     def remove_member(self, member: PoolMember) -> None:
         """Removes a worker that is gone for good."""
         self._stop_awaiting(member)
+        self._free.remove_member(member)
         self.all[:] = [other for other in self.all if other is not member]
         self.changed.set()
 
@@ -75,20 +85,40 @@ class PoolMembers:
         """
         self._is_told = False
         self._stop_awaiting(member)
-        for other in self.all:
+        for other in self.all if member.spooled else ():
             for token in other.jobs.keys() & member.spooled:
                 other.jobs[token].lose(f"worker {member.host} has its result", is_elsewhere=True)
         known = frozenset(self.recorded & member.spooled)
         member.spooled -= known
-        self.changed.set()
+        for token in (*member.spooled, *member.running):
+            self._keeping.setdefault(token, set()).add(member)
+        self.note_room(member)
         return known
+
+    def note_room(self, member: PoolMember) -> None:
+        """Notes that a worker may take more jobs than before."""
+        self._free.note_room(member)
+        self.changed.set()
+
+    def take_recorded(self, tokens: frozenset[str]) -> dict[PoolMember, list[str]]:
+        """Notes that results count no more; returns which of them the workers keep, and may remove."""
+        self.recorded |= tokens
+        kept: dict[PoolMember, list[str]] = {}
+        for token in sorted(tokens):
+            for member in self._keeping.pop(token, ()):
+                if token in member.spooled:
+                    member.spooled.discard(token)
+                    kept.setdefault(member, []).append(token)
+        return kept
 
     def note_end(self, member: PoolMember, job: IncomingJob) -> None:
         """Notes that a worker has ended a job, or cannot begin with it as its machine lacks something for the agent."""
         if job.refusal and member.note_lack(job.agent, job.refusal):
             self.tell(f"worker {member.host} cannot run agent {job.agent}: {job.refusal}")
+        if job.token in member.spooled:
+            self._keeping.setdefault(job.token, set()).add(member)
         if member.jobs.pop(job.token, None):
-            self.changed.set()
+            self.note_room(member)
 
     def note_lost(self, member: PoolMember, reason: CleanText) -> None:
         """Notes that a worker was lost, or cannot be reached."""
@@ -115,13 +145,21 @@ class PoolMembers:
 
     def choose_member(self, job: IncomingJob, avoided: Sequence[PoolMember] = ()) -> PoolMember | None:
         """Returns the worker to give a job to: one that has its result, else one that was lost least, and has most room."""
-        there = [member for member in self.all if member.can_run(job.agent)]
-        keeping = next((member for member in there if member.has_begun(job.token)), None)
-        if keeping or self._waiting_time(job.token) > 0:
-            return keeping
-        others = [member for member in there if not any(member is each for each in avoided)]
-        able = (member for member in others or there if member.room > 0)
-        return min(able, key=lambda member: (member.losses, -member.room), default=None)
+        keeping = (
+            member
+            for member in self._keeping.get(job.token, ())
+            if member.can_run(job.agent) and member.has_begun(job.token)
+        )
+        kept = min(keeping, key=lambda member: member.number, default=None)
+        if kept or self._waiting_time(job.token) > 0:
+            return kept
+        if avoided:
+            others = [member for member in self.all if member.can_run(job.agent) and member not in avoided]
+            if others:
+                return self._free.find_best(
+                    lambda member: member.can_run(job.agent) and member not in avoided
+                )
+        return self._free.find_best(lambda member: member.can_run(job.agent))
 
     def find_why_none(self) -> NoWorker | None:
         """Returns why the batch must halt, unless a worker is there or may still come."""
@@ -161,9 +199,11 @@ class PoolMembers:
 
     def _settling_time(self) -> float:
         """Returns the seconds for which workers may still be waited for that have neither greeted nor failed since the start."""
-        if self.all and all(member.channel or member.problem for member in self.all):
-            return 0.0
-        return self._begun + _SETTLE - time.monotonic()
+        if not self._are_settled:
+            self._are_settled = bool(self.all) and all(
+                member.channel or member.problem for member in self.all
+            )
+        return 0.0 if self._are_settled else self._begun + _SETTLE - time.monotonic()
 
     def _time_left(self) -> float:
         return self._empty_since + self.no_worker - time.monotonic()

@@ -119,7 +119,7 @@ class WorkerPool:
     def release_job(self, member: PoolMember, token: str) -> None:
         """Notes that a job has ended at a worker."""
         if member.jobs.pop(token, None):
-            self.members.changed.set()
+            self.members.note_room(member)
 
     async def cancel_job(self, member: PoolMember, token: str) -> None:
         """Ends a job at a worker; no result of it is taken any more."""
@@ -134,12 +134,8 @@ class WorkerPool:
 
     async def forget_results(self, tokens: frozenset[str]) -> None:
         """Lets the workers remove results that git has, or that count no more: one that is lost, when it comes back."""
-        sending = []
-        self.members.recorded |= tokens
-        for member in self.members.all:
-            if known := tokens & member.spooled:
-                member.spooled -= known
-                sending.append(self._send_soon(member, ForgetJobs(tuple(sorted(known)))))
+        kept = self.members.take_recorded(tokens)
+        sending = (self._send_soon(member, ForgetJobs(tuple(known))) for member, known in kept.items())
         await asyncio.gather(*sending)
 
     async def close(self, patience: float) -> None:
