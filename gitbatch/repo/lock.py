@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from gitbatch.errors import BusyError, GitbatchError
 from gitbatch.repo.holder import name_holder, read_holder
 from gitbatch.repo.refs.lock_files import lock_umask, reclaim_folders, reclaim_index, reclaim_ref_locks
@@ -45,48 +47,27 @@ def repository_lock(
         BusyError: another gitbatch is running, or a git process of a killed one does not end.
         GitbatchError: the repository cannot be written.
     """
-    with _process_lock(repo), _children_lock(repo, tell) as descriptor, _name_holder(repo, verb, since):
-        held = repo.with_lock(descriptor, lock_umask())
-        try:
-            with held.with_spares():
-                yield held
-        finally:
-            held.close()
-
-
-@contextmanager
-def _process_lock(repo: Repository) -> Iterator[None]:
-    """Holds the lock that no other process inherits."""
     try:
         repo.own_dir.mkdir(exist_ok=True)
-        descriptor = _open_lock(repo.own_dir / "lock")
-    except OSError as error:
-        raise _unwritable_error(repo, error) from error
-    try:
-        _take_process_lock(repo, descriptor)
-        yield
-    finally:
-        with suppress(
-            OSError
-        ):  # a process that is being started has the descriptor for a moment: closing is not enough
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-        os.close(descriptor)
-
-
-def _take_process_lock(repo: Repository, descriptor: int) -> None:
-    try:
-        is_taken = _try_lock(descriptor)
-    except OSError as error:
-        raise _unwritable_error(repo, error) from error
-    if not is_taken:
+        lock = FileLock(repo.own_dir / "lock")
+        lock.acquire(blocking=False)
+    except Timeout as error:
         raise BusyError(
             f"another gitbatch is running in {read_holder(repo.own_dir) or repo.name}",
             "wait until it ends, or see how far it is: gitbatch status",
-        )
-
-
-def _open_lock(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        ) from error
+    except OSError as error:
+        raise _unwritable_error(repo, error) from error
+    try:
+        with _children_lock(repo, tell) as descriptor, _name_holder(repo, verb, since):
+            held = repo.with_lock(descriptor, lock_umask())
+            try:
+                with held.with_spares():
+                    yield held
+            finally:
+                held.close()
+    finally:
+        lock.release()
 
 
 @contextmanager
@@ -94,7 +75,7 @@ def _children_lock(repo: Repository, tell: Callable[[str], None]) -> Iterator[in
     """Holds the lock that git processes inherit, and removes what dead ones have left; yields its descriptor."""
     path = repo.own_dir / "children"
     try:
-        descriptor = _open_lock(path)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
         raise _unwritable_error(repo, error) from error
     try:
