@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from gitbatch.agents.process.children import make_room
 from gitbatch.batch.executor.carrier import CarrierTools, ChannelError, WorkerLink
 from gitbatch.batch.executor.frames import FrameError, FrameReader, pack_frame
 from gitbatch.batch.executor.messages import (
@@ -22,15 +23,18 @@ from gitbatch.batch.executor.messages import (
     encode_message,
 )
 from gitbatch.batch.executor.scheduler import SchedulerConnection
-from gitbatch.batch.executor.tls import connect_streams, make_tls_context
+from gitbatch.batch.executor.tls import connect_streams
+from gitbatch.batch.planning.tls_files import make_tls_context
 from gitbatch.errors import GitbatchError
-from gitbatch.project.cluster import ClusterAddress, parse_address
+from gitbatch.project.cluster import parse_address
 from gitbatch.text import clean_text, format_count
 
 SILENCE = 60.0
 """Seconds without a whole message after which a worker is lost: it shows every 10 seconds that it is there."""
 _POLL = 0.5
 """Seconds between two questions to the scheduler."""
+_AT_ONCE = 32
+"""The most workers that are being connected to at the same time."""
 _READ = 64 * 1024
 
 
@@ -45,16 +49,10 @@ class DaskCarrier:
             raise GitbatchError("the cluster has no address", "set executor.cluster, or use --cluster")
         self._address, self._tell = address, tools.tell
         self._links: dict[str, DaskLink] = {}
-        self._context: ssl.SSLContext | None = None
+        files = tools.table.tls if address.is_encrypted else None
+        self._context = make_tls_context(files, ssl.Purpose.SERVER_AUTH) if files else None
+        self._connecting = asyncio.Semaphore(_AT_ONCE)
         self.problem = ""
-        if address.is_encrypted and tools.table.tls:
-            try:
-                self._context = make_tls_context(tools.table.tls, ssl.Purpose.SERVER_AUTH)
-            except OSError as error:
-                raise GitbatchError(
-                    f"cannot use the files of the certificate: {error.strerror or error}",
-                    "correct executor.tls, or the variables GITBATCH_TLS_CA, _CERT and _KEY",
-                ) from error
 
     async def find_workers(self, join: Callable[[WorkerLink], None]) -> None:
         """Asks the scheduler again and again; while it cannot be reached, the workers that are known remain."""
@@ -75,14 +73,12 @@ class DaskCarrier:
         while True:
             found = await connection.find_workers()
             self._note_problem("")
-            for announced in self._links.keys() - found.keys():
+            for announced in self._links.keys() - found:
                 self._links.pop(announced).is_gone = True
-            for announced, name in found.items():
-                if announced not in self._links:
-                    self._links[announced] = DaskLink(
-                        parse_address(announced), clean_text(name, 60), self._context
-                    )
-                    join(self._links[announced])
+            make_room(len(found))
+            for announced in sorted(found - self._links.keys()):
+                self._links[announced] = DaskLink(clean_text(announced, 100), self._context, self._connecting)
+                join(self._links[announced])
             await asyncio.sleep(_POLL)
 
     def _note_problem(self, reason: str) -> None:
@@ -99,17 +95,20 @@ class DaskCarrier:
 class DaskLink:
     """A worker of the cluster."""
 
-    address: ClusterAddress | None
     name: str
+    """The address that it announces."""
     context: ssl.SSLContext | None
+    connecting: asyncio.Semaphore
     is_gone: bool = False
     """Whether the scheduler does not know it any more."""
 
     async def connect(self) -> "StreamChannel":
-        """Connects to the address that it announces."""
-        if self.address is None:
+        """Connects to the address."""
+        address = parse_address(self.name)
+        if address is None:
             raise ChannelError("it announces an address that is not one")
-        return StreamChannel(*await connect_streams(self.address, self.context))
+        async with self.connecting:
+            return StreamChannel(*await connect_streams(address, self.context))
 
 
 @dataclass(slots=True, eq=False)

@@ -11,7 +11,7 @@ is msgpack, and the others are what it refers to. Both sides begin with a messag
 import asyncio
 import struct
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -25,7 +25,7 @@ ANSWER_BYTES = 32 * 1024 * 1024
 """The most bytes of an answer: a worker takes about 2 KB of it."""
 ANNOUNCED = "gitbatch"
 """The word of a Dask worker about itself that has the address at which it works for runs."""
-MOST_WORKERS = 10_000
+MOST_WORKERS = 4_096
 _MOST_PARTS = 4096
 _MOST_CHARACTERS = 200
 _WORD = struct.Struct("<Q")
@@ -38,7 +38,6 @@ class _Greeting(Struct, frozen=True):
 
 class _Worker(Struct, frozen=True):
     gitbatch: Raw = Raw()
-    name: Raw = Raw()
 
 
 class _Cluster(Struct, frozen=True):
@@ -53,11 +52,11 @@ _IDENTITY: msgspec.msgpack.Decoder[_Cluster] = msgspec.msgpack.Decoder(_Cluster)
 
 
 def _read_short(said: Raw) -> str:
-    """Returns a text or a number as a text; empty: it is neither, or too long."""
+    """Returns a text; empty: it is not one, or too long."""
     if len(bytes(said)) > _MOST_CHARACTERS:
         return ""
     try:
-        return str(msgspec.msgpack.decode(said, type=str | int))
+        return msgspec.msgpack.decode(said, type=str)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return ""
 
@@ -70,7 +69,7 @@ class SchedulerConnection:
     writer: asyncio.StreamWriter
     _known: frozenset[str] = frozenset()
     """The addresses of the workers at the last answer, as Dask has them."""
-    _announced: dict[str, str] = field(default_factory=dict)
+    _announced: frozenset[str] = frozenset()
 
     @classmethod
     async def open(cls, streams: Streams) -> "SchedulerConnection":
@@ -88,8 +87,8 @@ class SchedulerConnection:
             raise
         return made
 
-    async def find_workers(self) -> dict[str, str]:
-        """Returns what each worker of ours announces as its address, with a name to show.
+    async def find_workers(self) -> frozenset[str]:
+        """Returns what each worker of ours announces as its address.
 
         Raises:
             ChannelError: the scheduler is gone, silent, or does not answer as one does.
@@ -98,8 +97,7 @@ class SchedulerConnection:
         known = frozenset(cores)
         if known != self._known:
             said = (await self._ask("identity", _IDENTITY)).workers
-            named = ((_read_short(worker.gitbatch), _read_short(worker.name)) for worker in said.values())
-            self._announced = {address: name for address, name in named if address}
+            self._announced = frozenset(_read_short(worker.gitbatch) for worker in said.values()) - {""}
             self._known = frozenset(said)
         return self._announced
 

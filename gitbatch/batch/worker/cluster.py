@@ -21,7 +21,8 @@ from gitbatch.agents.process.starter import Starter
 from gitbatch.batch.executor.carrier import ChannelError
 from gitbatch.batch.executor.dask import StreamChannel
 from gitbatch.batch.executor.scheduler import ANNOUNCED, SchedulerConnection
-from gitbatch.batch.executor.tls import connect_streams, make_tls_context
+from gitbatch.batch.executor.tls import connect_streams
+from gitbatch.batch.planning.tls_files import make_tls_context
 from gitbatch.batch.worker.cluster_settings import ClusterSettings
 from gitbatch.batch.worker.listening import WorkerServer
 from gitbatch.batch.worker.stdio import WorkerSettings
@@ -72,13 +73,7 @@ def open_server(
     Raises:
         GitbatchError: no sandbox works here, the certificate cannot be used, or the scheduler's name is not known.
     """
-    try:
-        context = make_tls_context(cluster.tls, ssl.Purpose.CLIENT_AUTH) if cluster.tls else None
-    except OSError as error:
-        raise GitbatchError(
-            f"cannot use the files of the certificate: {error.strerror or error}",
-            "correct --tls-ca, --tls-cert and --tls-key",
-        ) from error
+    context = make_tls_context(cluster.tls, ssl.Purpose.CLIENT_AUTH) if cluster.tls else None
     scheduler = cluster.scheduler
     listen = cluster.listen or ClusterAddress(
         scheduler.is_encrypted, "127.0.0.1" if scheduler.is_loopback else _find_own_address(scheduler), 0
@@ -105,20 +100,29 @@ def try_cluster(settings: WorkerSettings, cluster: ClusterSettings) -> str:
 
 
 async def _try_both(server: WorkerServer, cluster: ClusterSettings) -> int:
-    context = make_tls_context(cluster.tls, ssl.Purpose.SERVER_AUTH) if cluster.tls else None
-    connection = await SchedulerConnection.open(await connect_streams(cluster.scheduler, context))
-    try:
-        found = await connection.find_workers()
-    finally:
-        connection.close()
+    count = await _ask_scheduler(cluster)
     address = await announce_server(server, cluster)
-    _, writer = streams = await connect_streams(address, context)
+    _, writer = streams = await connect_streams(address, _make_client_context(cluster))
     try:
         await StreamChannel(*streams).receive()
     finally:
         writer.transport.abort()
         await server.stop()
-    return len(found)
+    return count
+
+
+async def _ask_scheduler(cluster: ClusterSettings) -> int:
+    """Returns the number of workers that a scheduler knows."""
+    streams = await connect_streams(cluster.scheduler, _make_client_context(cluster))
+    connection = await SchedulerConnection.open(streams)
+    try:
+        return len(await connection.find_workers())
+    finally:
+        connection.close()
+
+
+def _make_client_context(cluster: ClusterSettings) -> ssl.SSLContext | None:
+    return make_tls_context(cluster.tls, ssl.Purpose.SERVER_AUTH) if cluster.tls else None
 
 
 async def _serve(
@@ -128,20 +132,25 @@ async def _serve(
     started: tuple[Starter, GitThread],
 ) -> None:
     server = open_server(settings, cluster, started)
-    stopping = asyncio.Event()
+    signals = asyncio.Queue[None]()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(number, stopping.set)
+        loop.add_signal_handler(number, signals.put_nowait, None)
     address = await announce_server(server, cluster)
     tell(f"worker {settings.host}: listens at {address}, looks for the scheduler {cluster.scheduler}")
     joining = asyncio.create_task(_keep_joined(settings, cluster, address, tell))
-    waiting = asyncio.create_task(stopping.wait())
+    waiting = asyncio.create_task(signals.get())
     await asyncio.wait((joining, waiting), return_when=asyncio.FIRST_COMPLETED)
     joining.cancel()
     waiting.cancel()
-    tell(f"worker {settings.host}: takes no further item, and ends with those that run")
-    await server.stop()
-    await asyncio.wait((joining,))
+    tell(
+        f"worker {settings.host}: takes no further item, and ends with those that run; a second signal ends them"
+    )
+    stopping, hurry = asyncio.create_task(server.stop()), asyncio.create_task(signals.get())
+    await asyncio.wait((stopping, hurry), return_when=asyncio.FIRST_COMPLETED)
+    hurry.cancel()
+    server.end_jobs()
+    await asyncio.wait((stopping, joining))
     if not joining.cancelled():
         joining.result()
 
@@ -186,6 +195,7 @@ async def _keep_joined(
 ) -> None:
     """Is in the cluster whenever it has a scheduler."""
     while True:
+        await _wait_for_scheduler(settings, cluster, tell)
         member = _make_member(settings, cluster, address)
         try:
             await member
@@ -199,6 +209,23 @@ async def _keep_joined(
                 async with asyncio.timeout(_LEAVING):
                     await member.close(timeout=_LEAVING / 2, executor_wait=False, nanny=False)
         await asyncio.sleep(_PAUSE)
+
+
+async def _wait_for_scheduler(
+    settings: WorkerSettings, cluster: ClusterSettings, tell: Callable[[str], None]
+) -> None:
+    """Returns when a scheduler answers; says each reason why none does. Dask would wait and say nothing."""
+    said = ""
+    while True:
+        try:
+            await _ask_scheduler(cluster)
+        except ChannelError as error:
+            if said != str(error):
+                said = str(error)
+                tell(f"worker {settings.host}: cannot join the cluster: {said}")
+            await asyncio.sleep(_PAUSE)
+        else:
+            return
 
 
 def _make_member(settings: WorkerSettings, cluster: ClusterSettings, address: ClusterAddress) -> Any:  # noqa: ANN401 - Dask has no types

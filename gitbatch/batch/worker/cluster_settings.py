@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from gitbatch.batch.planning.executor_choice import TLS_VARIABLES, read_tls_files, require_address
+from gitbatch.batch.planning.executor_choice import require_address
+from gitbatch.batch.planning.tls_files import TLS_VARIABLES, read_tls_files
 from gitbatch.errors import UsageError
 from gitbatch.project.cluster import ClusterAddress, TlsTable, parse_address
 

@@ -76,6 +76,11 @@ class WorkerServer:
         if self._services:
             await asyncio.wait(self._services.keys())
 
+    def end_jobs(self) -> None:
+        """Ends all items that run."""
+        for task in self._services:
+            task.cancel()
+
     async def _serve_run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         if task is None or len(self._services) >= MOST_RUNS:

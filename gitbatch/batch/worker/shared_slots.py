@@ -1,18 +1,16 @@
 """The slots of a worker that serves several runs at the same time: each gets its share of those that all want.
 
 A run knows the number of slots, and sends as many jobs. If all slots are taken, a job is refused, not kept waiting: the
-time that its agent has would pass meanwhile. A slot that becomes free is offered to the run that was refused and has the
-fewest.
+time that its agent has would pass meanwhile. A slot that becomes free is offered to the run that has the fewest of
+those that want one.
 """
 
 import asyncio
 from dataclasses import dataclass, field
 from typing import Protocol
 
-_OFFER = 2.0
-"""Seconds for which a slot is kept for the run that it is offered to."""
-_REST = 0.25
-"""Seconds after which slots that none has asked for are offered to all runs that were refused once."""
+_OFFER = 1.0
+"""Seconds for which a slot is kept for a run."""
 
 
 class SlotUser(Protocol):
@@ -28,12 +26,20 @@ class _Share:
     """The slots of one run."""
 
     running: int = 0
-    offered: int = 0
+    kept: int = 0
     """Those that are kept for it."""
-    is_waiting: bool = False
-    """Whether it was refused since the last offer."""
-    was_refused: bool = False
-    """Whether it believes that there are fewer slots than there are."""
+    limit: int | None = None
+    """How many it believes that it may have; None: all, as it was never refused one."""
+
+    @property
+    def held(self) -> int:
+        """Those that no other run can have."""
+        return self.running + self.kept
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it would take one more, as far as is known."""
+        return self.limit is not None and self.held >= self.limit
 
 
 @dataclass(slots=True)
@@ -43,22 +49,26 @@ class SharedSlots:
     count: int
     _shares: dict[int, tuple[SlotUser, _Share]] = field(default_factory=dict)
     """By the identity of the run."""
-    _rest: asyncio.TimerHandle | None = None
 
     def take_slot(self, user: SlotUser) -> bool:
         """Takes a slot for a job; false: this run gets none now."""
         share = self._share_of(user)
-        if share.offered:
-            share.offered -= 1
+        if share.kept:
+            share.kept -= 1
         elif self._count_free() <= 0:
-            share.is_waiting = share.was_refused = True
+            share.limit = share.running
             return False
         share.running += 1
+        self._offer_free()
         return True
 
     def release_slot(self, user: SlotUser) -> None:
-        """Gives a slot back."""
-        self._share_of(user).running -= 1
+        """Gives a slot back. It stays with a run that would have fewer than all that wait: its next job comes at once."""
+        share = self._share_of(user)
+        share.running -= 1
+        waiting = [other.held for _, other in self._shares.values() if other.is_waiting]
+        if waiting and min(waiting) > share.held:
+            self._keep_for(share)
         self._offer_free()
 
     def count_running(self, user: SlotUser) -> int:
@@ -66,48 +76,36 @@ class SharedSlots:
         return self._share_of(user).running
 
     def leave(self, user: SlotUser) -> None:
-        """Drops a run that has no job left, or will have none: its connection has ended."""
-        share = self._share_of(user)
-        share.offered, share.is_waiting, share.was_refused = 0, False, False
-        if not share.running:
-            del self._shares[id(user)]
+        """Drops a run whose connection has ended, and which has no job left."""
+        self._shares.pop(id(user), None)
         self._offer_free()
 
     def _share_of(self, user: SlotUser) -> _Share:
         return self._shares.setdefault(id(user), (user, _Share()))[1]
 
     def _count_free(self) -> int:
-        return self.count - sum(share.running + share.offered for _, share in self._shares.values())
+        return self.count - sum(share.held for _, share in self._shares.values())
 
     def _offer_free(self) -> None:
-        """Offers each free slot to a run that was refused."""
+        """Offers each free slot to one of the runs that wait: the one that has the fewest."""
+        offered: dict[int, tuple[SlotUser, _Share]] = {}
         while self._count_free() > 0:
             waiting = [pair for pair in self._shares.values() if pair[1].is_waiting]
             if not waiting:
-                self._offer_rest_soon()
-                return
-            user, share = min(waiting, key=lambda pair: pair[1].running + pair[1].offered)
-            share.is_waiting = False
-            share.offered += 1
-            user.offer_slots(share.running + share.offered)
-            asyncio.get_running_loop().call_later(_OFFER, self._withdraw_offer, share)
+                break
+            user, share = min(waiting, key=lambda pair: pair[1].held)
+            self._keep_for(share)
+            share.limit = share.held
+            offered[id(user)] = (user, share)
+        for user, share in offered.values():
+            user.offer_slots(share.held)
+            share.limit = None if share.held >= self.count else share.limit
+
+    def _keep_for(self, share: _Share) -> None:
+        share.kept += 1
+        asyncio.get_running_loop().call_later(_OFFER, self._withdraw_offer, share)
 
     def _withdraw_offer(self, share: _Share) -> None:
-        if share.offered:
-            share.offered -= 1
+        if share.kept:
+            share.kept -= 1
             self._offer_free()
-
-    def _offer_rest_soon(self) -> None:
-        if self._rest is None and any(share.was_refused for _, share in self._shares.values()):
-            self._rest = asyncio.get_running_loop().call_later(_REST, self._offer_rest)
-
-    def _offer_rest(self) -> None:
-        """Tells all runs that were refused of the slots that none has asked for meanwhile."""
-        self._rest = None
-        free = self._count_free()
-        if free <= 0:
-            return
-        for user, share in tuple(self._shares.values()):
-            if share.was_refused:
-                share.was_refused = share.running + free < self.count
-                user.offer_slots(share.running + free)

@@ -1,0 +1,53 @@
+"""One side of an encrypted connection, by the files of its certificate.
+
+Each side must have a certificate that the cluster's own authority has signed. Names of hosts are not compared, as Dask does not:
+machines of a cluster come and go, and its authority signs for no others.
+"""
+
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+
+from gitbatch.errors import GitbatchError, UsageError
+from gitbatch.project.cluster import TlsTable
+
+TLS_VARIABLES = ("GITBATCH_TLS_CA", "GITBATCH_TLS_CERT", "GITBATCH_TLS_KEY")
+"""The variables with the files of a certificate."""
+
+
+def make_tls_context(files: TlsTable, purpose: ssl.Purpose) -> ssl.SSLContext:
+    """Returns the context of one side. `purpose`: what the other side is.
+
+    Raises:
+        GitbatchError: a file cannot be read, or is not what it should be.
+    """
+    named = {each: str(Path(getattr(files, each)).expanduser()) for each in ("ca", "cert", "key")}
+    try:
+        context = ssl.create_default_context(purpose, cafile=named["ca"])
+        context.load_cert_chain(named["cert"], named["key"])
+    except OSError as error:
+        reason = error.reason if isinstance(error, ssl.SSLError) else error.strerror
+        raise GitbatchError(
+            f"cannot use the certificate {files.cert}, its key {files.key} and the authority {files.ca}: {reason or error}",
+            "correct executor.tls, the options --tls-…, or the variables GITBATCH_TLS_CA, _CERT and _KEY",
+        ) from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # as Dask: authorities made by hand lack extensions
+    return context
+
+
+def read_tls_files(environment: Mapping[str, str]) -> TlsTable | None:
+    """Returns the files that the user's variables name; None: they name none.
+
+    Raises:
+        UsageError: they name some of them.
+    """
+    named = [environment.get(name, "") for name in TLS_VARIABLES]
+    if not any(named):
+        return None
+    if not all(named):
+        missing = next(name for name, value in zip(TLS_VARIABLES, named, strict=True) if not value)
+        raise UsageError(f"{missing} is not set", f"set all of {', '.join(TLS_VARIABLES)}, or none")
+    return TlsTable(*named)
