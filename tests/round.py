@@ -19,10 +19,12 @@ _NEW_MOUNTS = 0x20000
 _SLAVE_OF_ALL = 0x80000 | 0x4000
 _NEEDED = 3 << 30
 """Bytes of free memory: a round fills less than a sixth of it."""
+OPEN_FOLDER = Path(f"/var/tmp/gitbatch-tests-of-{getpass.getuser()}")  # noqa: S108 - only what is mounted there counts
+"""Where other users can read what tests write, unlike in the folder of pytest; a tmpfs where files are in memory."""
 
 
 def keep_files_in_memory() -> bool:
-    """Mount a tmpfs where pytest makes its folders, for this process and its children; returns whether it could.
+    """Mount a tmpfs at each of the two folders of tests, for this process and its children; returns whether it could.
 
     A disk makes thousands of short-lived repositories slow. No other process sees the mount, and it ends with the last
     process of the round.
@@ -30,14 +32,19 @@ def keep_files_in_memory() -> bool:
     if sys.platform != "linux" or os.geteuid() != 0 or _read_free_memory() < _NEEDED:
         return False
     root = Path(os.environ.get("PYTEST_DEBUG_TEMPROOT") or tempfile.gettempdir()).resolve()
-    folder = root / f"pytest-of-{getpass.getuser()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
     libc = ctypes.CDLL(None)
     return not (
         libc.unshare(_NEW_MOUNTS)
         or libc.mount(None, b"/", None, ctypes.c_ulong(_SLAVE_OF_ALL), None)
-        or libc.mount(b"tmpfs", os.fsencode(folder), b"tmpfs", ctypes.c_ulong(0), b"mode=700")
+        or _mount_memory(libc, root / f"pytest-of-{getpass.getuser()}", 0o700)
+        or _mount_memory(libc, OPEN_FOLDER, 0o755)
     )
+
+
+def _mount_memory(libc: ctypes.CDLL, folder: Path, mode: int) -> int:
+    folder.mkdir(mode=mode, exist_ok=True)
+    options = f"mode={mode:o}".encode()
+    return int(libc.mount(b"tmpfs", os.fsencode(folder), b"tmpfs", ctypes.c_ulong(0), options))
 
 
 def _read_free_memory() -> int:

@@ -8,13 +8,15 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from round import OPEN_FOLDER
 from sandbox.arena import Arena, Listeners, build, prepare, victim
 
 
 @pytest.fixture(scope="session")
 def grounds() -> Iterator[tuple[Path, Path]]:
     """The folder of the arena, and its template. Not below pytest's folder, which other users cannot read."""
-    place = "/var/tmp" if os.access("/var/tmp", os.W_OK) else None  # noqa: S108 - any place but /tmp will do
+    memory = OPEN_FOLDER if OPEN_FOLDER.is_mount() else None
+    place = memory or ("/var/tmp" if os.access("/var/tmp", os.W_OK) else None)  # noqa: S108 - any but /tmp will do
     with (
         tempfile.TemporaryDirectory(prefix="gitbatch-arena-", dir=place) as made,
         tempfile.TemporaryDirectory() as kept,
