@@ -5,6 +5,7 @@ announces where it listens for runs, and ends with its scheduler, once its items
 """
 
 import os
+from pathlib import Path
 from typing import Any
 
 from gitbatch.agents.process.children import watch_by_descriptor
@@ -33,7 +34,10 @@ async def dask_setup(worker: Any) -> None:  # noqa: ANN401 - Dask's own, of no t
     listen = require_safe(ClusterAddress(context is not None, host, 0))
     watch_by_descriptor()
     settings = WorkerSettings(
-        place=cache_dir() / "worker", environment=dict(os.environ), slots=worker.state.nthreads
+        place=cache_dir() / "worker",
+        environment=dict(os.environ),
+        slots=worker.state.nthreads,
+        hidden=_find_keys(worker.security.tls_worker_key),
     )
     starter, git = Starter(), GitThread()
     server = WorkerServer(settings, context, listen, starter, git)
@@ -49,3 +53,8 @@ async def dask_teardown(worker: Any) -> None:  # noqa: ANN401, ARG001 - as above
         await server.stop()
         starter.close()
         git.close()
+
+
+def _find_keys(named: str | None) -> tuple[Path, ...]:
+    """Returns the files in what Dask has for its key, which may be the key itself."""
+    return (Path(named).absolute(),) if named and "\n" not in named else ()

@@ -14,7 +14,10 @@ import ssl
 from collections.abc import Callable
 from contextlib import closing, suppress
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from gitbatch.agents.process.children import watch_by_descriptor
 from gitbatch.agents.process.starter import Starter
@@ -78,7 +81,8 @@ def open_server(
     listen = cluster.listen or ClusterAddress(
         scheduler.is_encrypted, "127.0.0.1" if scheduler.is_loopback else _find_own_address(scheduler), 0
     )
-    return WorkerServer(settings, context, listen, *started)
+    key = (Path(cluster.tls.key).expanduser().absolute(),) if cluster.tls else ()
+    return WorkerServer(replace(settings, hidden=key), context, listen, *started)
 
 
 def try_cluster(settings: WorkerSettings, cluster: ClusterSettings) -> str:
@@ -94,7 +98,8 @@ def try_cluster(settings: WorkerSettings, cluster: ClusterSettings) -> str:
             count = asyncio.run(_try_both(server, cluster))
         except ChannelError as error:
             raise GitbatchError(
-                str(error), "is a scheduler there, and is this certificate for both sides of a connection?"
+                str(error),
+                "start the scheduler; a worker's certificate is for both sides (gitbatch help deployments)",
             ) from error
     return f"{cluster.scheduler} (Dask {dask}; {format_count(count, 'worker')} there, besides this one)"
 

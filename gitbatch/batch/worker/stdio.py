@@ -46,6 +46,8 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     """That of all agents, whatever the orchestrator's configuration says."""
     name: str = ""
     """Empty: that of the machine."""
+    hidden: tuple[Path, ...] = ()
+    """What agents may not read, wherever it is: the key of its certificate."""
 
     @property
     def host(self) -> str:
@@ -146,6 +148,7 @@ def open_job_tools(
 
     home = Path(settings.environment.get("HOME", "/nonexistent"))
     places = opened.enter_context(open_places(settings.place, welcome, git, find_kind, home))
+    places.hidden = (*places.hidden, *settings.hidden)
     spool = settings.open_spool(welcome.repository)
     spool.list_tokens()
     return JobTools(places, pool, spool)

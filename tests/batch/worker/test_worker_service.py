@@ -12,8 +12,10 @@ from typing import Any
 import msgspec
 import pytest
 from batch.worker.orchestrators import KEY, OTHER, TOKEN, Orchestrator, far, talk  # noqa: F401 - a fixture
+from msgspec.structs import replace
 from waiting import DEADLINE, loop_turns, wait_until_async
 
+from gitbatch.agents.pool import AgentPool
 from gitbatch.batch.executor.messages import (
     Alive,
     Bye,
@@ -35,6 +37,7 @@ from gitbatch.batch.worker.jobs import JobTools
 from gitbatch.batch.worker.serve import OrchestratorService, ServeEnd, WorkerIdentity
 from gitbatch.batch.worker.stdio import list_spooled
 from gitbatch.limits.causes import Cause
+from gitbatch.sandbox.model import SandboxKind
 
 WRITE = "cat >/dev/null; cat a.txt; echo hello >out/a.md; echo x >notes; echo 'A. Wrote it.'"
 
@@ -219,3 +222,19 @@ def test_worker_ends_when_nothing_can_be_sent(tmp_path: Path, monkeypatch: pytes
             return await serving
 
     assert asyncio.run(serve()) is ServeEnd.CUT
+
+
+def test_key_of_the_worker_is_hidden_from_agents(far: Orchestrator, tmp_path: Path) -> None:
+    """Also in a folder that agents can read."""
+    (tmp_path / "tls").mkdir()
+    key = tmp_path / "tls/key.pem"
+    for path in (key, tmp_path / "tls/ca.pem"):
+        path.write_text(f"this is {path.name}\n")
+    far.settings = replace(far.settings, sandbox=SandboxKind.AUTO, hidden=(key,))
+    far.pool = AgentPool(dict(far.settings.environment), SandboxKind.AUTO, far.pool.starter)
+    script = f"cat {tmp_path}/tls/* >out/a.md 2>&1; echo 'A. Wrote it.'"
+    send = partial(far.send_job, script, needs=(str(tmp_path / "tls"),))
+    talk(far, lambda _: send(), lambda far: far.wait_for_result())
+    [chunk] = far.of(JobChunk)
+    assert b"this is ca.pem" in chunk.data
+    assert b"this is key.pem" not in chunk.data
