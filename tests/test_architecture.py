@@ -113,6 +113,7 @@ ORDER = (
         "batch.caller",
         "batch.worktree_choice",
         "batch.review.rerun",
+        "batch.remote_agents",
         "batch.opening",
         "batch.preview",
         "batch.review.hold",

@@ -12,7 +12,6 @@ from msgspec.structs import replace
 
 from gitbatch.agents.pool import AgentPool
 from gitbatch.agents.process.children import make_room
-from gitbatch.batch.announcing import announce_hosts
 from gitbatch.batch.caller import Frontend, SessionSettings
 from gitbatch.batch.event_stream import EventStream
 from gitbatch.batch.events import BatchStopped, ConfigChanged, Notice
@@ -49,7 +48,6 @@ from gitbatch.batch.planning.early.eagerness import (
     give_up_early,
     read_setting,
 )
-from gitbatch.batch.planning.executor_choice import choose_executor
 from gitbatch.batch.planning.failed_items import find_failed_items
 from gitbatch.batch.planning.project_state import ProjectState, read_project_state, require_runnable
 from gitbatch.batch.planning.risks import add_risks
@@ -59,6 +57,7 @@ from gitbatch.batch.planning.start import begin_batch as start_batch
 from gitbatch.batch.planning.start_checks import Folders, StartChoice
 from gitbatch.batch.planning.target import Target, find_target
 from gitbatch.batch.planning.worktrees_dir import find_worktrees_dir
+from gitbatch.batch.remote_agents import place_agents
 from gitbatch.batch.workplace.detached_places import CheckPlaces
 from gitbatch.batch.workplace.local import LocalWorkplaces
 from gitbatch.batch.workplace.supply import open_workplaces
@@ -73,7 +72,6 @@ from gitbatch.checks.tree import FreshTrees
 from gitbatch.concurrency import GitThread
 from gitbatch.errors import UsageError
 from gitbatch.plan.duration import require_duration
-from gitbatch.project.config import Config
 from gitbatch.repo.fingerprint import Fingerprint, require_untouched, take_fingerprint
 from gitbatch.repo.refs.names import base_ref, gates_ref, limits_ref, record_ref
 from gitbatch.repo.refs.store import config_ref
@@ -233,10 +231,9 @@ class Opening(Struct, frozen=True):
         tools, store = CheckTools(self.agents), layers_dir(repo, settings.cache_dir)
         memory = open_trial_memory(settings)
         kind = choose_worktrees(settings, state, self.agents, names, (folder, store), memory)
-        sources = _find_sources(watched, batch, folder, state)
         with (
             closing(read_agent_git(repo, folder, batch.record.target)) as agent_git,
-            open_extras(sources, git, tools, store, notices) as extras,
+            open_extras(_find_sources(watched, batch, folder, state), git, tools, store, notices) as extras,
             open_workplaces(
                 LocalWorkplaces(
                     *(watched, git, folder, agent_git, checkouts.folders, fingerprint), extras=extras
@@ -274,18 +271,7 @@ class Opening(Struct, frozen=True):
             )
             if run.jobs < wanted:
                 notices(f"the open-file limit allows {run.jobs} agents at a time, not {wanted} (ulimit -n)")
-            yield self._place_agents(run, config, notices)
-
-    def _place_agents(self, run: Run, config: Config, tell: Notices) -> Run:
-        """Returns the run, whose agents work on other machines if the user or the configuration says so."""
-        config = choose_executor(config, self.settings.cluster, self.settings.environment)
-        if not config.executor.is_remote:
-            return run
-        from gitbatch.batch.executor.remote import RemoteTools, open_remote  # noqa: PLC0415 - most runs are local
-
-        more = (self.settings.environment, self.agents.budget, tell, announce_hosts(self.emit, run.batch))
-        tools = RemoteTools(run.repo, run.git, run.worktrees_dir, config, *more)
-        return replace(run, workplaces=open_remote(tools, run.workplaces))
+            yield place_agents(run, config, settings, notices)
 
     def _choose_eagerness(self, batch: Batch, state: ProjectState) -> Eagerness:
         """Returns whether items start before their group, once the limits of the batch are set."""

@@ -99,7 +99,8 @@ class WorkerServer:
         service = OrchestratorService(reader, writer, open_tools, identity, work, slots=self._slots)
         self._services[task] = service
         try:
-            await service.serve()
+            with suppress(asyncio.CancelledError):  # by `end_jobs`
+                await service.serve()
         finally:
             del self._services[task]
             await pool.close()

@@ -4,81 +4,26 @@ import asyncio
 import pickle
 import struct
 import subprocess
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
+from batch.executor.scripted_scheduler import GREETING, Script, answering, pack, say, serving
 
 from gitbatch.batch.executor.carrier import ChannelError
 from gitbatch.batch.executor.scheduler import ANSWER_BYTES, MOST_WORKERS, SchedulerConnection
 from gitbatch.batch.executor.tls import connect_streams
 from gitbatch.project.cluster import ClusterAddress
 
-Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-GREETING = {"compression": None, "python": (3, 13, 1), "pickle-protocol": 5}
-
-
-def pack(*parts: bytes) -> bytes:
-    """A message of Dask with these parts."""
-    head = struct.pack(f"<{len(parts) + 1}Q", len(parts), *map(len, parts))
-    content = head + b"".join(parts)
-    return struct.pack("<Q", len(content)) + content
-
-
-def say(message: object, *more: bytes) -> bytes:
-    return pack(msgspec.msgpack.encode(message), *more)
-
-
-async def take_message(reader: asyncio.StreamReader) -> Any:  # noqa: ANN401 - whatever is said
-    [length] = struct.unpack("<Q", await reader.readexactly(8))
-    content = await reader.readexactly(length)
-    return msgspec.msgpack.decode(content[16:])
-
 
 async def talk(script: Script, questions: int = 1) -> list[frozenset[str]]:
     """Ask a scheduler that follows a script; returns its answers."""
-    serving = set[asyncio.Task[None]]()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task
-        serving.add(task)
-        try:
-            await script(reader, writer)
-        finally:
-            writer.transport.abort()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    try:
-        connection = await SchedulerConnection.open(
-            await connect_streams(ClusterAddress(is_encrypted=False, host="127.0.0.1", port=port), None)
-        )
+    async with serving(script) as address:
+        connection = await SchedulerConnection.open(await connect_streams(address, None))
         try:
             return [await connection.find_workers() for _ in range(questions)]
         finally:
             connection.close()
-    finally:
-        server.close()
-        for task in serving:
-            task.cancel()
-        await asyncio.gather(*serving, return_exceptions=True)
-
-
-def answering(*answers: bytes) -> Script:
-    """A scheduler that gives these answers, one to each question, and then is silent."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(say(GREETING))
-        assert (await take_message(reader)).keys() == GREETING.keys()
-        for answer in answers:
-            await take_message(reader)
-            writer.write(answer)
-        await reader.read()
-
-    return serve
 
 
 def bomb(path: Path) -> bytes:

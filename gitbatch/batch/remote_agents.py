@@ -1,0 +1,26 @@
+"""Where the agents of a run work: here, or on other machines, whose code is loaded then."""
+
+from msgspec.structs import replace
+
+from gitbatch.batch.announcing import announce_hosts
+from gitbatch.batch.caller import SessionSettings
+from gitbatch.batch.item.run import Run
+from gitbatch.batch.notices import Notices
+from gitbatch.batch.planning.executor_choice import choose_executor
+from gitbatch.project.config import Config
+
+
+def place_agents(run: Run, config: Config, settings: SessionSettings, tell: Notices) -> Run:
+    """Returns the run, whose agents work on other machines if the user or the configuration says so.
+
+    Raises:
+        GitbatchError: they cannot be sent there.
+    """
+    config = choose_executor(config, settings.cluster, settings.environment)
+    if not config.executor.is_remote:
+        return run
+    from gitbatch.batch.executor.remote import RemoteTools, open_remote  # noqa: PLC0415 - most runs are local
+
+    more = (settings.environment, run.agents.budget, tell, announce_hosts(run.emit, run.batch))
+    tools = RemoteTools(run.repo, run.git, run.worktrees_dir, config, *more)
+    return replace(run, workplaces=open_remote(tools, run.workplaces))
