@@ -1,13 +1,13 @@
 """The address of a Dask cluster, and the files by which this side of a connection shows who it is."""
 
-import re
 from ipaddress import ip_address
 
 from msgspec import Struct
 
+from gitbatch.patterns import compile_later
 from gitbatch.project.agent_table import ConfigTable, host_path_problem
 
-_FORM = re.compile(r"(tls|tcp)://(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})")
+_FORM = compile_later(r"(tls|tcp)://(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})")
 DEFAULT_PORT = 8786
 
 
