@@ -123,6 +123,7 @@ class Opening(Struct, frozen=True):
             return idle
         if begins:
             begin_choice(settings, config, self.agents)
+            repo.start_writing()
         agent = config.agent_name(settings.agent)
         self._require_answers()
         given = settings.items  # an empty one is refused: a variable that is not set names nothing

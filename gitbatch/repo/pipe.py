@@ -52,14 +52,22 @@ class Pipe(Struct):
         Raises:
             GitError: git has ended.
         """
-        if self._process is None:
-            self._process = self.git.start(*self.arguments, buffered=self.buffered)
+        self.start()
         stdin, _ = self._open_pipes()
         try:
             stdin.write(query)
             stdin.flush()
         except BrokenPipeError as error:
             raise self._end_error() from error
+
+    def start(self) -> None:
+        """Starts the process, if it does not run: until the first query it starts while this process does something else.
+
+        Raises:
+            GitError: git cannot be started.
+        """
+        if self._process is None:
+            self._process = self.git.start(*self.arguments, buffered=self.buffered)
 
     def ask_all(self, queries: "Sequence[bytes]") -> list[bytes]:
         """Sends queries whose answers are one short line each, many at once, and returns the lines.

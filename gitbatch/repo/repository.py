@@ -95,6 +95,11 @@ class Repository(Struct, frozen=True):
         objects = Objects(git, old.folder, old.id_bytes, old.partial, old.signer)
         return replace(self, git=git, objects=objects, refs=self.refs.with_lock(git, lock_umask))
 
+    def start_writing(self) -> None:
+        """Starts the git processes that write, for a run that will soon need all of them."""
+        self.refs.session.start()
+        self.objects.writer.start()
+
     def fetching(self, before: Callable[[str], None] | None, config: bytes = b"") -> "Repository":
         """Returns the same repository with other terms for fetching what a partial clone lacks; see `Promised`."""
         return replace(self, promised=self.promised and replace(self.promised, before=before, config=config))
@@ -170,6 +175,7 @@ class Repository(Struct, frozen=True):
         self.publish(lambda: self.point(ref, self.objects.write_blob(content)))
 
     def close(self) -> None:
-        """Ends the git processes that serve it."""
+        """Ends the git processes that serve it, all at the same time."""
+        self.refs.session.hang_up()
         self.objects.close()
         self.refs.close()

@@ -85,6 +85,20 @@ def test_a_git_stays_open_for_each_kind_and_more_where_several_wait(
     assert len(started) == 5, "trees are stored by three"
 
 
+def test_processes_that_start_early_are_used(
+    place: Place, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the repository has a pack, whose change would end them."""
+    place.write("z", "z")
+    place.commit()
+    place.git("repack", "-dq")
+    writer.start()
+    monkeypatch.setattr(Git, "start", lambda *_, **__: pytest.fail("another one starts"))
+    made = some(writer, 5)
+    writer.flush()
+    assert there(place, made[:3]) == KINDS
+
+
 def stop(pipe: Pipe) -> None:
     """Make a git read and answer nothing more: otherwise it may have answered before it is killed."""
     assert pipe._process is not None

@@ -78,8 +78,14 @@ class ObjectReader:
 
     def close(self) -> None:
         """Ends the git processes."""
+        self.hang_up()
         for process in (self._reader, self._source, self.writer):
             process.close()
+
+    def hang_up(self) -> None:
+        """Lets the git processes that read end, without waiting for them. Call `close` afterwards."""
+        self._reader.hang_up()
+        self._source.hang_up()
 
     def _prepare(self, oid: str = "") -> None:
         """Flushes the writer, and restarts the reading processes if packs were added or removed.

@@ -73,6 +73,12 @@ class Writer:
         }
         self._hasher = Pipe(self.git, (*_HASH, "--stdin-paths"))
 
+    def start(self) -> None:
+        """Starts the processes; see `Pipe.start`."""
+        self._restart_for_packs()
+        for process in chain(*self._processes.values()):
+            process.start()
+
     def write(self, kind: str, content: bytes) -> str:
         """Stores an object and returns its id. It is stored when the next `flush` or `sync` has returned.
 
