@@ -10,6 +10,7 @@ kernel lacks Landlock ABI 6. Memory is not limited, nor is the number of root's 
 
 import os
 import shutil
+import stat
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -18,9 +19,17 @@ from functools import cache
 from pathlib import Path
 
 from gitbatch.sandbox.command_line import launcher_command
-from gitbatch.sandbox.filesystem_view import Access, FilesystemView, access_at, build_view, strict_output
+from gitbatch.sandbox.filesystem_view import (
+    Access,
+    FilesystemView,
+    access_at,
+    build_view,
+    parents_of,
+    sort_paths,
+    strict_output,
+)
 from gitbatch.sandbox.model import Confinement, Network, SandboxKind, Unavailable
-from gitbatch.sandbox.tools import real_path
+from gitbatch.sandbox.tools import is_within, real_path
 
 SEARCH_PATH = "/usr/bin:/bin:/usr/local/bin:/run/wrappers/bin:/run/current-system/sw/bin"
 """The folders that are searched for bwrap. Not the user's PATH: a project could put its own bwrap in `node_modules/.bin`."""
@@ -107,11 +116,11 @@ def _view_mounts(seen: FilesystemView, confinement: Confinement) -> Iterator[str
     rules |= dict.fromkeys(_readable_sockets(rules, confinement), Access.HIDDEN)
     steps: dict[Path, tuple[str, ...]] = {link: ("--symlink", str(target)) for link, target in seen.links}
     for path, access in rules.items():
-        around = next((rules[folder] for folder in path.parents if folder in rules), Access.HIDDEN)
+        around = next((rules[folder] for folder in parents_of(path) if folder in rules), Access.HIDDEN)
         if path in own or access is not around:  # else the mount of the folder shows it, or hides it
             steps[path] = _mount_options(path, access, own.get(path))
     masks = [path for path in steps if rules.get(path) is Access.HIDDEN]
-    for path in sorted(steps):
+    for path in sort_paths(steps):
         yield from (*steps[path], str(path))
     for path in (Path("/"), *(mask for mask in masks if steps.get(mask) == _EMPTY)):
         yield from ("--remount-ro", str(path))
@@ -123,9 +132,7 @@ def _readable_sockets(rules: Mapping[Path, Access], confinement: Confinement) ->
     return [
         socket
         for socket in _listening_sockets()
-        if socket not in rules
-        and access_at(socket, rules) is Access.READ
-        and not any(map(socket.is_relative_to, mounted))
+        if socket not in rules and access_at(socket, rules) is Access.READ and not is_within(socket, mounted)
     ]
 
 
@@ -133,11 +140,14 @@ def _listening_sockets() -> Iterator[Path]:
     """Yields the Unix sockets that have a listener. They are masked: a read-only mount does not prevent `connect`."""
     with suppress(OSError):
         table = Path("/proc/net/unix").read_text(encoding="utf-8", errors="surrogateescape")
-        for row in table.splitlines()[1:]:
-            _, _, name = row.partition(" /")
-            path = Path(f"/{name}")
-            if name and path.is_socket():
-                yield real_path(path)
+        names = {row.partition(" /")[2] for row in table.splitlines()[1:]} - {""}
+        yield from (real_path(Path(f"/{name}")) for name in sorted(names) if _is_socket(f"/{name}"))
+
+
+def _is_socket(path: str) -> bool:
+    with suppress(OSError, ValueError):
+        return stat.S_ISSOCK(os.stat(path).st_mode)  # noqa: PTH116 - many, for each program
+    return False
 
 
 def _mount_options(path: Path, access: Access, own: Path | None) -> tuple[str, ...]:

@@ -6,11 +6,18 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from gitbatch.sandbox.model import Confinement
-from gitbatch.sandbox.tools import HIDDEN_FOLDERS, SYSTEM_FOLDERS, path_exists, real_path, tool_paths
+from gitbatch.sandbox.tools import (
+    HIDDEN_FOLDERS,
+    SYSTEM_FOLDERS,
+    is_within,
+    path_exists,
+    real_path,
+    tool_paths,
+)
 
 _LINK_TARGETS = (Path("/etc/resolv.conf"),)
 """Files that the system's folders link to and programs need, outside of those folders."""
@@ -43,19 +50,29 @@ def build_view(argv: Sequence[str], confinement: Confinement) -> FilesystemView:
     at = confinement
     tools = tool_paths(argv, at.path, at.home, at.program_folders, at.checkouts)
     inside = (at.worktree, at.scratch, *at.program_folders)
-    standing = _common_view(frozenset(tool for tool in tools if not _is_within(tool, inside)))
+    standing = _common_view(frozenset(tool for tool in tools if not is_within(tool, inside)))
     own = _resolve_rules(_item_rules(at))
     rules = dict((*standing.rules, *own.rules))
     if at.overlay:
         rules = _with_overlay(rules, at)
     links = {link: to for link, to in (*standing.links, *own.links) if not _is_shown(link, rules)}
-    return FilesystemView(tuple(sorted(rules.items())), tuple(sorted(links.items())))
+    ruled = tuple((path, rules[path]) for path in sort_paths(rules))
+    return FilesystemView(ruled, tuple((link, links[link]) for link in sort_paths(links)))
+
+
+def sort_paths(paths: Iterable[Path]) -> list[Path]:
+    """Returns paths in the order of `sorted`, a folder before its contents, in a fraction of its time."""
+    return sorted(paths, key=_order_of)
+
+
+def _order_of(path: Path) -> str:
+    return str(path).replace("/", "\0")
 
 
 def _with_overlay(rules: dict[Path, Access], confinement: Confinement) -> dict[Path, Access]:
     """Returns rules of which none is for what the worktree hides at its place: nothing but the worktree is there."""
     worktree = real_path(confinement.worktree)
-    outside = {path: access for path, access in rules.items() if not path.is_relative_to(worktree)}
+    outside = {path: access for path, access in rules.items() if not is_within(path, (worktree,))}
     own = Access.READ if confinement.strict_output or confinement.reads_only else Access.WRITE
     layer = confinement.overlay.git if confinement.overlay else None
     git = {real_path(layer.upper): own} if layer else {}
@@ -64,7 +81,15 @@ def _with_overlay(rules: dict[Path, Access], confinement: Confinement) -> dict[P
 
 def access_at(path: Path, rules: Mapping[Path, Access]) -> Access | None:
     """Returns the access to a path, by the deepest rule around it; None if it does not exist for the program."""
-    return next((rules[folder] for folder in (path, *path.parents) if folder in rules), None)
+    if path in rules:
+        return rules[path]
+    return next((rules[folder] for folder in parents_of(path) if folder in rules), None)
+
+
+@lru_cache(4096)
+def parents_of(path: Path) -> tuple[Path, ...]:
+    """Returns the folders around a path, the innermost first. Cached: most paths are the same for all items."""
+    return tuple(path.parents)
 
 
 def names_in_home(seen: FilesystemView, confinement: Confinement) -> tuple[str, ...] | None:
@@ -100,10 +125,6 @@ def strict_output(confinement: Confinement) -> Path | None:
     return real
 
 
-def _is_within(path: Path, folders: Iterable[Path]) -> bool:
-    return any(path.is_relative_to(folder) for folder in folders)
-
-
 @cache
 def _common_view(tools: frozenset[Path]) -> FilesystemView:
     """Builds the part of the view that all items share. Cached: it takes longer than the rest."""
@@ -132,7 +153,8 @@ def _resolve_rules(wanted: Iterable[tuple[Path, Access]]) -> FilesystemView:
         real = real_path(path)
         if path_exists(real):
             rules[real] = access
-            links |= _links_along(path)
+            if real != path:
+                links |= _links_along(path)
     return FilesystemView(tuple(rules.items()), tuple(links.items()))
 
 

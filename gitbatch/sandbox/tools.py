@@ -192,12 +192,16 @@ def _would_expose(path: Path, closed: tuple[Path, ...]) -> bool:
 
 def _is_below(path: Path, closed: tuple[Path, ...]) -> bool:
     """Whether a path is inside a closed folder, and so is not visible even in a system folder."""
-    real = _with_slash(real_path(path))
-    return any(real.startswith(_with_slash(real_path(folder))) for folder in closed)
+    return is_within(real_path(path), map(real_path, closed))
+
+
+def is_within(path: Path, folders: Iterable[Path]) -> bool:
+    """Whether a path is one of the folders or below one, as `Path.is_relative_to` says of each, in a fraction of its time."""
+    return _with_slash(path).startswith(tuple(map(_with_slash, folders)))
 
 
 def _with_slash(path: Path) -> str:
-    """Returns a path with a slash at its end. What is in a folder begins with it: many are compared, and `Path` takes long."""
+    """Returns a path with a slash at its end: what is in a folder begins with it."""
     return f"{path}/" if path.name else str(path)
 
 
