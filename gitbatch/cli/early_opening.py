@@ -1,6 +1,10 @@
-"""Opening the repository of a command in a thread, while Python imports what the command needs: git needs no Python."""
+"""Opening the repository of a command in a thread, while Python imports what the command needs: git needs no Python.
+
+The thread also makes trials of what the kernel allows, by programs that the command would wait for later.
+"""
 
 import os
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,12 +18,15 @@ from gitbatch.repo.repository import Repository
 class EarlyOpening:
     """A repository that is being opened."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, has_sandbox: bool = False) -> None:
+        """Begins; `has_sandbox`: finds out too if bubblewrap works here, which the best sandbox needs."""
         self.environment = dict(os.environ)
         """That of the process before the repository was opened, which removes git's variables."""
         thread = ThreadPoolExecutor(1, "opening")
         self._answer = thread.submit(open_repository, directory)
         thread.submit(prepare_childless)
+        if has_sandbox and sys.platform == "linux":
+            thread.submit(_try_bubblewrap)
         thread.shutdown(wait=False)
 
     @contextmanager
@@ -34,3 +41,10 @@ class EarlyOpening:
             yield repo
         finally:
             repo.close()
+
+
+def _try_bubblewrap() -> None:
+    """Makes a trial, whose answer is kept for the process."""
+    from gitbatch.sandbox.bubblewrap import find_bubblewrap
+
+    find_bubblewrap()

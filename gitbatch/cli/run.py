@@ -102,7 +102,7 @@ def run(
 
     An unfinished batch is resumed by the same command, or without options. Options that say something else start nothing.
     """
-    opening = EarlyOpening(directory)
+    opening = EarlyOpening(directory, has_sandbox=sandbox in {None, SandboxKind.AUTO, SandboxKind.BUBBLEWRAP})
     from gitbatch.batch.history.ledger import SpendingLimits
     from gitbatch.cli.batch import RunOptions, preview_command, run_command
     from gitbatch.cli.pager import read_git_variables

@@ -36,8 +36,8 @@ def test_a_run_that_asks_has_the_variables_of_the_users_git(
     class Opened(EarlyOpening):
         """One that is done before the command looks."""
 
-        def __init__(self, directory: Path) -> None:
-            super().__init__(directory)
+        def __init__(self, directory: Path, *, has_sandbox: bool) -> None:
+            super().__init__(directory, has_sandbox=has_sandbox)
             with self.wait_for_repository():
                 pass
 
