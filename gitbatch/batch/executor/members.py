@@ -166,8 +166,7 @@ class PoolMembers:
         if any(member.channel for member in self.all):
             return None
         are_refused = bool(self.all) and all(member.is_refused for member in self.all)
-        problems = [f"{member.host}: {member.problem}" for member in self.all if member.problem]
-        said = "; ".join(filter(None, (self._carrier.problem if self._carrier else "", *problems)))
+        said = self._describe_missing()
         may_come = self._carrier is not None and self._carrier.may_find_more
         if (are_refused and not may_come) or self._time_left() <= 0:
             return NoWorker(clean_text(f"no worker is there ({said})" if said else "no worker is there"))
@@ -175,6 +174,16 @@ class PoolMembers:
             self._is_told = True
             self.tell(f"waiting for a worker, for up to {self.no_worker:g} seconds ({said})")
         return None
+
+    def _describe_missing(self) -> str:
+        """Returns why each worker is missing; one that has not answered yet is among them after a while."""
+        has_waited = min(self._settling_time(), self._time_left()) <= 0
+        reasons = (
+            f"{member.host}: {member.problem or 'it has not answered yet'}"
+            for member in self.all
+            if member.problem or has_waited
+        )
+        return "; ".join(filter(None, (self._carrier.problem if self._carrier else "", *reasons)))
 
     def find_patience(self, token: str, left: float) -> float | None:
         """Returns the seconds after which something changes though no worker says anything; None: nothing does.

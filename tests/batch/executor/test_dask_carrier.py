@@ -68,6 +68,23 @@ def test_batch_halts_if_no_worker_is_found() -> None:
     assert members.find_why_none() is None, "another one may join"
 
 
+def test_worker_that_has_not_answered_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be in a queue: not at once, but before the time is over."""
+    told: list[str] = []
+    members = PoolMembers(told.append, 3600)
+    members.begin_waiting(open_carrier("tcp://127.0.0.1:1", told))
+    [link] = (members.add_member(each) for each in _links("tcp://127.0.0.1:2"))
+    assert members.find_why_none() is None
+    assert told == []
+    monkeypatch.setattr("gitbatch.batch.executor.members._SETTLE", 0.0)
+    assert members.find_why_none() is None
+    assert told == [f"waiting for a worker, for up to 3600 seconds ({link.host}: it has not answered yet)"]
+    members.no_worker = 0.0
+    missing = members.find_why_none()
+    assert missing
+    assert missing.reason == f"no worker is there ({link.host}: it has not answered yet)"
+
+
 def _links(*announced: str) -> list[WorkerLink]:
     """The links to workers that announce these addresses."""
     found: list[WorkerLink] = []
