@@ -195,6 +195,8 @@ class GateFinished(BaseEvent, frozen=True, tag="gate-finished"):
     """Empty if it passed."""
     details: tuple[CleanText, ...] = ()
     """The last lines that it wrote."""
+    host: CleanText = CleanText("")
+    """The other machine that it ran on; empty: this one."""
 
 
 class CheckpointReached(BaseEvent, frozen=True, tag="checkpoint"):

@@ -222,8 +222,7 @@ class Opening(Struct, frozen=True):
         recorded = read_progress(repo, batch)
         names = recorded_agents(state, batch.record, recorded.chosen_agents)
         ledger = self._open_ledger(batch, state, recorded, names)
-        eagerness = self._choose_eagerness(batch, state)
-        batch = self._state_format(batch, eagerness)
+        batch = self._state_format(batch, eagerness := self._choose_eagerness(batch, state))
         note_worktrees_dir(repo, batch.id, folder)
         fingerprint = take_fingerprint(repo, f"{batch.id}-", _pinned_refs(batch.id))
         wanted = settings.jobs or batch.record.jobs

@@ -15,6 +15,7 @@ from gitbatch.batch.planning.preflight import require_clean, require_no_nested_r
 from gitbatch.batch.planning.project_state import ProjectState, read_project_state, require_runnable
 from gitbatch.batch.planning.required_objects import require_objects
 from gitbatch.project.config import CONFIG_FILE, Config
+from gitbatch.project.sent_work import sends_checks
 from gitbatch.repo.checkout.branch import require_nothing_under_way
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.unlocked import require_unlocked
@@ -102,7 +103,9 @@ def describe_confinement(
     sandboxes = agents.sandbox_kinds(names, config)
     strict = ((name, strict_advice(config.agents[name], agents.sandbox)) for name in sorted(names))
     unknown = () if sandboxes in {"", "none"} else tuple(map(unknown_advice, checkouts.unknown))
-    open_programs = () if "none" in sandboxes else advise_on_programs(config)
-    advice = (*unknown, *open_programs, *(f"agent {name}: {text}" for name, text in strict if text))
+    is_far = sends_checks(config, is_remote=agents.is_remote)
+    open_programs = () if "none" in sandboxes or is_far else advise_on_programs(config)
+    far = ("checks and gates run at workers: their verdicts are believed",) if is_far else ()
+    advice = (*unknown, *open_programs, *far, *(f"agent {name}: {text}" for name, text in strict if text))
     notes = (note for name in sorted(names) for note in agents.get_agent(name, config).notes)
     return AgentConfinement(sandboxes, shown, (*map(clean_text, advice), *notes))

@@ -1,4 +1,4 @@
-"""Where the agents of a run work: here, or on other machines, whose code is loaded then."""
+"""Where the agents and the checks of a run work: here, or on other machines, whose code is loaded then."""
 
 from msgspec.structs import replace
 
@@ -11,7 +11,7 @@ from gitbatch.project.config import Config
 
 
 def place_agents(run: Run, config: Config, settings: SessionSettings, tell: Notices) -> Run:
-    """Returns the run, whose agents work on other machines if the user or the configuration says so.
+    """Returns the run, whose agents, and maybe checks, work on other machines if the user or the configuration says so.
 
     Raises:
         GitbatchError: they cannot be sent there.
@@ -23,4 +23,5 @@ def place_agents(run: Run, config: Config, settings: SessionSettings, tell: Noti
 
     more = (settings.environment, run.agents.budget, tell, announce_hosts(run.emit, run.batch))
     tools = RemoteTools(run.repo, run.git, run.worktrees_dir, config, *more)
-    return replace(run, workplaces=open_remote(tools, run.workplaces))
+    workplaces = open_remote(tools, run.workplaces)
+    return replace(run, workplaces=workplaces, far_checks=workplaces.open_checks())

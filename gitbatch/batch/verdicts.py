@@ -1,4 +1,4 @@
-"""The verdicts of gates, as a checkpoint records them: `Gitbatch-Gate: NAME pass|skip|red-before TREE`."""
+"""The verdicts of gates, as a checkpoint records them: `Gitbatch-Gate: NAME pass|skip|red-before TREE[ at HOST]`."""
 
 from enum import StrEnum
 
@@ -29,6 +29,8 @@ class GateVerdict(Struct, frozen=True):
     runs: int = 0
     note: CleanText = CleanText("")
     """A remark for people: what a red gate said, or that a gate is flaky. It is not in a trailer."""
+    host: CleanText = CleanText("")
+    """The other machine whose word it is; empty: it ran here."""
 
 
 def describe_state(state: GateState) -> str:

@@ -58,6 +58,8 @@ class FreshTrees(Struct, frozen=True):
     """The repository's control files when the run began."""
     source: TreeSource | None = None
     """Makes those folders that it is for; None: each gets a checkout."""
+    hidden: tuple[Path, ...] = ()
+    """More folders that no check may read."""
 
 
 class TreeContent(Struct, frozen=True):
@@ -125,7 +127,7 @@ def _make_folder(trees: FreshTrees, path: Path, content: TreeContent) -> CheckFo
         scratch=scratch,
         git=trees.agent_git.readable(path, content.base),
         checkouts=trees.checkouts,
-        hidden=(trees.folder.parent.parent,),
+        hidden=(trees.folder.parent.parent, *trees.hidden),
     )
     return CheckFolder(place, _put_blob(repo, scratch, content))
 

@@ -59,3 +59,5 @@ class CheckResult(Struct, frozen=True):
     failure: Failure | None = None
     """Why an agent that reviews gave no verdict, or why the item ends with its verdict: the attempt fails with this cause,
     whatever the other checks say."""
+    host: CleanText = CleanText("")
+    """The other machine that it ran on; empty: this one."""

@@ -38,7 +38,7 @@ CONFIG_FILE = CONFIG_NAME
 
 FIXED = (
     *("agents", "checks", "gates", "executor.kind", "executor.workers", "batch.worktrees"),
-    *("executor.cluster", "executor.tls", "executor.secrets"),
+    *("executor.cluster", "executor.tls", "executor.secrets", "executor.checks-at"),
     *("batch.include", "batch.prepare", "batch.prepare-network", "batch.prepare-sandbox"),
 )
 """The tables and keys that name a program, a host, a key or a path outside the repository, by the file's own names.

@@ -30,6 +30,9 @@ class ExecutorTable(ConfigTable, frozen=True):
     secrets: Literal["worker", "send"] = "worker"
     """Whose keys agents get: `worker`: those of the worker's own environment; `send`: those of the user's, which are sent."""
 
+    checks_at: Literal["orchestrator", "workers"] = "orchestrator"
+    """Where the programs of checks and gates run; `workers`: a worker's word decides what goes into history."""
+
     @property
     def is_remote(self) -> bool:
         """Whether agents that are programs work on other machines."""
@@ -54,8 +57,6 @@ class ExecutorTable(ConfigTable, frozen=True):
         """Returns why keys cannot be sent: the way to a worker is not encrypted as far as is known; None if they can, or are not."""
         if self.secrets != "send":
             return None
-        if self.kind == "local":
-            return "keys are sent to workers only, and there are none"
         if self.kind == "dask" and not (self.cluster or "").startswith("tls://"):
             return "keys are sent over TLS only (tls://…): without it, others may listen"
         exposed = next((command for command in self.workers if not is_private(command)), None)

@@ -20,6 +20,11 @@ def is_sent(config: "Config", agent: str, *, is_remote: bool = False) -> bool:
     return all(check.agent != agent for check in config.checks.values())
 
 
+def sends_checks(config: "Config", *, is_remote: bool = False) -> bool:
+    """Returns whether the programs of checks and gates run on other machines. `is_remote`: as for `is_sent`."""
+    return config.executor.checks_at == "workers" and (is_remote or config.executor.is_remote)
+
+
 def keep_here(config: "Config") -> "Config":
     """Returns a configuration by which all agents work on this machine."""
     return replace(config, executor=ExecutorTable())

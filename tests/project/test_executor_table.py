@@ -32,7 +32,7 @@ def test_items_stay_here_if_nothing_is_said() -> None:
         ('kind = "command"\nworkers = [["a\\u0000b"]]', "NUL"),
         ('no-worker = "soon"', "invalid duration"),
         ("max-lost = -1", ">= 0"),
-        ('secrets = "send"', "keys are sent to workers only"),
+        ('checks-at = "here"', "use one of: orchestrator, workers"),
         ('secrets = "keep"', "use one of: worker, send"),
         ('kind = "command"\nworkers = [["srun", "x"]]\nsecrets = "send"', "sent by ssh only"),
         (f'{WORKER}[batch]\ninclude = [".venv"]', "batch.include is not sent"),

@@ -17,6 +17,7 @@ from gitbatch.batch.executor.carrier import ChannelError
 from gitbatch.batch.executor.messages import (
     MOST_PATHS,
     PATH_CHARACTERS,
+    CheckDone,
     JobChanges,
     JobChunk,
     JobEvent,
@@ -42,7 +43,7 @@ _UNUSED = SentUsage(cost=0.0)
 class JobEnd(Struct, frozen=True):
     """The end of a job: what the worker sent, or that it was lost."""
 
-    result: JobResult | None
+    result: JobResult | CheckDone | None
     lost: str = ""
     """Why the result is missing."""
     refusal: CleanText = CleanText("")
@@ -59,12 +60,14 @@ class IncomingJob:
 
     token: str
     progress: Progress
-    agent: str
-    """The name of the agent that it needs."""
+    purpose: str
+    """What it is for, in words that people read: `agent NAME`, `check NAME`, `gate NAME`."""
     most_bytes: int
     file: IO[bytes]
     """Receives the output; its owner closes it."""
     ended: "asyncio.Future[JobEnd]"
+    is_check: bool = False
+    """Whether it is a check, whose verdict comes back, and which no worker keeps."""
     is_sent: bool = False
     """Whether the worker may have begun with it."""
     _lines: int = 0
@@ -75,7 +78,7 @@ class IncomingJob:
     )
 
     def take_message(
-        self, message: JobEvent | JobChanges | JobChunk | JobRefused | NoSlot | JobResult
+        self, message: JobEvent | JobChanges | JobChunk | JobRefused | NoSlot | JobResult | CheckDone
     ) -> None:
         """Takes a message of the worker.
 
@@ -91,11 +94,20 @@ class IncomingJob:
                 self._note_changes(message)
             case JobChunk():
                 self._keep_bytes(message.data)
+            case _:
+                self._take_end(message)
+
+    def _take_end(self, message: JobRefused | NoSlot | JobResult | CheckDone) -> None:
+        match message:
             case NoSlot():
                 self.ended.set_result(JobEnd(None, slots=message.slots))
             case JobRefused():
                 reason = clean_text(message.reason) or CleanText("it refuses")
                 self.ended.set_result(JobEnd(None, refusal=reason))
+            case CheckDone():
+                if not self.is_check:
+                    raise ChannelError("a verdict on an item")
+                self.ended.set_result(JobEnd(message))
             case JobResult():
                 self._require_whole(message)
                 self.ended.set_result(JobEnd(message))
@@ -165,7 +177,8 @@ class IncomingJob:
 
     @property
     def _result(self) -> JobResult | None:
-        return self._end.result if self._end else None
+        result = self._end.result if self._end else None
+        return result if isinstance(result, JobResult) else None
 
     @property
     def _end(self) -> JobEnd | None:
@@ -200,7 +213,10 @@ class IncomingJob:
             )
 
     def _require_whole(self, message: JobResult) -> None:
-        """Refuses a result whose output did not come, or came in part."""
+        """Refuses a result whose output did not come, or came in part; and one of a check that is about it."""
+        is_failed = isinstance(message.answer, SentFailure) and message.answer.cause is Cause.DISK
+        if self.is_check and not is_failed:
+            raise ChannelError("an answer to a check that is not a verdict")
         is_too_large = message.size is not None and message.size > self.most_bytes and not self._received
         if self._received != (message.size or 0) and not is_too_large:
             raise ChannelError(f"{self._received:,} of {message.size or 0:,} bytes of an output")

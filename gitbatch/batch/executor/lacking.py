@@ -12,25 +12,25 @@ _SHOWN = 10
 """The most programs that are named."""
 
 
-def find_time_left(members: Sequence[PoolMember], agent: str, until: float) -> float:
-    """Returns the seconds for which a worker may still come that has what an agent needs; endless: one is there.
+def find_time_left(members: Sequence[PoolMember], purpose: str, until: float) -> float:
+    """Returns the seconds for which a worker may still come that has what a job needs; endless: one is there.
 
     Args:
         members: all workers.
-        agent: its name.
+        purpose: of a job.
         until: when it is too late, by the monotonic clock.
     """
-    if any(member.can_run(agent) for member in members):
+    if any(member.can_run(purpose) for member in members):
         return math.inf
-    may_come = any(not (member.is_refused or agent in member.lacks) for member in members)
+    may_come = any(not (member.is_refused or purpose in member.lacks) for member in members)
     return until - time.monotonic() if may_come else 0.0
 
 
-def describe_lack(members: Sequence[PoolMember], agent: str) -> CleanText:
-    """Returns what the workers that are there lack for an agent; empty if none lacks anything."""
-    lacking = [member for member in members if member.channel and agent in member.lacks]
-    said = "; ".join(f"{member.host}: {member.lacks[agent]}" for member in lacking)
-    return clean_text(f"no worker can run agent {agent} ({said})" if said else "")
+def describe_lack(members: Sequence[PoolMember], purpose: str) -> CleanText:
+    """Returns what the workers that are there lack for a purpose; empty if none lacks anything."""
+    lacking = [member for member in members if member.channel and purpose in member.lacks]
+    said = "; ".join(f"{member.host}: {member.lacks[purpose]}" for member in lacking)
+    return clean_text(f"no worker can run {purpose} ({said})" if said else "")
 
 
 def describe_worker(hello: Hello) -> str:

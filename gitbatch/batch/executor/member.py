@@ -39,7 +39,7 @@ class PoolMember:
     unfit: CleanText = CleanText("")
     """Why it gets no further job on this connection, which ends with the last one: its disk is full, for example."""
     lacks: dict[str, CleanText] = field(default_factory=dict)
-    """By agent: what its machine lacks for it."""
+    """By purpose: what its machine lacks for it."""
     has_worked: bool = False
     """Whether a result has come on this connection."""
     has_left: bool = False
@@ -49,18 +49,18 @@ class PoolMember:
     """The jobs in a row for which it had no slot."""
     shipping: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    def can_run(self, agent: str) -> bool:
-        """Whether it is there, and lacks nothing for an agent as far as is known."""
-        return bool(self.channel) and not self.unfit and agent not in self.lacks
+    def can_run(self, purpose: str) -> bool:
+        """Whether it is there, and lacks nothing for a purpose as far as is known."""
+        return bool(self.channel) and not self.unfit and purpose not in self.lacks
 
     def has_begun(self, token: str) -> bool:
         """Whether it keeps the result of a job, or still works on it since an earlier connection."""
         return token in self.spooled or token in self.running
 
-    def note_lack(self, agent: str, reason: CleanText) -> bool:
-        """Notes what its machine lacks for an agent; returns whether that is new."""
-        is_new = agent not in self.lacks
-        self.lacks[agent] = reason
+    def note_lack(self, purpose: str, reason: CleanText) -> bool:
+        """Notes what its machine lacks for a purpose; returns whether that is new."""
+        is_new = purpose not in self.lacks
+        self.lacks[purpose] = reason
         return is_new
 
     def forget_lacks(self) -> None:
@@ -121,7 +121,8 @@ class PoolMember:
             self.unfit = job.disk_problem
         elif not job.refusal:
             self.has_worked, self.without_slot = True, 0
-            self.spooled.add(job.token)
+            if not job.is_check:
+                self.spooled.add(job.token)
         self.running -= {job.token}
 
     def _note_no_slot(self, slots: int) -> None:

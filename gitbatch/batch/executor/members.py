@@ -113,8 +113,8 @@ class PoolMembers:
 
     def note_end(self, member: PoolMember, job: IncomingJob) -> None:
         """Notes that a worker has ended a job, or cannot begin with it as its machine lacks something for the agent."""
-        if job.refusal and member.note_lack(job.agent, job.refusal):
-            self.tell(f"worker {member.host} cannot run agent {job.agent}: {job.refusal}")
+        if job.refusal and member.note_lack(job.purpose, job.refusal):
+            self.tell(f"worker {member.host} cannot run {job.purpose}: {job.refusal}")
         if job.token in member.spooled:
             self._keeping.setdefault(job.token, set()).add(member)
         if member.jobs.pop(job.token, None):
@@ -148,18 +148,18 @@ class PoolMembers:
         keeping = (
             member
             for member in self._keeping.get(job.token, ())
-            if member.can_run(job.agent) and member.has_begun(job.token)
+            if member.can_run(job.purpose) and member.has_begun(job.token)
         )
         kept = min(keeping, key=lambda member: member.number, default=None)
         if kept or self._waiting_time(job.token) > 0:
             return kept
         if avoided:
-            others = [member for member in self.all if member.can_run(job.agent) and member not in avoided]
+            others = [member for member in self.all if member.can_run(job.purpose) and member not in avoided]
             if others:
                 return self._free.find_best(
-                    lambda member: member.can_run(job.agent) and member not in avoided
+                    lambda member: member.can_run(job.purpose) and member not in avoided
                 )
-        return self._free.find_best(lambda member: member.can_run(job.agent))
+        return self._free.find_best(lambda member: member.can_run(job.purpose))
 
     def find_why_none(self) -> NoWorker | None:
         """Returns why the batch must halt, unless a worker is there or may still come."""

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 
 from gitbatch.agents.protocol import Assignment, OutputStream, ReplyFlag
 from gitbatch.batch.workplace.protocol import WorkplaceSetup
+from gitbatch.checks.verdict import CheckVerdict
 from gitbatch.limits.causes import Cause, WaitReason
 
 PROTOCOL = 1
@@ -169,6 +170,16 @@ class JobResult(Struct, frozen=True, tag="result"):
     """Whether the worktree was removed while the agent ran."""
 
 
+class CheckDone(Struct, frozen=True, tag="check-done"):
+    """The end of a check, with its verdict."""
+
+    token: Token
+    verdict: CheckVerdict
+    seconds: Annotated[float, Meta(ge=0, le=10**7)]
+    reason: _Text = ""
+    findings: Annotated[tuple[_Text, ...], Meta(max_length=MOST_DETAILS)] = ()
+
+
 class JobRefused(Struct, frozen=True, tag="refused"):
     """This machine lacks what the job's agent needs: it has not begun, and another machine may have that."""
 
@@ -244,6 +255,32 @@ class ItemJob(Struct, frozen=True, tag="job"):
     tokens_left: int | None = None
     """The tokens that the batch has left; None: no limit."""
 
+    @property
+    def setups(self) -> tuple[WorkplaceSetup, ...]:
+        """All that the worker needs the objects of."""
+        return (self.setup,)
+
+
+class CheckJob(Struct, frozen=True, tag="check"):
+    """A check or gate, for a worker that has all objects that it needs."""
+
+    token: Token
+    name: str
+    table: bytes
+    """Its settings, as JSON."""
+    is_gate: bool
+    setup: WorkplaceSetup
+    """The content of its folder; `earlier` is the blob of the output."""
+    base: WorkplaceSetup
+    """What the target branch is at in the folder."""
+    reads_blob: bool
+    """See `FarCheck`."""
+
+    @property
+    def setups(self) -> tuple[WorkplaceSetup, ...]:
+        """All that the worker needs the objects of."""
+        return (self.base, self.setup)
+
 
 class CancelJob(Struct, frozen=True, tag="cancel"):
     """Ends a job, with every process of it. No result follows."""
@@ -260,9 +297,11 @@ class ForgetJobs(Struct, frozen=True, tag="forget"):
 _T = TypeVar("_T")
 
 FromWorker: TypeAlias = (
-    Hello | Alive | NoSlot | JobEvent | JobChanges | JobChunk | JobResult | JobRefused | Bye
+    Hello | Alive | NoSlot | JobEvent | JobChanges | JobChunk | JobResult | JobRefused | CheckDone | Bye
 )
-ToWorker: TypeAlias = SentSecrets | Welcome | PackPart | PackEnd | ItemJob | CancelJob | ForgetJobs | Bye
+ToWorker: TypeAlias = (
+    SentSecrets | Welcome | PackPart | PackEnd | ItemJob | CheckJob | CancelJob | ForgetJobs | Bye
+)
 
 
 class MessageError(Exception):

@@ -22,6 +22,7 @@ from gitbatch.batch.executor.members import NoWorker, PoolMembers
 from gitbatch.batch.executor.messages import (
     Bye,
     CancelJob,
+    CheckJob,
     ForgetJobs,
     ItemJob,
     SentSecrets,
@@ -88,15 +89,15 @@ class WorkerPool:
                 return member
             if missing := members.find_why_none():
                 return missing
-            left = find_time_left(members.all, job.agent, until)
-            if left <= 0 and (said := describe_lack(members.all, job.agent)):
+            left = find_time_left(members.all, job.purpose, until)
+            if left <= 0 and (said := describe_lack(members.all, job.purpose)):
                 return NoWorker(said, is_lacking=True)
             members.changed.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(members.find_patience(job.token, left)):
                     await members.changed.wait()
 
-    async def send_job(self, member: PoolMember, incoming: IncomingJob, job: ItemJob) -> bool:
+    async def send_job(self, member: PoolMember, incoming: IncomingJob, job: ItemJob | CheckJob) -> bool:
         """Sends a job, and before it the objects that the worker lacks; false: it was lost before it could begin.
 
         Raises:
@@ -106,7 +107,8 @@ class WorkerPool:
         try:
             if channel and job.token not in member.spooled:
                 async with member.shipping:
-                    await self._open_sender().send_objects(channel, job.setup, member.have)
+                    for setup in job.setups:
+                        await self._open_sender().send_objects(channel, setup, member.have)
             if channel is None or incoming.ended.done():
                 incoming.lose("the connection was closed")
                 return False

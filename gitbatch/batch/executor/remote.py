@@ -22,10 +22,11 @@ from gitbatch.agents.process.table import ProcessTable
 from gitbatch.agents.protocol import Agent, Assignment, Failure, Progress, Reply
 from gitbatch.batch.executor.answers import read_answer
 from gitbatch.batch.executor.carrier import CarrierTools, open_carrier
+from gitbatch.batch.executor.far_checks import CheckSender
 from gitbatch.batch.executor.incoming import IncomingJob
 from gitbatch.batch.executor.member import PoolMember
 from gitbatch.batch.executor.members import NoWorker, PoolMembers
-from gitbatch.batch.executor.messages import PROTOCOL, ItemJob, Welcome
+from gitbatch.batch.executor.messages import PROTOCOL, ItemJob, JobResult, Welcome
 from gitbatch.batch.executor.pool import PoolTools, WorkerPool
 from gitbatch.batch.executor.sent_secrets import collect_secrets
 from gitbatch.batch.workplace.protocol import Collected, Workplace, Workplaces, WorkplaceSetup
@@ -78,6 +79,13 @@ class RemoteWorkplaces:
         if agent not in self.tables:
             return self.local.open_workplace(batch, slug, agent)
         return RemoteWorkplace(self, batch, slug, self.tables[agent])
+
+    def open_checks(self) -> CheckSender | None:
+        """Returns what runs checks and gates at the workers; None: they run here."""
+        tools, executor = self.tools, self.tools.config.executor
+        if executor.checks_at != "workers":
+            return None
+        return CheckSender(tools.repo, tools.git, self.pool, executor.max_lost, tools.tell)
 
     async def close(self, *, in_hurry: bool) -> None:
         """Ends the work on other machines."""
@@ -139,7 +147,7 @@ class RemoteWorkplace:
         self.file.seek(0)
         self.file.truncate()
         ended = asyncio.get_running_loop().create_future()
-        self.job = IncomingJob(sent.token, progress, sent.agent, sent.most_bytes, self.file, ended)
+        self.job = IncomingJob(sent.token, progress, f"agent {sent.agent}", sent.most_bytes, self.file, ended)
         return self.job
 
     async def _work_at(self, member: PoolMember, job: IncomingJob, sent: ItemJob) -> Reply | Failure:
@@ -163,7 +171,7 @@ class RemoteWorkplace:
             pool.release_job(member, token)
         if end.is_elsewhere:
             await pool.cancel_job(member, token)
-        if end.result is None:
+        if not isinstance(end.result, JobResult):
             reason = clean_text(f"worker {member.host} was lost: {end.lost}")
             return Failure(reason, cause=Cause.LOST, usage=Usage() if was_sent else FREE)
         answer = read_answer(end.result.answer)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from gitbatch.agents.process.environment import secret_names
 from gitbatch.batch.executor.messages import MOST_ENTRIES, MOST_VALUE, SentSecrets, SentValue
 from gitbatch.errors import GitbatchError
 from gitbatch.project.config import Config
@@ -24,6 +25,9 @@ def collect_secrets(
     if problem:
         raise GitbatchError(f"executor.secrets: {problem}", 'use ssh or TLS, or write secrets = "worker"')
     names = {name for agent in agents for name in config.agents[agent].secret_variables}
+    if executor.checks_at == "workers":
+        for table in (*config.checks.values(), *config.gates.values()):
+            names |= set(secret_names(table.pass_env, table.public_env))
     found = tuple(SentValue(name, environment[name]) for name in sorted(names) if environment.get(name))
     long = next((each.name for each in found if len(each.value) > MOST_VALUE), "")
     if long or len(found) > MOST_ENTRIES:

@@ -19,6 +19,7 @@ from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.scheduled import CommitContext
 from gitbatch.batch.model import ItemStatus, Outcome
 from gitbatch.checks.command import CheckTools, Subject, run_command
+from gitbatch.checks.elsewhere import FarCheck
 from gitbatch.checks.tree import FreshTrees, TreeContent, open_tree
 from gitbatch.checks.verdict import CheckResult, CheckVerdict
 from gitbatch.errors import GitbatchError
@@ -197,11 +198,7 @@ class GateRuns(Struct):
                 of=len(self.merged.outcomes),
             )
         )
-        content = TreeContent(commit=commit.commit, base=self.base.commit)
-        async with open_tree(self.share.trees, "gate", content) as folder:
-            ended = await run_command(
-                self.share.tools, self.name, self.table, Subject(folder.place), _show_nothing
-            )
+        ended = await self._run_program(TreeContent(commit=commit.commit, base=self.base.commit))
         self.effort.runs += 1
         self.effort.seconds += ended.seconds
         run.emit(
@@ -214,6 +211,7 @@ class GateRuns(Struct):
                 seconds=ended.seconds,
                 reason=ended.reason,
                 details=ended.findings,
+                host=ended.host,
             )
         )
         if ended.verdict is CheckVerdict.UNAVAILABLE:
@@ -222,6 +220,13 @@ class GateRuns(Struct):
                 "see to that, then resume: gitbatch run (finished items are kept, and the gate runs again)",
             )
         return ended
+
+    async def _run_program(self, content: TreeContent) -> CheckResult:
+        if far := self.share.run.far_checks:
+            return await far.run_check(FarCheck(self.name, self.table, content), _show_nothing)
+        async with open_tree(self.share.trees, "gate", content) as folder:
+            subject = Subject(folder.place)
+            return await run_command(self.share.tools, self.name, self.table, subject, _show_nothing)
 
     def blame(self, guilty: Iterable[Guilty]) -> Mapping[ItemKey, Outcome]:
         """Returns the outcomes of guilty items, by key: failed, with the words of the gate."""

@@ -88,7 +88,7 @@ def _make_verdict(runs: GateRuns, result: GateResult) -> GateVerdict:
         text = clean_text(f"gate {runs.name} is flaky: red and not red on the same tree")
         runs.share.run.emit(Notice(batch=runs.share.run.batch.id, text=text))
     return GateVerdict(
-        runs.name, state, runs.built.tree, round(runs.effort.seconds, 3), runs.effort.runs, note
+        runs.name, state, runs.built.tree, round(runs.effort.seconds, 3), runs.effort.runs, note, result.host
     )
 
 
@@ -102,6 +102,7 @@ def _record_red_base(runs: GateRuns, result: GateResult) -> GateVerdict:
         round(effort.seconds, 3),
         effort.runs,
         result.reason,
+        result.host,
     )
 
 

@@ -36,6 +36,8 @@ class GateResult(Struct, frozen=True):
     """What it printed then."""
     green_after: frozenset[str] = frozenset()
     """The trees on which it was red before it was run on this one once more, and was not red."""
+    host: CleanText = CleanText("")
+    """The other machine of its last run; empty: this one."""
 
     @property
     def is_flaky(self) -> bool:
@@ -45,8 +47,8 @@ class GateResult(Struct, frozen=True):
     def add_run(self, ended: CheckResult) -> "GateResult":
         """Returns the result with one more run, which gave a verdict."""
         if ended.verdict is CheckVerdict.PASS:
-            return replace(self, passed=ended.verdict)
-        said = replace(self, reason=ended.reason, findings=ended.findings)
+            return replace(self, passed=ended.verdict, host=ended.host)
+        said = replace(self, reason=ended.reason, findings=ended.findings, host=ended.host)
         if ended.verdict is CheckVerdict.SKIP:
             return replace(said, passed=ended.verdict)
         return replace(said, reds=self.reds + 1)

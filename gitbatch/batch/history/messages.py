@@ -27,6 +27,7 @@ from gitbatch.batch.model import (
     Record,
 )
 from gitbatch.batch.verdicts import GateVerdict, describe_state
+from gitbatch.checks.verdict import CheckResult
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import Spent, Usage
 from gitbatch.paths import quote_for_message
@@ -71,7 +72,7 @@ def render_item_message(  # noqa: PLR0913, PLR0917 - each is a trailer
         *(("Decision", decision) for decision in reply.decisions),
         *(("Contribution", f"{c.artifact}: {c.text}") for c in reply.contributions),
         *(("Flag", flag) for flag in reply.flags),
-        *(("Check", f"{check.name} {check.verdict} ({check.seconds:.1f})") for check in outcome.checks),
+        *(("Check", _render_check(check)) for check in outcome.checks),
     ]
     return render_message(outcome.item.title, [_END.sub(" ", _wrap_text(reply.summary))], pairs)
 
@@ -198,7 +199,7 @@ def render_checkpoint_message(
         ("Revision", group.revision or ""),
         *(_spent_pairs(spent) if spent.usage != Usage() else ()),
         *(("Succeeded", outcome.item.output) for outcome in outcomes if outcome.succeeded),
-        *(("Gate", f"{gate.name} {gate.state} {gate.tree}") for gate in gates),
+        *(("Gate", f"{gate.name} {gate.state} {gate.tree}{_name_host(gate.host)}") for gate in gates),
         *(("Failed", render_failed(o.item.output, o.status, o.reason)) for o in failures),
     ]
     again = f", revision {group.revision}" if group.revision else ""
@@ -244,6 +245,14 @@ def _render_row(outcome: Outcome) -> str:
         *(_wrap_text(line, _WIDTH - 11) for line in format_effort(outcome)),
     ]
     return "\n".join([f"{head}{where}{flags}", *(textwrap.indent(line, " " * 11) for line in lines if line)])
+
+
+def _render_check(check: CheckResult) -> str:
+    return f"{check.name} {check.verdict} ({check.seconds:.1f}){_name_host(check.host)}"
+
+
+def _name_host(host: str) -> str:
+    return f" at {host}" if host else ""
 
 
 def _render_gate(gate: GateVerdict) -> str:

@@ -37,8 +37,8 @@ FORMS = {
     "Context-Outputs": r"([1-9][0-9]{0,8}) ([0-9a-f]{64})",
     "Plan-Item": r"[0-9a-f]{64}",
     "DoD": rf"#{_NUMBER}(?:, #{_NUMBER})*",
-    "Check": r"(\S+) (pass|skip) \(([0-9]{1,9}[.][0-9])\)",
-    "Gate": rf"\S+ (?:{'|'.join(GateState)}) [0-9a-f]{{40}}(?:[0-9a-f]{{24}})?",
+    "Check": r"(\S+) (pass|skip) \(([0-9]{1,9}[.][0-9])\)(?: at (\S.{0,99}))?",
+    "Gate": rf"(\S+) ({'|'.join(GateState)}) ([0-9a-f]{{40}}(?:[0-9a-f]{{24}})?)(?: at (\S.{{0,99}}))?",
 }
 _STATUSES = "|".join(status for status in ItemStatus if status.is_failure)
 FAILED_FORM = compile_later(rf"(.+?): ({_STATUSES}):(?: (.*))?")

@@ -206,13 +206,15 @@ class Trailers(Struct, frozen=True, dict=True):
     def checks(self) -> tuple[CheckResult, ...]:
         """Returns the results of the checks that an item's output has passed or that skipped it."""
         found = filter(None, (re.fullmatch(FORMS["Check"], value) for value in self.values_of("Check")))
-        return tuple(CheckResult(f[1], CheckVerdict(f[2]), float(f[3])) for f in found)
+        return tuple(
+            CheckResult(f[1], CheckVerdict(f[2]), float(f[3]), host=clean_text(f[4] or "")) for f in found
+        )
 
     @property
     def gates(self) -> tuple[GateVerdict, ...]:
         """Returns the verdicts of the gates, according to a checkpoint."""
-        found = (value.split(" ") for value in self.values_of("Gate"))
-        return tuple(GateVerdict(name, GateState(state), tree) for name, state, tree in found)
+        found = filter(None, (re.fullmatch(FORMS["Gate"], value) for value in self.values_of("Gate")))
+        return tuple(GateVerdict(f[1], GateState(f[2]), f[3], host=clean_text(f[4] or "")) for f in found)
 
     @property
     def context(self) -> tuple[tuple[str, str], ...]:

@@ -23,6 +23,7 @@ from gitbatch.errors import GitbatchError
 from gitbatch.fs.room import require_room
 from gitbatch.plan.model import WorkItem
 from gitbatch.project.config import Config
+from gitbatch.project.sent_work import sends_checks
 from gitbatch.repo.repository import Repository
 
 
@@ -78,6 +79,7 @@ def machine_checks(repo: Repository, view: ProjectView, choice: StartChoice) -> 
     programs = (
         StartCheck(partial(require_program, setting, table, pool, partial(_has_file, repo, view)), setting)
         for setting, table in wanted_programs(view, choice.items)
+        if not sends_checks(config, is_remote=pool.is_remote)
     )
     places = (StartCheck(folder, ("batch", "worktrees")), StartCheck(executor, ("executor",)))
     return (*places, *usable, *measurable, *programs)

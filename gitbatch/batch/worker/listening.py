@@ -14,8 +14,10 @@ from gitbatch.agents.process.children import make_room
 from gitbatch.agents.process.starter import Starter
 from gitbatch.batch.executor.messages import Welcome
 from gitbatch.batch.executor.tls import PATIENCE
+from gitbatch.batch.worker.equipment import list_equipment
+from gitbatch.batch.worker.identity import WorkerIdentity
 from gitbatch.batch.worker.jobs import JobTools
-from gitbatch.batch.worker.serve import OrchestratorService, WorkerIdentity
+from gitbatch.batch.worker.serve import OrchestratorService
 from gitbatch.batch.worker.shared_slots import SharedSlots
 from gitbatch.batch.worker.stdio import (
     WorkerSettings,
@@ -94,7 +96,9 @@ class WorkerServer:
             return await self.git(open_job_tools, settings, welcome, pool, self.git, opened)
 
         kept = (list_spooled(settings), list_running(settings))
-        identity = WorkerIdentity(settings.host, self._slots.count, self._sandbox, *kept)
+        identity = WorkerIdentity(
+            settings.host, self._slots.count, self._sandbox, *kept, *list_equipment(settings.environment)
+        )
         work = settings.place / "work"
         service = OrchestratorService(reader, writer, open_tools, identity, work, slots=self._slots)
         self._services[task] = service

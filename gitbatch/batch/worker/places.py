@@ -13,16 +13,18 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from msgspec.structs import replace
 
 from gitbatch.batch.executor.messages import Welcome
+from gitbatch.batch.workplace.detached_places import CheckPlaces
 from gitbatch.batch.workplace.kinds import FEW_FILES, WorktreeKind
 from gitbatch.batch.workplace.local import LocalWorkplaces
 from gitbatch.batch.workplace.protocol import Workplaces, WorkplaceSetup
 from gitbatch.batch.workplace.slots import Slots
 from gitbatch.batch.workplace.supply import UserFolders, open_workplaces
+from gitbatch.checks.tree import FreshTrees
 from gitbatch.concurrency import GitThread
 from gitbatch.fs.removal import remove_tree
 from gitbatch.repo.config_file import render_config
@@ -43,6 +45,14 @@ FindKind = Callable[[int | None], WorktreeKind]
 """Returns the kind of a worktree, by how many files it has; None: all of a commit."""
 
 
+class BasePlaces(NamedTuple):
+    """The places for one commit that work starts from."""
+
+    workplaces: Workplaces
+    trees: FreshTrees
+    """Those of checks."""
+
+
 @dataclass(slots=True)
 class JobPlaces:
     """The copy of one repository, and the workplaces in it, by the commit that they start from."""
@@ -60,7 +70,7 @@ class JobPlaces:
     slots: Slots = field(default_factory=Slots)
     _kinds: dict[int | None, WorktreeKind] = field(default_factory=dict)
     """By how many files there are."""
-    _bases: dict[tuple[str, WorktreeKind], Workplaces] = field(default_factory=dict)
+    _bases: dict[tuple[str, WorktreeKind], BasePlaces] = field(default_factory=dict)
 
     async def open_base(self, setup: WorkplaceSetup) -> Workplaces:
         """Returns the workplaces for a setup, whose objects have been sent.
@@ -68,9 +78,13 @@ class JobPlaces:
         Raises:
             GitbatchError: no worktree of the wanted kind can be made.
         """
-        return await self.git(self._open_base, setup)
+        return (await self.git(self._open_base, setup)).workplaces
 
-    def _open_base(self, setup: WorkplaceSetup) -> Workplaces:
+    async def open_trees(self, base: WorkplaceSetup) -> FreshTrees:
+        """Returns the folders for checks on top of a base, whose objects have been sent. Raises as `open_base` does."""
+        return (await self.git(self._open_base, base)).trees
+
+    def _open_base(self, setup: WorkplaceSetup) -> BasePlaces:
         files = self._count_files(setup)
         if files not in self._kinds:  # it may take a trial
             self._kinds[files] = self.find_kind(files)
@@ -86,19 +100,18 @@ class JobPlaces:
         wanted = list_wanted_objects(self.repo.objects, setup.tree, setup.paths)
         return sum(1 for _ in islice(wanted, FEW_FILES + 1))
 
-    def _make_base(self, commit: str, kind: WorktreeKind) -> Workplaces:
+    def _make_base(self, commit: str, kind: WorktreeKind) -> BasePlaces:
         folder = self.folder / "trees" / f"{commit[:16]}-{kind}"
         folder.mkdir(parents=True, exist_ok=True)
         agent_git = read_agent_git(self.repo, folder, _TARGET)
         # The parents of the commit are not there: git in a worktree ends its log here.
         agent_git = replace(agent_git, files=(*agent_git.files, ("shallow", f"{commit}\n".encode())))
         self.opened.enter_context(closing(agent_git))
-        plain = LocalWorkplaces(
-            *(self.repo, self.git, folder, agent_git, (self.repo.root,), self.fingerprint),
-            hidden=self.hidden,
-            slots=self.slots,
-        )
-        return self.opened.enter_context(open_workplaces(plain, kind, self.around)).workplaces
+        shared = (self.repo, self.git, folder, agent_git, (self.repo.root,), self.fingerprint)
+        plain = LocalWorkplaces(*shared, hidden=self.hidden, slots=self.slots)
+        supply = self.opened.enter_context(open_workplaces(plain, kind, self.around))
+        trees = FreshTrees(*shared, source=CheckPlaces(supply.places), hidden=self.hidden)
+        return BasePlaces(supply.workplaces, trees)
 
     def store_pack(self, pack: IO[bytes]) -> None:
         """Stores the objects of a pack.

@@ -15,19 +15,17 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from gitbatch import __version__
 from gitbatch.agents.protocol import Failure
 from gitbatch.batch.executor.answers import send_answer
 from gitbatch.batch.executor.frames import MAGIC, FrameError, FrameReader, pack_frame
 from gitbatch.batch.executor.messages import (
     ORCHESTRATOR_FRAME,
-    PROTOCOL,
     Alive,
     Bye,
     CancelJob,
+    CheckJob,
     ForgetJobs,
     FromWorker,
-    Hello,
     ItemJob,
     JobRefused,
     JobResult,
@@ -41,6 +39,8 @@ from gitbatch.batch.executor.messages import (
     decode_to_worker,
     encode_message,
 )
+from gitbatch.batch.worker.checks import run_check
+from gitbatch.batch.worker.identity import WorkerIdentity
 from gitbatch.batch.worker.jobs import JobRefusedError, JobTools, fail_job, run_job
 from gitbatch.batch.worker.shared_slots import SharedSlots
 from gitbatch.batch.worker.spool import Spool
@@ -67,19 +67,6 @@ class ServeEnd(Enum):
     CUT = auto()
     STOPPED = auto()
     """It was asked to stop by a signal."""
-
-
-@dataclass(slots=True)
-class WorkerIdentity:
-    """What a worker says of itself."""
-
-    host: str
-    slots: int
-    sandbox: str
-    spooled: tuple[str, ...] = ()
-    running: tuple[str, ...] = ()
-    programs: tuple[str, ...] = ()
-    keys: tuple[str, ...] = ()
 
 
 OpenTools = Callable[[Welcome, ExitStack], Coroutine[None, None, JobTools]]
@@ -114,9 +101,7 @@ class OrchestratorService:
     async def serve(self) -> ServeEnd:
         """Serves until the end; then no job of it runs."""
         self.writer.write(MAGIC)
-        said = self.identity
-        has = (said.spooled, said.running, said.programs, said.keys)
-        await self._send(Hello(PROTOCOL, __version__, said.host, said.slots, said.sandbox, *has))
+        await self._send(self.identity.make_hello())
         alive = asyncio.create_task(self._show_alive())
         try:
             ended = await self._read_messages(alive)
@@ -179,7 +164,7 @@ class OrchestratorService:
                 self._secrets = message
             case PackPart() | PackEnd():
                 self._take_pack(message)
-            case ItemJob():
+            case ItemJob() | CheckJob():
                 self._start_job(message)
             case CancelJob() if message.token in self._jobs:
                 self._jobs[message.token].cancel()
@@ -210,7 +195,7 @@ class OrchestratorService:
             if pack:
                 pack.close()
 
-    def _start_job(self, job: ItemJob) -> None:
+    def _start_job(self, job: ItemJob | CheckJob) -> None:
         if job.token in self._jobs or self.stopping.is_set():
             return
         task = asyncio.create_task(self._do_job(job, self._stored))
@@ -225,11 +210,14 @@ class OrchestratorService:
             said = clean_text(f"internal error in the worker: {type(error).__name__}: {error}")
             self._send_later(JobResult(token, send_answer(Failure(said))))
 
-    async def _do_job(self, job: ItemJob, stored: "asyncio.Task[None] | None") -> None:
+    async def _do_job(self, job: ItemJob | CheckJob, stored: "asyncio.Task[None] | None") -> None:
         """Sends the result of a job, or why this machine cannot do any."""
         try:
             tools = await asyncio.shield(self._wait_for_tools())
-            await self._send_result(tools, job, stored)
+            if isinstance(job, CheckJob):
+                await self._send_verdict(tools, job, stored)
+            else:
+                await self._send_result(tools, job, stored)
         except JobRefusedError as error:
             await self._send(JobRefused(job.token, str(error)[:_LONGEST]))
         except (OSError, GitbatchError) as error:  # nothing is in the spool: the result is this alone
@@ -252,6 +240,24 @@ class OrchestratorService:
             await self._send_file(spool, job.token)
         finally:
             os.close(lock)
+
+    async def _send_verdict(
+        self, tools: JobTools, job: CheckJob, stored: "asyncio.Task[None] | None"
+    ) -> None:
+        """Runs a check in a slot, and sends its verdict."""
+        if self._is_cut:
+            return
+        if self.slots and not self.slots.take_slot(self):
+            await self._send(NoSlot(job.token, self.slots.count_running(self)))
+            return
+        try:
+            if stored:
+                await asyncio.shield(stored)
+            done = await run_check(tools, job, self._send_later)
+        finally:
+            if self.slots:
+                self.slots.release_slot(self)
+        await self._send(done)
 
     async def _run_job(self, tools: JobTools, job: ItemJob, stored: "asyncio.Task[None] | None") -> bool:
         """Runs the agent of a job, in a slot; true: the result is in the spool, else it was sent."""

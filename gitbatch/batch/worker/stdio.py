@@ -17,9 +17,10 @@ from gitbatch.agents.process.children import make_room, watch_by_descriptor
 from gitbatch.agents.process.starter import Starter
 from gitbatch.batch.executor.messages import MOST_SPOOLED, Welcome
 from gitbatch.batch.worker.equipment import list_equipment
+from gitbatch.batch.worker.identity import WorkerIdentity
 from gitbatch.batch.worker.jobs import JobTools
 from gitbatch.batch.worker.places import open_places
-from gitbatch.batch.worker.serve import OrchestratorService, ServeEnd, WorkerIdentity
+from gitbatch.batch.worker.serve import OrchestratorService, ServeEnd
 from gitbatch.batch.worker.spool import Spool
 from gitbatch.batch.workplace.kinds import KindChoice, WorktreeKind, choose_kind
 from gitbatch.concurrency import GitThread

@@ -103,11 +103,12 @@ class CheckPlaces(Struct, frozen=True):
     """The folders of checks, with the layers that worktrees have: `checks.tree.TreeSource`."""
 
     places: PreparePlaces
-    extras: WorktreeExtras
+    extras: WorktreeExtras | None = None
+    """None: there are no layers."""
 
     def is_for(self, content: TreeContent) -> bool:
         """Returns whether there are layers, or all files, which may be a layer too."""
-        return content.paths is None or self.extras.has_layers
+        return content.paths is None or (self.extras is not None and self.extras.has_layers)
 
     @asynccontextmanager
     async def open_place(self, path: Path, content: TreeContent) -> AsyncIterator[LocalPlace]:
@@ -115,7 +116,7 @@ class CheckPlaces(Struct, frozen=True):
 
         The layers are those of the branch's tip: what the checked output would change in them is not prepared yet.
         """
-        layers = await self.extras.list_layers(content.base)
+        layers = await self.extras.list_layers(content.base) if self.extras else ()
         new = NewPlace(path, content.commit, content.base, layers, content.paths, is_rare=True)
         async with self.places.open_place(new) as opened:
             yield opened.place

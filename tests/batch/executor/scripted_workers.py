@@ -15,6 +15,7 @@ from gitbatch.batch.executor.carrier import CarrierTools, ChannelError, WorkerLi
 from gitbatch.batch.executor.messages import (
     PROTOCOL,
     Bye,
+    CheckJob,
     FromWorker,
     Hello,
     ItemJob,
@@ -42,6 +43,8 @@ class ScriptedChannel:
     hello: Hello
     is_broken: bool = False
     """Whether jobs cannot be sent."""
+    checks: "Callable[[ScriptedChannel, CheckJob], None]" = lambda *_: None
+    """Answers each check."""
     said: list[ToWorker] = field(default_factory=list)
     _waiting: "asyncio.Queue[FromWorker | None]" = field(default_factory=asyncio.Queue)
     _jobs: "list[asyncio.Task[None]]" = field(default_factory=list)
@@ -66,6 +69,8 @@ class ScriptedChannel:
         self.said.append(arrived)
         if isinstance(arrived, ItemJob):
             self._jobs.append(asyncio.create_task(self._do(arrived)))
+        elif isinstance(arrived, CheckJob):
+            self.checks(self, arrived)
 
     async def _do(self, job: ItemJob) -> None:
         await self.script(self, job)
@@ -108,6 +113,7 @@ class ScriptedLink:
     """How many connections are not possible."""
     breaks_at: int = 0
     """The number of the connection, from 1 on, on which no job can be sent."""
+    checks: Callable[[ScriptedChannel, CheckJob], None] = lambda *_: None
     is_gone: bool = False
 
     async def connect(self) -> ScriptedChannel:
@@ -116,7 +122,7 @@ class ScriptedLink:
             raise ChannelError("connection refused")
         hello = self.hellos[min(len(self.channels), len(self.hellos) - 1)]
         is_broken = self.breaks_at == len(self.channels) + 1
-        self.channels.append(ScriptedChannel(self.script, hello, is_broken))
+        self.channels.append(ScriptedChannel(self.script, hello, is_broken, self.checks))
         return self.channels[-1]
 
 

@@ -146,7 +146,7 @@ def test_worktree_of_what_was_sent_is_that_of_a_local_run(
 
 
 def _make(places: JobPlaces, setup: WorkplaceSetup, name: str = "tree") -> Path:
-    supply = places._open_base(setup)
+    supply = places._open_base(setup).workplaces
     assert isinstance(supply, LocalWorkplaces)
     path = supply.folder / name
     make_worktree(supply, path, replace(setup, branch=f"{setup.branch}-{name}"))

@@ -15,7 +15,12 @@ from waiting import wait_until
 
 
 def name_workers(
-    place: Place, count: int, *more: str, secrets: str = "worker", env: tuple[str, ...] = ()
+    place: Place,
+    count: int,
+    *options: str,
+    secrets: str = "worker",
+    env: tuple[str, ...] = (),
+    more: str = "",
 ) -> None:
     """Let the configuration start some workers."""
     commands = []
@@ -33,12 +38,12 @@ def name_workers(
             "--slots",
             "2",
         ]
-        commands.append(["env", *env, f"HOME={home}", *worker, "--place", str(home / "place"), *more])
+        commands.append(["env", *env, f"HOME={home}", *worker, "--place", str(home / "place"), *options])
     listed = ",\n".join(str(command).replace("'", '"') for command in commands)
     text = place.read("gitbatch.toml")
     place.write(
         "gitbatch.toml",
-        f'{text}\n[executor]\nkind = "command"\nworkers = [\n{listed}\n]\nsecrets = "{secrets}"\n',
+        f'{text}\n[executor]\nkind = "command"\nworkers = [\n{listed}\n]\nsecrets = "{secrets}"\n{more}',
     )
     place.commit("The workers")
 

@@ -33,8 +33,9 @@ from gitbatch.batch.executor.messages import (
     Welcome,
 )
 from gitbatch.batch.executor.shipment import HaveSet
+from gitbatch.batch.worker.identity import WorkerIdentity
 from gitbatch.batch.worker.jobs import JobTools
-from gitbatch.batch.worker.serve import OrchestratorService, ServeEnd, WorkerIdentity
+from gitbatch.batch.worker.serve import OrchestratorService, ServeEnd
 from gitbatch.batch.worker.stdio import list_spooled
 from gitbatch.limits.causes import Cause
 from gitbatch.sandbox.model import SandboxKind

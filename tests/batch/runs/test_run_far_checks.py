@@ -1,0 +1,47 @@
+"""Runs whose checks and gates are sent to workers: what they say is believed, and history names where it was said."""
+
+import json
+
+import pytest
+from batch.runs.test_checks import check, set_up
+from batch.runs.test_run_workers import name_workers, run_all
+from conftest import Place
+from history import audit, ticked, trailers
+
+
+@pytest.mark.rule("F8")
+def test_checks_run_at_workers(place: Place) -> None:
+    """A red one sends its findings to the next attempt; a trailer names the worker; all of them run here again."""
+    script = (
+        'git diff --quiet main HEAD -- task.md && grep -q "$(cat)" "$GITBATCH_OUTPUT" || exit 9\n'
+        'grep -q more "$GITBATCH_OUTPUT" || { echo "no more at ${HOME##*/}"; exit 1; }'
+    )
+    checks = check("words", script) + check("few", '[ "$(ls)" = out ] && exit 77', checkout="context")
+    # A gate has all files, and the history below its commit as far as it is there.
+    gate = "test -e out/T1.md && git diff --quiet main HEAD -- task.md; [ $? = 1 ] || exit 1; echo $HOME; exit 77"
+    gates = f"[gates.all]\ncommand = {json.dumps(['sh', '-c', gate])}\nsandbox = 'none'\n"
+    set_up(place, checks + gates, "- [ ] T1 do: ok more → Output: out/T1.md\n")
+    name_workers(place, 1, "--sandbox", "none", more='checks-at = "workers"\n')
+    start = place.git("rev-parse", "main")
+    events = run_all(place)
+    assert ticked(place) == ["T1"]
+    (failed,) = [event["outcome"] for event in events if event["event"] == "attempt-failed"]
+    assert failed["reason"] == "check words failed: no more at far1 (exit 1)"
+    (done,) = [event["outcome"] for event in events if event["event"] == "item-finished"]
+    assert [(each["name"], each["verdict"], each["host"]) for each in done["checks"]] == [
+        ("words", "pass", "w1"),
+        ("few", "skip", "w1"),
+    ]
+    item = place.git("log", "--all", "--format=%H", "--grep", "Gitbatch-Item: out/T1.md")
+    said = trailers(place, item, "Check")
+    assert [value.rpartition(" at ")[2] for value in said] == ["w1", "w1"]
+    assert len(audit(place).items) == 1
+    told = json.dumps([event for event in events if event["event"] == "notice"])
+    assert "checks and gates run at workers: their verdicts are believed" in told
+    (gated,) = [event for event in events if event["event"] == "gate-finished"]
+    assert (gated["result"], gated["host"]) == ("skip", "w1")
+    assert gated["details"] == [str(place.home.parent / "far1")]
+    (value,) = trailers(place, "main", "Gate")
+    assert value.startswith("all skip ")
+    assert value.endswith(" at w1")
+    place.gitbatch("verify", f"{start}..main", "--checks", code=0)
