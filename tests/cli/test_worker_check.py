@@ -57,6 +57,32 @@ def test_worker_is_told_what_to_do(here: Here, options: tuple[str, ...]) -> None
     assert "use --stdio (a run starts it so), --connect URL, or --check" in said
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--connect", "head:8786"), "--connect: 'head:8786' is not an address"),
+        (("--connect", "tcp://head:8786"), "not encrypted"),
+        (("--connect", "tls://head:8786", "--tls-ca", "/a"), "GITBATCH_TLS_CERT is not set"),
+        (("--connect", "tls://head:8786"), "add --tls-ca, --tls-cert and --tls-key"),
+        (("--connect", "tcp://127.0.0.1:1", "--listen", "8790"), "is not HOST:PORT"),
+        (("--connect", "tcp://127.0.0.1:1", "--listen", "0.0.0.0:8790"), "reached from other machines"),
+        (("--connect", "tcp://127.0.0.1:1", "--stdio"), "name what the worker is to do"),
+        (("--stdio", "--listen", "127.0.0.1:1"), "with --connect only"),
+    ],
+)
+def test_options_of_a_cluster_are_checked_first(here: Here, options: tuple[str, ...], words: str) -> None:
+    code, _, said = here("worker", *options)
+    assert code == 2
+    assert words in said
+
+
+def test_check_says_that_a_cluster_cannot_be_reached(place: Place, here: Here) -> None:
+    options = ("--connect", "tcp://127.0.0.1:1", "--sandbox", "none")
+    code, said, _ = here("worker", "--check", "--place", str(place.home / "w"), *options)
+    assert code == 1
+    assert "tcp://127.0.0.1:1: Connection refused" in said
+
+
 def test_worker_is_not_started_by_hand(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     code, _, said = here("worker", "--stdio")

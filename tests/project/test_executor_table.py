@@ -26,6 +26,11 @@ def test_items_stay_here_if_nothing_is_said() -> None:
     [
         ('kind = "command"', "needs the command of a worker"),
         ('kind = "ssh"', "use one of: local, command"),
+        ('kind = "dask"', "needs the address of a scheduler"),
+        ('kind = "dask"\ncluster = "tcp://head:8786"', "not encrypted"),
+        ('kind = "dask"\ncluster = "tls://h:1"\nworkers = [["true"]]', 'with kind = "command" only'),
+        ('tls = { ca = "/a", cert = "/b" }', "key"),
+        ('tls = { ca = "ca.pem", cert = "/b", key = "/c" }', "neither an absolute path"),
         ("workers = [[]]", "length >= 1"),
         ('workers = [["", "x"]]', "length >= 1"),
         ('workers = [["ssh", "build1"]]', 'it has a meaning with kind = "command" only'),

@@ -14,6 +14,7 @@ import ssl
 from collections.abc import Callable
 from contextlib import closing, suppress
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +59,8 @@ def require_dask() -> str:
     Raises:
         GitbatchError: it is not installed.
     """
-    try:
-        import distributed  # noqa: F401, PLC0415 - it takes a second
-    except ImportError as error:
-        raise GitbatchError(
-            "a worker of a cluster needs Dask", "install it: pip install 'gitbatch[dask]'"
-        ) from error
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is said here
+    if find_spec("distributed") is None:
+        raise GitbatchError("a worker of a cluster needs Dask", "install it: pip install 'gitbatch[dask]'")
     return version("distributed")
 
 
@@ -237,6 +233,7 @@ def _make_member(settings: WorkerSettings, cluster: ClusterSettings, address: Cl
     """Returns a Dask worker that announces an address."""
     from distributed import Security, Worker  # noqa: PLC0415 - it takes a second
 
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is said here
     security = Security(require_encryption=False)  # type: ignore[no-untyped-call]
     if files := cluster.tls:
         security = Security(  # type: ignore[no-untyped-call]
