@@ -12,6 +12,7 @@ import io
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,9 +21,12 @@ import tempfile
 import termios
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import TextIO
+from unittest.mock import patch
+
+from base_repositories import SAMPLES
 
 _LARGEST = 1 << 18
 """Bytes of a request."""
@@ -186,6 +190,24 @@ def serve() -> None:
     _become(json.loads(request), streams)
 
 
+def _warm_up() -> None:
+    """Run commands that start no thread: a fork finds the parsers of options and the patterns that each run would make."""
+    with tempfile.TemporaryDirectory() as folder:
+        plan = Path(folder) / "repo"
+        shutil.copytree(SAMPLES / "three-groups", plan)
+        environment = {**os.environ, "HOME": folder, "GIT_CONFIG_GLOBAL": os.devnull}
+        subprocess.run(["git", "init", "--quiet"], cwd=plan, env=environment, check=True)
+        for command in (["lint"], ["status"], ["plan", "--unknown"], ["run", "--unknown"]):
+            with ExitStack() as stack:
+                stack.enter_context(patch.dict(os.environ, environment))
+                stack.enter_context(patch.object(sys, "argv", ["gitbatch", "-C", str(plan), *command]))
+                for redirect in (redirect_stdout, redirect_stderr):
+                    stack.enter_context(redirect(io.TextIOWrapper(io.BytesIO(), "utf-8")))
+                stack.enter_context(suppress(SystemExit))
+                gitbatch.cli.main.main()
+    assert threading.active_count() == 1, "a fork would have its locks without it"
+
+
 def _import_modules(names: Sequence[str]) -> None:
     if not set(names) <= sys.modules.keys():
         for name in names:
@@ -261,11 +283,12 @@ if __name__ == "__main__":
     import gitbatch.sandbox.bubblewrap
     import gitbatch.sandbox.landlock
     import gitbatch.sandbox.none
-    import gitbatch.view.plain  # noqa: F401  # imported before it forks: what most runs need
+    import gitbatch.view.plain  # imported before it forks: what most runs need
     from gitbatch.__main__ import main
 
     for module in sys.argv[1:]:
         importlib.import_module(module)
+    _warm_up()
     gc.collect()
     gc.freeze()  # what a collection in a fork would write to, it would have to copy
     serve()
