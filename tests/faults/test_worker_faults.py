@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from pkgutil import resolve_name
@@ -75,7 +75,7 @@ RUN_STEPS: tuple[Step, ...] = (
 WORKER_STEPS: tuple[Step, ...] = (
     (f"{_SERVICE}.serve", "before", 1),
     (f"{_SERVICE}._take_message", "after", 1),
-    (f"{_SERVICE}._take_pack", "after", 1),
+    ("gitbatch.batch.worker.incoming_packs:IncomingPacks.take_message", "after", 1),
     (f"{_SERVICE}._start_job", "before", 1),
     (f"{_SERVICE}._start_job", "after", 2),
     ("gitbatch.batch.worker.places:JobPlaces.store_pack", "after", 1),
@@ -164,12 +164,19 @@ class Machines:
 
     def run(self, place: Place, *arguments: str, kill: Step | None = None) -> tuple[int, str]:
         """Run gitbatch; returns the exit code, and what it said."""
-        output = place.home / "output"
+        with self.running(place, *arguments, kill=kill) as (_, answers):
+            return int(next(answers)), (place.home / "output").read_text()
+
+    @contextmanager
+    def running(
+        self, place: Place, *arguments: str, kill: Step | None = None
+    ) -> Iterator[tuple[int, Iterator[str]]]:
+        """Start gitbatch; yields the process, and a line that comes with its end: the exit code."""
         asked = {
             "arguments": arguments,
             "environment": place.environment,
             "folder": str(place.root),
-            "output": str(output),
+            "output": str(place.home / "output"),
             "kill": kill,
         }
         with socket.socket(socket.AF_UNIX) as connection:
@@ -177,8 +184,12 @@ class Machines:
             connection.connect(str(self.socket))
             connection.sendall(json.dumps(asked).encode() + b"\n")
             with connection.makefile() as answers:
-                next(answers)
-                return int(next(answers)), output.read_text()
+                process = int(next(answers))
+                try:
+                    yield process, answers
+                except BaseException:
+                    os.kill(process, signal.SIGKILL)
+                    raise
 
 
 @pytest.fixture(scope="module")
@@ -315,3 +326,21 @@ def test_whatever_is_harmed_an_item_is_paid_for_once(
     far: Machines, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hold_trials(capsys, plan_trials(), 3, lambda harm: hold(far, harm))
+
+
+def test_interrupted_run_leaves_no_agent_where_a_connection_was_cut(far: Machines) -> None:
+    """Its worker is back by another connection; the agent belongs to the process of the first one."""
+    place = far.place()
+    folder = place.root.parent
+    place.write("agent.sh", f'touch "{folder}/begun-${{GITBATCH_OUTPUT##*/}}"; seq 30; exec sleep 600\n')
+    place.commit("Long work")
+    (folder / "w1/fault.json").write_text(json.dumps({"cut": ("from", 700)}))
+    with far.running(place, *RUN) as (process, answers):
+        wait_until(lambda: len(list(folder.glob("begun-*"))) == len(ITEMS[:6]), "all agents work")
+        wait_until(lambda: (place.home / "output").read_text().count("worker w1: ") == 2, "the first is back")
+        os.kill(process, signal.SIGINT)
+        assert int(next(answers)) == 130
+    wait_until(lambda: not workers_of(place), "no agent is left")
+    assert "worker w1 was lost" in (place.home / "output").read_text()
+    assert spooled(place) == []
+    shutil.rmtree(folder)

@@ -12,7 +12,7 @@ from gitbatch.batch.executor.carrier import ChannelError, WorkerChannel
 from gitbatch.batch.executor.lacking import describe_worker
 from gitbatch.batch.executor.member import PoolMember
 from gitbatch.batch.executor.members import PoolMembers
-from gitbatch.batch.executor.messages import PROTOCOL, ForgetJobs, Hello, ToWorker
+from gitbatch.batch.executor.messages import PROTOCOL, CancelJob, ForgetJobs, Hello, ToWorker
 from gitbatch.text import CleanText, clean_text
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
@@ -66,6 +66,8 @@ async def _greet(
     removable = members.note_greeting(member)
     if removable:
         await channel.send(ForgetJobs(tuple(sorted(removable))))
+    for token in sorted(member.running & members.recorded):  # another worker was faster
+        await channel.send(CancelJob(token))
     return True
 
 

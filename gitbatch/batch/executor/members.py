@@ -51,6 +51,8 @@ class PoolMembers:
     _numbers: Iterator[int] = field(default_factory=count)
     _are_settled: bool = False
     """Whether all that are known have greeted or failed."""
+    asked: set[str] = field(default_factory=set)
+    """The tokens of all jobs of this run."""
     _awaited: dict[str, tuple[PoolMember, float]] = field(default_factory=dict)
     """By token: the worker that the job was lost with, and until when it is waited for."""
     _carrier: Carrier | None = None

@@ -80,6 +80,7 @@ class WorkerPool:
         """
         members = self.members
         members.recorded.discard(job.token)
+        members.asked.add(job.token)
         until = time.monotonic() + members.no_worker
         while True:
             member = members.choose_member(job, avoided)
@@ -143,8 +144,7 @@ class WorkerPool:
     async def close(self, patience: float) -> None:
         """Ends all connections; no agent of this run is left. `patience`: seconds that a worker has to end."""
         open_channels = [(member, member.channel) for member in self.members.all if member.channel]
-        bye = Bye("the run has ended")
-        sending = [asyncio.ensure_future(self._send_soon(member, bye)) for member, _ in open_channels]
+        sending = [asyncio.ensure_future(self._say_good_bye(member)) for member, _ in open_channels]
         await asyncio.sleep(0)  # now it is on the way to each of them, and they may be disconnected
         for task in self._tasks:
             task.cancel()
@@ -153,6 +153,12 @@ class WorkerPool:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
         self.members.all.clear()
+
+    async def _say_good_bye(self, member: PoolMember) -> None:
+        """Ends what a worker works on for this run, also what it does since a connection that was cut."""
+        for token in sorted(member.running & self.members.asked):
+            await self._send_soon(member, CancelJob(token))
+        await self._send_soon(member, Bye("the run has ended"))
 
     def _join(self, link: WorkerLink) -> None:
         member = self.members.add_member(link)

@@ -6,14 +6,12 @@ process of a job is left.
 
 import asyncio
 import os
-import tempfile
 from collections.abc import Callable, Coroutine
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import partial
 from pathlib import Path
-from typing import IO
 
 from gitbatch.agents.protocol import Failure
 from gitbatch.batch.executor.answers import send_answer
@@ -40,17 +38,19 @@ from gitbatch.batch.executor.messages import (
     encode_message,
 )
 from gitbatch.batch.worker.checks import run_check
+from gitbatch.batch.worker.cut_jobs import finish_jobs, lock_job
 from gitbatch.batch.worker.identity import WorkerIdentity
+from gitbatch.batch.worker.incoming_packs import IncomingPacks
 from gitbatch.batch.worker.jobs import JobRefusedError, JobTools, fail_job, run_job
 from gitbatch.batch.worker.shared_slots import SharedSlots
 from gitbatch.batch.worker.spool import Spool
 from gitbatch.errors import GitbatchError
-from gitbatch.repo.objects.pack import FEW_BYTES
-from gitbatch.text import clean_text
+from gitbatch.limits.causes import Cause
+from gitbatch.limits.usage import FREE
+from gitbatch.text import CleanText, clean_text
 
 ALIVE_EVERY = 10.0
 """Seconds after which a worker shows that it is there."""
-_POLL = 0.2
 _GRACE = 0.5
 """Seconds that agents have to end after a good-bye, before they are killed."""
 _READ = 64 * 1024
@@ -58,6 +58,10 @@ _LONGEST = 2_000
 """Characters of a reason."""
 _MOST_WAITING = 4 * 1024 * 1024
 """Bytes of lines that may wait to be sent; a line more is dropped."""
+
+
+_STOPPED = Failure(CleanText("it was asked to stop"), cause=Cause.DISK, usage=FREE)
+"""The answer for a job that has not begun: the worker can do none."""
 
 
 class ServeEnd(Enum):
@@ -88,15 +92,17 @@ class OrchestratorService:
     slots: SharedSlots | None = None
     """Those of the worker; None: they are for this orchestrator alone."""
     _tools: "asyncio.Task[JobTools] | None" = None
-    _stored: "asyncio.Task[None] | None" = None
-    """The last pack that came, and all before it."""
     _jobs: "dict[str, asyncio.Task[None]]" = field(default_factory=dict)
-    _pack: "IO[bytes] | None" = None
-    _forgetting: "asyncio.Task[None] | None" = None
+    _packs: IncomingPacks = field(init=False)
+    _changes: "set[asyncio.Task[None]]" = field(default_factory=set)
+    """Of the spool."""
     _opened: ExitStack = field(default_factory=ExitStack)
     _sending: asyncio.Lock = field(default_factory=asyncio.Lock)
     _is_cut: bool = False
     _secrets: SentSecrets | None = None
+
+    def __post_init__(self) -> None:
+        self._packs = IncomingPacks(self.folder, self._wait_for_tools)
 
     async def serve(self) -> ServeEnd:
         """Serves until the end; then no job of it runs."""
@@ -108,18 +114,18 @@ class OrchestratorService:
             if ended is ServeEnd.BYE:
                 await self._end_jobs()
             elif self._jobs:
-                await asyncio.wait(self._jobs.values())
+                await finish_jobs(self._tools, self._jobs)
             if ended is ServeEnd.STOPPED:
                 await self._send(Bye("it was asked to stop"))
             return ended
         finally:
             alive.cancel()
-            self._drop_pack()
+            self._packs.drop_pack()
             await self._end_jobs()
             if self.slots:
                 self.slots.leave(self)
-            begun = (task for task in (self._tools, self._stored, self._forgetting) if task)
-            await asyncio.gather(*begun, return_exceptions=True)
+            begun = (task for task in (self._tools, self._packs.stored) if task)
+            await asyncio.gather(*begun, *self._changes, return_exceptions=True)
             self._opened.close()
 
     async def _read_messages(self, alive: "asyncio.Task[None]") -> ServeEnd:
@@ -163,42 +169,25 @@ class OrchestratorService:
             case SentSecrets():
                 self._secrets = message
             case PackPart() | PackEnd():
-                self._take_pack(message)
+                self._packs.take_message(message)
             case ItemJob() | CheckJob():
                 self._start_job(message)
-            case CancelJob() if message.token in self._jobs:
-                self._jobs[message.token].cancel()
-            case ForgetJobs():
-                self._forgetting = asyncio.create_task(self._forget(message.tokens))
+            case CancelJob() | ForgetJobs():
+                task = asyncio.create_task(self._change_spool(message))
+                self._changes.add(task)
+                task.add_done_callback(self._changes.discard)
 
     async def _open_tools(self, welcome: Welcome) -> JobTools:
         tools, secrets = await self.open_tools(welcome, self._opened), self._secrets
         return tools.add_secrets(secrets) if secrets else tools
 
-    def _take_pack(self, message: PackPart | PackEnd) -> None:
-        if isinstance(message, PackPart):
-            try:
-                if message.is_first:
-                    self._drop_pack()
-                if self._pack is None:
-                    self._pack = tempfile.SpooledTemporaryFile(FEW_BYTES, dir=str(self.folder))  # noqa: SIM115 - until it is stored
-                self._pack.write(message.data)
-            except OSError as error:  # the jobs that need it say so
-                self._stored = asyncio.create_task(_raise_error(error))
-        elif pack := self._pack:
-            self._pack = None
-            self._stored = asyncio.create_task(self._store_pack(pack, self._stored))
-
-    def _drop_pack(self) -> None:
-        pack, self._pack = self._pack, None
-        with suppress(OSError):  # what is not written yet may have no room
-            if pack:
-                pack.close()
-
     def _start_job(self, job: ItemJob | CheckJob) -> None:
-        if job.token in self._jobs or self.stopping.is_set():
+        if job.token in self._jobs:
             return
-        task = asyncio.create_task(self._do_job(job, self._stored))
+        if self.stopping.is_set():  # it was sent before the run knew; another worker may take it at once
+            self._send_later(JobResult(job.token, send_answer(_STOPPED)))
+            return
+        task = asyncio.create_task(self._do_job(job, self._packs.stored))
         self._jobs[job.token] = task
         task.add_done_callback(partial(self._note_end, job.token))
 
@@ -226,8 +215,7 @@ class OrchestratorService:
     async def _send_result(self, tools: JobTools, job: ItemJob, stored: "asyncio.Task[None] | None") -> None:
         """Sends the result of a job, which runs if the spool does not have it."""
         spool = tools.spool
-        while (lock := spool.lock_job(job.token)) is None:  # noqa: ASYNC110 - of another process
-            await asyncio.sleep(_POLL)  # another process, whose connection was cut, works on it
+        lock = await lock_job(spool, job.token)
         try:
             if not spool.path_of(job.token).exists():
                 if self._is_cut:  # it has cost nothing yet, and may be sent to another worker
@@ -276,22 +264,22 @@ class OrchestratorService:
         """Tells the orchestrator how many jobs are taken from it now."""
         self._send_later(Alive(not self.stopping.is_set(), slots))
 
-    async def _store_pack(self, pack: "IO[bytes]", before: "asyncio.Task[None] | None") -> None:
-        with pack:
-            tools = await self._wait_for_tools()
-            if before:
-                await before
-            await tools.places.git(tools.places.store_pack, pack)
-
     async def _wait_for_tools(self) -> JobTools:
         if self._tools is None:
             raise GitbatchError("a job came before the greeting")
         return await asyncio.shield(self._tools)
 
-    async def _forget(self, tokens: tuple[str, ...]) -> None:
-        tools = await self._wait_for_tools()
-        for token in tokens:
-            tools.spool.forget(token)
+    async def _change_spool(self, message: CancelJob | ForgetJobs) -> None:
+        """Removes results, or cancels a job: the one here, or that of a connection that was cut."""
+        if isinstance(message, CancelJob) and (job := self._jobs.get(message.token)):
+            job.cancel()
+            await asyncio.wait((job,))
+        spool = (await self._wait_for_tools()).spool
+        if isinstance(message, CancelJob):
+            spool.ask_to_cancel(message.token)
+            return
+        for token in message.tokens:
+            spool.forget(token)
 
     async def _end_jobs(self) -> None:
         """Ends all jobs: agents are asked to end, and soon after that killed."""
@@ -312,7 +300,9 @@ class OrchestratorService:
 
     def _send_later(self, message: FromWorker) -> None:
         """Sends a line without waiting; none is sent while too many wait."""
-        if not self._is_cut and self.writer.transport.get_write_buffer_size() < _MOST_WAITING:
+        transport = self.writer.transport
+        is_gone = self._is_cut or transport.is_closing()
+        if not is_gone and transport.get_write_buffer_size() < _MOST_WAITING:
             self.writer.write(pack_frame(encode_message(message)))
 
     async def _send(self, message: FromWorker) -> None:
@@ -333,7 +323,3 @@ class OrchestratorService:
         with spool.path_of(token).open("rb") as file:
             while head := file.read(8):
                 await self._write(head + file.read(int.from_bytes(head[:4], "big")))
-
-
-async def _raise_error(error: OSError) -> None:
-    raise error

@@ -18,7 +18,7 @@ from gitbatch.batch.executor.messages import MOST_SPOOLED
 from gitbatch.fs.durable import replacing
 from gitbatch.fs.nofollow import directory
 
-_LOCK = ".lock"
+_LOCK, _CANCEL = ".lock", ".cancel"
 _OLDEST = 60 * 24 * 3600.0
 """Seconds after which a result is removed that no orchestrator has asked for."""
 _TOKEN_LENGTH = 32
@@ -74,8 +74,8 @@ class Spool(Struct, frozen=True):
 
     def forget(self, token: str) -> None:
         """Removes a result."""
-        for path in (self.folder / token, self.folder / f"{token}{_LOCK}"):
-            path.unlink(missing_ok=True)
+        for suffix in ("", _LOCK, _CANCEL):
+            (self.folder / f"{token}{suffix}").unlink(missing_ok=True)
 
     def lock_job(self, token: str) -> int | None:
         """Locks a job for this process, until the descriptor is closed; None: another process works on it."""
@@ -86,4 +86,19 @@ class Spool(Struct, frozen=True):
         except BlockingIOError:
             os.close(descriptor)
             return None
+        self.take_cancel_request(token)  # that of another process, which has ended
         return descriptor
+
+    def ask_to_cancel(self, token: str) -> None:
+        """Asks the process that works on a job to end it; nothing is done if none does."""
+        if self._is_locked(token):
+            with suppress(OSError):  # its disk is full: the job is finished
+                (self.folder / f"{token}{_CANCEL}").touch()
+
+    def take_cancel_request(self, token: str) -> bool:
+        """Removes the request to cancel a job; false: there was none."""
+        try:
+            (self.folder / f"{token}{_CANCEL}").unlink()
+        except FileNotFoundError:
+            return False
+        return True

@@ -1,7 +1,7 @@
 """Workers that are lost and come back, with a result or without; and which name each of them has."""
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from batch.executor.scripted_workers import (
@@ -17,11 +17,16 @@ from batch.executor.test_remote_runs import notes, of_kind
 from batch.programs import set_up
 from conftest import Place
 from msgspec.structs import replace
+from waiting import loop_turns
 
-from gitbatch.batch.executor.connecting import choose_host
+from gitbatch.batch.executor.connecting import choose_host, keep_connected
 from gitbatch.batch.executor.member import PoolMember
 from gitbatch.batch.executor.members import PoolMembers
-from gitbatch.batch.executor.messages import Alive, Bye, ItemJob
+from gitbatch.batch.executor.messages import Alive, Bye, CancelJob, ItemJob, ToWorker
+from gitbatch.batch.executor.pool import PoolTools, WorkerPool
+
+if TYPE_CHECKING:
+    from gitbatch.batch.executor.carrier import Carrier
 
 TOKEN, OTHER = "ab" * 16, "cd" * 16
 BUSY = replace(HELLO, slots=9, host="other")
@@ -172,3 +177,30 @@ def test_names_of_two_workers_are_told_apart_in_history(
     said = place.git("log", "--format=%(trailers:key=Gitbatch-Host,valueonly)", "main").split("\n")
     assert {line for line in said if line} == {"far", "far (2)"}
     assert "worker far (2): 1 slot, sandbox bubblewrap (scripted)" in notes(events)
+
+
+def test_what_runs_since_an_earlier_connection_is_ended_with_the_run() -> None:
+    async def close() -> list[ToWorker]:
+        members = PoolMembers(lambda _: None, 1.0)
+        member = members.add_member(ScriptedLink(work_honestly))
+        channel = ScriptedChannel(work_honestly, HELLO)
+        member.channel, member.running = channel, frozenset({TOKEN, OTHER})
+        members.asked = {TOKEN}
+        await WorkerPool(cast("Carrier", None), cast("PoolTools", None), members).close(0.0)
+        return channel.said
+
+    assert asyncio.run(close()) == [CancelJob(TOKEN), Bye("the run has ended")]
+
+
+def test_job_whose_result_came_from_another_worker_is_ended() -> None:
+    async def greet() -> list[ToWorker]:
+        members = PoolMembers(lambda _: None, 1.0, recorded={TOKEN})
+        link = ScriptedLink(work_honestly, (replace(HELLO, running=(TOKEN, OTHER)),))
+        member = members.add_member(link)
+        keeping = asyncio.create_task(keep_connected(members, member, ()))
+        await members.changed.wait()
+        await loop_turns(20)
+        keeping.cancel()
+        return link.channels[0].said
+
+    assert asyncio.run(greet()) == [CancelJob(TOKEN)]

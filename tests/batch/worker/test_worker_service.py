@@ -125,6 +125,31 @@ def test_cut_connection_lets_jobs_finish(far: Orchestrator, tmp_path: Path) -> N
     assert list_spooled(far.settings) == (TOKEN,)
 
 
+@pytest.mark.parametrize("is_asked_for", [True, False])
+def test_job_of_a_cut_connection_is_cancelled_by_another(
+    far: Orchestrator, tmp_path: Path, *, is_asked_for: bool
+) -> None:
+    """By the run that waits for it there, or that has got its result elsewhere."""
+    other = Orchestrator(far.repo, far.settings, far.git, far.pool)
+
+    async def cancel(other: Orchestrator) -> None:
+        if is_asked_for:
+            other.send(far.last)
+            await wait_until_async(lambda: other.service and other.service._jobs, "it waits for the job")
+        other.send(CancelJob(TOKEN), Bye())
+
+    async def cut(far: Orchestrator) -> None:
+        far.send_job(f"touch {tmp_path}/begun; exec sleep 600")
+        await wait_until_async((tmp_path / "begun").exists, "it has begun")
+        assert far.writer
+        far.writer.close()
+        assert await other.talk(cancel) is ServeEnd.BYE
+
+    assert asyncio.run(far.talk(cut)) is ServeEnd.CUT
+    assert list_spooled(far.settings) == ()
+    assert other.of(JobResult) == []
+
+
 def test_asked_to_stop_a_worker_finishes_its_jobs(far: Orchestrator, tmp_path: Path) -> None:
     hold = f"echo begun; while [ ! -e {tmp_path}/go ]; do sleep 0.01; done; {WRITE}"
 
