@@ -29,7 +29,7 @@ from gitbatch.batch.executor.tls import connect_streams
 from gitbatch.batch.planning.tls_files import make_tls_context
 from gitbatch.batch.worker.cluster_settings import ClusterSettings
 from gitbatch.batch.worker.listening import WorkerServer
-from gitbatch.batch.worker.stdio import WorkerSettings
+from gitbatch.batch.worker.stdio import STOP_SIGNALS, WorkerSettings
 from gitbatch.concurrency import GitThread
 from gitbatch.errors import GitbatchError
 from gitbatch.project.cluster import ClusterAddress
@@ -135,7 +135,7 @@ async def _serve(
     server = open_server(settings, cluster, started)
     signals = asyncio.Queue[None]()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in (*STOP_SIGNALS, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, signals.put_nowait, None)
     address = await announce_server(server, cluster)
     tell(f"worker {settings.host}: listens at {address}, looks for the scheduler {cluster.scheduler}")

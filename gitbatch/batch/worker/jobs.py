@@ -42,7 +42,7 @@ from gitbatch.text import CleanText, clean_text
 
 Send = Callable[[FromWorker], None]
 _LONGEST_LINE = 4_000
-_OF_MACHINE = frozenset({Cause.DISK, Cause.FATAL})
+_OF_MACHINE = frozenset({Cause.DISK, Cause.FATAL, Cause.LOST})
 _LONGEST_PATH = 4_096
 
 
@@ -115,8 +115,16 @@ def read_agent_table(encoded: bytes) -> AgentTable:
     )
 
 
-async def run_job(tools: JobTools, job: ItemJob, send: Send) -> tuple[bytes, ...]:
+async def run_job(
+    tools: JobTools, job: ItemJob, send: Send, is_stopping: Callable[[], bool] = lambda: False
+) -> tuple[bytes, ...]:
     """Runs an agent, and puts what came of it into the spool. Cancelling the call ends every process of the agent.
+
+    Args:
+        tools: what the jobs share.
+        job: the agent, and what it is to do.
+        send: takes each line that the agent prints.
+        is_stopping: whether the worker is asked to stop.
 
     Raises:
         JobRefusedError: this machine lacks what the agent needs; nothing has begun.
@@ -135,6 +143,7 @@ async def run_job(tools: JobTools, job: ItemJob, send: Send) -> tuple[bytes, ...
             tools.pool.budget.begin_job(job.assignment.item, job.cost_left, job.tokens_left)
             show = secrets.mask_progress(_sending(job, send))
             answer = secrets.mask_answer(await workplace.work(agent, job.assignment, show))
+            answer = _blame_stop(answer) if is_stopping() else answer
             collected = await shielded(workplace.collect())
         except (GitbatchError, OSError) as error:
             answer = fail_job(error, answer)
@@ -144,6 +153,14 @@ async def run_job(tools: JobTools, job: ItemJob, send: Send) -> tuple[bytes, ...
             workplace
         ):  # the branch stays: another attempt at the item replaces it, and the copy is removed as a whole
             await shielded(workplace.discard())
+
+
+def _blame_stop(answer: Reply | Failure) -> Reply | Failure:
+    """Returns a failure as that of the machine: SLURM, for example, signals the agents too when it asks a worker to stop."""
+    if isinstance(answer, Reply) or answer.cause is not Cause.FAILED:
+        return answer
+    reason = clean_text(f"it was asked to stop while the agent worked ({answer.reason})")
+    return replace(answer, reason=reason, cause=Cause.LOST)
 
 
 def _sending(job: ItemJob, send: Send) -> Callable[[OutputStream, CleanText], None]:

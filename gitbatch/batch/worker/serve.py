@@ -252,7 +252,7 @@ class OrchestratorService:
         try:
             if stored:
                 await asyncio.shield(stored)
-            unkept = await run_job(tools, job, self._send_later)
+            unkept = await run_job(tools, job, self._send_later, self.stopping.is_set)
         finally:
             if self.slots:
                 self.slots.release_slot(self)

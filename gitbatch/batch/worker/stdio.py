@@ -33,6 +33,9 @@ _NO_SANDBOX = (
     " --sandbox none runs agents without a sandbox"
 )
 
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGURG)
+"""They ask a worker to stop. SLURM sends a signal to agents too: the second one is ignored by programs that do not know it."""
+
 
 class WorkerSettings(Struct, frozen=True, kw_only=True):
     """How a worker is started."""
@@ -127,7 +130,8 @@ async def _serve(
     folder = settings.place / "work"
     service = OrchestratorService(reader, writer, open_tools, identity, folder)
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, service.stopping.set)
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, service.stopping.set)
     loop.add_signal_handler(signal.SIGHUP, lambda: None)  # the orchestrator's end of the connection says more
     try:
         return await service.serve()

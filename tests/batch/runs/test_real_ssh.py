@@ -159,7 +159,9 @@ def test_ctrl_c_leaves_nothing(place: Place, server: SshServer, host: str, optio
 def test_key_is_sent_where_the_configuration_says_so(place: Place, server: SshServer) -> None:
     set_up(place, "ok", agent='pass-env = ["MY_KEY"]')
     name_hosts(place, server, "build1")
-    place.edit("gitbatch.toml", 'kind = "command"\nno-worker', 'kind = "command"\nsecrets = "send"\nno-worker')
+    place.edit(
+        "gitbatch.toml", 'kind = "command"\nno-worker', 'kind = "command"\nsecrets = "send"\nno-worker'
+    )
     place.write("agent.sh", 'mkdir out; echo "${#MY_KEY} characters" >"$GITBATCH_OUTPUT"\n')
     place.commit("Send it")
     place.gitbatch(*RUN, code=0, MY_KEY="sk-0123456789")

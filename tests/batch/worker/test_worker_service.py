@@ -4,6 +4,7 @@
 
 import asyncio
 import os
+import signal
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -165,6 +166,26 @@ def test_asked_to_stop_a_worker_finishes_its_jobs(far: Orchestrator, tmp_path: P
     assert far.of(Alive) == [Alive(takes_jobs=False)]
     assert far.of(JobResult)[0].size == 6
     assert isinstance(far.heard[-1], Bye)
+
+
+def test_agent_that_ends_when_its_worker_is_asked_to_stop_is_lost(far: Orchestrator, tmp_path: Path) -> None:
+    """SLURM signals all processes of a job: that says nothing about the item, and is not kept as its result."""
+    started = tmp_path / "started"
+
+    async def stop_all(far: Orchestrator) -> None:
+        far.send_job(f"echo $$ >{started}.new; mv {started}.new {started}; exec sleep 600")
+        await wait_until_async(started.exists, far.heard)
+        assert far.service
+        far.service.stopping.set()
+        os.kill(int(started.read_text()), signal.SIGTERM)
+        await far.wait_for_result()
+
+    assert asyncio.run(far.talk(stop_all)) is ServeEnd.STOPPED
+    [result] = far.of(JobResult)
+    assert isinstance(result.answer, SentFailure)
+    assert result.answer.cause is Cause.LOST
+    assert result.answer.reason == "it was asked to stop while the agent worked (ended by signal 15)"
+    assert list_spooled(far.settings) == ()
 
 
 @pytest.mark.parametrize(
