@@ -56,7 +56,7 @@ _STEPS = r"[\w.~%+@/-]*"
 """What a path has behind its first part; it may be the name of a scope, with an `@`."""
 _PLAIN_URLS = tuple(
     map(
-        re.compile,
+        compile_later,
         (
             rf"(?P<kept>(?i:file)://)(?P<rest>/{_STEPS})",
             rf"(?P<kept>[A-Za-z][A-Za-z0-9+.-]*://)(?:[^/]*@)?(?P<rest>(?:{_HOST})(?::[0-9]+)?(?:/{_STEPS})?)",
