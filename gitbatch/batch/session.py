@@ -7,6 +7,7 @@ reads no environment variable and no current directory, and installs no signal h
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, nullcontext
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -18,7 +19,6 @@ from gitbatch.batch.ending import Ending, Result
 from gitbatch.batch.event_log import BatchLog
 from gitbatch.batch.event_stream import EventStream
 from gitbatch.batch.events import BatchStopped, Listener, Notice
-from gitbatch.batch.group.review import RecordedReview
 from gitbatch.batch.history.record import all_batches, find_unfinished
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.stop import pause_by_user
@@ -28,8 +28,6 @@ from gitbatch.batch.model import Checkpoint
 from gitbatch.batch.notices import Notices
 from gitbatch.batch.opening import HOW_TO_START, Opening
 from gitbatch.batch.reopening import reopen_batch, settle_review
-from gitbatch.batch.review.choices import Choice
-from gitbatch.batch.review.deciding import StartCheck
 from gitbatch.batch.review.hold import Hold
 from gitbatch.batch.review.reviewing import Reviewer
 from gitbatch.concurrency import GitThread, shielded
@@ -40,6 +38,11 @@ from gitbatch.plan.model import ItemKey
 from gitbatch.repo.fingerprint import require_same_refs, require_untouched
 from gitbatch.repo.lock import repository_lock
 from gitbatch.repo.repository import Repository
+
+if TYPE_CHECKING:  # most runs meet no review
+    from gitbatch.batch.group.review import RecordedReview
+    from gitbatch.batch.review.choices import Choice
+    from gitbatch.batch.review.deciding import StartCheck
 
 
 class Session(Struct, frozen=True):
@@ -93,8 +96,8 @@ class Session(Struct, frozen=True):
         return part
 
     async def decide(
-        self, choices: tuple[Choice, ...], require_start: StartCheck | None = None
-    ) -> RecordedReview:
+        self, choices: "tuple[Choice, ...]", require_start: "StartCheck | None" = None
+    ) -> "RecordedReview":
         """Records a person's decisions at a pause, as one review. The run continues by them.
 
         It takes the lock for this moment. What was decided elsewhere meanwhile counts: a decision about another version

@@ -5,6 +5,8 @@ one; so a killed run asks no check twice but the interrupted ones. Only when all
 the item committed. One that gives no verdict halts the batch: that is not an attempt, and says nothing about the agent.
 """
 
+# ruff: noqa: PLC0415 - most items have no reviewers: what asks one is imported for it
+
 import asyncio
 from functools import partial
 
@@ -15,10 +17,8 @@ from gitbatch.agents.protocol import Failure, OutputStream, Progress
 from gitbatch.batch.events import CheckFinished, CheckStarted, ItemProgress
 from gitbatch.batch.history.ledger import Ledger
 from gitbatch.batch.history.unchecked import Unchecked, drop_unchecked, read_unchecked, write_unchecked
-from gitbatch.batch.item.agent_check import fail_check
 from gitbatch.batch.item.check_folder import CheckedItem, find_content
 from gitbatch.batch.item.judge import commit_checked, fail_checked
-from gitbatch.batch.item.review_output import review_output
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.scheduled import FinishedWork, ScheduledItem, ServerWaits
 from gitbatch.batch.item.starting_point import find_starting_point
@@ -74,6 +74,8 @@ async def check_output(run: Run, finished: FinishedWork, held: Unchecked) -> Out
     checking = _Checking(run, finished, held)
     results = await run.running_agents.run_task(finished.scheduled.key, _run_checks(checking))
     if isinstance(results, Failure):
+        from gitbatch.batch.item.agent_check import fail_check
+
         first = next(name for name in finished.scheduled.checks if name in checking.left)
         results = (fail_check(first, results, 0.0),)
     name = finished.scheduled.batch_item.name
@@ -202,6 +204,8 @@ async def _judge_blob(checking: _Checking, name: str, progress: Progress) -> Che
     table = scheduled.project_state.project.config.checks[name]
     checked = CheckedItem(scheduled, checking.held.blob, checking.held.context)
     if table.agent is not None:
+        from gitbatch.batch.item.review_output import review_output
+
         return await review_output(run, checking.finished, checked, name, progress)
     try:
         content, is_own = await run.git(find_content, run.repo, run.commit_context(), checked, table)

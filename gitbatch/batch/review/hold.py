@@ -5,18 +5,19 @@ processes and forgets the values of refs. `take_again` opens the batch by the sa
 another process did meanwhile is missed, and nothing old is written.
 """
 
+# ruff: noqa: PLC0415 - most runs meet no review: what reads and records one is imported for it
+
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from gitbatch.batch.ending import Ending, Result
 from gitbatch.batch.event_log import BatchLog
 from gitbatch.batch.events import Notice
-from gitbatch.batch.group.review import RecordedReview
-from gitbatch.batch.history.batches import read_any_progress
 from gitbatch.batch.history.decisions import ItemName
 from gitbatch.batch.history.ledger import SpendingLimits
 from gitbatch.batch.history.progress import BatchProgress, read_progress
@@ -28,10 +29,6 @@ from gitbatch.batch.opening import Opening
 from gitbatch.batch.planning.configuration import FixedConfig, read_fixed_config
 from gitbatch.batch.planning.project_state import ProjectState, read_project_state
 from gitbatch.batch.resume import require_genuine_reviews
-from gitbatch.batch.review.choices import Choice
-from gitbatch.batch.review.deciding import StartCheck, decide_items
-from gitbatch.batch.review.elsewhere import read_elsewhere
-from gitbatch.batch.review.reviewable import find_reviewable
 from gitbatch.batch.tally import Tally
 from gitbatch.batch.worktree_choice import begin_choice
 from gitbatch.concurrency import GitThread
@@ -40,6 +37,11 @@ from gitbatch.repo.fingerprint import require_same_refs
 from gitbatch.repo.holder import name_plan, name_waiting, read_holder
 from gitbatch.repo.lock import repository_lock
 from gitbatch.repo.repository import Repository
+
+if TYPE_CHECKING:
+    from gitbatch.batch.group.review import RecordedReview
+    from gitbatch.batch.review.choices import Choice
+    from gitbatch.batch.review.deciding import StartCheck
 
 _PATIENCE = 10.0
 """Seconds that a lock is waited for which another process holds."""
@@ -137,6 +139,8 @@ class Hold:
         batch = next((each for each in all_batches(repo) if each.id == before.id), None)
         if batch is None or batch.ended:
             return self._end_elsewhere(batch)
+        from gitbatch.batch.review.elsewhere import read_elsewhere
+
         elsewhere = read_elsewhere(repo, batch, self._last, self.own)
         if elsewhere.decided:  # before they are reported
             require_genuine_reviews(repo, batch, read_progress(repo, batch))
@@ -180,6 +184,8 @@ class Hold:
         return Result(ending, state.succeeded, len(failures), has_ended=batch.ended, failures=failures)
 
     def _read_state(self, batch: Batch) -> BatchProgress:
+        from gitbatch.batch.history.batches import read_any_progress
+
         return read_any_progress(self.opening.repo, batch)
 
     def take_for_the_end(self) -> None:
@@ -190,8 +196,8 @@ class Hold:
             self.held.enter_context(self.log.open(self.opening.repo.own_dir, self.run.batch.id))
 
     async def decide(
-        self, choices: tuple[Choice, ...], require_start: StartCheck | None = None
-    ) -> RecordedReview:
+        self, choices: "tuple[Choice, ...]", require_start: "StartCheck | None" = None
+    ) -> "RecordedReview":
         """Records decisions while the lock is given back, as `gitbatch review` of another process does.
 
         `require_start`: judges whether the run can continue, as it will be opened again; None: it stops.
@@ -209,10 +215,14 @@ class Hold:
         finally:
             self.held.close()
 
-    async def _record(self, choices: tuple[Choice, ...], require_start: StartCheck | None) -> RecordedReview:
+    async def _record(
+        self, choices: "tuple[Choice, ...]", require_start: "StartCheck | None"
+    ) -> "RecordedReview":
         """Records decisions under the lock."""
+        from gitbatch.batch.review import deciding, elsewhere, reviewable
+
         repo = self.opening.repo
-        found = await self.git(find_reviewable, repo)
+        found = await self.git(reviewable.find_reviewable, repo)
         if found.batch.id != self.run.batch.id:
             raise GitbatchError(
                 f"batch {self.run.batch.id} is not the last one any more", "see: gitbatch batches"
@@ -220,14 +230,16 @@ class Hold:
         clock, is_running = self.opening.settings.clock, self.is_lent
         try:
             made = await self.git(
-                decide_items, repo, found, choices, clock, require_start, is_running=is_running
+                deciding.decide_items, repo, found, choices, clock, require_start, is_running=is_running
             )
         except GitbatchError as error:
             if is_running:  # no other process can have decided anything
                 raise
             items = frozenset(ItemName(choice.item.group, choice.item.output) for choice in choices)
-            elsewhere = await self.git(read_elsewhere, repo, found.batch, self._last, self.own)
-            decided = elsewhere.about(items)
+            found_elsewhere = await self.git(
+                elsewhere.read_elsewhere, repo, found.batch, self._last, self.own
+            )
+            decided = found_elsewhere.about(items)
             if not decided:
                 raise
             raise DecidedElsewhereError(f"{error.message} ({'; '.join(decided)})", error.advice) from error

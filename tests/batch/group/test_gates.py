@@ -476,7 +476,7 @@ def test_a_branch_that_moves_each_time_is_given_up(place: Place, monkeypatch: py
     set_up(place, "ok", agent=gate(place, move))
     place.git("config", "user.name", "U")
     place.git("config", "user.email", "u@example.invalid")
-    monkeypatch.setattr("gitbatch.batch.group.record.TRIES", 2)
+    monkeypatch.setattr("gitbatch.batch.group.gated.TRIES", 2)
     with pytest.raises(BusyError, match="branch main keeps moving"):
         run_here(place, monkeypatch)
     assert len(seen(place)) == 2
