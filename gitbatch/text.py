@@ -156,6 +156,11 @@ def format_size(size: int) -> str:
     return f"{size} {unit}" if unit == _UNITS[0] else f"{number:.1f} {unit}"
 
 
+def name_host(host: str) -> str:
+    """Returns the words for the other machine that something ran on; none for this one."""
+    return f" on {host}" if host else ""
+
+
 def format_seconds(seconds: float) -> str:
     """Returns a time for people in its two largest units: 0.4 s, 12 s, 3 min 5 s, 2 h."""
     if round(seconds, 1) < _EXACT:

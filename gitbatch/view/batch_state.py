@@ -20,7 +20,7 @@ from gitbatch.limits.usage import Spent, Usage
 from gitbatch.plan.model import ItemKey
 from gitbatch.repo.holder import Holder
 from gitbatch.repo.refs.names import short
-from gitbatch.text import format_count, format_seconds
+from gitbatch.text import clean_text, format_count, format_seconds, name_host
 from gitbatch.view.block import Block, Cell, TextTable, make_line
 from gitbatch.view.envelope import Envelope
 from gitbatch.view.review import STYLES, render_criteria
@@ -62,6 +62,8 @@ class RecordedCheck(Struct, frozen=True):
     check: str
     verdict: CheckVerdict
     seconds: float
+    host: str = ""
+    """The other machine that it ran on; empty: this one."""
 
 
 class ItemState(Struct, frozen=True):
@@ -94,7 +96,7 @@ class ItemState(Struct, frozen=True):
     early: bool = False
     """Whether it started before its group, and is not merged yet."""
     host: str = ""
-    """The other machine that the agent of the running attempt works on; empty: this one."""
+    """The other machine that the agent of the running or last attempt works or worked on; empty: this one."""
 
 
 class RecordedGate(Struct, frozen=True):
@@ -105,6 +107,8 @@ class RecordedGate(Struct, frozen=True):
     state: GateState
     tree: str
     """The tree of the checkpoint."""
+    host: str = ""
+    """The other machine that it ran on; empty: this one."""
 
 
 class NoBatch(Envelope, frozen=True):
@@ -167,7 +171,7 @@ def batch_state(
         items=items,
         criteria=criteria,
         gates=tuple(
-            RecordedGate(finished.group.number, gate.name, gate.state, gate.tree)
+            RecordedGate(finished.group.number, gate.name, gate.state, gate.tree, gate.host)
             for finished in state.finished
             for gate in finished.gates
         ),
@@ -177,9 +181,13 @@ def batch_state(
 
 def _add_effort(shown: ItemState, spent: ItemSpent | None, kept: RescuedFile | None) -> ItemState:
     if spent:
-        checks = tuple(RecordedCheck(each.name, each.verdict, each.seconds) for each in spent.checks)
         shown = replace(
-            shown, attempts=spent.attempts, spent=spent.spent, seconds=spent.seconds, checks=checks
+            shown,
+            attempts=spent.attempts,
+            spent=spent.spent,
+            seconds=spent.seconds,
+            checks=tuple(RecordedCheck(c.name, c.verdict, c.seconds, c.host) for c in spent.checks),
+            host=clean_text(spent.host, 100),
         )
     if kept is None or shown.status in {ItemStatus.SUCCEEDED, NOT_MERGED}:
         return shown
@@ -261,7 +269,7 @@ def render_batch(shown: BatchState, now: float) -> Block:
 
 def _gate_row(gate: RecordedGate) -> tuple[Cell, ...]:
     style = "yellow" if gate.state is GateState.RED_BEFORE else "green"
-    return (str(gate.group),), ((gate.state, style),), (gate.gate,), ("gate",)
+    return (str(gate.group),), ((gate.state, style),), (gate.gate,), (f"gate{name_host(gate.host)}",)
 
 
 def find_next_step(shown: BatchState) -> str:
@@ -293,8 +301,7 @@ def _item_row(item: ItemState, now: float) -> tuple[Cell, ...]:
     said = item.reason or item.item
     if item.since is not None:
         attempt = f", attempt {item.attempts + 1} ({item.reason})" if item.attempts else ""
-        where = f" on {item.host}" if item.host else ""
-        said = f"{format_seconds(now - item.since)}{where}{attempt}{f': {item.last_line}' * bool(item.last_line)}"
+        said = f"{format_seconds(now - item.since)}{name_host(item.host)}{attempt}{f': {item.last_line}' * bool(item.last_line)}"
     shown = (said, (_format_work(item), "dim"), (f"\n{kept}" if kept else "", "dim"))
     words = f"{_WORDS.get(item.status, item.status)}{', started early' if item.early else ''}"
     return (str(item.group),), ((words, style),), (item.name,), shown
@@ -305,5 +312,6 @@ def _format_work(item: ItemState) -> str:
     parts = [format_count(item.attempts, "attempt")] if item.attempts > 1 else []
     if item.spent and item.spent.usage != Usage():
         parts += [f"{item.seconds:.1f} s", format_tokens(item.spent.usage), format_cost(item.spent)]
-    parts += [f"{each.check} {VERDICT_WORDS[each.verdict]}" for each in item.checks]
+    parts += [f"{each.check} {VERDICT_WORDS[each.verdict]}{name_host(each.host)}" for each in item.checks]
+    parts += [f"agent{name_host(item.host)}"] if item.host and item.since is None else []
     return f"  ({', '.join(parts)})" if parts else ""

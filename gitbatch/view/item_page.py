@@ -11,7 +11,7 @@ from gitbatch.checks.verdict import VERDICT_WORDS
 from gitbatch.limits.causes import TREATMENTS, Cause
 from gitbatch.limits.usage import Spent, Usage
 from gitbatch.paths import quote_path
-from gitbatch.text import CleanText, clean_text, format_seconds
+from gitbatch.text import CleanText, clean_text, format_seconds, name_host
 from gitbatch.view.batch_state import ItemState
 from gitbatch.view.block import Block, Cell, StyledLine, TextTable, make_line
 from gitbatch.view.review import STYLES
@@ -125,7 +125,7 @@ def _attempt_row(attempt: AttemptDetails) -> tuple[Cell, ...]:
         ((attempt.status, STYLES[attempt.status]),),
         (format_seconds(attempt.seconds),),
         ((cost, "dim"),),
-        (attempt.reason, (cause, "dim")),
+        (attempt.reason, (cause, "dim"), (name_host(attempt.host), "dim")),
     )
 
 
@@ -134,7 +134,7 @@ def _render_checks(details: ItemDetails) -> Block:
         (
             (each.name,),
             ((VERDICT_WORDS[each.verdict], "green" if each.verdict.lets_through else "red"),),
-            (f"{each.seconds:.1f} s",),
+            (f"{each.seconds:.1f} s{name_host(each.host)}",),
             (clean_text(each.reason),),
         )
         for each in details.checks

@@ -5,7 +5,7 @@ from gitbatch.batch.verdicts import GateVerdict
 from gitbatch.checks.verdict import VERDICT_WORDS, CheckResult
 from gitbatch.limits.causes import TREATMENTS, Cause
 from gitbatch.limits.usage import Spent, Usage
-from gitbatch.text import format_count
+from gitbatch.text import format_count, name_host
 
 
 def format_effort(outcome: Outcome) -> tuple[str, ...]:
@@ -65,8 +65,9 @@ def format_cost(spent: Spent) -> str:
 
 
 def format_gate_effort(gate: GateVerdict) -> str:
-    """Returns the runs and the time of a gate, in brackets; empty if its result was known."""
-    return f" ({format_count(gate.runs, 'run')}, {gate.seconds:.1f} s)" if gate.runs else ""
+    """Returns where a gate ran, and its runs and their time, in brackets; not that, if its result was known."""
+    took = f" ({format_count(gate.runs, 'run')}, {gate.seconds:.1f} s)" if gate.runs else ""
+    return f"{name_host(gate.host)}{took}"
 
 
 def format_reason(tried: FailedAttempt) -> str:

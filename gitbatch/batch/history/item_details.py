@@ -60,6 +60,8 @@ class AttemptDetails(Struct, frozen=True):
     seconds: float
     usage: Usage
     checks: tuple[CheckResult, ...]
+    host: CleanText = CleanText("")
+    """The other machine that its agent worked on; empty: this one."""
     repetition: int = 0
     """0: of the item's first run; else how often a review had made it run again."""
 
@@ -224,6 +226,7 @@ def _describe_failed(tried: FailedAttempt) -> AttemptDetails:
         seconds=tried.seconds,
         usage=tried.usage,
         checks=tried.checks,
+        host=clean_text(tried.host),
     )
 
 
@@ -242,6 +245,7 @@ def _describe_last(outcome: Outcome, before: tuple[AttemptDetails, ...]) -> Atte
         seconds=max(0.0, round(outcome.seconds - sum(tried.seconds for tried in before), 3)),
         usage=usage,
         checks=outcome.checks,
+        host=outcome.host,
     )
 
 

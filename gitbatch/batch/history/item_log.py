@@ -17,7 +17,7 @@ from gitbatch.batch.model import ItemStatus
 from gitbatch.checks.verdict import VERDICT_WORDS, CheckVerdict
 from gitbatch.fs.nofollow import regular_file
 from gitbatch.plan.model import ItemKey
-from gitbatch.text import CleanText, clean_text, format_seconds
+from gitbatch.text import CleanText, clean_text, format_seconds, name_host
 
 
 class LogKind(StrEnum):
@@ -25,6 +25,8 @@ class LogKind(StrEnum):
 
     START = "start"
     """An attempt starts."""
+    SENT = "sent"
+    """It works on another machine."""
     LINE = "line"
     """The agent showed a line."""
     CHECK = "check"
@@ -65,6 +67,7 @@ class _LogCheck(Struct, frozen=True):
     verdict: CheckVerdict
     seconds: float = 0.0
     reason: str = ""
+    host: str = ""
 
 
 class _LoggedLine(Struct, frozen=True):
@@ -78,6 +81,7 @@ class _LoggedLine(Struct, frozen=True):
     stream: OutputStream | None = None
     line: str = ""
     reason: str = ""
+    host: str = ""
     early: bool = False
     result: _LogCheck | None = None
     outcome: _LogOutcome | None = None
@@ -157,12 +161,14 @@ def _describe_event(entry: _LoggedLine) -> tuple[LogKind, str] | None:
         case "item-started":
             early = ", before its group" if entry.early else ""
             return LogKind.START, f"attempt {entry.attempt} starts{early} (agent {entry.agent})"
+        case "item-sent":
+            return LogKind.SENT, f"sent to {entry.host}"
         case "item-progress":
             return LogKind.LINE, entry.line
         case "item-waiting":
             return LogKind.WAIT, f"waits: {entry.reason}"
         case "check-finished" if result := entry.result:
-            words = f"check {result.name} {VERDICT_WORDS[result.verdict]} ({result.seconds:.1f} s)"
+            words = f"check {result.name} {VERDICT_WORDS[result.verdict]} ({result.seconds:.1f} s{name_host(result.host)})"
             return LogKind.CHECK, _add_reason(words, result.reason)
     return _describe_outcome(entry.event, entry.outcome) if entry.outcome else None
 

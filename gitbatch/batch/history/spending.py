@@ -27,6 +27,8 @@ class ItemSpent(Struct, frozen=True):
     """The time of the attempts that ended."""
     checks: tuple[CheckResult, ...] = ()
     """The checks of its output: of a finished item all, of one that is not the verdicts so far."""
+    host: str = ""
+    """The other machine that the agent of its last attempt worked on; empty: this one."""
 
 
 def read_spending(
@@ -37,14 +39,15 @@ def read_spending(
     for key in entries.items:
         counted = sum(tried.is_counted for tried in entries.of_item(key))
         took = sum(tried.seconds for tried in entries.of_item(key))
-        found[key] = ItemSpent(counted, entries.spent_on(key), round(took, 1))
+        host = entries.of_item(key)[-1].host if entries.of_item(key) else ""
+        found[key] = ItemSpent(counted, entries.spent_on(key), round(took, 1), host=host)
     for key, held in state.unchecked.items():
         if not held.is_ended_by(entries.of_item(key)):
             known, tried = found.get(key, ItemSpent(0, Spent(), 0.0)), held.tried
             spent = known.spent + Spent.of_attempt(held.usage)
             took = round(known.seconds + tried.seconds, 1)
             checks = tuple(noted.result for noted in held.verdicts)
-            found[key] = ItemSpent(known.attempts + 1, spent, took, checks)
+            found[key] = ItemSpent(known.attempts + 1, spent, took, checks, tried.host)
     done: dict[ItemKey, list[Outcome]] = {}
     waiting = _read_unmerged(repo, batch, state)
     for outcome in (*_read_recorded(repo, batch, state), *waiting):
@@ -79,7 +82,7 @@ def _sum_versions(outcomes: list[Outcome], unpaid: tuple[FailedAttempt, ...]) ->
     spent += sum((Spent.of_attempt(attempt.usage) for attempt in unpaid), Spent())
     attempts = sum(o.attempts for o in outcomes) + sum(attempt.is_counted for attempt in unpaid)
     seconds = round(sum(o.seconds for o in outcomes) + sum(attempt.seconds for attempt in unpaid), 1)
-    return ItemSpent(attempts, spent, seconds, outcomes[-1].checks)
+    return ItemSpent(attempts, spent, seconds, outcomes[-1].checks, outcomes[-1].host)
 
 
 def read_all_versions(repo: Repository, batch: Batch, state: BatchProgress) -> tuple[Outcome, ...]:

@@ -247,4 +247,5 @@ def failed_outcome(item: BatchItem, past: tuple[FailedAttempt, ...], waits: Serv
         waited=waits.seconds,
         spent=sum_spent(past),
         checks=last.checks,
+        host=last.host,
     )

@@ -11,7 +11,7 @@ from gitbatch.batch.verdicts import describe_state as describe_gate
 from gitbatch.checks.verdict import VERDICT_WORDS
 from gitbatch.limits.causes import TREATMENTS
 from gitbatch.paths import quote_for_message
-from gitbatch.text import format_count, format_seconds
+from gitbatch.text import format_count, format_seconds, name_host
 from gitbatch.view.report.markup import Content, Markup, join_markup, link_commit, make_element
 from gitbatch.view.report.words import (
     DASH,
@@ -108,7 +108,13 @@ def _list_remarks(item: ReportItem) -> Iterator[Content]:
         kind = "good" if check.verdict.lets_through else "bad"
         verdict = make_element("span", VERDICT_WORDS[check.verdict], class_=kind)
         yield join_markup(
-            ("check ", make_element("code", check.name), " ", verdict, f" ({check.seconds:.1f} s)")
+            (
+                "check ",
+                make_element("code", check.name),
+                " ",
+                verdict,
+                f" ({check.seconds:.1f} s{name_host(check.host)})",
+            )
         )
     if item.is_early:
         yield "started before its group"
@@ -149,6 +155,7 @@ def _describe_attempt(tried: FailedAttempt) -> Iterator[Markup]:
     cause = TREATMENTS[tried.cause].description if tried.cause else "interrupted"
     number = f"Attempt {tried.number}" if tried.number else "An attempt"
     took = f" after {format_seconds(tried.seconds)}" if tried.seconds else ""
+    took += name_host(tried.host)
     yield make_element("p", f"{number}{took} ({cause}): {tried.reason}")
     checks = (f"check {c.name} {VERDICT_WORDS[c.verdict]}: {c.reason}" for c in tried.checks if c.reason)
     found = (line for check in tried.checks for line in check.findings)

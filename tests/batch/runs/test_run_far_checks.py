@@ -5,12 +5,12 @@ import json
 import pytest
 from batch.runs.test_checks import check, set_up
 from batch.runs.test_run_workers import name_workers, run_all
-from conftest import Place
+from conftest import Here, Place
 from history import audit, ticked, trailers
 
 
 @pytest.mark.rule("F8")
-def test_checks_run_at_workers(place: Place) -> None:
+def test_checks_run_at_workers(place: Place, here: Here) -> None:
     """A red one sends its findings to the next attempt; a trailer names the worker; all of them run here again."""
     script = (
         'git diff --quiet main HEAD -- task.md && grep -q "$(cat)" "$GITBATCH_OUTPUT" || exit 9\n'
@@ -44,4 +44,26 @@ def test_checks_run_at_workers(place: Place) -> None:
     (value,) = trailers(place, "main", "Gate")
     assert value.startswith("all skip ")
     assert value.endswith(" at w1")
-    place.gitbatch("verify", f"{start}..main", "--checks", code=0)
+    _assert_that_views_name_the_worker(place, here)
+    assert here("verify", f"{start}..main", "--checks")[0] == 0
+
+
+def _assert_that_views_name_the_worker(place: Place, here: Here) -> None:
+    shown = json.loads(here("status", "--json")[1])
+    (item,) = shown["items"]
+    assert [item["host"], shown["gates"][0]["host"], item["checks"][0]["host"]] == ["w1"] * 3
+    assert "words passed on w1, few skipped on w1, agent on w1" in here("status")[1]
+    page = here("show", "T1")[1]
+    assert "agent told, on w1" in page
+    assert "check words failed: no more at far1 (exit 1) (a check failed) on w1" in " ".join(page.split())
+    attempts = json.loads(here("show", "T1", "--json")[1])["details"]["attempts"]
+    assert [attempt["host"] for attempt in attempts] == ["w1", "w1"]
+    log = here("logs", "T1")[1]
+    assert "attempt 2 starts" in log
+    assert "sent to w1" in log
+    assert "check few skipped (0." in log
+    assert "s on w1): exit code 77" in log
+    report = here("report", "--html", "-")[1]
+    assert "agent told, on w1" in report
+    assert " s on w1)" in report
+    assert "on w1 (1 run" in place.git("log", "-1", "--format=%B")
