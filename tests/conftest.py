@@ -130,15 +130,22 @@ class Place:
         return read_loose_head(self.root / ".git") or self.git("rev-parse", "HEAD")
 
     def gitbatch(
-        self, *arguments: str, code: int | None = None, **more: str
+        self, *arguments: str, code: int | None = None, change: str = "", **more: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run gitbatch as a user would, without a terminal; with `code`, it must exit with that."""
+        """Run gitbatch as a user would, without a terminal.
+
+        Args:
+            arguments: its own.
+            code: what it must exit with; None: anything.
+            change: Python that runs before it.
+            more: variables.
+        """
         environment = {**self.environment, **more}
         if self.server and self.server.can_run(environment):
-            done = self.server.run(arguments, self.root, environment, timeout=120)
+            done = self.server.run(arguments, self.root, environment, 120, change)
         else:
             done = subprocess.run(
-                [sys.executable, "-m", "gitbatch", *arguments],
+                [sys.executable, *run_changed(change), *arguments],
                 cwd=self.root,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -152,11 +159,14 @@ class Place:
         )
         return done
 
-    def start(self, *arguments: str, is_heard: bool = True) -> Running:
-        """Start gitbatch without a terminal; what it says, errors too, is in `stdout`, or nowhere."""
+    def start(self, *arguments: str, is_heard: bool = True, change: str = "") -> Running:
+        """Start gitbatch without a terminal; what it says, errors too, is in `stdout`, or nowhere.
+
+        `change`: Python that runs before it.
+        """
         if not (self.server and self.server.can_run(self.environment)):
             return subprocess.Popen(
-                [sys.executable, "-m", "gitbatch", *arguments],
+                [sys.executable, *run_changed(change), *arguments],
                 cwd=self.root,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
@@ -166,7 +176,7 @@ class Place:
                 bufsize=1,
             )
         reader, writer = os.pipe() if is_heard else (-1, os.open(os.devnull, os.O_WRONLY))
-        started = self.server.start(arguments, self.root, self.environment, writer, writer)
+        started = self.server.start(arguments, self.root, self.environment, (writer, writer), change)
         os.close(writer)
         if is_heard:
             started.stdout = os.fdopen(reader, encoding="utf-8")
@@ -183,6 +193,16 @@ class Place:
     def subjects(self) -> list[str]:
         """The subjects of the first-parent history, the oldest first."""
         return self.git("log", "--first-parent", "--reverse", "--format=%s").splitlines()
+
+
+def run_changed(change: str) -> tuple[str, ...]:
+    """The options of a Python that runs gitbatch, behind a change of it if there is one."""
+    if not change:
+        return ("-m", "gitbatch")
+    return (
+        "-c",
+        f"{change}\nimport runpy\nrunpy.run_module('gitbatch', run_name='__main__', alter_sys=True)",
+    )
 
 
 def _read_commit(_: type, value: str) -> ItemCommit:

@@ -60,11 +60,24 @@ class ForkServer:
         )
 
     def start(
-        self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], out: int, err: int
+        self,
+        arguments: Sequence[str],
+        folder: Path,
+        environment: Mapping[str, str],
+        streams: tuple[int, int],
+        change: str = "",
     ) -> "Started":
-        """Start gitbatch without input; `out` and `err` are descriptors, which the caller closes."""
+        """Start gitbatch without input.
+
+        Args:
+            arguments: of gitbatch.
+            folder: it runs there.
+            environment: its variables.
+            streams: the descriptors of its standard output and error, which the caller closes.
+            change: Python that runs before it.
+        """
         with Path(os.devnull).open() as null:
-            return self._request(arguments, folder, environment, (null.fileno(), out, err))
+            return self._request(arguments, folder, environment, (null.fileno(), *streams), change=change)
 
     def start_in_terminal(
         self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], terminal: int
@@ -79,6 +92,7 @@ class ForkServer:
         environment: Mapping[str, str],
         streams: tuple[int, int, int],
         *modules: str,
+        change: str = "",
     ) -> "Started":
         request = json.dumps(
             {
@@ -86,6 +100,7 @@ class ForkServer:
                 "folder": str(folder),
                 "environment": dict(environment),
                 "modules": modules,
+                "change": change,
             }
         )
         ours, theirs = socket.socketpair()
@@ -94,12 +109,17 @@ class ForkServer:
         return Started(arguments, ours)
 
     def run(
-        self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], timeout: float
+        self,
+        arguments: Sequence[str],
+        folder: Path,
+        environment: Mapping[str, str],
+        timeout: float,
+        change: str = "",
     ) -> subprocess.CompletedProcess[str]:
-        """Run gitbatch to its end, as `subprocess.run` with captured output and no input."""
+        """Run gitbatch to its end, as `subprocess.run` with captured output and no input; `change`: as of `start`."""
         with ExitStack() as files:
             out, err = (files.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8")) for _ in "oe")
-            started = self.start(arguments, folder, environment, out.fileno(), err.fileno())
+            started = self.start(arguments, folder, environment, (out.fileno(), err.fileno()), change)
             try:
                 status = started.wait(timeout)
             except subprocess.TimeoutExpired:
@@ -108,6 +128,11 @@ class ForkServer:
             for file in (out, err):
                 file.seek(0)
             return subprocess.CompletedProcess(["gitbatch", *arguments], status, out.read(), err.read())
+
+    @property
+    def pid(self) -> int:
+        """The process of the server."""
+        return self._process.pid
 
     def close(self) -> None:
         """End the server."""
@@ -125,6 +150,8 @@ class Started:
         self.pid = int(self._answers.readline())
         self.stdout: TextIO | None = None
         self.returncode: int | None = None
+        self.peak = 0
+        """The kilobytes that it had at the most, from its end on; at its start, it has those of the server."""
 
     def poll(self) -> int | None:
         """The exit code, or None while it runs."""
@@ -137,7 +164,7 @@ class Started:
         if self.returncode is None:
             if not select.select([self._connection], [], [], timeout)[0]:
                 raise subprocess.TimeoutExpired(["gitbatch", *self._arguments], timeout or 0)
-            self.returncode = int(self._answers.readline())
+            self.returncode, self.peak = map(int, self._answers.readline().split())
             self._answers.close()
             self._connection.close()
         return self.returncode
@@ -231,10 +258,10 @@ def _receive_request(
 def _report_ended(connections: dict[int, int]) -> None:
     """Say of each process that has ended how it ended."""
     with suppress(ChildProcessError):
-        while (found := os.waitpid(-1, os.WNOHANG))[0]:
+        while (found := os.wait4(-1, os.WNOHANG))[0]:
             stream = connections.pop(found[0])
             with suppress(BrokenPipeError):  # the test has ended before
-                os.write(stream, f"{os.waitstatus_to_exitcode(found[1])}\n".encode())
+                os.write(stream, f"{os.waitstatus_to_exitcode(found[1])} {found[2].ru_maxrss}\n".encode())
             os.close(stream)
 
 
@@ -268,6 +295,7 @@ def _become(request: dict[str, object], streams: Sequence[int]) -> None:
         by_line = number == 2 or os.isatty(number)
         setattr(sys, name, io.TextIOWrapper(buffer, old.encoding, old.errors, line_buffering=by_line))
     sys.argv = ["gitbatch", *arguments]
+    exec(str(request["change"]), {})  # noqa: S102 - a test's own
 
 
 if __name__ == "__main__":

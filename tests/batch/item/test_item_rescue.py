@@ -1,8 +1,6 @@
 """What a failed agent had written is kept, is never taken for done, and is where the next attempt begins."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -189,10 +187,13 @@ def test_only_a_cause_that_blames_the_output_makes_it_no_output_as_it_is(cause: 
 def killed_at(place: Place, where: str, time: int = 1) -> None:
     """Run until a function is called for the n-th time, and die there: no tidying up, no message."""
     module, name = where.rsplit(".", 1)
-    code = f"""
-import os, sys
+    place.gitbatch(
+        "run",
+        *("--items", "all", "--checkpoint", "at-end", "--no-input"),
+        code=9,
+        change=f"""
+import os
 from importlib import import_module
-from gitbatch.__main__ import main
 *path, last = {name!r}.split(":")
 owner = import_module({module!r})
 for part in path:
@@ -202,13 +203,8 @@ def dying(*arguments, **named):
     left.pop()
     return real(*arguments, **named) if left else os._exit(9)
 setattr(owner, last, dying)
-sys.argv = ["gitbatch", "run", "--items", "all", "--checkpoint", "at-end", "--no-input"]
-main()
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=place.root, env=place.environment, capture_output=True, check=False
+""",
     )
-    assert done.returncode == 9, done.stderr.decode()
 
 
 def test_a_kill_before_the_attempt_is_written_down_loses_no_output(place: Place) -> None:
@@ -229,7 +225,7 @@ def test_a_kill_before_the_attempt_is_written_down_loses_no_output(place: Place)
 
 def test_a_kill_between_two_rescues_leaves_the_newer_one(place: Place) -> None:
     set_up(place, "half half more")
-    killed_at(place, "gitbatch.batch.history.rescue.rescued_refs", 3)  # the first call is the start's
+    killed_at(place, "gitbatch.batch.item.rescue.rescued_refs", 2)
     assert rescued(place) == ["1-t1-1", "1-t1-2"]
     run(place)
     assert found(place, "T1", 3) == "T1 2\n"
@@ -373,8 +369,6 @@ def test_a_retry_finds_it_as_a_checkout_would_have_it(place: Place, encoding: st
 
 
 BROKEN = """
-import sys
-from gitbatch.__main__ import main
 from gitbatch.agents.process.agent import ProcessAgent
 real = ProcessAgent.run
 async def broken(self, assignment, place, progress):
@@ -383,22 +377,13 @@ async def broken(self, assignment, place, progress):
         raise KeyError("m03")
     return answer
 ProcessAgent.run = broken
-sys.argv = ["gitbatch", "run", "--items", "all", "--checkpoint", "at-end", "--no-input"]
-main()
 """
 
 
 def test_what_an_agent_had_written_before_an_internal_error_is_kept(place: Place) -> None:
     set_up(place, "ok more")
-    done = subprocess.run(
-        [sys.executable, "-c", BROKEN],
-        cwd=place.root,
-        env=place.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    options = ("--items", "all", "--checkpoint", "at-end", "--no-input")
+    done = place.gitbatch("run", *options, code=0, change=BROKEN)
     assert "internal error in agent told: KeyError: 'm03'" in done.stdout
     assert found(place, "T1", 2) == "T1 1\n"
     assert place.git("show", "main:out/T1.md") == "T1 1\nmore"

@@ -3,8 +3,6 @@
 import asyncio
 import re
 import signal
-import subprocess
-import sys
 from io import StringIO
 from math import inf
 from pathlib import Path
@@ -305,13 +303,7 @@ def test_every_cause_has_a_treatment_and_only_again_has_a_lesson() -> None:
 
 def test_who_waits_can_be_interrupted(place: Place) -> None:
     set_up(place, "minute")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gitbatch", "run", "--items", "all", "--checkpoint", "at-end"],
-        cwd=place.root,
-        env=place.environment,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    process = place.start("run", "--items", "all", "--checkpoint", "at-end")
     assert process.stdout
     assert any(line.startswith("  busy      T1") for line in process.stdout)
     process.send_signal(signal.SIGINT)

@@ -3,8 +3,6 @@
 import json
 import shutil
 import signal
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -212,12 +210,11 @@ def test_sandbox(written: Place, here: Here) -> None:
 def test_signal_leaves_nothing(written: Place, number: signal.Signals) -> None:
     script = f"touch {written.home}/started; sleep 600 & wait"
     written.edit("gitbatch.toml", '"grep", "-q", "good", "{output}"', f'"sh", "-c", "{script}"')
-    command = [sys.executable, "-m", "gitbatch", "check", "T1"]
-    with subprocess.Popen(command, cwd=written.root, env=written.environment) as running:
-        wait_until((written.home / "started").exists, "the check starts")
-        below = agents_below(written)
-        running.send_signal(number)
-        assert running.wait(30) == 128 + number
+    running = written.start("check", "T1", is_heard=False)
+    wait_until((written.home / "started").exists, "the check starts")
+    below = agents_below(written)
+    running.send_signal(number)
+    assert running.wait(30) == 128 + number
     assert below
     wait_until(lambda: not agents_below(written), "the kernel has removed what was killed")
     assert not list((written.home / "cache").rglob("check-*"))

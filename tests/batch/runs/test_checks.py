@@ -4,8 +4,6 @@ import errno
 import json
 import os
 import signal
-import subprocess
-import sys
 from contextlib import suppress
 
 import pytest
@@ -237,13 +235,7 @@ def test_a_run_that_ends_in_a_check_asks_only_that_check_again(place: Place, num
     slow = counting("slow", '[ -e "$HOME/go" ] || sleep 60')
     checks = check("red", counting("red", "echo never good; exit 1")) + check("slow", slow)
     set_up(place, checks, "- [ ] T1 do: paid nothing → Output: out/T1.md\n")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gitbatch", "run", "--items", "all", "--checkpoint", "at-end"],
-        cwd=place.root,
-        env=place.environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    process = place.start("run", "--items", "all", "--checkpoint", "at-end", is_heard=False)
     try:
         wait_until(
             lambda: runs(place, "slow") and "never good" in _held_state(place), "the verdict of one check"

@@ -3,8 +3,6 @@
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -346,21 +344,14 @@ def test_the_user_s_git_knows_an_agent_s_worktree(three: Place, kind: str) -> No
     three.edit("tools/agent.sh", "fail) echo", 'list) page >"$output"; sleep 30 ;;\nfail) echo')
     three.edit("task.md", "Write a →", "Write a do: list →")
     three.commit()
-    command = [sys.executable, "-m", "gitbatch", "run", "--items", "T101", "--checkpoint", "at-end"]
-    with subprocess.Popen(
-        [*command, "--sandbox", kind],
-        cwd=three.root,
-        env=three.environment,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout
-        for line in process.stdout:
-            if "start " in line:
-                break
-        listed = three.git("worktree", "list", "--porcelain")
-        assert "branch refs/heads/gitbatch/" in listed
-        three.git("worktree", "prune", "--expire=now")
-        assert three.git("worktree", "list", "--porcelain") == listed
-        process.send_signal(signal.SIGINT)
-        process.stdout.read()
+    process = three.start("run", "--items", "T101", "--checkpoint", "at-end", "--sandbox", kind)
+    assert process.stdout
+    for line in process.stdout:
+        if "start " in line:
+            break
+    listed = three.git("worktree", "list", "--porcelain")
+    assert "branch refs/heads/gitbatch/" in listed
+    three.git("worktree", "prune", "--expire=now")
+    assert three.git("worktree", "list", "--porcelain") == listed
+    process.send_signal(signal.SIGINT)
+    process.communicate()

@@ -3,9 +3,7 @@
 import os
 import re
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,10 +14,8 @@ from processes import agents_below, is_below
 from waiting import pass_moment, wait_until
 
 ENDLESS_GRACE = """
-import runpy
 from gitbatch.agents.process import program
 program._GRACE = 600
-runpy.run_module("gitbatch", run_name="__main__", alter_sys=True)
 """
 """Gitbatch, but who waits for an agent's grace to pass waits longer than a test does."""
 STUBBORN = "trap '' TERM INT HUP; while :; do sleep 1; done"
@@ -32,23 +28,10 @@ def with_agent(place: Place, letter: str, script: str) -> None:
     place.commit()
 
 
-def _start_by(place: Place, *command: str) -> "subprocess.Popen[str]":
-    """Start gitbatch by a Python program that does something before."""
-    return subprocess.Popen(
-        [sys.executable, *command],
-        cwd=place.root,
-        env=place.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        bufsize=1,
-    )
-
-
 @contextmanager
-def running(place: Place, *more: str, by: Sequence[str] = ()) -> Iterator[Running]:
+def running(place: Place, *more: str, change: str = "") -> Iterator[Running]:
     arguments = ("run", "--items", "group:1", "--checkpoint", "at-end", *more)
-    process = _start_by(place, *by, *arguments) if by else place.start(*arguments)
+    process = place.start(*arguments, change=change)
     try:
         yield process
     finally:
@@ -83,7 +66,7 @@ def test_the_second_signal_does_not_wait_for_an_agent_that_does_not_listen(
 ) -> None:
     with_agent(three, "a", "trap 'echo not yet >&2' TERM; trap '' INT HUP; while :; do sleep 1; done")
     before = three.git("rev-parse", "main")
-    with running(three, "--sandbox", sandbox, by=("-c", ENDLESS_GRACE)) as process:
+    with running(three, "--sandbox", sandbox, change=ENDLESS_GRACE) as process:
         try:
             read_until(
                 process, "working on out/letters/a.md", "succeeded T102", "succeeded T103", "succeeded T104"
@@ -108,7 +91,7 @@ def test_the_second_signal_does_not_wait_for_an_agent_that_does_not_listen(
 
 def test_the_first_signal_alone_gives_an_agent_its_time(three: Place) -> None:
     with_agent(three, "a", "trap 'echo farewell >&2; exit 1' TERM; sleep 600 & wait")
-    with running(three, by=("-c", ENDLESS_GRACE)) as process:
+    with running(three, change=ENDLESS_GRACE) as process:
         read_until(
             process, "working on out/letters/a.md", "succeeded T102", "succeeded T103", "succeeded T104"
         )
