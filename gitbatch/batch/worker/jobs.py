@@ -33,6 +33,7 @@ from gitbatch.concurrency import shielded
 from gitbatch.errors import GitbatchError, GitError
 from gitbatch.fs.disk import DiskError
 from gitbatch.fs.nofollow import describe_open_error
+from gitbatch.fs.room import require_room
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import FREE
 from gitbatch.project.agent_kinds import find_kind
@@ -137,6 +138,7 @@ async def run_job(
     places = tools.places
     try:
         try:
+            require_room(places.folder)
             workplaces = await places.open_base(job.setup)
             workplace = workplaces.open_workplace(job.batch, job.slug, job.agent)
             await workplace.prepare(job.setup)
@@ -144,6 +146,7 @@ async def run_job(
             show = secrets.mask_progress(_sending(job, send))
             answer = secrets.mask_answer(await workplace.work(agent, job.assignment, show))
             answer = _blame_stop(answer) if is_stopping() else answer
+            require_room(places.folder)  # if not, the output proves nothing
             collected = await shielded(workplace.collect())
         except (GitbatchError, OSError) as error:
             answer = fail_job(error, answer)

@@ -20,6 +20,7 @@ from gitbatch.agents.process.starter import Starter
 from gitbatch.agents.protocol import Assignment
 from gitbatch.batch.executor.frames import FrameReader, pack_frame
 from gitbatch.batch.executor.messages import (
+    CHUNK_BYTES,
     WORKER_FRAME,
     Bye,
     FromWorker,
@@ -113,9 +114,11 @@ class Orchestrator:
         setup = WorkplaceSetup(branch, head, tree, "out/a.md", ("a.txt", "out/"), ("a.txt",), None)
         lacking = plan_shipment(self.repo.objects, setup, self.have)
         if lacking.oids:
-            with open_temporary(self.settings.place) as descriptor:
+            with open_temporary(self.repo.root.parent) as descriptor:
                 size = write_pack(self.repo, lacking.oids, descriptor)
-                self.send(PackPart(os.pread(descriptor, size, 0), is_first=True), PackEnd())
+                for at in range(0, size, CHUNK_BYTES):
+                    self.send(PackPart(os.pread(descriptor, CHUNK_BYTES, at), is_first=at == 0))
+                self.send(PackEnd())
             self.have.note_shipment(lacking)
         agent = CommandAgent(command=("sh", "-c", script), **table)
         assignment = Assignment(ItemKey("a"), "out/a.md", "Write.\n", (), seconds, 1)
