@@ -35,6 +35,8 @@ Before its greeting it has the time for which a batch waits for one (`executor.n
 """
 _PATIENCE = 0.8
 """Seconds that a worker has to end."""
+_ASKED = 0.4
+"""Seconds that a command has which is asked to end, before it is killed: `srun` needs 0.1."""
 _LAST_WORDS = 0.3
 """Seconds in which its last lines come, after its end."""
 _READ = 64 * 1024
@@ -162,7 +164,7 @@ class CommandChannel:
         return [decode_from_worker(each) for each in self._frames.take_bytes(data)]
 
     async def close(self, patience: float) -> None:
-        """Closes its standard input, and kills it if it does not end soon."""
+        """Closes its standard input; if it does not end soon, asks it to, and then kills it."""
         stdin = self.process.stdin
         if stdin:
             stdin.close()
@@ -171,9 +173,7 @@ class CommandChannel:
                 async with asyncio.timeout(patience):
                     await self.process.wait()
         finally:
-            if self.process.returncode is None:
-                with suppress(ProcessLookupError, PermissionError):
-                    os.killpg(self.process.pid, signal.SIGKILL)
+            await self._end_process()
             if self._listening:
                 self._listening.cancel()
             # A process that it has left may keep its pipes open, and what is not read keeps their end from being seen.
@@ -182,6 +182,18 @@ class CommandChannel:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_PATIENCE):
                     await self.process.wait()
+
+    async def _end_process(self) -> None:
+        """Ends the command. It is asked first: an `srun` that is killed does not give its nodes back."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if self.process.returncode is not None:
+                return
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, number)
+            if number is signal.SIGTERM:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_ASKED):
+                        await self.process.wait()
 
     async def _describe_end(self) -> str:
         with suppress(TimeoutError):

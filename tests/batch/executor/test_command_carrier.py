@@ -113,6 +113,19 @@ def test_process_is_waited_for_also_if_its_end_is_cut_short(tmp_path: Path) -> N
     ask(tmp_path, "exec sleep 60", GREETING, do=interrupt)
 
 
+def test_command_is_asked_to_end_before_it_is_killed(tmp_path: Path) -> None:
+    """An `srun` that is killed keeps its nodes."""
+
+    async def greet(channel: CommandChannel) -> None:
+        assert await channel.receive() == [HELLO]
+
+    (tmp_path / "more").write_bytes(GREETING)
+    work = "cat more; while :; do sleep 0.01; done"
+    ask(tmp_path, f"trap 'echo given back >told; exit 3' TERM; {work}", do=greet)
+    assert (tmp_path / "told").read_text() == "given back\n"
+    ask(tmp_path, f"trap '' TERM; {work}", do=greet)  # it has ended all the same
+
+
 def test_worker_that_is_gone_cannot_be_sent_to(tmp_path: Path) -> None:
     async def send(channel: CommandChannel) -> None:
         with pytest.raises(ChannelError, match="ended with 7"):
