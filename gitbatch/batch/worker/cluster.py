@@ -35,6 +35,12 @@ from gitbatch.errors import GitbatchError
 from gitbatch.project.cluster import ClusterAddress
 from gitbatch.text import format_count
 
+_QUIET = {
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "10s",
+    "distributed.worker.profile.enabled": False,
+}
+"""What Dask does all the time to watch tasks, of which there are none."""
 _PAUSE = 0.5
 """Seconds before a cluster is joined again."""
 _LEAVING = 2.0
@@ -231,8 +237,10 @@ async def _wait_for_scheduler(
 
 def _make_member(settings: WorkerSettings, cluster: ClusterSettings, address: ClusterAddress) -> Any:  # noqa: ANN401 - Dask has no types
     """Returns a Dask worker that announces an address."""
+    import dask.config  # noqa: PLC0415 - as the next one
     from distributed import Security, Worker  # noqa: PLC0415 - it takes a second
 
+    dask.config.set(_QUIET)
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is said here
     security = Security(require_encryption=False)  # type: ignore[no-untyped-call]
     if files := cluster.tls:
