@@ -13,6 +13,8 @@ from typing import Any
 from bench import experiments
 from bench.experiments import PHASES, Column, Start
 from bench.length_rows import list_length_rows, measure_lengths, render_lengths
+from bench.machines import measure_machines
+from bench.machines_setup import MachinesSetup
 from bench.measure import FailedError
 from bench.merges import Merges, measure_merges
 from bench.options import make_parser
@@ -85,6 +87,10 @@ def _measure(
         part = _worktrees(memory, disk, wanted, say)
         say(part.pop("text"))
         yield {"experiment": "worktrees", **part}
+    if "machines" in wanted.only:
+        part = _machines(memory, wanted, say)
+        say(part.pop("text"))
+        yield {"experiment": "machines", **part}
 
 
 def _size(few: int, many: int, phases: dict[int, list[dict[str, Any]]]) -> dict[str, Any]:
@@ -195,8 +201,31 @@ def _worktrees(
         modules=wanted.modules,
         claude=find_claude(wanted.claude),
     )
+    return _collect_sections(measure_reach(setup, tuple(wanted.sections)), say)
+
+
+def _machines(memory: Supply, wanted: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
+    setup = MachinesSetup(
+        sizes=tuple(wanted.files),
+        supply=memory,
+        sandboxes=tuple(wanted.sandbox),
+        rounds=wanted.rounds,
+        items=wanted.machine_items,
+        many=wanted.machine_many,
+        nap=wanted.machine_nap,
+        output=wanted.machine_output,
+        simulated=tuple(wanted.simulate),
+        carriers=tuple(wanted.carriers),
+    )
+    return _collect_sections(measure_machines(setup, tuple(wanted.machine_sections)), say)
+
+
+def _collect_sections(
+    sections: Iterator[tuple[str, list[Row], float]], say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Says the rows of each section as soon as they are known, and returns all of them."""
     found, seconds = [], {}
-    for name, rows, took in measure_reach(setup, tuple(wanted.sections)):
+    for name, rows, took in sections:
         say(f"\n{name}, measured in {took:.0f} s\n\n{render_table([HEAD, *(row.cells for row in rows)])}")
         found += rows
         seconds[name] = round(took, 1)

@@ -3,12 +3,15 @@
 import argparse
 import os
 
+from bench.machines import MACHINE_SECTIONS
+from bench.machines_setup import OWN_COST
 from bench.reach import SECTIONS
 from bench.shapes import DEFAULT_SHAPES, SHAPES
 
 from gitbatch.sandbox.model import SandboxKind
 
-EXPERIMENTS = ("phases", "growth", "merge", "width", "start", "shapes", "worktrees")
+EXPERIMENTS = ("phases", "growth", "merge", "width", "start", "shapes", "worktrees", "machines")
+_LONG = {"shapes", "worktrees", "machines"}
 _LEAST_MANY = 20
 
 
@@ -21,8 +24,8 @@ def make_parser() -> argparse.ArgumentParser:
         "--only",
         nargs="+",
         choices=EXPERIMENTS,
-        default=[name for name in EXPERIMENTS if name not in {"shapes", "worktrees"}],
-        help="all but shapes and worktrees, if not given; all but phases: first size",
+        default=[name for name in EXPERIMENTS if name not in _LONG],
+        help="all but shapes, worktrees and machines, if not given; all but phases: first size",
     )
     add("--items", type=_count, default=20, help="of a batch (phases)")
     add("--groups", type=_count, default=1, help="that they are in, each with a checkpoint (phases)")
@@ -54,10 +57,43 @@ def make_parser() -> argparse.ArgumentParser:
     add("--length-checkout", choices=("context", "full"), default="full", help="their files of a worktree")
     add("--branches", type=_count, default=10_000, help="that a repository has besides (growth)")
     _add_waits(parser)
+    _add_machines(parser)
     add("--merged", type=_count, default=100, help="branches (merge)")
     _add_places(parser)
     add("--json", action="store_true", help="print one JSON object at the end, and nothing else")
     return parser
+
+
+def _add_machines(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of the rows of many machines."""
+    add = parser.add_argument
+    sections = tuple(MACHINE_SECTIONS)
+    add(
+        "--machine-sections",
+        nargs="+",
+        choices=sections,
+        default=list(sections),
+        help="what is measured (machines)",
+    )
+    add("--machine-items", type=_count, default=200, help="of most of its batches (machines)")
+    add("--machine-many", type=_count, default=1000, help="of the batch whose memory is looked at (machines)")
+    add("--machine-nap", type=float, default=0.5, help="seconds that agents sleep (machines)")
+    add("--machine-output", type=_count, default=20, help="megabytes of the largest outputs (machines)")
+    add(
+        "--carriers",
+        nargs="+",
+        choices=tuple(OWN_COST),
+        default=list(OWN_COST),
+        help="next to local runs (machines)",
+    )
+    add(
+        "--simulate",
+        type=_pair,
+        nargs="+",
+        default=[(10, 1000), (100, 10_000), (1000, 10_000), (1000, 100_000)],
+        metavar="WORKERSxITEMS",
+        help="simulated batches; the others are compared with the first (machines)",
+    )
 
 
 def _add_waits(parser: argparse.ArgumentParser) -> None:
@@ -94,6 +130,11 @@ def _count(said: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{said} is less than 1")
     return number
+
+
+def _pair(said: str) -> tuple[int, int]:
+    workers, _, items = said.partition("x")
+    return _count(workers), _count(items)
 
 
 def _many(said: str) -> int:

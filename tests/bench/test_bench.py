@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from bench.length_rows import list_length_rows
 from bench.lengths import NUMBERS, WALLS, Length, extrapolate
+from bench.machines import MACHINE_SECTIONS
+from bench.machines_setup import MachinesSetup
 from bench.reach import SECTIONS
 from bench.reach_setup import Setup
 from bench.repositories import Supply
@@ -17,8 +19,8 @@ from bench.rows import Row, Verdict, summarize
 
 SMALL = (
     "--files 30 31 --items=4 --rounds=1 --loop-items=2 --many=20 --branches=50 --merged=2 --wide=2 --nap=0.1 --sandbox=none "
-    "--lengths 20 --length-groups 2 --only phases growth merge width start shapes worktrees "
-    "--sections gates --shapes tiny --slots 3 --shape-nap=0.1"
+    "--lengths 20 --length-groups 2 --only phases growth merge width start shapes worktrees machines "
+    "--sections gates --machine-sections simulated --simulate 2x6 3x6 --shapes tiny --slots 3 --shape-nap=0.1"
 )
 
 
@@ -37,7 +39,17 @@ def test_a_small_round_of_everything(tmp_path: Path) -> None:
 
 
 def assert_every_experiment_finds_something(found: dict[str, dict[str, Any]]) -> None:
-    assert found.keys() == {"phases", "growth", "merge", "width", "start", "shapes", "size", "worktrees"}
+    assert found.keys() == {
+        "phases",
+        "growth",
+        "merge",
+        "width",
+        "start",
+        "shapes",
+        "size",
+        "worktrees",
+        "machines",
+    }
     assert list(found["size"]["ratios"]) == ["gitbatch, none"]
     usual, wide, among_branches = found["growth"]["batches"]
     assert usual["late"]["median"] > 0
@@ -52,9 +64,19 @@ def assert_every_experiment_finds_something(found: dict[str, dict[str, Any]]) ->
     assert "gitbatch status" in found["start"]["ms"]
     assert found["growth"]["rows"][0]["name"] == "20 items in 2: lint"
     assert [row["name"] for row in found["worktrees"]["rows"]] == ["31 files: start of a gate"]
+    assert_machines_are_simulated(found["machines"]["rows"])
     (shape,) = found["shapes"]["batches"]
     assert (shape["items"], len(shape["ratios"])) == (6, 1)
     assert all(seconds > 0 for kind in ("simulated", "measured") for seconds in shape[kind])
+
+
+def assert_machines_are_simulated(rows: list[dict[str, Any]]) -> None:
+    assert [row["name"] for row in rows] == [
+        "simulated: 2 workers, 6 items: own processor time of an item",
+        "simulated: 3 workers, 6 items: own processor time of an item",
+        "simulated: 3 workers, 6 items: … / the first",
+    ]
+    assert all(row["value"] > 0 for row in rows)
 
 
 def assert_every_phase_is_seen_in_every_way_to_do_it(found: dict[str, dict[str, Any]]) -> None:
@@ -93,6 +115,31 @@ def test_each_section_of_what_worktrees_reach_has_rows(section: str, tmp_path: P
     assert values.get("1 MB of node_modules by batch.prepare: installed for 2 batches of 3 items", 1) == 1
     assert values.get("mounts and worktrees left afterwards", 0) == 0
     assert not list(tmp_path.glob("*/*"))
+
+
+@pytest.mark.sample(1)
+@pytest.mark.parametrize("section", MACHINE_SECTIONS)
+def test_each_section_of_what_many_machines_reach_has_rows(section: str, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        supply = Supply(tmp_path / "memory", keep=False)
+        stack.callback(supply.close)
+        setup = MachinesSetup(
+            sizes=(30,),
+            supply=supply,
+            sandboxes=("none",),
+            rounds=1,
+            items=6,
+            many=6,
+            nap=0.1,
+            output=1,
+            simulated=((1, 4), (2, 4)),
+            carriers=("command",),
+        )
+        rows = list(MACHINE_SECTIONS[section](setup))
+    assert len({row.name for row in rows}) == len(rows) > 0
+    values = {row.name: row.value for row in rows}
+    assert None not in values.values()
+    assert values.get("… agents that ran again", 0) == 0
 
 
 def test_what_a_row_says_of_its_aim() -> None:
