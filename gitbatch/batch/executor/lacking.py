@@ -37,4 +37,8 @@ def describe_worker(hello: Hello) -> str:
     """Returns what a worker says that it has."""
     names = ", ".join(clean_text(name, 30) for name in hello.programs[:_SHOWN])
     agents = (f"agents {names}",) if names else ()
-    return ", ".join((format_count(hello.slots, "slot"), f"sandbox {clean_text(hello.sandbox, 50)}", *agents))
+    set_keys = ", ".join(clean_text(name, 40) for name in hello.keys[:_SHOWN])
+    keys = (f"keys {set_keys}",) if set_keys else ()
+    return ", ".join(
+        (format_count(hello.slots, "slot"), f"sandbox {clean_text(hello.sandbox, 50)}", *agents, *keys)
+    )

@@ -100,6 +100,8 @@ class OrchestratorService:
     _sending: asyncio.Lock = field(default_factory=asyncio.Lock)
     _is_cut: bool = False
     _secrets: SentSecrets | None = None
+    _checks: set[str] = field(default_factory=set)
+    """The tokens of all checks."""
 
     def __post_init__(self) -> None:
         self._packs = IncomingPacks(self.folder, self._wait_for_tools)
@@ -114,6 +116,10 @@ class OrchestratorService:
             if ended is ServeEnd.BYE:
                 await self._end_jobs()
             elif self._jobs:
+                for token in (
+                    self._checks & self._jobs.keys()
+                ):  # a verdict is not kept: another worker is asked
+                    self._jobs[token].cancel()
                 await finish_jobs(self._tools, self._jobs)
             if ended is ServeEnd.STOPPED:
                 await self._send(Bye("it was asked to stop"))
@@ -189,6 +195,8 @@ class OrchestratorService:
             return
         task = asyncio.create_task(self._do_job(job, self._packs.stored))
         self._jobs[job.token] = task
+        if isinstance(job, CheckJob):
+            self._checks.add(job.token)
         task.add_done_callback(partial(self._note_end, job.token))
 
     def _note_end(self, token: str, task: "asyncio.Task[None]") -> None:

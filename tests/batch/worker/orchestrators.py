@@ -23,6 +23,7 @@ from gitbatch.batch.executor.messages import (
     CHUNK_BYTES,
     WORKER_FRAME,
     Bye,
+    CheckJob,
     FromWorker,
     ItemJob,
     JobResult,
@@ -41,6 +42,7 @@ from gitbatch.batch.worker.stdio import WorkerSettings, list_spooled, open_job_t
 from gitbatch.batch.workplace.protocol import WorkplaceSetup
 from gitbatch.concurrency import GitThread
 from gitbatch.plan.model import ItemKey
+from gitbatch.project.check_tables import CheckTable
 from gitbatch.repo.repository import Repository
 from gitbatch.sandbox.model import SandboxKind
 
@@ -112,19 +114,20 @@ class Orchestrator:
         tree = self.repo.objects.tree_of(head)
         branch = f"refs/heads/gitbatch/b/{token[:4]}"
         setup = WorkplaceSetup(branch, head, tree, "out/a.md", ("a.txt", "out/"), ("a.txt",), None)
-        lacking = plan_shipment(self.repo.objects, setup, self.have)
-        if lacking.oids:
-            with open_temporary(self.repo.root.parent) as descriptor:
-                size = write_pack(self.repo, lacking.oids, descriptor)
-                for at in range(0, size, CHUNK_BYTES):
-                    self.send(PackPart(os.pread(descriptor, CHUNK_BYTES, at), is_first=at == 0))
-                self.send(PackEnd())
-            self.have.note_shipment(lacking)
+        self._send_objects(setup)
         agent = CommandAgent(command=("sh", "-c", script), **table)
         assignment = Assignment(ItemKey("a"), "out/a.md", "Write.\n", (), seconds, 1)
         encoded = msgspec.json.encode(agent)
         self.last = ItemJob(token, "b", token[:4], "writer", encoded, assignment, setup, most, left)
         self.send(self.last)
+
+    def send_check(self, table: CheckTable, token: str = TOKEN) -> None:
+        """Send a check of a file of the commit, and what it needs."""
+        head = self.repo.refs.commit("HEAD") or ""
+        tree = self.repo.objects.tree_of(head)
+        setup = WorkplaceSetup("", head, tree, "a.txt", None, (), None)
+        self._send_objects(setup)
+        self.send(CheckJob(token, "words", msgspec.json.encode(table), False, setup, setup, False))
 
     async def wait_for_result(self, count: int = 1) -> JobResult:
         return await self.wait_for(JobResult, count)
@@ -133,6 +136,16 @@ class Orchestrator:
         """Wait for some messages of a kind; returns the last one."""
         await wait_until_async(lambda: len(self.of(kind)) == count, self.heard)
         return self.of(kind)[-1]
+
+    def _send_objects(self, setup: WorkplaceSetup) -> None:
+        lacking = plan_shipment(self.repo.objects, setup, self.have)
+        if lacking.oids:
+            with open_temporary(self.repo.root.parent) as descriptor:
+                size = write_pack(self.repo, lacking.oids, descriptor)
+                for at in range(0, size, CHUNK_BYTES):
+                    self.send(PackPart(os.pread(descriptor, CHUNK_BYTES, at), is_first=at == 0))
+                self.send(PackEnd())
+            self.have.note_shipment(lacking)
 
     def results(self) -> list[JobResult]:
         """All results that have come."""

@@ -2,6 +2,7 @@
 
 # ruff: noqa: F811 - a parameter has the name of its fixture
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,10 @@ from gitbatch.agents.claude_code.table import ClaudeCodeAgent
 from gitbatch.agents.command.table import CommandAgent
 from gitbatch.batch.executor.messages import (
     MOST_VALUE,
+    CheckDone,
     JobChunk,
+    JobEvent,
+    JobRefused,
     MessageError,
     SentFailure,
     SentSecrets,
@@ -25,8 +29,12 @@ from gitbatch.batch.executor.messages import (
 )
 from gitbatch.batch.executor.sent_secrets import collect_secrets
 from gitbatch.batch.executor.shipment import HaveSet
+from gitbatch.batch.worker.serve import ServeEnd
+from gitbatch.batch.worker.stdio import list_spooled
+from gitbatch.checks.verdict import CheckVerdict
 from gitbatch.errors import GitbatchError
 from gitbatch.limits.causes import Cause
+from gitbatch.project.check_tables import CheckTable
 from gitbatch.project.config import Config
 from gitbatch.project.executor_table import ExecutorTable
 from gitbatch.project.private_commands import is_private
@@ -90,6 +98,35 @@ def test_agent_gets_a_sent_key_and_its_worker_keeps_it_in_memory_alone(far: Orch
         Orchestrator.wait_for_result,
     )
     assert [chunk.data for chunk in far.of(JobChunk)] == [b"0\n"]
+
+
+def test_check_gets_a_sent_key_and_hides_it(far: Orchestrator) -> None:
+    """One whose connection is cut is ended: its verdict is not kept. One whose program is missing is refused."""
+    Early(far)
+    script = 'echo "$SENT"; echo "has ${#SENT} of $SENT" >&2; cat "$GITBATCH_OUTPUT"; exit 1'
+
+    def send_checks(far: Orchestrator) -> None:
+        far.send_check(CheckTable(command=("sh", "-c", script), pass_env=("SENT",)))
+        far.send_check(CheckTable(command=("/no/such",)), OTHER)
+
+    talk(far, send_checks, lambda far: far.wait_for(CheckDone), lambda far: far.wait_for(JobRefused))
+    [done], [refused] = far.of(CheckDone), far.of(JobRefused)
+    assert VALUE not in repr(far.heard)
+    assert (done.verdict, done.reason) == (CheckVerdict.RED, f"has {len(VALUE)} of [value of SENT] (exit 1)")
+    assert set(done.findings) == {"[value of SENT]", "a", f"has {len(VALUE)} of [value of SENT]"}
+    assert refused.reason == "the program /no/such is not found, or cannot be executed"
+    assert list_spooled(far.settings) == ()
+
+    async def cut(far: Orchestrator) -> None:
+        far.send_check(CheckTable(command=("sh", "-c", "echo begun; exec sleep 600")))
+        await far.wait_for(JobEvent)
+        assert far.writer
+        far.writer.close()
+
+    far.heard.clear()
+    far.have = HaveSet()
+    assert asyncio.run(far.talk(cut)) is ServeEnd.CUT
+    assert far.of(CheckDone) == []
 
 
 def test_key_is_sent_before_the_greeting_and_in_no_job(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
