@@ -79,7 +79,7 @@ class Repository(Struct, frozen=True):
         return self.refs.leads_to("HEAD")
 
     def head_commit(self) -> str | None:
-        """Returns the commit that is checked out; None: there is none yet."""
+        """Returns the commit that is checked out; None: there are no commits yet."""
         branch = self.head_branch()
         return self.refs.read(branch) if branch else self.refs.commit("HEAD")
 

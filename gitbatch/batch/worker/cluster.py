@@ -40,7 +40,7 @@ _QUIET = {
     "distributed.admin.system-monitor.interval": "10s",
     "distributed.worker.profile.enabled": False,
 }
-"""What Dask does all the time to watch tasks, of which there are none."""
+"""What Dask does again and again to watch tasks, of which there are none."""
 _PAUSE = 0.5
 """Seconds before a cluster is joined again."""
 _LEAVING = 2.0

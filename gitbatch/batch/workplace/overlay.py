@@ -50,7 +50,7 @@ class SharedLayers(Struct, frozen=True):
     place: Path | None
     """Where all worktrees are mounted; None: each at its own folder."""
     memory: TrialMemory | None = None
-    """Is told when an agent has worked in an overlay."""
+    """Notes when an agent has worked in an overlay."""
 
 
 class OverlayWorkplaces(Struct, frozen=True):
