@@ -16,30 +16,18 @@ from pathlib import Path
 from subprocess import PIPE
 
 from gitbatch.batch.executor.carrier import CarrierTools, ChannelError, WorkerLink
-from gitbatch.batch.executor.frames import FrameError, FrameReader, pack_frame
-from gitbatch.batch.executor.messages import (
-    WORKER_FRAME,
-    FromWorker,
-    MessageError,
-    ToWorker,
-    decode_from_worker,
-    encode_message,
-)
+from gitbatch.batch.executor.frames import pack_frame
+from gitbatch.batch.executor.messages import FromWorker, ToWorker, encode_message
+from gitbatch.batch.executor.stream import READ_BYTES, SILENCE, MessageStream
 from gitbatch.plan.duration import require_duration
 from gitbatch.text import CleanText, clean_text
 
-SILENCE = 60.0
-"""Seconds without a whole message after which a worker is lost: it shows every 10 seconds that it is there.
-
-Before its greeting it has the time for which a batch waits for one (`executor.no-worker`): `srun` waits in a queue.
-"""
 _PATIENCE = 0.8
 """Seconds that a worker has to end."""
 _ASKED = 0.4
 """Seconds that a command has which is asked to end, before it is killed: `srun` needs 0.1."""
 _LAST_WORDS = 0.3
 """Seconds in which its last lines come, after its end."""
-_READ = 64 * 1024
 _LINE = 2_000
 _NAME = 60
 
@@ -70,7 +58,7 @@ class CommandLink:
     environment: Mapping[str, str]
     directory: Path
     greeting: float = SILENCE
-    """Seconds until its first message."""
+    """Seconds until its first message: the time for which a batch waits for one (`executor.no-worker`), as `srun` waits in a queue."""
 
     @property
     def is_gone(self) -> bool:
@@ -87,7 +75,7 @@ class CommandLink:
         loop = asyncio.get_running_loop()
         try:
             transport, protocol = await loop.subprocess_exec(
-                lambda: SubprocessStreamProtocol(limit=_READ, loop=loop),
+                lambda: SubprocessStreamProtocol(limit=READ_BYTES, loop=loop),
                 *self.command,
                 stdin=PIPE,
                 stdout=PIPE,
@@ -121,11 +109,12 @@ class CommandChannel:
     process: Process
     transport: asyncio.SubprocessTransport
     greeting: float = SILENCE
-    _frames: FrameReader = field(default_factory=lambda: FrameReader(WORKER_FRAME, needs_magic=True))
+    _stream: MessageStream = field(init=False)
     _said: "deque[str]" = field(default_factory=lambda: deque(maxlen=3))
     _listening: "asyncio.Task[None] | None" = None
 
     def __post_init__(self) -> None:
+        self._stream = MessageStream(self.greeting)
         self._listening = asyncio.create_task(self._keep_last_lines())
 
     async def send(self, message: ToWorker) -> None:
@@ -140,28 +129,14 @@ class CommandChannel:
 
     async def receive(self) -> list[FromWorker]:
         """Reads messages from its standard output."""
-        loop, is_new = asyncio.get_running_loop(), self._frames.needs_magic
-        limit = self.greeting if is_new else SILENCE
-        try:
-            async with asyncio.timeout(limit) as timer:
-                while True:
-                    found = await self._read_some()
-                    if found:
-                        return found
-                    if is_new and not self._frames.needs_magic:
-                        is_new, limit = False, SILENCE
-                        timer.reschedule(loop.time() + limit)
-        except TimeoutError as error:
-            raise ChannelError(f"no message for {limit:g} seconds") from error
-        except (FrameError, MessageError) as error:
-            raise ChannelError(clean_text(str(error))) from error
+        return await self._stream.receive_messages(self._read_some)
 
-    async def _read_some(self) -> list[FromWorker]:
+    async def _read_some(self) -> bytes:
         assert self.process.stdout is not None  # noqa: S101 - it is a pipe
-        data = await self.process.stdout.read(_READ)
+        data = await self.process.stdout.read(READ_BYTES)
         if not data:
             raise ChannelError(await self._describe_end())
-        return [decode_from_worker(each) for each in self._frames.take_bytes(data)]
+        return data
 
     async def close(self, patience: float) -> None:
         """Closes its standard input; if it does not end soon, asks it to, and then kills it."""
@@ -209,7 +184,7 @@ class CommandChannel:
         stderr = self.process.stderr
         assert stderr is not None  # noqa: S101 - it is a pipe
         rest = b""
-        while data := await stderr.read(_READ):
+        while data := await stderr.read(READ_BYTES):
             *lines, rest = (rest + data).split(b"\n")
             rest = rest[-_LINE:]
             # Of a flood, only what is kept takes time.

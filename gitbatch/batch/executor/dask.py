@@ -13,29 +13,20 @@ from dataclasses import dataclass, field
 
 from gitbatch.agents.process.children import make_room
 from gitbatch.batch.executor.carrier import CarrierTools, ChannelError, WorkerLink
-from gitbatch.batch.executor.frames import FrameError, FrameReader, pack_frame
-from gitbatch.batch.executor.messages import (
-    WORKER_FRAME,
-    FromWorker,
-    MessageError,
-    ToWorker,
-    decode_from_worker,
-    encode_message,
-)
+from gitbatch.batch.executor.frames import pack_frame
+from gitbatch.batch.executor.messages import FromWorker, ToWorker, encode_message
 from gitbatch.batch.executor.scheduler import SchedulerConnection
+from gitbatch.batch.executor.stream import READ_BYTES, SILENCE, MessageStream
 from gitbatch.batch.executor.tls import connect_streams
 from gitbatch.batch.planning.tls_files import make_tls_context
 from gitbatch.errors import GitbatchError
 from gitbatch.project.cluster import parse_address
 from gitbatch.text import clean_text, format_count
 
-SILENCE = 60.0
-"""Seconds without a whole message after which a worker is lost: it shows every 10 seconds that it is there."""
 _POLL = 0.5
 """Seconds between two questions to the scheduler."""
 _AT_ONCE = 32
 """The most workers that are being connected to at the same time."""
-_READ = 64 * 1024
 
 
 class DaskCarrier:
@@ -117,7 +108,7 @@ class StreamChannel:
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
-    _frames: FrameReader = field(default_factory=lambda: FrameReader(WORKER_FRAME, needs_magic=True))
+    _stream: MessageStream = field(default_factory=lambda: MessageStream(SILENCE))
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
     _closing: "asyncio.Task[None] | None" = None
 
@@ -131,20 +122,17 @@ class StreamChannel:
 
     async def receive(self) -> list[FromWorker]:
         """Reads messages."""
+        async with self._reading:
+            return await self._stream.receive_messages(self._read_some)
+
+    async def _read_some(self) -> bytes:
         try:
-            async with self._reading, asyncio.timeout(SILENCE):
-                while True:
-                    data = await self.reader.read(_READ)
-                    if not data:
-                        raise ChannelError("the connection is gone")
-                    if found := [decode_from_worker(each) for each in self._frames.take_bytes(data)]:
-                        return found
-        except TimeoutError as error:
-            raise ChannelError(f"no message for {SILENCE:g} seconds") from error
-        except (FrameError, MessageError) as error:
-            raise ChannelError(clean_text(str(error))) from error
+            data = await self.reader.read(READ_BYTES)
         except OSError as error:
             raise ChannelError("the connection is gone") from error
+        if not data:
+            raise ChannelError("the connection is gone")
+        return data
 
     async def close(self, patience: float) -> None:
         """Waits until the worker has ended its side, and then ends the connection."""
@@ -158,7 +146,7 @@ class StreamChannel:
         try:
             with suppress(TimeoutError, OSError):
                 async with asyncio.timeout(patience), self._reading:
-                    while await self.reader.read(_READ):
+                    while await self.reader.read(READ_BYTES):
                         pass
         finally:
             self.writer.transport.abort()

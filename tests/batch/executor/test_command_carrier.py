@@ -85,7 +85,7 @@ def test_what_is_no_worker_is_refused(tmp_path: Path, script: str, greeting: byt
     "script", ["sleep 60", "while :; do printf x; sleep 0.01; done"], ids=["silence", "drip"]
 )
 def test_silent_worker_is_lost(tmp_path: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gitbatch.batch.executor.command.SILENCE", 0.3)
+    monkeypatch.setattr("gitbatch.batch.executor.stream.SILENCE", 0.3)
     long = pack_frame(bytes(1_000_000))[:8]
     ask(tmp_path, script, MAGIC + long, do=refuse("no message for 0.3 seconds"))
 

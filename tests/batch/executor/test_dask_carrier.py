@@ -154,7 +154,7 @@ def test_what_is_not_a_worker_is_disconnected(said: bytes, words: str) -> None:
 @pytest.mark.parametrize("drips", [False, True], ids=["silence", "drip"])
 def test_slow_worker_is_lost(monkeypatch: pytest.MonkeyPatch, drips: bool) -> None:  # noqa: FBT001
     """Whole messages count, not bytes."""
-    monkeypatch.setattr("gitbatch.batch.executor.dask.SILENCE", 0.2)
+    monkeypatch.setattr("gitbatch.batch.executor.stream.SILENCE", 0.2)
 
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(MAGIC + pack_frame(encode_message(HELLO)))

@@ -237,7 +237,7 @@ def test_workers_are_ended_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> 
 def test_worker_that_waits_in_a_queue_has_time_for_its_greeting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gitbatch.batch.executor.command.SILENCE", 0.01)
+    monkeypatch.setattr("gitbatch.batch.executor.stream.SILENCE", 0.01)
     (tmp_path / "greeting").write_bytes(MAGIC + pack_frame(encode_message(HELLO)))
 
     async def connect(script: str, greeting: float) -> object:
