@@ -21,11 +21,13 @@ from typing import TypedDict
 
 import pytest
 from sandbox.attacks import TRIED
+from sandbox.programs import Programs
 
 from gitbatch.repo.opening import open_repository
 from gitbatch.repo.worktrees.agent_git import read_agent_git
 from gitbatch.repo.worktrees.worktree import NewWorktree, add_worktree
-from gitbatch.sandbox.model import Confinement, SandboxKind
+from gitbatch.sandbox.command_line import launcher_arguments
+from gitbatch.sandbox.model import Confinement, Network, SandboxKind
 from gitbatch.sandbox.selection import select_sandbox
 
 ATTACKS = Path(__file__).parent / "attacks.py"
@@ -118,6 +120,7 @@ class Arena:
 
     base: Path
     wall: Wall
+    programs: Programs
     environment: dict[str, str] = field(default_factory=dict)
     victim: "subprocess.Popen[bytes] | None" = None
 
@@ -195,10 +198,14 @@ class Arena:
         self, *argv: str, stdin: str | None = None, confinement: Confinement | None = None
     ) -> "subprocess.CompletedProcess[str]":
         """Runs a program in the sandbox until it ends, started like the orchestrator does."""
-        source = subprocess.DEVNULL if stdin is None else subprocess.PIPE
         command = self.command(*argv, confinement=confinement)
         if self.wall.kind in {SandboxKind.BUBBLEWRAP, SandboxKind.LANDLOCK}:
+            network = (confinement or self.usual).network
+            if not self.wall.user and network is not Network.API:
+                asked = launcher_arguments(command) or ()
+                return self.programs.run(asked, self.worktree, self.environment, stdin)
             command = [*self.wall.python, str(SERVED), str(SERVED.parents[2]), *command]
+        source = subprocess.DEVNULL if stdin is None else subprocess.PIPE
         with self._start(command, source) as process:
             output, errors = process.communicate(stdin, timeout=_PATIENCE)
         return subprocess.CompletedProcess(argv, process.returncode, output, errors)
@@ -381,7 +388,7 @@ def has_daemons(arena: Arena) -> bool:
     return False
 
 
-def prepare(base: Path, template: Path, wall: Wall) -> Arena:
+def prepare(base: Path, template: Path, wall: Wall, programs: Programs) -> Arena:
     """Returns a restored arena. Unchanged folders are kept: removing folders takes most of the time."""
     wall.require()
     shutil.rmtree(base / "run", ignore_errors=True)
@@ -394,7 +401,7 @@ def prepare(base: Path, template: Path, wall: Wall) -> Arena:
     if wall.user or base.stat().st_uid != owner:
         for file in (base, *base.rglob("*")):
             os.chown(file, owner, owner, follow_symlinks=False)
-    arena = Arena(base, wall)
+    arena = Arena(base, wall, programs)
     places = {"REPO": arena.repo, "SIBLING": arena.sibling, "HOME": arena.home, "ELSEWHERE": arena.elsewhere}
     path = "/usr/bin:/bin" if wall.user else os.environ["PATH"]
     places["USERS_HOME"] = arena.home  # the wall may show another as $HOME

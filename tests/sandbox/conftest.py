@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from round import OPEN_FOLDER
 from sandbox.arena import Arena, Listeners, build, prepare, victim
+from sandbox.programs import Programs
 
 
 @pytest.fixture(scope="session")
@@ -28,10 +29,18 @@ def grounds() -> Iterator[tuple[Path, Path]]:
         yield base, Path(kept)
 
 
+@pytest.fixture(scope="session")
+def programs() -> Iterator[Programs]:
+    """The launcher server of most programs."""
+    made = Programs()
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def arena(grounds: tuple[Path, Path], request: pytest.FixtureRequest) -> Iterator[Arena]:
+def arena(grounds: tuple[Path, Path], programs: Programs, request: pytest.FixtureRequest) -> Iterator[Arena]:
     """The arena with the sandbox of the parameter, and a victim process."""
-    made = prepare(*grounds, request.param)
+    made = prepare(*grounds, request.param, programs)
     with victim(made):
         yield made
 
