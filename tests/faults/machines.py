@@ -52,8 +52,8 @@ def be_asked(connection: socket.socket) -> NoReturn:
         child = os.fork()
         if child:
             connection.sendall(b"%d\n" % child)
-            _, status = os.waitpid(child, 0)
-            connection.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
+            _, status, used = os.wait4(child, 0)
+            connection.sendall(b"%d %d\n" % (os.waitstatus_to_exitcode(status), used.ru_maxrss))
             os._exit(0)
         streams = (
             os.open(os.devnull, os.O_RDONLY),

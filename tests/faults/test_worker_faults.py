@@ -22,7 +22,7 @@ from pkgutil import resolve_name
 
 import pytest
 from conftest import IDENTITY, Place
-from faults import machines, reach
+from faults import liar, machines, reach
 from faults.test_faults import SEED, hold_trials
 from faults.trials import fsck
 from waiting import wait_until
@@ -114,6 +114,9 @@ class Machines:
     process: "subprocess.Popen[str]"
     expected: str = ""
     ran: list[str] = field(default_factory=list)
+    status: int = 0
+    memory: int = 0
+    """Kilobytes that the last run had at most."""
 
     @property
     def socket(self) -> Path:
@@ -165,13 +168,14 @@ class Machines:
     def run(self, place: Place, *arguments: str, kill: Step | None = None) -> tuple[int, str]:
         """Run gitbatch; returns the exit code, and what it said."""
         with self.running(place, *arguments, kill=kill) as (_, answers):
-            return int(next(answers)), (place.home / "output").read_text()
+            self.status, self.memory = map(int, next(answers).split())
+            return self.status, (place.home / "output").read_text()
 
     @contextmanager
     def running(
         self, place: Place, *arguments: str, kill: Step | None = None
     ) -> Iterator[tuple[int, Iterator[str]]]:
-        """Start gitbatch; yields the process, and a line that comes with its end: the exit code."""
+        """Start gitbatch; yields the process, and a line that comes with its end: exit code and memory."""
         asked = {
             "arguments": arguments,
             "environment": place.environment,
@@ -339,8 +343,36 @@ def test_interrupted_run_leaves_no_agent_where_a_connection_was_cut(far: Machine
         wait_until(lambda: len(list(folder.glob("begun-*"))) == len(ITEMS[:6]), "all agents work")
         wait_until(lambda: (place.home / "output").read_text().count("worker w1: ") == 2, "the first is back")
         os.kill(process, signal.SIGINT)
-        assert int(next(answers)) == 130
+        assert next(answers).split()[0] == "130"
     wait_until(lambda: not workers_of(place), "no agent is left")
     assert "worker w1 was lost" in (place.home / "output").read_text()
     assert spooled(place) == []
     shutil.rmtree(folder)
+
+
+LIES = {
+    "lines": "an invalid message",
+    "bytes": "more bytes of an output than are allowed",
+    "paths": "changed paths of more than 1,000,000 characters",
+    "frame": "a message of 200,000,000 bytes",
+    "nested": "an invalid message",
+}
+"""What a worker sends 200 megabytes of, and why it is lost then."""
+_MORE = 16_000
+"""Kilobytes that a run may have more than with honest workers; four messages of the largest size would have half of that."""
+
+
+def test_liars_get_no_memory(far: Machines) -> None:
+    place = far.place()
+    status, said = far.run(place, *RUN)
+    assert status == 0, said
+    honest, place = far.memory, far.place()
+    commands = [[sys.executable, "-IS", liar.__file__, kind] for kind in LIES]
+    table = f'[executor]\nkind = "command"\nmax-lost = 0\nworkers = {json.dumps(commands)}\n'
+    place.write("gitbatch.toml", f"{CONFIG}\n{table}")
+    place.commit("Liars")
+    status, said = far.run(place, "run", "--items", "T1,T2,T3,T4,T5", "--checkpoint", "at-end", "--jobs", "5")
+    assert status == 1, said
+    assert all(f"worker {kind} was lost: {why}" in said for kind, why in LIES.items()), said
+    assert far.memory < honest + _MORE
+    assert place.git("ls-tree", "main", "out/") == ""

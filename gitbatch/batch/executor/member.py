@@ -124,6 +124,8 @@ class PoolMember:
             if not job.is_check:
                 self.spooled.add(job.token)
         self.running -= {job.token}
+        if job.found_no_slot or job.refusal or job.disk_problem:  # it does not have the result that it named
+            self.spooled.discard(job.token)
 
     def _note_no_slot(self, slots: int) -> None:
         """Notes that its slots are taken by another run too, and how many jobs it takes now."""

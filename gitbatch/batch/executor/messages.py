@@ -40,7 +40,7 @@ Token = Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")]
 """What a job and its result are known by."""
 _Name = Annotated[str, Meta(max_length=200)]
 _Text = Annotated[str, Meta(max_length=8_000)]
-_Line = Annotated[str, Meta(max_length=20_000)]
+_Line = Annotated[str, Meta(max_length=4_000)]
 _Path = Annotated[str, Meta(max_length=4_096)]
 _Paths = Annotated[tuple[_Path, ...], Meta(max_length=PATHS_AT_ONCE)]
 _Count = Annotated[int, Meta(ge=0, le=10**15)]
