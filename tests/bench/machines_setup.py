@@ -171,6 +171,11 @@ def _start(
 
 
 def _processor_time(process: int) -> float:
-    """Returns the seconds of a process and of those of its own that have ended."""
-    fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    return sum(map(int, fields[11:15])) / _TICKS
+    """Returns the seconds of a process and of all below it: those that have ended, and those that run."""
+    folder = Path(f"/proc/{process}")
+    try:
+        fields = (folder / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        below = " ".join(path.read_text(encoding="ascii") for path in folder.glob("task/*/children"))
+    except (FileNotFoundError, ProcessLookupError):  # it has ended: it is counted by the one that started it
+        return 0.0
+    return sum(map(int, fields[11:15])) / _TICKS + sum(map(_processor_time, map(int, below.split())))

@@ -91,7 +91,7 @@ def choose_host(members: Sequence[PoolMember], member: PoolMember, claimed: str)
         return clean_text(member.link.name)
     others = [other for other in members if other is not member]
     is_taken = any(other.host == host and not other.problem for other in others)
-    is_of_other = any(host in _list_words(other) for other in others) and host not in _list_words(member)
+    is_of_other = host not in _list_words(member) and any(host in _list_words(other) for other in others)
     number = next(number for number, each in enumerate(members, 1) if each is member)
     return clean_text(f"{host} ({number})") if is_taken or is_of_other else host
 

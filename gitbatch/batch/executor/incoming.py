@@ -64,7 +64,7 @@ class IncomingJob:
     """What it is for, in words that people read: `agent NAME`, `check NAME`, `gate NAME`."""
     most_bytes: int
     file: IO[bytes]
-    """Receives the output; its owner closes it."""
+    """Receives the output; it need not take all bytes at once. Its owner closes it."""
     ended: "asyncio.Future[JobEnd]"
     is_check: bool = False
     """Whether it is a check, whose verdict comes back, and which no worker keeps."""
@@ -189,8 +189,10 @@ class IncomingJob:
         self._received += len(data)
         if self._received > self.most_bytes:
             raise ChannelError("more bytes of an output than are allowed")
+        left = memoryview(data)
         try:
-            self.file.write(data)
+            while left:  # the file has no buffer: with many items at the same time, buffers would take more than all else
+                left = left[self.file.write(left) :]
         except OSError as error:  # our own disk, which halts the batch
             self.ended.set_exception(error)
 

@@ -112,7 +112,7 @@ class RemoteWorkplace:
         """Notes what the worktree at the worker is to be like."""
         self.setup = setup
         self.shared.tools.folder.mkdir(parents=True, exist_ok=True)
-        self.file = tempfile.TemporaryFile(dir=self.shared.tools.folder)  # noqa: SIM115 - until it is discarded
+        self.file = tempfile.TemporaryFile(dir=self.shared.tools.folder, buffering=0)  # noqa: SIM115 - until it is discarded
 
     async def work(self, agent: Agent, assignment: Assignment, progress: Progress) -> Reply | Failure:
         """Lets a worker run the agent, and waits until it has ended."""

@@ -3,7 +3,7 @@
 import asyncio
 from io import BytesIO
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import pytest
 from batch.executor.scripted_workers import REPLY
@@ -11,6 +11,9 @@ from batch.executor.scripted_workers import REPLY
 from gitbatch.batch.executor.carrier import ChannelError
 from gitbatch.batch.executor.incoming import IncomingJob
 from gitbatch.batch.executor.messages import JobChanges, JobChunk, JobResult
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 TOKEN = "ab" * 16
 
@@ -38,6 +41,19 @@ def test_full_disk_of_ours_is_not_the_workers(tmp_path: Path) -> None:
         job = receive(file, JobChunk(TOKEN, b"x"), JobResult(TOKEN, REPLY, 1), JobChunk(TOKEN, b"y"))
     assert job.has_result
     assert (tmp_path / "out").read_bytes() == b"x", "what follows the end is dropped"
+
+
+class SlowFile(BytesIO):
+    """A file that takes a few bytes at a time, as one without a buffer may."""
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        return super().write(memoryview(data)[:3])
+
+
+def test_file_may_take_a_few_bytes_at_a_time() -> None:
+    file = SlowFile()
+    assert receive(file, JobChunk(TOKEN, b"a whole"), JobChunk(TOKEN, b" page")).token
+    assert file.getvalue() == b"a whole page"
 
 
 def test_long_paths_are_bounded_together() -> None:
