@@ -244,13 +244,14 @@ def _make_member(settings: WorkerSettings, cluster: ClusterSettings, address: Cl
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is said here
     security = Security(require_encryption=False)  # type: ignore[no-untyped-call]
     if files := cluster.tls:
+        ca, cert, key = (str(Path(name).expanduser()) for name in (files.ca, files.cert, files.key))
         security = Security(  # type: ignore[no-untyped-call]
             require_encryption=True,
-            tls_ca_file=files.ca,
-            tls_worker_cert=files.cert,
-            tls_worker_key=files.key,
-            tls_client_cert=files.cert,
-            tls_client_key=files.key,
+            tls_ca_file=ca,
+            tls_worker_cert=cert,
+            tls_worker_key=key,
+            tls_client_cert=cert,
+            tls_client_key=key,
         )
     host = f"[{address.host}]" if ":" in address.host else address.host
     return Worker(

@@ -2,6 +2,7 @@
 
 import asyncio
 import pickle
+import ssl
 import struct
 import subprocess
 from pathlib import Path
@@ -9,10 +10,13 @@ from pathlib import Path
 import msgspec
 import pytest
 from batch.executor.scripted_scheduler import GREETING, Script, answering, pack, say, serving
+from certificates import write_certificates
+from msgspec.structs import replace
 
 from gitbatch.batch.executor.carrier import ChannelError
 from gitbatch.batch.executor.scheduler import ANSWER_BYTES, MOST_WORKERS, SchedulerConnection
 from gitbatch.batch.executor.tls import connect_streams
+from gitbatch.batch.planning.tls_files import make_tls_context
 from gitbatch.project.cluster import ClusterAddress
 
 
@@ -138,3 +142,27 @@ def test_scheduler_that_hangs_up_is_gone() -> None:
 def test_address_that_is_not_connected_to(address: ClusterAddress, words: str) -> None:
     with pytest.raises(ChannelError, match=words):
         asyncio.run(connect_streams(address, None))
+
+
+def test_host_that_says_nothing_or_cannot_be_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With encryption: it is silent, says something else, or has no name of a host."""
+    context = make_tls_context(write_certificates(tmp_path), ssl.Purpose.SERVER_AUTH)
+    monkeypatch.setattr("gitbatch.batch.executor.tls.PATIENCE", 0.2)
+
+    async def listen(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        while await reader.read(1000):
+            pass
+
+    async def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-2.0-OpenSSH_9.2\r\n")
+        await writer.drain()
+
+    async def connect(script: Script) -> None:
+        async with serving(script) as address:
+            await connect_streams(replace(address, is_encrypted=True), context)
+
+    for script, words in ((listen, "does not answer"), (refuse, "WRONG_VERSION_NUMBER|RECORD_LAYER")):
+        with pytest.raises(ChannelError, match=words):
+            asyncio.run(connect(script))
+    with pytest.raises(ChannelError, match="not the name of a host"):
+        asyncio.run(connect_streams(ClusterAddress(is_encrypted=True, host="a" * 70, port=1), context))

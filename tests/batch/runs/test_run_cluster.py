@@ -141,6 +141,9 @@ def test_cluster_and_the_death_of_its_scheduler(three: Place, cluster: Cluster) 
     assert hosts(three) == {"w1", "w2"}
     assert len(audit(three).items) == 12
     assert spooled(three) == []
+    check = ("worker", "--check", "--connect", cluster.url, "--place", str(three.home / "w"))
+    said = three.gitbatch(*check, "--sandbox", "none", code=0, **cluster.variables).stdout
+    assert "2 workers there, besides this one" in said
     assert "gone" in ask_as_stranger(cluster, cluster.url, is_scheduler=True)
     assert "gone" in ask_as_stranger(cluster, cluster.address_of("w1"), is_scheduler=False)
 
