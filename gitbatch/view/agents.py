@@ -89,6 +89,8 @@ def _agent_row(agent: ConfiguredAgent) -> tuple[Cell, ...]:
         state = ("cannot work here", "red")
     elif agent.unset:
         state = (f"not set: {', '.join(agent.unset)}", "yellow")
+    elif agent.is_sent:
+        state = ("at workers (gitbatch worker --check)", "green")
     mark = " (default)" if agent.is_default else ""
     return (
         (agent.name, mark),

@@ -156,6 +156,17 @@ def test_configured_agents(tmp_path: Path) -> None:
     assert describe()[2][3] == ""
 
 
+def test_agents_of_workers(tmp_path: Path) -> None:
+    """Nothing of them is looked for here, but of those that review, and of those that wait for a server."""
+    text = f'{CONFIG}[executor]\nkind = "command"\nworkers = [["ssh", "x"]]\n'
+    text += '[checks.good]\nagent = "c"\nprompt = "Is it good?"\non = ["*"]\n'
+    project = SurveyedProject(tmp_path, parse_config(text.encode()), {"PATH": os.environ["PATH"]})
+    found = {each.name: each for each in describe_agents(project)}
+    assert [name for name, each in found.items() if each.is_sent] == ["a", "b"]
+    assert [name for name, each in found.items() if each.problem] == ["c", "d"]
+    assert found["b"].unset == ()
+
+
 def test_default_agent(tmp_path: Path) -> None:
     def defaults(config: str) -> list[str]:
         project = SurveyedProject(tmp_path, parse_config(config.encode()), {})

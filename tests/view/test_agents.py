@@ -44,6 +44,7 @@ def test_everything() -> None:
         ConfiguredAgent("a", "claude-code", True, "landlock", "api", notes=(CleanText("agent a: a note"),)),
         ConfiguredAgent("b", "command", False, "none", "none", ("X_KEY", "Y_KEY")),
         ConfiguredAgent("c", "anthropic", False, "", "", problem="agent c: no key", advice="one\ntwo"),
+        ConfiguredAgent("d", "acp", False, "", "api", is_sent=True),
     )
     assert (
         show(
@@ -69,6 +70,7 @@ agents of gitbatch.toml
   a (default)  claude-code  sandbox landlock, network api  ready
   b            command      sandbox none, network none     not set: X_KEY, Y_KEY
   c            anthropic                                   cannot work here
+  d            acp          network api                    at workers (gitbatch worker --check)
   agent a: a note
   agent c: no key
     one

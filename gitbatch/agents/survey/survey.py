@@ -29,6 +29,7 @@ from gitbatch.plan.help_texts import Language
 from gitbatch.project.agent_scaffold import render_agent_table
 from gitbatch.project.agent_table import AgentTable
 from gitbatch.project.config import Config, read_config
+from gitbatch.project.sent_work import is_sent
 from gitbatch.sandbox.model import Network, SandboxKind
 from gitbatch.sandbox.selection import select_sandbox
 
@@ -78,6 +79,8 @@ class ConfiguredAgent(Struct, frozen=True):
     problem: str = ""
     """Why it cannot work here; empty if nothing is known to be missing."""
     advice: str = ""
+    is_sent: bool = False
+    """Whether it works on other machines only: nothing of it is looked for here."""
 
 
 class AgentSurvey(Struct, frozen=True):
@@ -157,9 +160,19 @@ def describe_agents(project: SurveyedProject) -> Iterator[ConfiguredAgent]:
         except GitbatchError as error:
             problem, advice = error.message, error.advice
         kind = str(table.__struct_config__.tag)
-        unset = find_unset_keys(table, project.environment)
+        is_elsewhere = is_sent(config, name)
+        unset = () if is_elsewhere else find_unset_keys(table, project.environment)
         yield ConfiguredAgent(
-            name, kind, name == config.default_agent, sandbox, network, unset, notes, problem, advice
+            name,
+            kind,
+            name == config.default_agent,
+            sandbox,
+            network,
+            unset,
+            notes,
+            problem,
+            advice,
+            is_elsewhere,
         )
 
 

@@ -73,6 +73,7 @@ def test_lost_check_is_sent_again_and_is_no_attempt(place: Place, monkeypatch: p
     assert of_kind(events, "attempt-failed") == []
     assert notes(events).count("check words is sent again: worker") == 4
     assert "cannot run check words: no links" in notes(events)
+    assert "was lost (an answer to a check that is not a verdict)" in notes(events)
     assert "words: looks" in [event["line"] for event in of_kind(events, "item-progress")]
     [done] = [event["result"] for event in of_kind(events, "check-finished")]
     assert (done["verdict"], done["host"]) in {("pass", "one"), ("pass", "two")}
