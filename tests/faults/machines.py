@@ -121,8 +121,8 @@ def kill_at(target: str, when: str, count: int) -> None:
 
 
 def move_clock(seconds: list[float]) -> None:
-    """Let the wall clock be wrong by the first number of seconds, and after its first hundred readings by the second."""
-    real, readings = time.time, iter(range(100))
+    """Let the wall clock be wrong by the first number of seconds, and after its first ten readings by the second."""
+    real, readings = time.time, iter(range(10))
     vars(time)["time"] = lambda: real() + seconds[next(readings, None) is None]
 
 

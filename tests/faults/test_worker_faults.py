@@ -30,6 +30,7 @@ from waiting import wait_until
 RUN = ("run", "--items", "all", "--checkpoint", "at-end", "--jobs", "6")
 ITEMS = tuple(f"T{number}" for number in range(1, 10))
 SLOTS = 2
+WORKERS = ("w1", "w2", "w3")
 AGENT = """echo "$GITBATCH_OUTPUT" >>"LOG"
 echo begun
 { echo "# $1"; cat "$GITBATCH_CONTEXT"; } >"$1"
@@ -122,8 +123,8 @@ class Machines:
     def socket(self) -> Path:
         return self.folder / "socket"
 
-    def place(self) -> Place:
-        """A new copy of the repository, with the homes of three workers."""
+    def place(self, workers: Path | None = None) -> Place:
+        """A new copy of the repository, with the homes of three workers, or those that another one has."""
         folder = self.folder / f"trial-{len(self.ran)}"
         self.ran.append(folder.name)
         shutil.copytree(self.folder / "template", folder, symlinks=True)
@@ -133,11 +134,11 @@ class Machines:
             home,
             {**self.environment, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")},
         )
-        for name in ("w1", "w2", "w3"):
+        for name in WORKERS if workers is None else ():
             self.set_up_worker(folder / name)
         commands = [
-            [sys.executable, "-IS", reach.__file__, str(self.socket), str(folder / name)]
-            for name in ("w1", "w2", "w3")
+            [sys.executable, "-IS", reach.__file__, str(self.socket), str((workers or folder) / name)]
+            for name in WORKERS
         ]
         place.write(
             "gitbatch.toml", f'{CONFIG}\n[executor]\nkind = "command"\nworkers = {json.dumps(commands)}\n'
@@ -165,15 +166,25 @@ class Machines:
         }
         (home / "worker.json").write_text(json.dumps(asked))
 
-    def run(self, place: Place, *arguments: str, kill: Step | None = None) -> tuple[int, str]:
+    def run(
+        self,
+        place: Place,
+        *arguments: str,
+        kill: Step | None = None,
+        clock: tuple[float, float] | None = None,
+    ) -> tuple[int, str]:
         """Run gitbatch; returns the exit code, and what it said."""
-        with self.running(place, *arguments, kill=kill) as (_, answers):
+        with self.running(place, *arguments, kill=kill, clock=clock) as (_, answers):
             self.status, self.memory = map(int, next(answers).split())
             return self.status, (place.home / "output").read_text()
 
     @contextmanager
     def running(
-        self, place: Place, *arguments: str, kill: Step | None = None
+        self,
+        place: Place,
+        *arguments: str,
+        kill: Step | None = None,
+        clock: tuple[float, float] | None = None,
     ) -> Iterator[tuple[int, Iterator[str]]]:
         """Start gitbatch; yields the process, and a line that comes with its end: exit code and memory."""
         asked = {
@@ -182,6 +193,7 @@ class Machines:
             "folder": str(place.root),
             "output": str(place.home / "output"),
             "kill": kill,
+            "clock": clock,
         }
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(60)
@@ -257,7 +269,7 @@ def trees(place: Place) -> str:
 
 def workers_of(place: Place) -> list[int]:
     """The processes that work in the homes of the workers, agents among them."""
-    found, homes = [], [place.root.parent / name for name in ("w1", "w2", "w3")]
+    found, homes = [], [place.root.parent / name for name in WORKERS]
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             folder = (entry / "cwd").readlink()
@@ -376,3 +388,40 @@ def test_liars_get_no_memory(far: Machines) -> None:
     assert all(f"worker {kind} was lost: {why}" in said for kind, why in LIES.items()), said
     assert far.memory < honest + _MORE
     assert place.git("ls-tree", "main", "out/") == ""
+
+
+HOUR = 3600.0
+
+
+def test_no_clock_matters(far: Machines) -> None:
+    """That of one worker is an hour ahead, that of another jumps an hour back meanwhile, and that of the run an hour on."""
+    place = far.place()
+    for name, clock in zip(WORKERS, ((HOUR, HOUR), (HOUR, -HOUR), (-HOUR, -HOUR)), strict=True):
+        (place.root.parent / name / "fault.json").write_text(json.dumps({"clock": clock}))
+    status, said = far.run(place, *RUN, clock=(-HOUR, HOUR), kill=(f"{_REMOTE}.collect", "before", 1))
+    assert status == -signal.SIGKILL
+    wait_until(lambda: not workers_of(place), "all results are kept")
+    for name, clock in zip(WORKERS, ((-HOUR, -HOUR), (-HOUR, HOUR), (HOUR, HOUR)), strict=True):
+        (place.root.parent / name / "fault.json").write_text(json.dumps({"clock": clock}))
+    status, said = far.run(place, "run", clock=(HOUR, -HOUR))
+    assert status == 0, said
+    assert "lost" not in said
+    wait_until(lambda: not workers_of(place), "all workers have ended")
+    check_end(far, place, Harm(), said)
+
+
+def test_two_batches_share_workers(far: Machines) -> None:
+    """Also one that is killed before all of its results are in git: the other one removes none of them."""
+    first = far.place()
+    other = far.place(first.root.parent)
+    with far.running(first, *RUN, kill=(f"{_REMOTE}.collect", "before", 4)) as (_, answers):
+        status, said = far.run(other, *RUN)
+        assert status == 0, said
+        assert next(answers).split()[0] == "-9"
+    check_end(far, other, Harm(run=RUN_STEPS[0]), said)
+    wait_until(lambda: not workers_of(first), "all workers have ended")
+    assert spooled(first), "of the batch that was killed"
+    status, said = far.run(first, "run")
+    assert status == 0, said
+    wait_until(lambda: not workers_of(first), "all workers have ended")
+    check_end(far, first, Harm(), said)
