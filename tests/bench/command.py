@@ -80,7 +80,7 @@ def _measure(
                     phases[files] = part["columns"]
                 yield {"experiment": name, "files": files, **part}
     if len(phases) > 1:
-        part = _size(min(phases), max(phases), phases)
+        part = compare_sizes(min(phases), max(phases), phases)
         say(part.pop("text"))
         yield {"experiment": "size", **part}
     if "worktrees" in wanted.only:
@@ -93,7 +93,7 @@ def _measure(
         yield {"experiment": "machines", **part}
 
 
-def _size(few: int, many: int, phases: dict[int, list[dict[str, Any]]]) -> dict[str, Any]:
+def compare_sizes(few: int, many: int, phases: dict[int, list[dict[str, Any]]]) -> dict[str, Any]:
     """How much dearer the same batch is in the largest repository than in the smallest, by processor time."""
     both = zip(phases[few], phases[many], strict=True)
     ratios = {
