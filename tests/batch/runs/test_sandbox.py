@@ -64,29 +64,27 @@ def reached(place: Place, attack: str) -> bool:
 
 
 @pytest.mark.rule("S1", "S2")
-@pytest.mark.parametrize(
-    "attack",
-    [pytest.param("checkout", marks=pytest.mark.copied(NOT_FOUND)), *sorted(ATTACKS.keys() - {"checkout"})],
-)
 @pytest.mark.parametrize("kind", WALLS)
-@pytest.mark.sample(6)
-def test_behind_a_wall_an_attack_reaches_nothing(three: Place, attack: str, kind: str) -> None:
-    said = run(three, ATTACKS[attack], kind)
+def test_behind_a_wall_an_attack_reaches_nothing(three: Place, kind: str) -> None:
+    """One agent tries all attacks; in an overlay, it does not find the checkout."""
+    is_overlay = three.environment["GITBATCH_WORKTREE"] == "overlay"
+    attacks = {name: attack for name, attack in ATTACKS.items() if name != "checkout" or not is_overlay}
+    said = run(three, "; ".join(f"( {attack} )" for attack in attacks.values()), kind)
     assert said.startswith("0\n")
     assert f"sandbox {kind}" in said
-    assert not reached(three, attack)
+    assert [name for name in attacks if reached(three, name)] == []
     assert ticked(three) == ["T101", "T102", "T103", "T104"]
     assert three.git("status", "--porcelain") == ""
     audit(three)
     assert_tidy(three)
 
 
-@pytest.mark.parametrize("attack", ATTACKS)
-@pytest.mark.sample(3)
+@pytest.mark.parametrize("names", [("checkout", "sibling"), ("config", "hook", "ref", "home")])
 @pytest.mark.copied(NOT_FOUND)
-def test_without_one_it_does_and_history_is_right_all_the_same(three: Place, attack: str) -> None:
-    run(three, ATTACKS[attack], "none")
-    assert reached(three, attack), "else the test above proves nothing"
+def test_without_one_it_does_and_history_is_right_all_the_same(three: Place, names: tuple[str, ...]) -> None:
+    """What is changed in .git ends the run: of the others, nothing would be seen."""
+    run(three, "; ".join(f"( {ATTACKS[name]} )" for name in names), "none")
+    assert [name for name in names if not reached(three, name)] == [], "else the test above proves nothing"
     (three.root / ".git/refs/heads/pwned").unlink(missing_ok=True)
     audit(three)
 
@@ -212,7 +210,7 @@ def layout(three: Place, how: str) -> Place:
 
 @pytest.mark.parametrize("how", ["main", "linked", "separate", "home"])
 @pytest.mark.parametrize("kind", [*WALLS, "none"])
-@pytest.mark.sample(6)
+@pytest.mark.sample(4)
 def test_an_agent_reads_its_worktree_and_history_and_nothing_of_the_checkout(
     three: Place, kind: str, how: str
 ) -> None:
@@ -253,7 +251,7 @@ def further_checkout(three: Place, how: str) -> tuple[Place, Path]:
 
 @pytest.mark.parametrize("how", ["separate", "relative", "superproject"])
 @pytest.mark.parametrize("kind", WALLS)
-@pytest.mark.sample(3)
+@pytest.mark.sample(2)
 def test_a_further_checkout_is_closed(three: Place, kind: str, how: str) -> None:
     """Its `bin` is on PATH: of another folder there, an agent would see what is next to it as well."""
     place, other = further_checkout(three, how)
@@ -320,8 +318,15 @@ def test_a_program_that_is_installed_in_the_checkout_works_and_is_named(three: P
     assert three.read("out/letters/a.md") == "# the page\nthe data\n"
 
 
-@pytest.mark.parametrize("kind", [*WALLS, "none"])
-@pytest.mark.parametrize("says", ["|| exit 3", "2>/dev/null; true"])
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("bubblewrap", "|| exit 3"),
+        ("bubblewrap", "2>/dev/null; true"),
+        ("landlock", "|| exit 3"),
+        ("none", "|| exit 3"),
+    ],
+)
 def test_strict_and_a_rename_do_not_go_together_and_it_is_said(three: Place, kind: str, says: str) -> None:
     three.edit(
         "tools/agent.sh",
