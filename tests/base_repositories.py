@@ -56,6 +56,19 @@ class BaseRepositories:
             self._commit(kept, "change")
         self._copy_checkout(kept, root)
 
+    def keep(self, name: str, root: Path) -> None:
+        """Keep a copy of what a test has made in its repository."""
+        kept = self.folder / name
+        kept.mkdir()
+        _copy_folder(root, kept)
+
+    def copy_kept(self, name: str, root: Path) -> bool:
+        """Copy what a test has made to the folder `root`; returns whether one has."""
+        kept = self.folder / name
+        if kept.is_dir():
+            self._copy_checkout(kept, root)
+        return kept.is_dir()
+
     def _commit(self, kept: Path, message: str) -> None:
         self.copy_empty(kept)
         self._run_git(kept, "add", "--all")

@@ -32,7 +32,7 @@ from gitbatch.repo.repository import Repository
 from gitbatch.view.envelope import ErrorOutput
 from gitbatch.view.outputs.run import RunOutput
 
-pytest_plugins = ("agents.process_bench", "batch.forger", "faults.trials", "garbage")
+pytest_plugins = ("agents.process_bench", "batch.forger", "faults.trials", "garbage", "paused")
 """The modules of fixtures that several test modules of a folder use, and when garbage is collected."""
 
 IDENTITY = {
@@ -331,6 +331,11 @@ def three(place: Place, base_repositories: BaseRepositories) -> Iterator[Place]:
     base_repositories.copy_sample("three-groups", place.root)
     before = list_objects(place.root)
     yield place
+    assert_sound(place, before)
+
+
+def assert_sound(place: Place, before: frozenset[str]) -> None:
+    """Git finds no fault in any object, if there are others than before."""
     if list_objects(place.root) != before:
         assert place.git(*FSCK) == ""
 

@@ -18,12 +18,6 @@ from gitbatch.repo.lock import repository_lock
 from gitbatch.repo.opening import open_repository
 
 
-@pytest.fixture
-def paused(three: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
-    run_here(three, monkeypatch, checkpoint=CheckpointMode.parse("after-each"))
-    return three
-
-
 def test_a_script_lists_and_decides(paused: Place, here: Here) -> None:
     code, said, _ = here("review", "--json")
     listed = json.loads(said)

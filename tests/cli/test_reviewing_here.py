@@ -22,7 +22,6 @@ from view.sheets import DONE, review_of
 
 from gitbatch.batch.history.decisions import DecisionKind
 from gitbatch.batch.history.reads import read_recorded_items
-from gitbatch.batch.model import CheckpointMode
 from gitbatch.batch.review.rerun import RerunChecks
 from gitbatch.cli import review_desk, review_prompts, review_screen
 from gitbatch.cli.editor import find_editor, open_editor, write_comment
@@ -45,13 +44,10 @@ Read = Callable[[ReviewState], Block]
 
 
 @pytest.fixture
-def paused(three: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Place, Repository]]:
+def opened(paused: Place) -> Iterator[tuple[Place, Repository]]:
     """A batch at its first pause, and its repository, opened in this process."""
-    run_here(three, monkeypatch, checkpoint=CheckpointMode.parse("after-each"))
-    for name, value in three.environment.items():
-        monkeypatch.setenv(name, value)
-    repo = open_repository(three.root)
-    yield three, repo
+    repo = open_repository(paused.root)
+    yield paused, repo
     repo.close()
 
 
@@ -86,9 +82,9 @@ def editor(place: Place, script: str) -> str:
 
 
 @pytest.mark.rule("F7")
-def test_all_that_is_chosen_is_one_commit(paused: tuple[Place, Repository]) -> None:
+def test_all_that_is_chosen_is_one_commit(opened: tuple[Place, Repository]) -> None:
     """With a comment from the editor that shows the item below it, and pages that are read on the way."""
-    place, repo = paused
+    place, repo = opened
     wrote = editor(
         place, f'cp "$1" {place.home}/shown; printf "# Title\\n\\nBe short.\\n" | cat - "$1" >x && mv x "$1"'
     )
@@ -113,7 +109,7 @@ def test_all_that_is_chosen_is_one_commit(paused: tuple[Place, Repository]) -> N
     assert told.endswith("T101 sent back, T102 approved, T103 approved, T104 approved")
 
 
-def test_a_review_reads_what_items_have_read_once(paused: tuple[Place, Repository]) -> None:
+def test_a_review_reads_what_items_have_read_once(opened: tuple[Place, Repository]) -> None:
     """It is most of the work where a batch has many items."""
     calls = 0
 
@@ -121,7 +117,7 @@ def test_a_review_reads_what_items_have_read_once(paused: tuple[Place, Repositor
         nonlocal calls
         calls += event == "call" and frame.f_code is read_recorded_items.__code__
 
-    desk = ReviewDesk(paused[1], {}, Path())
+    desk = ReviewDesk(opened[1], {}, Path())
     sys.setprofile(count_call)
     try:
         sheet = desk.read_sheet()
@@ -130,9 +126,9 @@ def test_a_review_reads_what_items_have_read_once(paused: tuple[Place, Repositor
     assert (calls, len(sheet.recorded)) == (1, 4)
 
 
-def test_what_was_decided_elsewhere_is_asked_again(paused: tuple[Place, Repository]) -> None:
+def test_what_was_decided_elsewhere_is_asked_again(opened: tuple[Place, Repository]) -> None:
     """The other decision stands; what is chosen about other items is still chosen."""
-    place, repo = paused
+    place, repo = opened
     elsewhere = iter([lambda: decide(place, (REJECT, "T101"))])
     person = Person("axjacy", "cy")
 
@@ -148,9 +144,9 @@ def test_what_was_decided_elsewhere_is_asked_again(paused: tuple[Place, Reposito
     assert place.subjects()[-2:] == ["gitbatch: review 1/3: 1 rejected", "gitbatch: review 1/3: 1 approved"]
 
 
-def test_what_cannot_run_is_said_before_it_is_recorded(paused: tuple[Place, Repository]) -> None:
+def test_what_cannot_run_is_said_before_it_is_recorded(opened: tuple[Place, Repository]) -> None:
     """Going on is refused on the screen, where it can be asked for again; to stop, nothing has to run."""
-    place, repo = paused
+    place, repo = opened
     place.write("status.md", "mine\n")
     checks = RerunChecks(session_settings(place), can_ask=True)
     person = Person("acy", "qy")
@@ -163,10 +159,10 @@ def test_what_cannot_run_is_said_before_it_is_recorded(paused: tuple[Place, Repo
 
 
 def test_all_changes_go_to_the_users_pager(
-    paused: tuple[Place, Repository], monkeypatch: pytest.MonkeyPatch
+    opened: tuple[Place, Repository], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a terminal would obey is spelled in them, and no program of the repository is started."""
-    place, repo = paused
+    place, repo = opened
     place.write("out/letters/a.md", "\x1b[8mhidden\n")
     place.commit()
     for name in ("core.pager", "pager.diff", "diff.external"):
@@ -219,8 +215,8 @@ def test_what_an_undo_brings_with_it_is_shown_and_recorded(
     assert "gitbatch: review 3/3: 8 retried, 6 undone" in three.subjects()[-1]
 
 
-def test_nothing_is_recorded_where_nothing_is_wanted(paused: tuple[Place, Repository]) -> None:
-    place, repo = paused
+def test_nothing_is_recorded_where_nothing_is_wanted(opened: tuple[Place, Repository]) -> None:
+    place, repo = opened
     before = place.state()
     for keys in ("q", "aqn", ["c-c"], ["a", "c-c", "c-c"]):
         held = hold(place, repo, Person(keys))
@@ -235,8 +231,8 @@ def test_nothing_is_recorded_where_nothing_is_wanted(paused: tuple[Place, Reposi
     assert hold(place, repo, Person("aqy")).recorded
 
 
-def test_a_comment_is_written_for_one_item_by_a_command(paused: tuple[Place, Repository], here: Here) -> None:
-    place, _ = paused
+def test_a_comment_is_written_for_one_item_by_a_command(opened: tuple[Place, Repository], here: Here) -> None:
+    place, _ = opened
     place.environment["GIT_EDITOR"] = editor(place, 'sed -i "1i Say more." "$1"')
     assert here("review", "T101", "--edit")[0] == 0
     assert "\nrevise 1 out/letters/a.md:\n    Say more.\n" in place.git("log", "-1", "--format=%B")

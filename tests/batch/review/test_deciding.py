@@ -15,13 +15,6 @@ from gitbatch.batch.model import BatchItem, CheckpointMode
 from gitbatch.errors import GitbatchError, UsageError
 
 
-@pytest.fixture
-def paused(three: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
-    """A batch that pauses after its first group."""
-    run_here(three, monkeypatch, checkpoint=CheckpointMode.parse("after-each"))
-    return three
-
-
 def test_a_review_is_one_commit_with_all_of_its_decisions(paused: Place) -> None:
     before = paused.git("rev-parse", "main")
     made = decide(paused, (REJECT, "t102"), (REVISE, "out/letters/c.md"), rest=True, comment="Say *more*.")

@@ -1,0 +1,26 @@
+"""A batch at its first pause, which many tests of reviews begin with: it runs once in each worker."""
+
+from collections.abc import Iterator
+
+import pytest
+from base_repositories import BaseRepositories, list_objects
+from conftest import Place, assert_sound
+from sessions import run_here
+
+from gitbatch.batch.model import CheckpointMode
+
+
+@pytest.fixture
+def paused(
+    place: Place, base_repositories: BaseRepositories, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Place]:
+    """The sample with three groups, at the pause after its first group. Its environment is this process's too."""
+    for name, value in place.environment.items():
+        monkeypatch.setenv(name, value)
+    if not base_repositories.copy_kept("paused", place.root):
+        base_repositories.copy_sample("three-groups", place.root)
+        run_here(place, monkeypatch, checkpoint=CheckpointMode.parse("after-each"))
+        base_repositories.keep("paused", place.root)
+    before = list_objects(place.root)
+    yield place
+    assert_sound(place, before)
