@@ -16,6 +16,8 @@ from distributed import Security
 
 SLOTS = 8
 """Agents that work at the same time in one job, each on one processor."""
+LIFETIME = ("--lifetime", "225m")
+"""Shorter than the wall time: then a worker takes nothing further, and finishes what runs."""
 
 
 def open_cluster() -> SLURMCluster:
@@ -31,12 +33,16 @@ def open_cluster() -> SLURMCluster:
         processes=1,
         memory="16 GB",  # of the job; a node that is not shared has more: job_extra_directives=["--mem=0"], and job_directives_skip=["--mem="]
         walltime="4:00:00",
-        job_extra_directives=[
-            "--signal=TERM@600"
-        ],  # ten minutes before the end: finish, and take nothing further
         nanny=False,
         death_timeout=600,
-        worker_extra_args=["--memory-limit", "0", "--no-dashboard", "--preload", "gitbatch.cli.dask_preload"],
+        worker_extra_args=[
+            "--memory-limit",
+            "0",
+            "--no-dashboard",
+            *LIFETIME,
+            "--preload",
+            "gitbatch.cli.dask_preload",
+        ],
         security=Security(require_encryption=True, tls_ca_file=ca, **files),
         scheduler_options={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
     )

@@ -137,10 +137,12 @@ def test_slurm_by_dask_jobqueue(planned: Place) -> None:
     )
     script = run_shell(place, f"{program} --print")
     assert "#SBATCH -n 1\n" in script
-    assert "#SBATCH --signal=TERM@600\n" in script
+    assert "--signal" not in script  # agents would get it too
     (command,) = [line.split() for line in script.splitlines() if "dask_worker" in line]
     assert "--no-nanny" in command
     assert "--nworkers" not in command
+    assert command[command.index("--lifetime") + 1] == "225m"
+    assert "#SBATCH -t 4:00:00\n" in script
     limits = [command[at + 1] for at, word in enumerate(command) if word == "--memory-limit"]
     assert limits[-1] == "0"
     assert command[command.index("--preload") + 1] == "gitbatch.cli.dask_preload"
