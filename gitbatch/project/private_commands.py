@@ -1,7 +1,7 @@
 """Which commands that start a worker keep what is sent to it from others: by their words alone, as they are configured.
 
 `ssh` encrypts, and `gitbatch` by itself runs on this machine. Nothing else is known to: what `srun` sends is not encrypted, and
-`kubectl exec` passes a server, by whatever its configuration says. Behind `ssh` they go on from the other machine.
+`kubectl exec` passes a server, by whatever its configuration says. Behind `ssh` they lead on from the other machine.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ _ONWARD = frozenset(
         "telnet",
     }
 )
-"""Programs that go on to another machine."""
+"""Programs that lead to another machine."""
 
 
 def is_private(command: Sequence[str]) -> bool:
