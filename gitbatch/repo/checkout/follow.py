@@ -21,9 +21,11 @@ from gitbatch.errors import BusyError
 from gitbatch.fs.disk import is_at_the_path, naming
 from gitbatch.fs.durable import replacing, sync_file
 from gitbatch.fs.nofollow import directory, regular_file
-from gitbatch.paths import ancestors, decode_path, encode_path, first_non_folder
+from gitbatch.paths import ancestors, decode_path, encode_path
 from gitbatch.repo.attributes import as_committed, read_rules
+from gitbatch.repo.checkout.clean_paths import find_blocker, leave_clean_out
 from gitbatch.repo.checkout.files import FileChange, drop_all_remains, find_differing, update_files
+from gitbatch.repo.checkout.index_lookup import UnreadableIndexError, open_lookup
 from gitbatch.repo.objects.codec import REGULAR
 from gitbatch.repo.private_dir import private_git
 from gitbatch.repo.process import Git
@@ -73,14 +75,21 @@ _NO_ENTRY = _IndexEntry("", skipped=False)
 
 def find_uncommitted(repo: Repository, paths: tuple[str, ...]) -> tuple[str, ...]:
     """Returns those of the paths that have uncommitted changes in the user's checkout (staged, unstaged or untracked)."""
-    if not paths:
+    head = repo.head_commit() or ""
+    asked = leave_clean_out(repo, head, paths)
+    if not asked:
         return ()
+    found = _ask_git(repo, head, asked)
+    return tuple(path for path in paths if path in found)
+
+
+def _ask_git(repo: Repository, head: str, paths: tuple[str, ...]) -> set[str]:
+    """Returns those of the paths that have uncommitted changes, as git says."""
     # Two cases are not in git status: an ignored file at an output path would be overwritten, too, and a path below
     # something other than a folder cannot be written.
-    blockers = {path: above for path in paths if (above := _find_blocker(repo, path))}
+    blockers = {path: above for path in paths if (above := find_blocker(repo, path))}
     found: set[str] = set()
     tracked: set[str] = set()
-    head = repo.head_commit() or ""
     with private_git(repo, repo.root, head=head, index=repo.git_dir / "index") as git:
         for some in _split_arguments(paths):
             asked = (*some, *(blockers[path] for path in some if path in blockers))
@@ -90,8 +99,7 @@ def find_uncommitted(repo: Repository, paths: tuple[str, ...]) -> tuple[str, ...
     there = [path for path in paths if path not in found and os.path.lexists(repo.root / path)]
     folders = {above for path in tracked for above in ancestors(path)}
     found |= {path for path in there if path not in tracked | folders}
-    found |= {path for path, above in blockers.items() if above not in tracked}
-    return tuple(path for path in paths if path in found)
+    return found | {path for path, above in blockers.items() if above not in tracked}
 
 
 def _split_arguments(paths: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
@@ -101,16 +109,6 @@ def _split_arguments(paths: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 
 def _split_names(listed: bytes) -> Iterator[str]:
     return (decode_path(line) for line in listed.split(b"\0") if line)
-
-
-def _find_blocker(repo: Repository, path: str) -> str | None:
-    """Returns the outermost ancestor of a path that exists and is not a folder; a link counts as not a folder."""
-
-    def is_folder(above: str) -> bool | None:
-        place = repo.root / above
-        return not place.is_symlink() and place.is_dir() if os.path.lexists(place) else None
-
-    return first_non_folder(path, is_folder)
 
 
 @contextmanager
@@ -194,6 +192,13 @@ def _update_paths(
 
 def _read_index(repo: Repository, paths: tuple[str, ...]) -> dict[str, _IndexEntry]:
     """Returns the entries of the index at paths."""
+    with suppress(UnreadableIndexError), open_lookup(repo.git_dir / "index", repo.id_bytes) as index:
+        found = {path: index.find_entry(encode_path(path)) for path in paths}
+        return {
+            path: _IndexEntry(entry.oid if entry.is_merged else _UNMERGED, skipped=False)
+            for path, entry in found.items()
+            if entry
+        }
     staged: dict[str, _IndexEntry] = {}
     for some in _split_arguments(paths):
         staged |= _parse_entries(repo.git.run(*_STAGED, "--", *some).stdout)
