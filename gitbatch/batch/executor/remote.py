@@ -37,6 +37,7 @@ from gitbatch.limits.usage import FREE, Usage
 from gitbatch.plan.duration import require_duration
 from gitbatch.project.config import Config
 from gitbatch.repo.repository import Repository
+from gitbatch.repo.templates.real_files import has_lfs_files
 from gitbatch.text import CleanText, clean_text
 
 _HURRY, _PATIENCE = 0.5, 10.0
@@ -73,6 +74,7 @@ class RemoteWorkplaces:
     """The settings of the agents that are sent out, by name."""
     recorded: dict[str, set[str]] = field(default_factory=dict)
     """By slug: results that need not be kept at the next attempt of the item, when the ledger has them."""
+    _has_warned: bool = False
 
     def open_workplace(self, batch: str, slug: str, agent: str) -> Workplace:
         """Returns a workplace for an attempt at the item with a slug."""
@@ -86,6 +88,14 @@ class RemoteWorkplaces:
         if executor.checks_at != "workers":
             return None
         return CheckSender(tools.repo, tools.git, self.pool, executor.max_lost, tools.tell)
+
+    async def warn_once(self, setup: WorkplaceSetup) -> None:
+        """Says which files of a whole checkout are not at workers what they are in one here."""
+        if self._has_warned or setup.paths is not None:
+            return
+        self._has_warned = True
+        for line in await self.tools.git(list_unlike_here, self.tools.repo, setup.tree):
+            self.tools.tell(line)
 
     async def close(self, *, in_hurry: bool) -> None:
         """Ends the work on other machines."""
@@ -111,6 +121,7 @@ class RemoteWorkplace:
     async def prepare(self, setup: WorkplaceSetup) -> None:
         """Notes what the worktree at the worker is to be like."""
         self.setup = setup
+        await self.shared.warn_once(setup)
         self.shared.tools.folder.mkdir(parents=True, exist_ok=True)
         self.file = tempfile.TemporaryFile(dir=self.shared.tools.folder, buffering=0)  # noqa: SIM115 - until it is discarded
 
@@ -200,6 +211,13 @@ class RemoteWorkplace:
         if self.file:
             self.file.close()
         return True
+
+
+def list_unlike_here(repo: Repository, tree: str) -> tuple[str, ...]:
+    """Returns a line for each kind of files in a tree that a worktree has here, and none at a worker."""
+    lfs = "files of Git LFS are pointers at workers, also those that this repository has"
+    modules = "submodules are empty folders at workers"
+    return (lfs,) * has_lfs_files(repo) + (modules,) * bool(repo.objects.find_entry(tree, ".gitmodules"))
 
 
 def make_token(batch: str, slug: str, setup: WorkplaceSetup, assignment: Assignment, table: bytes) -> str:

@@ -76,7 +76,8 @@ def mark_filtered(
     found = dict(
         CommitSurroundings(repo, project_state, followed=False).find_filters(file.path for file in files)
     )
-    if project_state.project.config.batch.checkout == "full" and has_lfs_files(repo):
+    config = project_state.project.config
+    if config.batch.checkout == "full" and not config.executor.is_remote and has_lfs_files(repo):
         found = {path: LFS_WITH_STORE if name == LFS else name for path, name in found.items()}
     return tuple(replace(f, filter=clean_text(found[f.path])) if f.path in found else f for f in files)
 
