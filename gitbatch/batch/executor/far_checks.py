@@ -98,8 +98,11 @@ def _describe_content(repo: Repository, content: TreeContent) -> tuple[Workplace
 
 
 def _read_verdict(check: FarCheck, done: CheckDone, host: CleanText) -> CheckResult:
+    """Returns the verdict of a worker, with harmless texts."""
+    is_about_it = done.verdict is CheckVerdict.UNAVAILABLE
+    reason = clean_text(f"worker {host}: {done.reason}" if is_about_it else done.reason)
     findings = tuple(map(clean_text, done.findings))
-    return CheckResult(check.name, done.verdict, done.seconds, clean_text(done.reason), findings, host=host)
+    return CheckResult(check.name, done.verdict, done.seconds, reason, findings, host=host)
 
 
 def _fail(check: FarCheck, reason: CleanText) -> CheckResult:

@@ -98,6 +98,10 @@ def test_output_is_kept_where_no_worker_can_check_it(place: Place, monkeypatch: 
     assert (result.succeeded, result.failed) == (0, 0)
     [halted] = of_kind(events, "batch-halted")
     assert halted["reason"] == "T1: check words gave no verdict: worker far was lost: the connection is gone"
+    unable = ScriptedLink(work_honestly, checks=answer(CheckVerdict.UNAVAILABLE, "it took longer than 1s"))
+    _, events = run_with(place, monkeypatch, unable, items=None, checkpoint=None)
+    [halted] = of_kind(events, "batch-halted")
+    assert halted["reason"] == "T1: check words gave no verdict: worker far: it took longer than 1s"
     there = ScriptedLink(work_honestly, checks=answer(CheckVerdict.PASS))
     result, _ = run_with(place, monkeypatch, there, items=None, checkpoint=None)
     assert result.succeeded == 1
