@@ -218,6 +218,17 @@ def _is_at_home(library: str, part: str) -> bool:
     return part == home or (home == "view" and part == "cli")
 
 
+def test_dask_is_loaded_by_the_worker_of_a_cluster_alone() -> None:
+    """It takes a second, and what it is sent by others it may run: nothing of it is where a run is."""
+    inside = {
+        path for path in MODULES for name in imports(path) if name.split(".")[0] in {"dask", "distributed"}
+    }
+    assert {name_of(path) for path in inside} == {"batch.worker.cluster"}
+    for path in inside:
+        at_top = [node for node in parse_module(path).body if isinstance(node, ast.Import | ast.ImportFrom)]
+        assert "distributed" not in {getattr(node, "module", "") for node in at_top}
+
+
 def git_thread_calls() -> Iterator[tuple[Path, ast.Call]]:
     """The calls that hand a function to the git thread: `run.git(function, ...)`."""
     for path in MODULES:
@@ -308,7 +319,7 @@ def test_to_look_at_a_batch_imports_nothing_that_runs_one() -> None:
 
 def test_to_run_a_batch_for_a_pipe_imports_nothing_that_it_does_not_need() -> None:
     heavy = (
-        *("git", "rich", "anthropic", "pydantic", "questionary", "email"),
+        *("git", "rich", "anthropic", "pydantic", "questionary", "email", "distributed"),
         *("gitbatch.agents.anthropic.agent", "gitbatch.batch.history.verify"),
         *("gitbatch.batch.executor", "gitbatch.batch.worker"),
     )

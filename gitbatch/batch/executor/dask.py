@@ -64,13 +64,23 @@ class DaskCarrier:
         while True:
             found = await connection.find_workers()
             self._note_problem("")
-            for announced in self._links.keys() - found:
-                self._links.pop(announced).is_gone = True
+            self._note_gone(found)
             make_room(len(found))
             for announced in sorted(found - self._links.keys()):
                 self._links[announced] = DaskLink(clean_text(announced, 100), self._context, self._connecting)
                 join(self._links[announced])
             await asyncio.sleep(_POLL)
+
+    def _note_gone(self, found: frozenset[str]) -> None:
+        """Notes which workers the scheduler does not know any more.
+
+        A new scheduler knows none until they have joined it: one that is connected stays the same worker.
+        """
+        for announced, link in [*self._links.items()]:
+            if link.is_gone and not link.is_connected:
+                del self._links[announced]
+            else:
+                link.is_gone = announced not in found
 
     def _note_problem(self, reason: str) -> None:
         before, said = self.problem, clean_text(reason)
@@ -92,6 +102,12 @@ class DaskLink:
     connecting: asyncio.Semaphore
     is_gone: bool = False
     """Whether the scheduler does not know it any more."""
+    _channel: "StreamChannel | None" = None
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether its last connection has not ended."""
+        return self._channel is not None and not self._channel.writer.is_closing()
 
     async def connect(self) -> "StreamChannel":
         """Connects to the address."""
@@ -99,7 +115,8 @@ class DaskLink:
         if address is None:
             raise ChannelError("it announces an address that is not one")
         async with self.connecting:
-            return StreamChannel(*await connect_streams(address, self.context))
+            self._channel = StreamChannel(*await connect_streams(address, self.context))
+        return self._channel
 
 
 @dataclass(slots=True, eq=False)

@@ -14,6 +14,8 @@ from gitbatch.batch.executor.members import PoolMembers
 from gitbatch.batch.executor.messages import Alive, Bye, Hello, encode_message
 from gitbatch.project.executor_table import ExecutorTable
 
+HELLO = Hello(1, "1", "far", 2, "bubblewrap")
+
 
 def open_carrier(url: str, told: list[str]) -> DaskCarrier:
     return DaskCarrier(CarrierTools(ExecutorTable(kind="dask", cluster=url), {}, Path(), told.append))
@@ -46,6 +48,40 @@ def test_workers_join_and_leave_and_outlive_the_scheduler(monkeypatch: pytest.Mo
         assert len(found) == 4
         finding.cancel()
         await asyncio.wait((finding,))
+
+    asyncio.run(scene())
+
+
+def test_worker_that_is_connected_stays_the_same_under_a_new_scheduler(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A new scheduler knows no worker at first. One that comes back after its connection has ended is another one."""
+    monkeypatch.setattr("gitbatch.batch.executor.dask._POLL", 0.01)
+    found: list[WorkerLink] = []
+    announced: list[str] = []
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(MAGIC + pack_frame(encode_message(HELLO)))
+        await reader.read()
+
+    async def scene() -> None:
+        async with serving(greet) as worker, serving(knowing(announced)) as address:
+            finding = asyncio.create_task(open_carrier(str(address), []).find_workers(found.append))
+            announced.append(str(worker))
+            await wait_until_async(lambda: found, "it has joined")
+            channel = await found[0].connect()
+            announced.clear()
+            await wait_until_async(lambda: found[0].is_gone, "it is not known")
+            announced.append(str(worker))
+            await wait_until_async(lambda: not found[0].is_gone, "it is known again")
+            await channel.close(0.0)
+            announced.clear()
+            await wait_until_async(lambda: found[0].is_gone, "it is not known")
+            announced.append(str(worker))
+            await wait_until_async(lambda: len(found) == 2, "it has joined as another one")
+            assert [link.is_gone for link in found] == [True, False]
+            finding.cancel()
+            await asyncio.wait((finding,))
 
     asyncio.run(scene())
 
@@ -118,9 +154,6 @@ def test_address_of_a_lying_worker_is_not_connected_to(announced: str, words: st
 
 async def _connect(link: WorkerLink) -> None:
     await link.connect()
-
-
-HELLO = Hello(1, "1", "far", 2, "bubblewrap")
 
 
 @pytest.mark.parametrize(

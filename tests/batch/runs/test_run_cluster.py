@@ -172,6 +172,7 @@ def test_cluster_and_the_death_of_its_scheduler(three: Place, cluster: Cluster) 
     assert ticked(three) == ["T1", "T2", "T3"]
     assert [starts(three, name) for name in ("T1", "T2", "T3")] == [1, 1, 1]
     assert [event for event in events if event["event"] == "attempt-failed"] == []
+    assert hosts(three) == {"w1", "w2"}, "no other name after the scheduler's death"
     notices = [event["text"] for event in events if event["event"] == "notice"]
     assert any("the scheduler" in text and "cannot be reached" in text for text in notices)
     for process in processes:
