@@ -226,7 +226,7 @@ async def _run_item(places: remote.RemoteWorkplaces, setup: WorkplaceSetup, numb
     workplace = places.open_workplace("b", f"1-{number}", "shell")
     await workplace.prepare(setup)
     prompt = f"Write {setup.output}. "
-    assignment = Assignment(ItemKey(str(number)), setup.output, prompt, (), 60.0, 1)
+    assignment = Assignment(ItemKey(str(number)), setup.output, prompt, (), 3600.0, 1)
     answer = await workplace.work(cast("Agent", _Named()), assignment, lambda *_: None)
     assert isinstance(answer, Reply), answer
     collected = await workplace.collect()

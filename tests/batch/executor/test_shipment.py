@@ -1,23 +1,30 @@
 """What travels to a worker: exactly the objects of a worktree, and each of them once."""
 
+import asyncio
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from conftest import Place
 from msgspec.structs import replace
 
-from gitbatch.batch.executor.messages import Welcome
-from gitbatch.batch.executor.packing import SmallPacks
+from gitbatch.batch.executor.messages import PackEnd, PackPart, ToWorker, Welcome
+from gitbatch.batch.executor.packing import ObjectSender, SmallPacks
 from gitbatch.batch.executor.shipment import HaveSet, plan_shipment, write_pack
 from gitbatch.batch.worker.places import JobPlaces, open_places
 from gitbatch.batch.workplace.kinds import WorktreeKind
 from gitbatch.batch.workplace.local import LocalWorkplaces, make_worktree
 from gitbatch.batch.workplace.protocol import WorkplaceSetup
 from gitbatch.concurrency import GitThread
+from gitbatch.repo.objects.codec import compute_id
+from gitbatch.repo.objects.pack import FEW_BYTES, parse_pack
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.worktrees.sparse import list_wanted_objects
+
+if TYPE_CHECKING:
+    from gitbatch.batch.executor.carrier import WorkerChannel
 
 FILES = {
     "a.txt": "a\n",
@@ -99,9 +106,13 @@ _TOP = ("a.txt", ".gitattributes", "link")
 
 @pytest.mark.parametrize("paths", [None, ("docs/guide.md", "src/", "link"), ()], ids=["full", "some", "none"])
 def test_worktree_of_what_was_sent_is_that_of_a_local_run(
-    filled: Repository, tmp_path: Path, place: Place, paths: tuple[str, ...] | None
+    filled: Repository,
+    tmp_path: Path,
+    place: Place,
+    paths: tuple[str, ...] | None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Byte for byte, in a copy that has nothing else; git works in it."""
+    """Byte for byte, in a copy that has nothing else; git works in it. A large pack is stored by git."""
     earlier = filled.objects.write_blob(b"earlier\n")
     setup = setup_of(filled, paths, earlier)
     shipment = plan_shipment(filled.objects, setup, HaveSet())
@@ -120,6 +131,7 @@ def test_worktree_of_what_was_sent_is_that_of_a_local_run(
     ):
         if paths is None:
             write_pack(filled, shipment.oids, pack.fileno())
+            monkeypatch.setattr("gitbatch.batch.worker.places.FEW_BYTES", 8)
         else:
             pack.write(SmallPacks(filled.objects).make_pack(shipment.oids) or b"")
         places.store_pack(pack)
@@ -167,3 +179,36 @@ def test_small_packs_remember_little(filled: Repository, monkeypatch: pytest.Mon
     monkeypatch.undo()
     monkeypatch.setattr("gitbatch.batch.executor.packing.FEW_BYTES", 1)
     assert SmallPacks(filled.objects).make_pack(oids) is None
+
+
+@pytest.mark.parametrize("most", [FEW_BYTES, 1], ids=["small", "large"])
+def test_objects_are_sent_once(
+    filled: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """Those of a small pack as those of a large one, which git makes, in parts that a message may have."""
+    monkeypatch.setattr("gitbatch.batch.executor.packing.FEW_BYTES", most)
+    monkeypatch.setattr("gitbatch.batch.executor.packing.CHUNK_BYTES", 100)
+    setup, have, sent = setup_of(filled, ("src/",)), HaveSet(), list[ToWorker]()
+    lacking = plan_shipment(filled.objects, setup, have).oids
+
+    class Channel:
+        async def send(self, message: ToWorker) -> None:
+            sent.append(message)
+
+    async def send_twice() -> None:
+        git = GitThread()
+        sender, channel = ObjectSender(filled, git, tmp_path), cast("WorkerChannel", Channel())
+        await sender.send_objects(channel, setup, have)
+        await sender.send_objects(channel, setup, have)
+        git.close()
+
+    asyncio.run(send_twice())
+    *parts, end = sent
+    assert end == PackEnd()
+    assert [part.is_first for part in parts if isinstance(part, PackPart)] == [True] + [False] * (
+        len(parts) - 1
+    )
+    pack = b"".join(part.data for part in parts if isinstance(part, PackPart))
+    found = parse_pack(pack, 20)
+    assert found is not None
+    assert {compute_id(each.kind, each.content, 20) for each in found} == set(lacking)
