@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from batch.programs import set_up, starts
+from batch.runs.test_checks import check
 from batch.runs.test_run_workers import hosts, spooled, trees
 from certificates import write_certificates, write_stranger
 from conftest import Place, read_run
@@ -27,6 +28,7 @@ from gitbatch.batch.executor.tls import connect_streams
 from gitbatch.batch.planning.tls_files import make_tls_context
 from gitbatch.project.cluster import TlsTable, parse_address
 
+KEY = "sk-0123-a-key-of-the-user"
 ALL = ("run", "--items", "all", "--checkpoint", "at-end", "--jobs", "4", "--json")
 
 
@@ -126,6 +128,21 @@ def ask_as_stranger(cluster: Cluster, address: str, *, is_scheduler: bool) -> st
     return str(raised.value)
 
 
+def name_cluster(place: Place, cluster: Cluster) -> None:
+    """Let the configuration name a cluster, and a check that passes only there, with a key that is sent."""
+    ca, cert, key = cluster.tls.ca, cluster.tls.cert, cluster.tls.key
+    tls = f'{{ ca = "{ca}", cert = "{cert}", key = "{key}" }}'
+    script = f'test "${{#SENT}} ${{HOME##*/}}" = "{len(KEY)} far${{HOME##*far}}"'
+    there = check("there", script, **{"pass-env": ["SENT"]})
+    executor = (
+        f'kind = "dask"\ncluster = "{cluster.url}"\ntls = {tls}\nsecrets = "send"\nchecks-at = "workers"'
+    )
+    text = place.read("gitbatch.toml")
+    place.write("gitbatch.toml", f"{text}\n{there}\n[executor]\n{executor}\n")
+    place.commit("The cluster")
+    place.environment["SENT"] = KEY
+
+
 @pytest.mark.rule("F8")
 def test_cluster_and_the_death_of_its_scheduler(three: Place, cluster: Cluster) -> None:
     """The same blobs and trees as by a local run; a stranger gets nothing; nothing is lost with the scheduler."""
@@ -141,21 +158,15 @@ def test_cluster_and_the_death_of_its_scheduler(three: Place, cluster: Cluster) 
     assert hosts(three) == {"w1", "w2"}
     assert len(audit(three).items) == 12
     assert spooled(three) == []
-    check = ("worker", "--check", "--connect", cluster.url, "--place", str(three.home / "w"))
-    said = three.gitbatch(*check, "--sandbox", "none", code=0, **cluster.variables).stdout
+    options = ("worker", "--check", "--connect", cluster.url, "--place", str(three.home / "w"))
+    said = three.gitbatch(*options, "--sandbox", "none", code=0, **cluster.variables).stdout
     assert "2 workers there, besides this one" in said
     assert "gone" in ask_as_stranger(cluster, cluster.url, is_scheduler=True)
     assert "gone" in ask_as_stranger(cluster, cluster.address_of("w1"), is_scheduler=False)
 
     set_up(three, "hold", "ok", "ok", groups=3, batch="retries = 0")
     three.write("agent.sh", three.read("agent.sh").replace("$HOME", str(three.home)))
-    ca, cert, key = cluster.tls.ca, cluster.tls.cert, cluster.tls.key
-    tls = f'{{ ca = "{ca}", cert = "{cert}", key = "{key}" }}'
-    text = three.read("gitbatch.toml")
-    three.write(
-        "gitbatch.toml", f'{text}\n[executor]\nkind = "dask"\ncluster = "{cluster.url}"\ntls = {tls}\n'
-    )
-    three.commit("The cluster")
+    name_cluster(three, cluster)
     running = three.start(*ALL)
     try:
         wait_until(lambda: starts(three, "T1") == 1, "T1 has started")
@@ -170,6 +181,8 @@ def test_cluster_and_the_death_of_its_scheduler(three: Place, cluster: Cluster) 
     assert running.returncode == 0, said
     events = read_run(said)[0]
     assert ticked(three) == ["T1", "T2", "T3"]
+    assert "Gitbatch-Check: there pass (0." in three.git("log", "--format=%B", "main")
+    assert KEY not in said + cluster.log_of("w1").read_text() + cluster.log_of("w2").read_text()
     assert [starts(three, name) for name in ("T1", "T2", "T3")] == [1, 1, 1]
     assert [event for event in events if event["event"] == "attempt-failed"] == []
     assert hosts(three) == {"w1", "w2"}, "no other name after the scheduler's death"
