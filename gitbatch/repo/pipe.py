@@ -101,6 +101,31 @@ class Pipe(Struct):
             raise
         return answers
 
+    def ask_few_contents(
+        self, queries: "Sequence[bytes]", most: int
+    ) -> list[tuple[list[bytes], bytes]] | None:
+        """Returns what `ask_contents` does; None: a content is missing, or they have more bytes than `most` together.
+
+        Then no more of them is read, and the process is ended.
+
+        Raises:
+            GitError: git has ended instead.
+        """
+        answers = []
+        try:
+            self.send(b"".join(queries))
+            for _ in queries:
+                head = self.read_line().split(b" ")
+                most -= int(head[2]) if len(head) == _WORDS else most + 1
+                if most < 0:
+                    self.close()
+                    return None
+                answers.append((head, self.read(int(head[2]))))
+        except BaseException:
+            self.close()  # as above
+            raise
+        return answers
+
     def read_line(self) -> bytes:
         """Returns the next line of the answer without its newline.
 

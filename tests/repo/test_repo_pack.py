@@ -35,6 +35,9 @@ def test_pack_is_read_by_git_and_here(repo: Repository) -> None:
     assert [whole.kind for whole in found] == ["commit", "tree", *["blob"] * len(BLOBS)]
     assert repo.objects.read_few(oids, 70_000) is None
     assert repo.objects.read_few(("1" * 40,), 10) is None
+    assert (
+        repo.objects.read_blob(stored[3]) == BLOBS[3].content
+    )  # no rest of an answer is taken for another one
 
 
 def test_object_is_stored_as_git_does_it(repo: Repository) -> None:

@@ -21,8 +21,6 @@ from gitbatch.repo.objects.writer import Writer, pack_dir_mtime
 from gitbatch.repo.pipe import AT_ONCE, Pipe
 from gitbatch.repo.process import Git
 
-_WORDS = 3
-"""Of an answer about an object that is there: id, kind, size."""
 _CACHED_ENTRIES = 50_000
 """The most folders and entries of them that are cached: about ten megabytes."""
 
@@ -143,17 +141,14 @@ class ObjectReader:
     def read_few(self, oids: Sequence[str], most: int) -> tuple[WholeObject, ...] | None:
         """Returns some objects as they are; None: they have more bytes than `most` together, or one is missing."""
         self._prepare()
+        found: list[WholeObject] = []
         with suppress(GitError):  # of a partial clone, git ends at an object that is missing
-            sizes = [
-                answer.split(b" ")
-                for answer in self._reader.ask_all([f"info {oid}\n".encode() for oid in oids])
-            ]
-            if any(len(words) != _WORDS for words in sizes) or sum(int(words[2]) for words in sizes) > most:
-                return None
-            found: list[WholeObject] = []
             for start in range(0, len(oids), AT_ONCE):
                 queries = [f"contents {oid}\n".encode() for oid in oids[start : start + AT_ONCE]]
-                answers = self._reader.ask_contents(queries)
+                left = most - sum(len(whole.content) for whole in found)
+                answers = self._reader.ask_few_contents(queries, left)
+                if answers is None:
+                    return None
                 found += (WholeObject(head[1].decode(), content) for head, content in answers)
             return tuple(found)
         return None
