@@ -5,10 +5,11 @@ Messages are frames on its standard input and output. What it prints to standard
 
 import asyncio
 import os
+import re
 import signal
 from asyncio.subprocess import Process, SubprocessStreamProtocol
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -30,6 +31,7 @@ _LAST_WORDS = 0.3
 """Seconds in which its last lines come, after its end."""
 _LINE = 2_000
 _NAME = 60
+_WORKER = re.compile(r"(?:^|[\s/])gitbatch worker\b")
 
 
 class CommandCarrier:
@@ -89,10 +91,13 @@ class CommandLink:
         return CommandChannel(Process(transport, protocol, loop), transport, self.greeting)
 
 
-def shorten_command(command: Sequence[str]) -> CleanText:
+def shorten_command(command: tuple[str, ...]) -> CleanText:
     """Returns a command without the worker's own part; of a long one, the program and the last word: a host, for example."""
     own = (
-        index for index, word in enumerate(command) if any(Path(w).name == "gitbatch" for w in word.split())
+        index
+        for index, word in enumerate(command)
+        if _WORKER.search(word)
+        or (Path(word).name == "gitbatch" and command[index + 1 : index + 2] == ("worker",))
     )
     words = [*command[: next(own, None)]]
     while words and words[-1] in {"--", "-m"}:

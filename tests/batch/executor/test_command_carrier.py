@@ -156,13 +156,17 @@ def test_program_that_is_not_there_is_named(tmp_path: Path) -> None:
         ("ssh build1 /opt/gitbatch/bin/gitbatch worker --stdio", "ssh build1"),
         ("kubectl exec -i gitbatch-0 -- gitbatch worker --stdio", "kubectl exec -i gitbatch-0"),
         ("srun -n1 python3 -m gitbatch worker --stdio", "srun -n1 python3"),
+        (
+            "podman run --rm -i --env KEY -v gitbatch:/home/w/gitbatch my/gitbatch gitbatch worker --stdio --name a-long-name",
+            "podman … my/gitbatch",
+        ),
         ("gitbatch worker --stdio", "gitbatch worker --stdio"),
         ("./start-worker build1", "./start-worker build1"),
     ],
 )
 def test_worker_is_named_by_what_tells_it_apart(command: str, name: str) -> None:
-    assert shorten_command(command.split()) == name
+    assert shorten_command((*command.split(),)) == name
 
 
 def test_command_of_a_shell_is_known() -> None:
-    assert shorten_command(["ssh", "build1", "nice gitbatch worker --stdio"]) == "ssh build1"
+    assert shorten_command(("ssh", "build1", "nice gitbatch worker --stdio")) == "ssh build1"
