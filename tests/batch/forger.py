@@ -4,13 +4,14 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import pytest
 from base_repositories import FSCK, SAMPLES
-from conftest import IDENTITY, Place
+from conftest import IDENTITY, Place, base_environment
+from fork_server import ForkServer
 
 from gitbatch.batch.history.verify.audit import AuditFinding, audit_history
 from gitbatch.project.edits import END
@@ -40,9 +41,16 @@ class Forger:
     """A history of three checkpoints, and more open items of the user's."""
     plan: str
     """The commit before it: every box is open."""
+    known: dict[object, str] = field(default_factory=dict, compare=False, repr=False)
+    """What git has made or said of what is always the same, of all forgers in the repository."""
+
+    def _find_known(self, key: object, find: Callable[[], str]) -> str:
+        if key not in self.known:
+            self.known[key] = find()
+        return self.known[key]
 
     def blob(self, text: str) -> str:
-        return self.git("hash-object", "-w", "--stdin", stdin=text)
+        return self._find_known(text, lambda: self.git("hash-object", "-w", "--stdin", stdin=text))
 
     def git(self, *arguments: str, stdin: str = "") -> str:
         """What git says, with an index of the forger's own."""
@@ -62,6 +70,12 @@ class Forger:
         self, message: str, parents: tuple[str, ...], changes: Mapping[str, str | tuple[str, str]]
     ) -> str:
         """A commit: its first parent's files with changes (a text, or mode and object)."""
+        key = (message, parents, *changes.items())
+        return self._find_known(key, lambda: self._make_commit(message, parents, changes))
+
+    def _make_commit(
+        self, message: str, parents: tuple[str, ...], changes: Mapping[str, str | tuple[str, str]]
+    ) -> str:
         self.git("read-tree", *(parents[:1] or ["--empty"]))
         entries = {
             p: ("100644", self.blob(new)) if isinstance(new, str) else new for p, new in changes.items()
@@ -110,7 +124,8 @@ class Forger:
         return self.commit(message, parents or (self.tip,), changes)
 
     def read(self, path: str, commit: str = "") -> str:
-        return self.place.git("show", f"{commit or self.tip}:{path}") + "\n"
+        name = f"{commit or self.tip}:{path}"
+        return self._find_known(("show", name), lambda: self.place.git("show", name)) + "\n"
 
     def longer(self, path: str) -> str:
         """The file of the tip as a checkpoint makes it longer."""
@@ -134,7 +149,12 @@ class Forger:
 
     def of(self, key: str) -> str:
         """The commit of an item of the batch that has run."""
-        return self.place.git("log", self.tip, "--format=%H", "--grep", f"^Gitbatch-Item: {key}$")
+        command = ("log", self.tip, "--format=%H", "--grep", f"^Gitbatch-Item: {key}$")
+        return self._find_known(command, lambda: self.place.git(*command))
+
+    def list_genuine(self) -> list[str]:
+        """The commits that nobody has forged."""
+        return self._find_known("rev-list", lambda: self.place.git("rev-list", self.tip)).split()
 
     def findings(self, revisions: str) -> tuple[AuditFinding, ...]:
         return audit_history(self.repo, revisions).findings
@@ -150,14 +170,14 @@ def opened(place: Place) -> Iterator[Repository]:
     repo.close()
 
 
-@pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """A repository in which a batch has run."""
+@pytest.fixture(scope="session")
+def recorded(tmp_path_factory: pytest.TempPathFactory, fork_server: ForkServer) -> Place:
+    """A repository in which a batch has run; tests only add objects to it."""
     home = tmp_path_factory.mktemp("home")
     root = home / "repo"
     shutil.copytree(SAMPLES / "three-groups", root)
-    environment = {**IDENTITY, "PATH": os.environ["PATH"], "HOME": str(home), "GIT_CONFIG_GLOBAL": os.devnull}
-    place = Place(root, home, environment)
+    environment = {**base_environment(), **IDENTITY, "HOME": str(home), "GIT_CONFIG_GLOBAL": os.devnull}
+    place = Place(root, home, environment, fork_server)
     place.git("init", "--quiet", "--initial-branch=main")
     place.commit("The plan")
     place.gitbatch("run", "--items", "all", "--checkpoint", "at-end", code=0)

@@ -3,12 +3,13 @@
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 from base_repositories import SAMPLES
 from batch.forger import opened
-from conftest import IDENTITY, Place
+from conftest import IDENTITY, Place, base_environment
+from fork_server import ForkServer
 from reviews import REVISE, decide
 
 from gitbatch.batch.history.verify import early
@@ -59,24 +60,38 @@ class Story:
     revision: str
     """The checkpoint of that."""
     end: str
+    known: dict[object, str] = field(default_factory=dict, compare=False, repr=False)
+    """What git has made or said of what is always the same."""
+
+    def _find_known(self, key: object, find: Callable[[], str]) -> str:
+        if key not in self.known:
+            self.known[key] = find()
+        return self.known[key]
+
+    def ask_git(self, *command: str) -> str:
+        """What git says of objects, which are always the same."""
+        return self._find_known(command, lambda: self.place.git(*command))
 
     def item(self, path: str, below: str) -> str:
         """The commit of an item that is merged below a commit."""
-        commits = self.place.git(
+        commits = self.ask_git(
             "log", below, "--format=%H", f"--grep=^Gitbatch-Item: {quote_for_message(path)}$"
         )
         return commits.split()[0]
 
     def write(self, message: str, parents: tuple[str, ...], tree: str) -> str:
         above = [part for parent in parents for part in ("-p", parent)]
-        return self.place.git("commit-tree", tree, *above, "-m", message)
+        return self.ask_git("commit-tree", tree, *above, "-m", message)
 
     def tree(self, below: str, changes: dict[str, str]) -> str:
         """A tree with files of commits: path → commit, or another name of its blob."""
+        return self._find_known((below, *changes.items()), lambda: self._make_tree(below, changes))
+
+    def _make_tree(self, below: str, changes: dict[str, str]) -> str:
         git = self.place.git
         git("read-tree", below)
         for path, commit in changes.items():
-            blob = git("rev-parse", commit if ":" in commit else f"{commit}:{path}")
+            blob = self.ask_git("rev-parse", commit if ":" in commit else f"{commit}:{path}")
             git("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}")
         tree = git("write-tree")
         git("read-tree", "HEAD")
@@ -102,7 +117,7 @@ class Story:
         return line
 
     def message(self, commit: str) -> str:
-        return self.place.git("show", "-s", "--format=%B", commit)
+        return self.ask_git("show", "-s", "--format=%B", commit)
 
     def early(self, path: str, base: str, *, digest: str | None = "", read: tuple[str, ...] = ()) -> str:
         """The item that wrote a path, as if it had started from a base. `read`: what it is to have read, if not what it has."""
@@ -113,10 +128,10 @@ class Story:
             for line in lines
             if line.startswith("Gitbatch-Context: ")
         )
-        exists = self.place.git("ls-tree", "-r", "--name-only", base).splitlines()
+        exists = self.ask_git("ls-tree", "-r", "--name-only", base).splitlines()
         lines = [line for line in lines if not line.startswith("Gitbatch-Context: ")]
         lines += [
-            f"Gitbatch-Context: {p}@{self.place.git('rev-parse', f'{base}:{p}')}"
+            f"Gitbatch-Context: {p}@{self.ask_git('rev-parse', f'{base}:{p}')}"
             for p in context
             if p in exists
         ]
@@ -125,7 +140,7 @@ class Story:
         return self.write("\n".join(lines), (base,), self.tree(base, {path: old}))
 
     def digest(self, path: str) -> str:
-        plan = read_plan(self.place.git("show", f"{self.start}:task.md").encode(), "task.md", PlanOptions())
+        plan = read_plan(self.ask_git("show", f"{self.start}:task.md").encode(), "task.md", PlanOptions())
         return next(digest_plan_item(i, g) for g in plan.groups for i in g.items if i.output == path)
 
     def taken(self, path: str, item: str, line: str = "") -> str:
@@ -134,7 +149,7 @@ class Story:
         items = {p: self.item(p, self.end) for p in (B, C, D)} | {path: item}
         below = line or self.revision
         new = self.write(self.message(merge), (below, *items.values()), self.tree(below, items))
-        changes = self.place.git("diff", "--name-only", merge, self.end).splitlines()
+        changes = self.ask_git("diff", "--name-only", merge, self.end).splitlines()
         return self.write(self.message(self.end), (new,), self.tree(new, dict.fromkeys(changes, self.end)))
 
     def findings(self, tip: str) -> tuple[AuditFinding, ...]:
@@ -143,18 +158,18 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
+def story(tmp_path_factory: pytest.TempPathFactory, fork_server: ForkServer) -> Story:
     home = tmp_path_factory.mktemp("home")
     root = home / "repo"
     shutil.copytree(SAMPLES / "three-groups", root)
     environment = {
+        **base_environment(),
         **IDENTITY,
-        "PATH": os.environ["PATH"],
         "HOME": str(home),
         "GIT_CONFIG_GLOBAL": os.devnull,
         "XDG_CACHE_HOME": str(home / "cache"),
     }
-    place = Place(root, home, environment)
+    place = Place(root, home, environment, fork_server)
     place.write("task.md", PLAN)
     place.write("tools/agent.sh", AGENT)
     place.git("init", "--quiet", "--initial-branch=main")

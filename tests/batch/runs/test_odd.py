@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from base_repositories import SAMPLES
 from conftest import Place
+from fork_server import ForkServer
 from history import audit, ticked
 from reflinks import move_place, reflink_folder
 
@@ -306,8 +307,10 @@ FORMATS = {"sha256": ("--object-format=sha256",), "reftable": ("--ref-format=ref
 @pytest.mark.parametrize("checkout", ["full", "context"])
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.sample(2)
-def test_other_formats(tmp_path: Path, environment: dict[str, str], form: str, checkout: str) -> None:
-    place = Place(tmp_path / "repo", tmp_path / "home", environment)
+def test_other_formats(
+    tmp_path: Path, environment: dict[str, str], fork_server: ForkServer, form: str, checkout: str
+) -> None:
+    place = Place(tmp_path / "repo", tmp_path / "home", environment, fork_server)
     place.root.mkdir()
     place.git("init", "-q", "-b", "main", *FORMATS[form], check=False)
     if not (place.root / ".git").exists():
@@ -324,11 +327,13 @@ def test_other_formats(tmp_path: Path, environment: dict[str, str], form: str, c
     assert place.git("fsck", "--strict", "--no-dangling") == ""
 
 
-def test_spaces_and_unicode_in_every_path(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_spaces_and_unicode_in_every_path(
+    tmp_path: Path, environment: dict[str, str], fork_server: ForkServer
+) -> None:
     home = tmp_path / "Zu Hause 家 'q' \"d\" $x"
     (tmp_path / "home").rename(home)
     environment = {k: v.replace(str(tmp_path / "home"), str(home)) for k, v in environment.items()}
-    place = Place(tmp_path / "mein Repo ü [x]* 'q' \"d\"", home, environment)
+    place = Place(tmp_path / "mein Repo ü [x]* 'q' \"d\"", home, environment, fork_server)
     shutil.copytree(SAMPLES / "three-groups", place.root)
     place.git("init", "-q", "-b", "main")
     place.edit("task.md", "→ Output: out/letters/a.md", "→ Output: `out/ä ö/a b's.md`")

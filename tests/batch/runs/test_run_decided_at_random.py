@@ -4,7 +4,7 @@ import os
 import random
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from conftest import Place
@@ -72,7 +72,7 @@ class Sequence:
         """Decide as one of the people; where it is a conflict, or there is nothing to decide, nothing changes."""
         person = self.chance.choice(PEOPLE)
         named = {"GIT_AUTHOR_NAME": person, "GIT_COMMITTER_NAME": person}
-        place = Place(self.place.root, self.place.home, self.place.environment | named)
+        place = replace(self.place, environment=self.place.environment | named)
         before, said = place.state(), ""
         try:
             choices = record_choices(place, choose)[1]

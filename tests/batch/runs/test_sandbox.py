@@ -5,6 +5,7 @@ import signal
 import socket
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -190,11 +191,12 @@ def layout(three: Place, how: str) -> Place:
     if how == "linked":
         root = three.root.parent / "linked"
         three.git("worktree", "add", "-q", "-b", "work", str(root))
-        started = Place(root, three.home, three.environment)
+        started = replace(three, root=root)
     elif how == "separate":
         three.git("init", "-q", "--separate-git-dir", str(elsewhere))
     elif how == "home":
-        started = Place(three.root, three.root.parent, {**three.environment, "HOME": str(three.root.parent)})
+        environment = {**three.environment, "HOME": str(three.root.parent)}
+        started = replace(three, home=three.root.parent, environment=environment)
     for place in (three, started):
         place.write(".env", f"KEY={TOKEN}\n")
     variables = f"root={started.root}; git={three.root}/.git; main={three.root}; elsewhere={elsewhere}; "
@@ -232,13 +234,13 @@ def further_checkout(three: Place, how: str) -> tuple[Place, Path]:
     """The place that a run starts in, and another checkout that belongs to it."""
     top = three.root.parent
     if how == "superproject":
-        outer = Place(top / "outer", three.home, three.environment)
+        outer = replace(three, root=top / "outer")
         outer.root.mkdir()
         outer.git("init", "-q", "-b", "main")
         outer.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(three.root), "sub")
         outer.commit()
-        return Place(outer.root / "sub", three.home, three.environment), outer.root
-    linked = Place(top / "linked", three.home, three.environment)
+        return replace(three, root=outer.root / "sub"), outer.root
+    linked = replace(three, root=top / "linked")
     if how == "separate":
         (top / "dirs").mkdir()
         three.git("init", "-q", "--separate-git-dir", str(top / "dirs/gd"))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from conftest import IDENTITY, Here, Place, base_environment
+from fork_server import ForkServer
 from sessions import run_here
 
 from gitbatch.batch.by_hand.recheck import confine_table
@@ -64,11 +65,11 @@ sandbox = "none"
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def template(tmp_path_factory: pytest.TempPathFactory, fork_server: ForkServer) -> Path:
     """The folder of a repository in which a batch with checks and gates has run."""
     home = tmp_path_factory.mktemp("home")
     environment = {**base_environment(), **IDENTITY, "HOME": str(home), "GIT_CONFIG_GLOBAL": os.devnull}
-    place = Place(home / "repo", home, environment)
+    place = Place(home / "repo", home, environment, fork_server)
     place.root.mkdir()
     place.git("init", "--quiet", "--initial-branch=main")
     place.write("task.md", PLAN)

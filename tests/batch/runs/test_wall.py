@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,7 +78,7 @@ def test_24_items_at_16_jobs_again_and_again(three: Place, tmp_path: Path) -> No
     for number in range(20 if LONG else 2):
         root = tmp_path / f"clone-{number}"
         three.git("clone", "-q", ".", str(root))
-        clone = Place(root, three.home, three.environment)
+        clone = replace(three, root=root)
         clone.gitbatch("run", "--items", "all", "--checkpoint", "at-end", "--jobs", "16", code=0)
         story = audit(clone)
         assert (len(story.items), len(story.merges), len(story.checkpoints)) == (24, 2, 1)

@@ -137,7 +137,7 @@ def test_a_branch_that_the_user_looks_at_is_not_deleted(three: Place) -> None:
     )
     done = three.gitbatch("run", "--items", "group:1", "--checkpoint", "at-end", code=0)
     assert "1-t101 (merged, but checked out)" in done.stdout
-    looked_at = Place(three.root.parent / "looked-at", three.home, three.environment)
+    looked_at = replace(three, root=three.root.parent / "looked-at")
     assert looked_at.git("status", "--porcelain") == ""
     assert looked_at.git("log", "-1", "--format=%s") == "T101 Write a do: special" or looked_at.git(
         "rev-parse", "HEAD"
