@@ -17,7 +17,7 @@ from gitbatch.batch.executor.frames import pack_frame
 from gitbatch.batch.executor.messages import FromWorker, ToWorker, encode_message
 from gitbatch.batch.executor.scheduler import SchedulerConnection
 from gitbatch.batch.executor.stream import READ_BYTES, SILENCE, MessageStream
-from gitbatch.batch.executor.tls import connect_streams
+from gitbatch.batch.executor.tls import connect_streams, describe_loss
 from gitbatch.batch.planning.tls_files import make_tls_context
 from gitbatch.errors import GitbatchError
 from gitbatch.project.cluster import parse_address
@@ -43,7 +43,12 @@ class DaskCarrier:
         files = tools.table.tls if address.is_encrypted else None
         self._context = make_tls_context(files, ssl.Purpose.SERVER_AUTH) if files else None
         self._connecting = asyncio.Semaphore(_AT_ONCE)
-        self.problem = ""
+        self._problem, self._is_empty = "", False
+
+    @property
+    def problem(self) -> str:
+        """Why the scheduler names no worker; empty: it names some."""
+        return self._problem or (f"scheduler {self._address}: it knows no worker" if self._is_empty else "")
 
     async def find_workers(self, join: Callable[[WorkerLink], None]) -> None:
         """Asks the scheduler again and again; while it cannot be reached, the workers that are known remain."""
@@ -65,6 +70,7 @@ class DaskCarrier:
             found = await connection.find_workers()
             self._note_problem("")
             self._note_gone(found)
+            self._is_empty = not found
             make_room(len(found))
             for announced in sorted(found - self._links.keys()):
                 self._links[announced] = DaskLink(clean_text(announced, 100), self._context, self._connecting)
@@ -83,12 +89,12 @@ class DaskCarrier:
                 link.is_gone = announced not in found
 
     def _note_problem(self, reason: str) -> None:
-        before, said = self.problem, clean_text(reason)
-        self.problem = f"scheduler {self._address}: {said}" if said else ""
-        if self.problem and not before:
+        before, said = self._problem, clean_text(reason)
+        self._problem = f"scheduler {self._address}: {said}" if said else ""
+        if self._problem and not before:
             known = format_count(len(self._links), "known worker")
             self._tell(f"the scheduler {self._address} cannot be reached: {said} ({known})")
-        elif before and not self.problem:
+        elif before and not self._problem:
             self._tell(f"the scheduler {self._address} is there")
 
 
@@ -135,7 +141,7 @@ class StreamChannel:
             self.writer.write(pack_frame(encode_message(message)))
             await self.writer.drain()
         except OSError as error:
-            raise ChannelError("the connection is gone") from error
+            raise ChannelError(describe_loss(error)) from error
 
     async def receive(self) -> list[FromWorker]:
         """Reads messages."""
@@ -146,7 +152,7 @@ class StreamChannel:
         try:
             data = await self.reader.read(READ_BYTES)
         except OSError as error:
-            raise ChannelError("the connection is gone") from error
+            raise ChannelError(describe_loss(error)) from error
         if not data:
             raise ChannelError("the connection is gone")
         return data

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from gitbatch.batch.executor.carrier import ChannelError
-from gitbatch.batch.executor.tls import PATIENCE, Streams
+from gitbatch.batch.executor.tls import PATIENCE, Streams, describe_loss
 from gitbatch.text import clean_text
 
 ANSWER_BYTES = 32 * 1024 * 1024
@@ -116,8 +116,8 @@ class SchedulerConnection:
             self.writer.write(_WORD.pack(len(head) + len(part)) + head + part)
             async with asyncio.timeout(PATIENCE):
                 await self.writer.drain()
-        except (OSError, TimeoutError) as error:
-            raise ChannelError("the connection is gone") from error
+        except OSError as error:
+            raise ChannelError(describe_loss(error)) from error
 
     async def _receive(self, decoder: msgspec.msgpack.Decoder[_T]) -> _T:
         """Returns the next message; the parts that it refers to are read, and dropped."""
@@ -127,7 +127,7 @@ class SchedulerConnection:
         except TimeoutError as error:
             raise ChannelError(f"no answer for {PATIENCE:g} seconds") from error
         except (OSError, EOFError) as error:
-            raise ChannelError("the connection is gone") from error
+            raise ChannelError(describe_loss(error)) from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ChannelError(clean_text(f"it does not answer as a scheduler does: {error}")) from error
 

@@ -30,9 +30,20 @@ async def connect_streams(address: ClusterAddress, context: ssl.SSLContext | Non
         raise ChannelError(clean_text(f"{address}: {_describe_error(error)}")) from error
 
 
-def _describe_error(error: OSError | UnicodeError) -> str:
+def describe_loss(error: OSError | EOFError) -> str:
+    """Returns why a connection is gone, by the error of reading or writing."""
     if isinstance(error, ssl.SSLError):
-        return error.reason or str(error)
+        return _describe_error(error)
+    why = _describe_error(error) if isinstance(error, OSError) else ""
+    return f"the connection is gone ({why})" if why else "the connection is gone"
+
+
+def _describe_error(error: OSError | UnicodeError) -> str:
     if isinstance(error, UnicodeError):
         return "not the name of a host"
-    return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
+    if not isinstance(error, ssl.SSLError):
+        return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
+    reason = error.reason or str(error)
+    if "ALERT" in reason:  # what the other side says of ours
+        return f"it does not accept this certificate ({reason})"
+    return f"its certificate is not one of the cluster, or it is not encrypted ({reason})"

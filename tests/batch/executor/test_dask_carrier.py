@@ -39,9 +39,9 @@ def test_workers_join_and_leave_and_outlive_the_scheduler(monkeypatch: pytest.Mo
             await wait_until_async(lambda: len(found) == 4, found)  # as another one
         await wait_until_async(lambda: carrier.problem, "it is missed")
         assert [link.is_gone for link in found] == [True, False, False, False]
-        assert told == [
-            f"the scheduler {address} cannot be reached: the connection is gone (3 known workers)"
-        ]
+        [said] = told
+        assert said.startswith(f"the scheduler {address} cannot be reached: the connection is gone")
+        assert said.endswith("(3 known workers)")
         async with serving(knowing(announced), address.port):
             await wait_until_async(lambda: not carrier.problem, "it is there again")
         assert told[-1] == f"the scheduler {address} is there"
@@ -66,9 +66,13 @@ def test_worker_that_is_connected_stays_the_same_under_a_new_scheduler(
 
     async def scene() -> None:
         async with serving(greet) as worker, serving(knowing(announced)) as address:
-            finding = asyncio.create_task(open_carrier(str(address), []).find_workers(found.append))
+            carrier = open_carrier(str(address), [])
+            finding = asyncio.create_task(carrier.find_workers(found.append))
+            await wait_until_async(lambda: carrier.problem, "none is there")
+            assert carrier.problem == f"scheduler {address}: it knows no worker"
             announced.append(str(worker))
             await wait_until_async(lambda: found, "it has joined")
+            assert not carrier.problem
             channel = await found[0].connect()
             announced.clear()
             await wait_until_async(lambda: found[0].is_gone, "it is not known")
@@ -89,7 +93,7 @@ def test_worker_that_is_connected_stays_the_same_under_a_new_scheduler(
 def test_batch_halts_if_no_worker_is_found() -> None:
     told: list[str] = []
     carrier = open_carrier("tcp://127.0.0.1:1", told)
-    carrier.problem = "scheduler tcp://127.0.0.1:1: Connection refused"
+    carrier._problem = "scheduler tcp://127.0.0.1:1: Connection refused"
     members = PoolMembers(told.append, 3600)
     members.begin_waiting(carrier)
     assert members.find_why_none() is None
