@@ -208,7 +208,7 @@ class Welcome(Struct, frozen=True, tag="welcome"):
 
 
 class SentValue(Struct, frozen=True):
-    """The value of a variable of the user's. It is kept in memory alone."""
+    """The value of a variable of the user's; empty: it is not set. It is kept in memory alone."""
 
     name: _Name
     value: Annotated[str, Meta(max_length=MOST_VALUE)]

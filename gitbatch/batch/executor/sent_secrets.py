@@ -13,6 +13,8 @@ def collect_secrets(
 ) -> SentSecrets | None:
     """Returns the values of the secret variables of some agents, as far as they are set; None: none is sent.
 
+    Of an agent that has one, the others are sent as empty: else it would use another key of its worker.
+
     Raises:
         GitbatchError: the way to a worker is not encrypted, or a value is too long.
     """
@@ -24,11 +26,12 @@ def collect_secrets(
         problem = problem or "keys are sent over TLS only, and executor.tls is not set"
     if problem:
         raise GitbatchError(f"executor.secrets: {problem}", 'use ssh or TLS, or write secrets = "worker"')
-    names = {name for agent in agents for name in config.agents[agent].secret_variables}
+    wanted = [config.agents[agent].secret_variables for agent in agents]
     if executor.checks_at == "workers":
-        for table in (*config.checks.values(), *config.gates.values()):
-            names |= set(secret_names(table.pass_env, table.public_env))
-    found = tuple(SentValue(name, environment[name]) for name in sorted(names) if environment.get(name))
+        programs = (*config.checks.values(), *config.gates.values())
+        wanted += [secret_names(table.pass_env, table.public_env) for table in programs]
+    names = {name for each in wanted if any(map(environment.get, each)) for name in each}
+    found = tuple(SentValue(name, environment.get(name, "")) for name in sorted(names))
     long = next((each.name for each in found if len(each.value) > MOST_VALUE), "")
     if long or len(found) > MOST_ENTRIES:
         what = f"the value of {long} is too long" if long else f"they are more than {MOST_ENTRIES}"

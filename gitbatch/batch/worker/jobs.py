@@ -64,8 +64,9 @@ class JobTools(Struct, frozen=True):
     def add_secrets(self, given: SentSecrets) -> "JobTools":
         """Returns the tools with the keys that the orchestrator has sent: they count more than those of this machine."""
         values = {each.name: each.value for each in given.values}
-        pool = replace(self.pool, environment={**self.pool.environment, **values}, _made={})
-        return replace(self, pool=pool, sent=frozenset(values))
+        whole = {**self.pool.environment, **values}
+        left = {name: value for name, value in whole.items() if value or name not in values}
+        return replace(self, pool=replace(self.pool, environment=left, _made={}), sent=frozenset(values))
 
     def open_agent(self, job: ItemJob) -> tuple[Agent, Secrets]:
         """Returns the agent of a job, and the values that it may not write anywhere.

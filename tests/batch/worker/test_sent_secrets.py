@@ -43,10 +43,10 @@ if TYPE_CHECKING:
     from gitbatch.project.agent_table import AgentTable
 
 VALUE = "sk-9876543210-sent-by-the-run"
-SECRETS = SentSecrets((SentValue("SENT", VALUE),))
+SECRETS = SentSecrets((SentValue("SENT", VALUE), SentValue("KEY", "")))
 SSH = ExecutorTable(kind="command", workers=(("ssh", "build1"),), secrets="send")
 ECHO = (
-    'cat >/dev/null; echo "${#SENT}" >out/a.md; echo "$SENT"; echo "$SENT" >&2; echo x >"$SENT.txt"; '
+    'cat >/dev/null; echo "${#SENT}${KEY-}" >out/a.md; echo "$SENT"; echo "$SENT" >&2; echo x >"$SENT.txt"; '
     'echo "$SENT" >>"$GITBATCH_PROGRESS"; printf \'{"summary": "Told %s. Twice."}\' "$SENT" >"$GITBATCH_REPLY"'
 )
 
@@ -72,7 +72,7 @@ def test_agent_gets_a_sent_key_and_its_worker_keeps_it_in_memory_alone(far: Orch
     leak = 'cat >/dev/null; echo "$SENT" >out/a.md; echo "A. Wrote it."'
 
     def send_both(far: Orchestrator) -> None:
-        far.send_job(ECHO, pass_env=("SENT",))
+        far.send_job(ECHO, pass_env=("SENT", "KEY"))  # the worker has a KEY
         far.send_job(leak, token=OTHER, pass_env=("SENT",))
 
     async def wait(far: Orchestrator) -> None:
@@ -140,7 +140,7 @@ def test_key_is_sent_before_the_greeting_and_in_no_job(place: Place, monkeypatch
     assert result.succeeded == 1
     [channel] = link.channels
     assert channel.kinds()[:2] == ["SentSecrets", "Welcome"]
-    assert channel.said[0] == SECRETS
+    assert channel.said[0] == SentSecrets((SentValue("SENT", VALUE), SentValue("UNSET", "")))
     assert VALUE not in repr(channel.said)
     assert not any(VALUE.encode() in encode_message(message) for message in channel.said[1:])
     assert VALUE not in repr(events)
@@ -158,7 +158,13 @@ def test_sent_keys_are_those_of_the_agents_as_far_as_they_are_set() -> None:
     config = Config(agents=agents, executor=SSH)
     found = collect_secrets(config, ("a", "claude"), environment)
     assert found
-    assert [each.name for each in found.values] == ["A", "ANTHROPIC_API_KEY"]
+    assert {each.name: each.value for each in found.values} == {
+        "A": "value of A",
+        "ANTHROPIC_API_KEY": "value of ANTHROPIC_API_KEY",
+        "ANTHROPIC_AUTH_TOKEN": "",
+        "CLAUDE_CODE_OAUTH_TOKEN": "",
+    }
+    assert collect_secrets(config, ("claude",), {"A": "x"}) == SentSecrets(())
     assert collect_secrets(Config(agents=agents), ("a",), environment) is None
     with pytest.raises(GitbatchError, match="the value of A is too long"):
         collect_secrets(config, ("a",), {"A": "x" * (MOST_VALUE + 1)})
