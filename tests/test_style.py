@@ -50,27 +50,44 @@ class Finding(NamedTuple):
         return f"{self.path.relative_to(ROOT)}:{self.line}: {self.text}"
 
 
-NAMED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+class Part(NamedTuple):
+    """What can have a docstring: a module, a class or a function. It is kept, and not the syntax tree, which is large."""
+
+    path: Path
+    kind: str
+    name: str
+    first: int
+    last: int
+    docstring: str
+
+    def report(self, text: str) -> Finding:
+        return Finding(self.path, self.first, text)
 
 
 @cache
-def named_nodes() -> tuple[tuple[Path, NAMED], ...]:
-    """Everything that can have a docstring. In expressions there is nothing of that."""
-    found: list[tuple[Path, NAMED]] = []
-    for path in SOURCES:
-        waiting: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
-        while waiting:
-            node = waiting.pop()
-            if isinstance(node, NAMED):
-                found.append((path, node))
-            waiting.extend(child for child in ast.iter_child_nodes(node) if not isinstance(child, ast.expr))
-    return tuple(found)
+def read_parts() -> tuple[Part, ...]:
+    return tuple(part for path in SOURCES for part in _find_parts(path))
 
 
-def functions() -> Iterator[tuple[Path, ast.FunctionDef | ast.AsyncFunctionDef]]:
-    for path, node in named_nodes():
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield path, node
+def _find_parts(path: Path) -> Iterator[Part]:
+    """The parts of a module. In expressions there are none."""
+    waiting: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+    while waiting:
+        node = waiting.pop()
+        said = ast.get_docstring(node) or "" if isinstance(node, ast.Module | _NAMED) else ""
+        if isinstance(node, ast.Module):
+            yield Part(path, "module", "", 1, 1, said)
+        elif isinstance(node, _NAMED):
+            kind = "class" if isinstance(node, ast.ClassDef) else "function"
+            yield Part(path, kind, node.name, node.lineno, node.end_lineno or 0, said)
+        waiting.extend(child for child in ast.iter_child_nodes(node) if not isinstance(child, ast.expr))
+
+
+_NAMED = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def functions() -> list[Part]:
+    return [part for part in read_parts() if part.kind == "function"]
 
 
 def words_of(name: str) -> list[str]:
@@ -82,25 +99,20 @@ def is_magic(name: str) -> bool:
 
 
 def one_word_names() -> tuple[list[Finding], int]:
-    named = [(path, node) for path, node in functions() if not is_magic(node.name)]
-    short = [Finding(path, n.lineno, n.name) for path, n in named if len(words_of(n.name)) == 1]
-    return short, len(named)
+    named = [part for part in functions() if not is_magic(part.name)]
+    return [part.report(part.name) for part in named if len(words_of(part.name)) == 1], len(named)
 
 
 def question_docstrings() -> tuple[list[Finding], int]:
     """Docstrings that begin with What, Where, Who, or with Whether at what is no predicate."""
-    found, count = [], 0
-    for path, node in named_nodes():
-        said = ast.get_docstring(node)
-        if not said:
-            continue
-        count += 1
-        first = said.split(maxsplit=1)[0]
-        name = getattr(node, "name", "")
-        is_predicate = words_of(name)[0] in {"is", "has", "can", "may", "matches", "needs", "knows"}
-        if first in {"What", "Where", "Who", "Whose", "Which"} or (first == "Whether" and not is_predicate):
-            found.append(Finding(path, getattr(node, "lineno", 1), said.splitlines()[0]))
-    return found, count
+    said = [part for part in read_parts() if part.docstring]
+    return [part.report(part.docstring.splitlines()[0]) for part in said if _asks(part)], len(said)
+
+
+def _asks(part: Part) -> bool:
+    first = part.docstring.split(maxsplit=1)[0]
+    is_predicate = words_of(part.name)[0] in {"is", "has", "can", "may", "matches", "needs", "knows"}
+    return first in {"What", "Where", "Who", "Whose", "Which"} or (first == "Whether" and not is_predicate)
 
 
 def texts_in(path: Path) -> Iterator[tuple[int, str]]:
@@ -122,17 +134,16 @@ def forbidden_phrases() -> list[Finding]:
     return [
         Finding(path, number, f"“{found[0]}” in: {line.strip()[:90]}")
         for path in (*SOURCES, *TEXTS)
+        if FORBIDDEN.search(path.read_text(encoding="utf-8"))  # to read the words of a program takes longer
         for number, line in texts_in(path)
         for found in FORBIDDEN.finditer(line)
     ]
 
 
 def long_functions() -> list[Finding]:
-    lengths = ((path, node, (node.end_lineno or 0) - node.lineno + 1) for path, node in functions())
+    lengths = ((part, part.last - part.first + 1) for part in functions())
     return [
-        Finding(p, n.lineno, f"{n.name}: {length} lines")
-        for p, n, length in lengths
-        if length > FUNCTION_LINES
+        part.report(f"{part.name}: {length} lines") for part, length in lengths if length > FUNCTION_LINES
     ]
 
 
@@ -142,9 +153,9 @@ def long_modules() -> list[Finding]:
 
 
 def doubled_classes() -> list[Finding]:
-    classes = [(path, node) for path, node in named_nodes() if isinstance(node, ast.ClassDef)]
-    counts = Counter(node.name.strip("_") for _, node in classes)
-    return [Finding(path, n.lineno, n.name) for path, n in classes if counts[n.name.strip("_")] > 1]
+    classes = [part for part in read_parts() if part.kind == "class"]
+    counts = Counter(part.name.strip("_") for part in classes)
+    return [part.report(part.name) for part in classes if counts[part.name.strip("_")] > 1]
 
 
 def listed(findings: list[Finding]) -> str:
