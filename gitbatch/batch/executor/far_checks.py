@@ -81,7 +81,7 @@ class CheckSender(Struct, frozen=True):
             raise
         except TimeoutError:
             incoming.lose("it does not answer in time")
-            await pool.drop_member(member, "it does not answer in time")
+            await pool.give_up_job(member, job.token)
             return incoming.ended.result()
         finally:
             pool.release_job(member, job.token)

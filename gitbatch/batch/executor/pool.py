@@ -129,11 +129,11 @@ class WorkerPool:
         self.release_job(member, token)
         await self._send_soon(member, CancelJob(token))
 
-    async def drop_member(self, member: PoolMember, reason: str) -> None:
-        """Ends the connection to a worker that does not answer."""
-        if member.channel:
-            self.members.tell(f"worker {member.host}: {reason}")
-            await member.channel.close(0.0)
+    async def give_up_job(self, member: PoolMember, token: str) -> None:
+        """Ends a job that takes too long at a worker. Its other jobs may end; further ones go to other workers first."""
+        self.members.tell(f"worker {member.host}: it does not answer in time")
+        member.losses += 1
+        await self.cancel_job(member, token)
 
     async def forget_results(self, tokens: frozenset[str]) -> None:
         """Lets the workers remove results that git has, or that count no more: one that is lost, when it comes back."""

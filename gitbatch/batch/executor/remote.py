@@ -177,7 +177,7 @@ class RemoteWorkplace:
         except TimeoutError:
             job.lose("it does not answer in time")
             end = job.ended.result()
-            await pool.drop_member(member, "it does not answer in time")
+            await pool.give_up_job(member, token)
         finally:
             pool.release_job(member, token)
         if end.is_elsewhere:

@@ -93,6 +93,8 @@ class OrchestratorService:
     """Those of the worker; None: they are for this orchestrator alone."""
     _tools: "asyncio.Task[JobTools] | None" = None
     _jobs: "dict[str, asyncio.Task[None]]" = field(default_factory=dict)
+    _ending: "set[asyncio.Task[None]]" = field(default_factory=set)
+    """The jobs that were cancelled. The same may be asked for again before they have ended."""
     _packs: IncomingPacks = field(init=False)
     _changes: "set[asyncio.Task[None]]" = field(default_factory=set)
     """Of the spool."""
@@ -178,10 +180,10 @@ class OrchestratorService:
                 self._packs.take_message(message)
             case ItemJob() | CheckJob():
                 self._start_job(message)
-            case CancelJob() | ForgetJobs():
-                task = asyncio.create_task(self._change_spool(message))
-                self._changes.add(task)
-                task.add_done_callback(self._changes.discard)
+            case CancelJob():
+                self._change_spool(self._end_elsewhere(message.token, self._cancel_job(message.token)))
+            case ForgetJobs():
+                self._change_spool(self._forget(message.tokens))
 
     async def _open_tools(self, welcome: Welcome) -> JobTools:
         tools, secrets = await self.open_tools(welcome, self._opened), self._secrets
@@ -201,7 +203,9 @@ class OrchestratorService:
 
     def _note_end(self, token: str, task: "asyncio.Task[None]") -> None:
         """Notes that a job has ended, and reports an internal error, which the orchestrator would wait for."""
-        self._jobs.pop(token, None)
+        self._ending.discard(task)
+        if self._jobs.get(token) is task:
+            del self._jobs[token]
         error = None if task.cancelled() else task.exception()
         if error:
             said = clean_text(f"internal error in the worker: {type(error).__name__}: {error}")
@@ -277,29 +281,42 @@ class OrchestratorService:
             raise GitbatchError("a job came before the greeting")
         return await asyncio.shield(self._tools)
 
-    async def _change_spool(self, message: CancelJob | ForgetJobs) -> None:
-        """Removes results, or cancels a job: the one here, or that of a connection that was cut."""
-        if isinstance(message, CancelJob) and (job := self._jobs.get(message.token)):
+    def _change_spool(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._changes.add(task)
+        task.add_done_callback(self._changes.discard)
+
+    async def _forget(self, tokens: tuple[str, ...]) -> None:
+        spool = (await self._wait_for_tools()).spool
+        for token in tokens:
+            spool.forget(token)
+
+    def _cancel_job(self, token: str) -> "asyncio.Task[None] | None":
+        job = self._jobs.pop(token, None)
+        if job:
+            self._ending.add(job)
             job.cancel()
+        return job
+
+    async def _end_elsewhere(self, token: str, job: "asyncio.Task[None] | None") -> None:
+        """Ends a job of a connection that was cut, after the one here has ended, unless it was asked for again."""
+        if job:
             await asyncio.wait((job,))
         spool = (await self._wait_for_tools()).spool
-        if isinstance(message, CancelJob):
-            spool.ask_to_cancel(message.token)
-            return
-        for token in message.tokens:
-            spool.forget(token)
+        if token not in self._jobs:
+            spool.ask_to_cancel(token)
 
     async def _end_jobs(self) -> None:
         """Ends all jobs: agents are asked to end, and soon after that killed."""
         for _ in range(2):
-            tasks = tuple(self._jobs.values())
+            tasks = (*self._jobs.values(), *self._ending)
             if not tasks:
                 return
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks, timeout=_GRACE)
-        if self._jobs:
-            await asyncio.wait(self._jobs.values())
+        if tasks := (*self._jobs.values(), *self._ending):
+            await asyncio.wait(tasks)
 
     async def _show_alive(self) -> None:
         while not self._is_cut:

@@ -231,8 +231,9 @@ def test_worker_of_another_protocol_is_refused_by_name(place: Place, monkeypatch
     assert "gitbatch 0.0.9 (protocol 0), here is" in notes(events)
 
 
-def test_silent_worker_is_given_up(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_up(place, "ok")
+def test_job_that_takes_too_long_is_given_up(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its worker is still there, and ends its other jobs."""
+    set_up(place, "ok", "ok")
     place.edit("gitbatch.toml", 'timeout = "60s"', 'timeout = "1s"')
     name_executor(place)
     monkeypatch.setattr("gitbatch.batch.executor.remote._SPARE", -0.9)
@@ -240,12 +241,20 @@ def test_silent_worker_is_given_up(place: Place, monkeypatch: pytest.MonkeyPatch
 
     async def say_nothing_first(channel: ScriptedChannel, job: ItemJob) -> None:
         heard.append(job.token)
-        if len(heard) > 1:
+        if heard.count(heard[0]) > 1:
+            again.set()
+        elif job.token != heard[0]:
+            await again.wait()
+        if again.is_set():
             channel.tell(*give_output(job))
 
-    result, events = run_with(place, monkeypatch, ScriptedLink(say_nothing_first))
-    assert result.succeeded == 1
-    assert "it does not answer in time" in notes(events)
+    again = asyncio.Event()
+    link = ScriptedLink(say_nothing_first)
+    result, events = run_with(place, monkeypatch, link)
+    assert result.succeeded == 2
+    assert "worker far: it does not answer in time" in notes(events)
+    assert len(link.channels) == 1
+    assert link.channels[0].kinds().count("CancelJob") >= 1
 
 
 def test_interrupted_run_cancels_its_jobs(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,6 +126,20 @@ def test_cut_connection_lets_jobs_finish(far: Orchestrator, tmp_path: Path) -> N
     assert list_spooled(far.settings) == (TOKEN,)
 
 
+def test_job_that_was_cancelled_may_be_asked_for_again_at_once(far: Orchestrator, tmp_path: Path) -> None:
+    slow = f"if mkdir {tmp_path}/begun; then exec sleep 600; fi; {WRITE}"
+
+    async def wait_for_start(_: Orchestrator) -> None:
+        await wait_until_async((tmp_path / "begun").exists, "it has begun")
+
+    def cancel_and_ask(far: Orchestrator) -> None:
+        far.send(CancelJob(TOKEN), far.last)
+
+    talk(far, lambda far: far.send_job(slow), wait_for_start, cancel_and_ask, Orchestrator.wait_for_result)
+    [result] = far.of(JobResult)
+    assert (type(result.answer), result.size) == (SentReply, 6)
+
+
 @pytest.mark.parametrize("is_asked_for", [True, False])
 def test_job_of_a_cut_connection_is_cancelled_by_another(
     far: Orchestrator, tmp_path: Path, *, is_asked_for: bool
