@@ -1,6 +1,7 @@
 """The files of `deploy/` and the commands of the page about them: the program takes each command line as it stands there."""
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -144,3 +145,26 @@ def test_certificates_are_for_their_sides(tmp_path: Path) -> None:
     (tmp_path / "other/ca.pem").write_bytes((folder / "ca.pem").read_bytes())
     with pytest.raises(ssl.SSLError, match=r"(?i)certificate"):
         shake_hands(folder, "head", "../other/eve")
+
+
+@pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None or "GITBATCH_DEPLOY" not in os.environ,
+    reason="systemd is not installed, or GITBATCH_DEPLOY is not set",
+)
+def test_systemd_knows_every_setting_of_the_units(tmp_path: Path) -> None:
+    units = sorted(DEPLOY.glob("systemd/*.service"))
+    shutil.copytree("/lib/systemd/system", tmp_path / "lib/systemd/system", symlinks=True)
+    programs = tmp_path / "opt/gitbatch/bin"
+    programs.mkdir(parents=True)
+    for name in ("dask", "gitbatch"):
+        (programs / name).touch(0o755)
+    for unit in units:
+        shutil.copy(unit, tmp_path / "lib/systemd/system")
+    names = [unit.name for unit in units]
+    command = ["systemd-analyze", "verify", "--man=no", f"--root={tmp_path}", *names]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    bad = tmp_path / "lib/systemd/system" / names[0]
+    bad.write_text(bad.read_text().replace("NoNewPrivileges=", "NoNewPrivilege="))
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "Unknown key 'NoNewPrivilege'" in done.stderr
