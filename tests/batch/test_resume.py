@@ -92,17 +92,16 @@ def test_a_killed_batch_can_be_aborted_and_what_was_done_is_kept(hanging: Place)
     assert_tidy(hanging)
 
 
-def test_a_checkout_that_was_not_followed_is_followed_at_the_next_start(three: Place) -> None:
-    three.gitbatch("run", "--items", "all", "--checkpoint", "after-each", code=3)
-    (followed,) = three.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/followed").splitlines()
-    three.git("update-ref", "-d", followed)
-    three.git("read-tree", "HEAD~2")
+def test_a_checkout_that_was_not_followed_is_followed_at_the_next_start(paused: Place) -> None:
+    (followed,) = paused.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/followed").splitlines()
+    paused.git("update-ref", "-d", followed)
+    paused.git("read-tree", "HEAD~2")
     for path in ("task.md", "status.md", "inventory.md"):
-        three.write(path, three.git("show", f"HEAD~2:{path}") + "\n")
+        paused.write(path, paused.git("show", f"HEAD~2:{path}") + "\n")
     for path in ("out/letters/a.md", "decisions-log.md"):
-        (three.root / path).unlink()
-    three.gitbatch("run", code=3)
-    assert three.git("status", "--porcelain") == ""
+        (paused.root / path).unlink()
+    paused.gitbatch("run", code=3)
+    assert paused.git("status", "--porcelain") == ""
 
 
 def test_a_forged_item_branch_is_not_taken_for_done(hanging: Place) -> None:
@@ -167,12 +166,11 @@ def test_a_branch_that_is_gone_is_said(three: Place) -> None:
     three.gitbatch("abort", code=0)
 
 
-def test_an_item_that_left_the_plan_is_said_and_not_guessed(three: Place) -> None:
-    three.gitbatch("run", "--items", "all", "--checkpoint", "after-each", code=3)
-    text = three.read("task.md")
-    three.write("task.md", "".join(line for line in text.splitlines(keepends=True) if "T204" not in line))
-    three.commit()
-    said = three.gitbatch("run", code=3).stdout
+def test_an_item_that_left_the_plan_is_said_and_not_guessed(paused: Place) -> None:
+    text = paused.read("task.md")
+    paused.write("task.md", "".join(line for line in text.splitlines(keepends=True) if "T204" not in line))
+    paused.commit()
+    said = paused.gitbatch("run", code=3).stdout
     assert "cancelled  T204  it is no longer in task.md" in said
 
 

@@ -8,7 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from conftest import Place
+from base_repositories import BaseRepositories, list_objects
+from conftest import Place, assert_sound
 from history import audit
 
 from gitbatch.batch.history.gc import find_garbage, remove_garbage
@@ -37,9 +38,15 @@ def everything(place: Place) -> list[str]:
 
 
 @pytest.fixture
-def run(three: Place) -> Place:
-    three.gitbatch(*GROUP, "group:1", code=0)
-    return three
+def run(place: Place, base_repositories: BaseRepositories) -> Iterator[Place]:
+    """The sample with three groups, of which a batch has done the first one."""
+    if not base_repositories.copy_kept("first-group", place.root):
+        base_repositories.copy_sample("three-groups", place.root)
+        place.gitbatch(*GROUP, "group:1", code=0)
+        base_repositories.keep("first-group", place.root)
+    before = list_objects(place.root)
+    yield place
+    assert_sound(place, before)
 
 
 def with_conflict(place: Place) -> str:
@@ -125,19 +132,18 @@ def test_a_batch_whose_branch_the_user_reset_is_unmerged(run: Place) -> None:
     assert kept.endswith(("/rescue/end", "/rescue/followed"))
 
 
-def test_an_unfinished_batch_is_left_alone(three: Place) -> None:
-    three.gitbatch("run", "--items", "all", "--checkpoint", "after-each", code=3)
-    before, files = three.state(), everything(three)
-    said = json.loads(three.gitbatch("gc", "--keep", "0", "--json", code=0).stdout)
+def test_an_unfinished_batch_is_left_alone(paused: Place) -> None:
+    before, files = paused.state(), everything(paused)
+    said = json.loads(paused.gitbatch("gc", "--keep", "0", "--json", code=0).stdout)
     assert (said["removed"], said["rescued"]) == ([], [])
     assert said["kept"] == [
         {
-            "name": batch_of(three),
+            "name": batch_of(paused),
             "reason": "it is unfinished: gitbatch run resumes it, gitbatch abort ends it",
         }
     ]
-    assert (three.state(), everything(three)) == (before, files)
-    three.gitbatch("run", code=3)
+    assert (paused.state(), everything(paused)) == (before, files)
+    paused.gitbatch("run", code=3)
 
 
 def test_worktrees_and_folders_are_found_by_our_own_record(run: Place) -> None:

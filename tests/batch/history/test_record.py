@@ -94,19 +94,18 @@ def rewrite_record(place: Place, changes: Mapping[str, object]) -> str:
     ],
 )
 @pytest.mark.sample(2)
-def test_another_version(three: Place, changes: Mapping[str, object], stated: str) -> None:
+def test_another_version(paused: Place, changes: Mapping[str, object], stated: str) -> None:
     """It is refused in one line, and can be aborted."""
-    three.gitbatch("run", "--items", "all", "--checkpoint", "after-each", code=3)
-    batch = rewrite_record(three, changes)
-    before = three.state()
+    batch = rewrite_record(paused, changes)
+    before = paused.state()
     for command in ("run", "status"):
-        said = three.gitbatch(command, code=1).stderr
+        said = paused.gitbatch(command, code=1).stderr
         assert f"batch {batch} was started by another version of gitbatch ({stated}; " in said
         assert "finish it with that version, or end it: gitbatch abort" in said
-    assert three.state() == before
-    assert three.gitbatch("abort", code=0).stdout == f"batch {batch} has ended\n"
-    assert_tidy(three)
-    assert "no batch has run here yet" in three.gitbatch("status", code=0).stdout
+    assert paused.state() == before
+    assert paused.gitbatch("abort", code=0).stdout == f"batch {batch} has ended\n"
+    assert_tidy(paused)
+    assert "no batch has run here yet" in paused.gitbatch("status", code=0).stdout
 
 
 @pytest.mark.parametrize(

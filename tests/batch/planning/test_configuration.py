@@ -36,63 +36,60 @@ DIFFERENCE = [
 ]
 
 
-def test_a_resume_by_another_program_waits_for_the_user(three: Place, tmp_path: Path) -> None:
-    three.gitbatch(*RUN, code=3)
-    change(three, tmp_path)
-    before = three.state()
-    done = three.gitbatch("run", code=3)
+def test_a_resume_by_another_program_waits_for_the_user(paused: Place, tmp_path: Path) -> None:
+    change(paused, tmp_path)
+    before = paused.state()
+    done = paused.gitbatch("run", code=3)
     assert "gitbatch.toml names other programs, hosts, keys or paths" in done.stdout
     assert "".join(f"        {line}\n" for line in DIFFERENCE) in done.stdout
     assert done.stderr.endswith(ADVICE)
-    assert three.state() == before
-    done = three.gitbatch("run", "--json", code=3)
+    assert paused.state() == before
+    done = paused.gitbatch("run", "--json", code=3)
     (changed,) = events(done.stdout, "config-changed")
     assert changed["difference"] == DIFFERENCE
     assert done.stderr.endswith(ADVICE)
     assert not (tmp_path / "other-ran").exists()
-    three.gitbatch("run", "--accept-config", code=3)
+    paused.gitbatch("run", "--accept-config", code=3)
     assert (tmp_path / "other-ran").exists()
-    done = three.gitbatch("run", code=0)
+    done = paused.gitbatch("run", code=0)
     assert "config" not in done.stdout, "it was accepted, once and for all"
-    assert len(audit(three).items) == 12
-    assert_tidy(three)
+    assert len(audit(paused).items) == 12
+    assert_tidy(paused)
 
 
 @pytest.mark.parametrize("old", [False, True], ids=["another setting", "a record without a configuration"])
-def test_what_may_change_is_not_asked_about(three: Place, tmp_path: Path, *, old: bool) -> None:
-    three.gitbatch(*RUN, code=3)
+def test_what_may_change_is_not_asked_about(paused: Place, tmp_path: Path, *, old: bool) -> None:
     if old:
-        (ref,) = three.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/record").splitlines()
-        record = json.loads(three.git("cat-file", "blob", ref))
+        (ref,) = paused.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/record").splitlines()
+        record = json.loads(paused.git("cat-file", "blob", ref))
         del record["config"]
         (tmp_path / "record").write_text(json.dumps(record), encoding="utf-8")
-        three.git("update-ref", ref, three.git("hash-object", "-w", str(tmp_path / "record")))
-        change(three, tmp_path)
+        paused.git("update-ref", ref, paused.git("hash-object", "-w", str(tmp_path / "record")))
+        change(paused, tmp_path)
     else:
-        three.edit("gitbatch.toml", "jobs = 4", "jobs = 2")
-        three.commit()
-    done = three.gitbatch("run", code=3)
+        paused.edit("gitbatch.toml", "jobs = 4", "jobs = 2")
+        paused.commit()
+    done = paused.gitbatch("run", code=3)
     assert "accept" not in done.stdout + done.stderr
-    assert len(ticked(three)) == 8
-    three.edit("gitbatch.toml", 'timeout = "1m"', 'timeout = "2m"')
-    three.commit()
-    assert '+ agents.scripted.timeout = "2m"' in three.gitbatch("run", code=3).stdout
+    assert len(ticked(paused)) == 8
+    paused.edit("gitbatch.toml", 'timeout = "1m"', 'timeout = "2m"')
+    paused.commit()
+    assert '+ agents.scripted.timeout = "2m"' in paused.gitbatch("run", code=3).stdout
 
 
 def test_a_place_for_worktrees_outside_counts_and_a_program_that_is_gone_shows_all(
-    three: Place, tmp_path: Path
+    paused: Place, tmp_path: Path
 ) -> None:
-    three.gitbatch(*RUN, code=3)
-    three.edit("gitbatch.toml", "jobs = 4", f'jobs = 4\nworktrees = "{tmp_path}/trees"')
-    three.commit()
-    done = three.gitbatch("run", code=3)
+    paused.edit("gitbatch.toml", "jobs = 4", f'jobs = 4\nworktrees = "{tmp_path}/trees"')
+    paused.commit()
+    done = paused.gitbatch("run", code=3)
     assert f'+ batch.worktrees = "{tmp_path}/trees"' in done.stdout
     assert not (tmp_path / "trees").exists()
-    three.gitbatch("run", "--accept-config", code=3)
-    (ref,) = three.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/config").splitlines()
+    paused.gitbatch("run", "--accept-config", code=3)
+    (ref,) = paused.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/config").splitlines()
     (tmp_path / "unreadable").write_text("[later]\nsetting = 1\n", encoding="utf-8")
-    three.git("update-ref", ref, three.git("hash-object", "-w", str(tmp_path / "unreadable")))
-    done = three.gitbatch("run", code=3)
+    paused.git("update-ref", ref, paused.git("hash-object", "-w", str(tmp_path / "unreadable")))
+    done = paused.gitbatch("run", code=3)
     assert '+ agents.scripted.kind = "command"' in done.stdout
     assert "        - " not in done.stdout
 
@@ -186,24 +183,23 @@ def test_what_is_accepted_in_mid_run_is_expected(three: Place, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("option", [(), ("--accept-config",)], ids=["", "accepted"])
-def test_a_configuration_without_the_agent_is_refused(three: Place, option: tuple[str, ...]) -> None:
-    three.gitbatch(*RUN, code=3)
-    three.write("gitbatch.toml", "[batch]\njobs = 1\n")
-    three.commit("Without agents")
-    before = three.state()
+def test_a_configuration_without_the_agent_is_refused(paused: Place, option: tuple[str, ...]) -> None:
+    paused.write("gitbatch.toml", "[batch]\njobs = 1\n")
+    paused.commit("Without agents")
+    before = paused.state()
     for remove in (False, True):
         if remove:
-            three.git("rm", "-q", "gitbatch.toml")
-            three.git("commit", "-qm", "No configuration")
-            before = three.state()
-        done = three.gitbatch("run", *option, code=2)
+            paused.git("rm", "-q", "gitbatch.toml")
+            paused.git("commit", "-qm", "No configuration")
+            before = paused.state()
+        done = paused.gitbatch("run", *option, code=2)
         assert "wants agent scripted, which is not configured" in done.stderr
         assert "add it to gitbatch.toml, and commit that" in done.stderr
-        assert three.state() == before
-    three.git("checkout", "-q", "HEAD~2", "--", "gitbatch.toml")
-    three.commit("Back")
-    three.gitbatch("run", code=3)
-    assert len(audit(three).items) == 8
+        assert paused.state() == before
+    paused.git("checkout", "-q", "HEAD~2", "--", "gitbatch.toml")
+    paused.commit("Back")
+    paused.gitbatch("run", code=3)
+    assert len(audit(paused).items) == 8
 
 
 @pytest.mark.copied("an agent in an overlay does not find the checkout that it changes here")

@@ -145,13 +145,12 @@ def test_an_output_below_a_nested_repository_is_refused(three: Place) -> None:
     three.gitbatch(*RUN, "--branch", "work", code=0)
 
 
-def test_a_nested_repository_that_comes_between_two_starts_is_refused(three: Place) -> None:
-    three.gitbatch(*RUN[:-1], "after-each", code=3)
-    three.git("init", "-q", "out/words")
-    done = three.gitbatch("run", code=2)
+def test_a_nested_repository_that_comes_between_two_starts_is_refused(paused: Place) -> None:
+    paused.git("init", "-q", "out/words")
+    done = paused.gitbatch("run", code=2)
     assert "cannot write the output out/words/one.md: out/words is a repository" in done.stderr
-    (three.root / "out/words/.git").rename(three.home / "away")
-    three.gitbatch("run", code=3)
+    (paused.root / "out/words/.git").rename(paused.home / "away")
+    paused.gitbatch("run", code=3)
 
 
 def test_a_folder_that_is_no_repository_is_a_folder(three: Place) -> None:

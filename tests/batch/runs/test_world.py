@@ -109,22 +109,20 @@ def test_a_path_with_two_spaces_stays_what_it_is(three: Place) -> None:
     assert "T102" in ticked(three)
 
 
-def test_what_the_user_stages_at_a_pause_stays(three: Place) -> None:
-    three.gitbatch(*RUN, "after-each", code=3)
-    three.git("rm", "-q", "out/letters/a.md")
-    before = three.git("status", "--porcelain")
-    three.gitbatch("run", code=3)
-    assert three.git("status", "--porcelain") == before == "D  out/letters/a.md"
+def test_what_the_user_stages_at_a_pause_stays(paused: Place) -> None:
+    paused.git("rm", "-q", "out/letters/a.md")
+    before = paused.git("status", "--porcelain")
+    paused.gitbatch("run", code=3)
+    assert paused.git("status", "--porcelain") == before == "D  out/letters/a.md"
 
 
-def test_a_batch_is_not_continued_beside_the_checkout_that_has_its_branch(three: Place) -> None:
-    three.gitbatch(*RUN, "after-each", code=3)
-    other = three.root.parent / "other"
-    three.git("worktree", "add", "-q", "-b", "feature", str(other))
-    done = three.gitbatch("run", "-C", str(other), code=1)
-    assert f"branch main is checked out in {three.root}" in done.stderr
-    three.gitbatch("run", code=3)
-    assert three.git("status", "--porcelain") == ""
+def test_a_batch_is_not_continued_beside_the_checkout_that_has_its_branch(paused: Place) -> None:
+    other = paused.root.parent / "other"
+    paused.git("worktree", "add", "-q", "-b", "feature", str(other))
+    done = paused.gitbatch("run", "-C", str(other), code=1)
+    assert f"branch main is checked out in {paused.root}" in done.stderr
+    paused.gitbatch("run", code=3)
+    assert paused.git("status", "--porcelain") == ""
 
 
 @pytest.mark.copied("an agent in an overlay does not find the checkout that it changes here")
@@ -144,56 +142,51 @@ def test_a_branch_that_the_user_looks_at_is_not_deleted(three: Place) -> None:
     )
 
 
-def test_a_signed_off_checkpoint_is_still_one(three: Place) -> None:
-    three.gitbatch(*RUN, "after-each", code=3)
-    three.git("commit", "-q", "--amend", "--signoff", "--no-edit")
-    assert "1 of 3 groups" in three.gitbatch("status", code=0).stdout
-    three.gitbatch("run", code=3)
-    assert len(audit(three).items) == 8
+def test_a_signed_off_checkpoint_is_still_one(paused: Place) -> None:
+    paused.git("commit", "-q", "--amend", "--signoff", "--no-edit")
+    assert "1 of 3 groups" in paused.gitbatch("status", code=0).stdout
+    paused.gitbatch("run", code=3)
+    assert len(audit(paused).items) == 8
 
 
-def test_a_broken_configuration_does_not_keep_a_batch_from_being_ended(three: Place) -> None:
-    three.gitbatch(*RUN, "after-each", code=3)
-    three.write("gitbatch.toml", "broken = [")
-    three.commit()
-    three.gitbatch("run", code=2)
-    three.gitbatch("abort", code=0)
-    assert_tidy(three)
+def test_a_broken_configuration_does_not_keep_a_batch_from_being_ended(paused: Place) -> None:
+    paused.write("gitbatch.toml", "broken = [")
+    paused.commit()
+    paused.gitbatch("run", code=2)
+    paused.gitbatch("abort", code=0)
+    assert_tidy(paused)
 
 
-def test_abort_rescues_only_what_was_done(three: Place) -> None:
-    three.gitbatch(*RUN, "after-each", code=3)
-    batch = three.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/record").split("/")[2]
-    three.git("branch", f"gitbatch/{batch}/2-t201", "main")
-    assert "kept:" not in three.gitbatch("abort", code=0).stdout
-    assert_tidy(three)
+def test_abort_rescues_only_what_was_done(paused: Place) -> None:
+    batch = paused.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/record").split("/")[2]
+    paused.git("branch", f"gitbatch/{batch}/2-t201", "main")
+    assert "kept:" not in paused.gitbatch("abort", code=0).stdout
+    assert_tidy(paused)
 
 
-def test_a_file_where_the_next_group_needs_a_folder_is_a_conflict(three: Place) -> None:
-    three.gitbatch(*RUN, "after-each", code=3)
-    three.write("out/pairs", "the user's")
-    three.commit()
-    three.gitbatch("run", code=3)
-    failed = trailers(three, "HEAD", "Failed")
+def test_a_file_where_the_next_group_needs_a_folder_is_a_conflict(paused: Place) -> None:
+    paused.write("out/pairs", "the user's")
+    paused.commit()
+    paused.gitbatch("run", code=3)
+    failed = trailers(paused, "HEAD", "Failed")
     assert len(failed) == 4
     assert failed[0] == "out/pairs/ab.md: conflicted: cannot write the output: out/pairs is a file"
-    three.gitbatch("run", code=1)
-    assert len(ticked(three)) == 8
+    paused.gitbatch("run", code=1)
+    assert len(ticked(paused)) == 8
 
 
 @pytest.mark.rule("O6")
-def test_a_phase_that_the_user_completes_at_a_pause_is_a_hard_stop(three: Place) -> None:
-    three.gitbatch(*RUN, "after-each", code=3)
-    three.write(
+def test_a_phase_that_the_user_completes_at_a_pause_is_a_hard_stop(paused: Place) -> None:
+    paused.write(
         "task.md",
-        three.read("task.md")
+        paused.read("task.md")
         .replace("- [ ] Every", "- [x] Every")
         .replace("- [ ] Somebody", "- [x] Somebody"),
     )
-    three.commit()
-    done = three.gitbatch("run", code=1)
+    paused.commit()
+    done = paused.gitbatch("run", code=1)
     assert "8 open items (T201, T202, T203, T204, T301 and 3 more) do not run" in done.stdout
-    assert len(ticked(three)) == 4
+    assert len(ticked(paused)) == 4
 
 
 @pytest.mark.rule("O6")
