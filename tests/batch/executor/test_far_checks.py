@@ -1,6 +1,7 @@
 """Checks that are sent to workers: lost ones are sent again, and what is not a verdict is none."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Coroutine
 
 import pytest
 from batch.executor.scripted_workers import (
@@ -107,3 +108,41 @@ def test_output_is_kept_where_no_worker_can_check_it(place: Place, monkeypatch: 
     assert result.succeeded == 1
     assert ticked(place) == ["T1"]
     assert there.channels[0].jobs() == []
+
+
+def test_interrupted_run_ends_its_check(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next run asks for it again: the output is kept."""
+    prepare(place)
+    running = asyncio.Event()
+    link = ScriptedLink(work_honestly, checks=lambda *_: running.set())
+
+    async def interrupt(work: Coroutine[None, None, object]) -> None:
+        task = asyncio.ensure_future(work)
+        await running.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    run = asyncio.run
+    monkeypatch.setattr("sessions.asyncio.run", lambda work: run(interrupt(work)))
+    run_with(place, monkeypatch, link)
+    assert link.channels[0].kinds()[-1] == "CancelJob"
+    monkeypatch.setattr("sessions.asyncio.run", run)
+    there = ScriptedLink(work_honestly, checks=answer(CheckVerdict.PASS))
+    assert run_with(place, monkeypatch, there, items=None, checkpoint=None)[0].succeeded == 1
+    assert there.channels[0].jobs() == []
+
+
+def test_silent_worker_is_not_waited_for(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare(place, max_lost=9)
+    monkeypatch.setattr("gitbatch.batch.executor.far_checks._SPARE", -599.8)  # the check has ten minutes
+    silent = [True]
+
+    def judge(channel: ScriptedChannel, job: CheckJob) -> None:
+        if not silent:
+            answer(CheckVerdict.PASS)(channel, job)
+        silent.clear()
+
+    result, events = run_with(place, monkeypatch, ScriptedLink(work_honestly, checks=judge))
+    assert result.succeeded == 1
+    assert "check words is sent again: worker far was lost (it does not answer in time)" in notes(events)

@@ -1,6 +1,10 @@
 """Agents that are needed at workers only: what the orchestrator does not look at, and workers that lack it."""
 
+import asyncio
+from pathlib import Path
+
 import pytest
+from agents.test_protocol import ASSIGNMENT
 from batch.executor.scripted_workers import (
     HELLO,
     ScriptedChannel,
@@ -19,9 +23,12 @@ from gitbatch.agents.anthropic.table import AnthropicAgent
 from gitbatch.agents.claude_code.table import ClaudeCodeAgent
 from gitbatch.agents.command.table import CommandAgent
 from gitbatch.agents.pool import make_idle_pool
+from gitbatch.agents.process.sent_agent import describe_sent_agent
 from gitbatch.agents.process.table import ProcessTable, Reports
+from gitbatch.agents.protocol import Failure, LocalPlace
 from gitbatch.batch.executor.messages import ItemJob, JobRefused
 from gitbatch.errors import GitbatchError
+from gitbatch.limits.causes import Cause
 from gitbatch.project.check_tables import CheckTable
 from gitbatch.project.config import Config
 from gitbatch.project.executor_table import ExecutorTable
@@ -82,7 +89,16 @@ def test_what_settings_say_of_an_agent_that_is_sent(table: ProcessTable, reports
     agent = make_idle_pool({}).require_usable("a", Config(agents={"a": table}, executor=FAR), lambda _: False)
     assert (agent.knows_usage, agent.knows_cost) == reports
     assert agent.cost_limit == table.cost_limit
-    assert (agent.sandbox_kind, agent.notes, agent.read_in_checkouts(())) == ("", (), ())
+    here = (Path("/repo"),)
+    assert (agent.sandbox_kind, agent.notes) == ("", ())
+    assert agent.read_in_checkouts(here) == agent.find_used_in(here) == ()
+
+
+def test_agent_that_is_sent_does_not_work_here(tmp_path: Path) -> None:
+    agent = describe_sent_agent("a", ClaudeCodeAgent())
+    answer = asyncio.run(agent.run(ASSIGNMENT, LocalPlace(tmp_path, tmp_path), lambda *_: None))
+    assert isinstance(answer, Failure)
+    assert (answer.cause, answer.reason) == (Cause.FATAL, "agent a works on other machines")
 
 
 def test_agent_is_needed_here_if_it_works_or_reviews_here() -> None:

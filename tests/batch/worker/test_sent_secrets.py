@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from batch.executor.scripted_workers import ScriptedLink, name_executor, run_with, work_honestly
+from batch.executor.test_executor_messages import SETUP
 from batch.programs import set_up
 from batch.worker.orchestrators import OTHER, TOKEN, Orchestrator, far, talk  # noqa: F401 - a fixture
 from conftest import Place
@@ -17,6 +18,7 @@ from gitbatch.agents.command.table import CommandAgent
 from gitbatch.batch.executor.messages import (
     MOST_VALUE,
     CheckDone,
+    CheckJob,
     JobChunk,
     JobEvent,
     JobRefused,
@@ -108,12 +110,15 @@ def test_check_gets_a_sent_key_and_hides_it(far: Orchestrator) -> None:
     def send_checks(far: Orchestrator) -> None:
         far.send_check(CheckTable(command=("sh", "-c", script), pass_env=("SENT",)))
         far.send_check(CheckTable(command=("/no/such",)), OTHER)
+        far.send(CheckJob("ef" * 16, "x", b"junk", True, SETUP, SETUP, False))
 
-    talk(far, send_checks, lambda far: far.wait_for(CheckDone), lambda far: far.wait_for(JobRefused))
-    [done], [refused] = far.of(CheckDone), far.of(JobRefused)
+    talk(far, send_checks, lambda far: far.wait_for(CheckDone), lambda far: far.wait_for(JobRefused, 2))
+    [done], [refused, unread] = far.of(CheckDone), far.of(JobRefused)
     assert VALUE not in repr(far.heard)
     assert (done.verdict, done.reason) == (CheckVerdict.RED, f"has {len(VALUE)} of [value of SENT] (exit 1)")
     assert set(done.findings) == {"[value of SENT]", "a", f"has {len(VALUE)} of [value of SENT]"}
+    assert "cannot read its settings" in unread.reason + refused.reason
+    refused = refused if refused.token == OTHER else unread
     assert refused.reason == "the program /no/such is not found, or cannot be executed"
     assert list_spooled(far.settings) == ()
 
