@@ -1,6 +1,7 @@
 """The table `[executor]` of gitbatch.toml: where agents work that are programs."""
 
 from collections.abc import Iterator
+from pathlib import PurePath
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -10,6 +11,9 @@ from gitbatch.project.cluster import TlsTable, find_address_problem
 from gitbatch.project.private_commands import is_private
 
 _Command = Annotated[tuple[Annotated[str, Meta(min_length=1)], ...], Meta(min_length=1)]
+
+
+_SET_THERE = 'set them at the workers, and write "worker"'
 
 
 class ExecutorTable(ConfigTable, frozen=True):
@@ -62,4 +66,5 @@ class ExecutorTable(ConfigTable, frozen=True):
         exposed = next((command for command in self.workers if not is_private(command)), None)
         if exposed is None:
             return None
-        return f"keys are sent by ssh only, or to gitbatch on this machine, and not by {exposed[0]!r}"
+        by = "a program behind ssh" if PurePath(exposed[0]).name == "ssh" else repr(exposed[0])
+        return f"keys are sent by ssh only, or to gitbatch on this machine, and not by {by}: {_SET_THERE}"
