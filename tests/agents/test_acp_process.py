@@ -9,7 +9,6 @@ import pytest
 from agents.claude_code_values import an_assignment
 from waiting import wait_until_async
 
-from gitbatch.agents.acp import dialogue, program
 from gitbatch.agents.acp.agent import make_acp_agent
 from gitbatch.agents.acp.table import AcpAgent
 from gitbatch.agents.process import agent as process_agent
@@ -65,7 +64,7 @@ def assert_nothing_runs(folder: Path) -> None:
 def test_cancellation_keeps_what_it_has_cost(
     folder: Path, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
-    monkeypatch.setattr(dialogue, "CANCEL_LIMIT", 0.1 if times == 1 else 60.0)
+    monkeypatch.setattr("gitbatch.agents.acp.dialogue.CANCEL_LIMIT", 0.1 if times == 1 else 60.0)
     services = services_in(folder)
     error = asyncio.run(cancel(folder, services, times))
     assert error.usage.cost == 0.5
@@ -75,7 +74,7 @@ def test_cancellation_keeps_what_it_has_cost(
 
 def test_program_that_was_stopped_has_no_answer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It may have ended before that is looked at: it was asked to."""
-    monkeypatch.setattr(dialogue, "CANCEL_LIMIT", 0.1)
+    monkeypatch.setattr("gitbatch.agents.acp.dialogue.CANCEL_LIMIT", 0.1)
     monkeypatch.setattr(process_agent, "has_ended", lambda _transport, _watch: True)
     assert asyncio.run(cancel(folder, services_in(folder), 1)).usage.cost == 0.5
 
@@ -85,8 +84,8 @@ def test_time_out_keeps_what_it_has_cost(folder: Path, monkeypatch: pytest.Monke
         await wait_until_async((folder / "hangs").exists, "the agent hangs")
         return False
 
-    monkeypatch.setattr(dialogue, "CANCEL_LIMIT", 0.1)
-    monkeypatch.setattr(program, "_wait_for_first", wait_in_vain)
+    monkeypatch.setattr("gitbatch.agents.acp.dialogue.CANCEL_LIMIT", 0.1)
+    monkeypatch.setattr("gitbatch.agents.acp.program._wait_for_first", wait_in_vain)
     failure = asyncio.run(hang(folder, services_in(folder)))
     assert isinstance(failure, Failure)
     assert (failure.cause, failure.usage.cost) == (Cause.TIMEOUT, 0.5)

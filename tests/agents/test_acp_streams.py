@@ -24,7 +24,6 @@ from agents.acp_values import (
     updated,
 )
 
-from gitbatch.agents.acp import dialogue
 from gitbatch.agents.acp.message import decode_value
 from gitbatch.agents.acp.presets import PresetName
 from gitbatch.agents.acp.table import AcpAgent
@@ -234,12 +233,12 @@ def test_agent_that_is_not_one_of_acp() -> None:
 
 
 def test_initialize_without_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dialogue, "START_LIMIT", 0.01)
+    monkeypatch.setattr("gitbatch.agents.acp.dialogue.START_LIMIT", 0.01)
     played = play(a_program(PLAIN), [])
     assert (played.failure.cause, played.failure.reason) == (Cause.FATAL, "no answer to initialize in 0.01 s")
     played = play(a_program(PLAIN), [initialized()])
     assert played.failure.reason == "no answer to session/new in 0.01 s"
-    monkeypatch.setattr(dialogue, "START_LIMIT", 60.0)
+    monkeypatch.setattr("gitbatch.agents.acp.dialogue.START_LIMIT", 60.0)
     played = play(a_program(PLAIN, timeout=0.01), [])  # an item with a short time-out is no other case
     assert (played.failure.cause, played.failure.reason) == (Cause.FATAL, "no answer to initialize in 0.01 s")
 
@@ -292,7 +291,7 @@ def test_mode_is_set_and_read_back(session: Message, after: list[Message], metho
 def test_mode_that_is_not_in_force(
     session: Message, after: list[Message], reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dialogue, "_MODE_LIMIT", 0.01)
+    monkeypatch.setattr("gitbatch.agents.acp.dialogue._MODE_LIMIT", 0.01)
     played = play(a_program(AcpAgent(command=("agent",))), [initialized(), opened(**session), *after])
     assert played.failure.cause is Cause.FATAL
     assert reason in played.failure.reason
@@ -470,7 +469,7 @@ def test_end_in_the_middle_of_a_turn() -> None:
 
 def test_agent_that_reads_no_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not answered: what it does not read would be kept in our memory."""
-    monkeypatch.setattr(dialogue, "CANCEL_LIMIT", 0.01)
+    monkeypatch.setattr("gitbatch.agents.acp.dialogue.CANCEL_LIMIT", 0.01)
     stream: list[Message | str] = [*START, PROMPTED, UNREAD, {"id": 1, "method": "fs/read_text_file"}]
     played = play(a_program(PLAIN, timeout=0.3), stream)
     assert played.failure.reason == "timed out"
@@ -500,7 +499,7 @@ def calls(number: int) -> list[Message]:
 
 
 def test_too_many_calls_end_the_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dialogue, "CANCEL_LIMIT", 0.01)
+    monkeypatch.setattr("gitbatch.agents.acp.dialogue.CANCEL_LIMIT", 0.01)
     table = AcpAgent(command=("agent",), mode="", max_turns=3)
     assert play(a_program(table), [*START, PROMPTED, *calls(3), ended(2)]).reply.usage == Usage()
     played = play(a_program(table), [*START, PROMPTED, *calls(4)])  # it does not even answer the cancellation
@@ -578,7 +577,7 @@ def test_usage_without_a_cost(result: Message, usage: Usage) -> None:
 
 
 def test_time_out_ends_the_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dialogue, "CANCEL_LIMIT", 0.01)
+    monkeypatch.setattr("gitbatch.agents.acp.dialogue.CANCEL_LIMIT", 0.01)
     played = play(a_program(PLAIN, timeout=0.3), [*START, spent(0.5)])
     assert (played.failure.reason, played.failure.usage.cost) == ("timed out", 0.5)
     assert played.player.methods()[-1] == "session/cancel"

@@ -11,7 +11,6 @@ from history import assert_tidy, audit, ticked, trailers
 from processes import agents_below
 from sessions import run_here
 
-from gitbatch.agents.acp import dialogue
 from gitbatch.batch.ending import Ending, Result
 from gitbatch.batch.history.ledger import SpendingLimits
 from gitbatch.limits import rate_limit
@@ -99,7 +98,7 @@ def test_limits_hold_while_an_agent_works(place: Place, monkeypatch: pytest.Monk
 
 
 def test_agent_that_never_answers_stops_the_batch(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dialogue, "START_LIMIT", 0.5)
+    monkeypatch.setattr("gitbatch.agents.acp.dialogue.START_LIMIT", 0.5)
     set_up(place, "act: flood", "act: flood", agent='sandbox = "none"\nenv = {SILENT = "1"}')
     result, _, _ = run(place, monkeypatch, jobs=1)
     assert (result.ending, result.succeeded) == (Ending.HALTED, 0)
