@@ -1,5 +1,7 @@
 """Shared artifacts (rule O4): every inventory beside the plan is one; agents contribute, the orchestrator writes."""
 
+import sys
+
 import pytest
 from conftest import Place
 from sessions import run_here
@@ -36,7 +38,8 @@ def place(three: Place) -> Place:
     three.write("capabilities-inventory.md", "# Capabilities\n")
     three.write(
         "gitbatch.toml",
-        '[batch]\nretries = 0\n[agents.a]\nkind = "command"\ncommand = ["python3", "tools/contribute.py"]\n',
+        '[batch]\nretries = 0\n[agents.a]\nkind = "command"\n'
+        f'command = ["{sys.executable}", "-S", "tools/contribute.py"]\n',
     )
     (three.root / "link-inventory.md").symlink_to("task.md")
     three.commit()

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import signal
+import sys
 from contextlib import suppress
 
 import pytest
@@ -293,7 +294,7 @@ def test_no_output_of_a_lying_agent_is_recorded_that_its_check_would_reject(
     place.write("check.py", JUDGE)
     config = place.read("gitbatch.toml").replace(str(place.home / "agent"), 'sh", "agent.sh", "{output}')
     table = check(
-        "json", "", command=["python3", "-S", "check.py", "{output}"], on=["out/*"], checkout="context"
+        "json", "", command=[sys.executable, "-S", "check.py", "{output}"], on=["out/*"], checkout="context"
     )
     place.write("gitbatch.toml", f"{config}{table}")
     place.commit("An agent that lies")

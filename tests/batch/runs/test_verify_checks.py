@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -41,19 +42,19 @@ sandbox = "none"
 command = ["sh", "-c", "! grep -rn bad docs"]
 sandbox = "none"
 """
-JUDGES = """
+JUDGES = f"""
 [checks.text]
-command = ["sh", "-c", "true && sh tools/judge.sh $0", "{output}"]
+command = ["sh", "-c", "true && sh tools/judge.sh $0", "{{output}}"]
 on = ["docs/a.md"]
 sandbox = "none"
 
 [checks.module]
-command = ["python3", "-S", "-m", "tools.judge", "{output}"]
+command = ["{sys.executable}", "-S", "-m", "tools.judge", "{{output}}"]
 on = ["docs/b.md"]
 sandbox = "none"
 
 [checks.rules]
-command = ["env", "sh", "tools/apply.sh", "--rules", "tools/rules.txt", "{output}"]
+command = ["env", "sh", "tools/apply.sh", "--rules", "tools/rules.txt", "{{output}}"]
 on = ["docs/c.md"]
 sandbox = "none"
 
