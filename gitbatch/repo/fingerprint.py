@@ -16,6 +16,7 @@ from msgspec import Struct
 from gitbatch.errors import GitbatchError, GitError
 from gitbatch.fs.disk import is_of_disk
 from gitbatch.patterns import compile_later
+from gitbatch.repo.config_file import may_have
 from gitbatch.repo.refs.pinned import PinnedRefs
 from gitbatch.repo.repository import Repository
 
@@ -147,6 +148,10 @@ def _is_same(path: str, mark: _FileMark) -> bool:
 
 def _list_named_paths(repo: Repository) -> tuple[Path, ...]:
     """Returns the paths that the repository's configuration names: included files, under any condition, and hook folders."""
+    places = dict.fromkeys((repo.common_dir, repo.git_dir))
+    files = tuple(place / name for place in places for name in ("config", "config.worktree"))
+    if not may_have(files, (b"include", b"hookspath")):
+        return ()
     asked = ("config", "--includes", "--show-origin", "--type=path", "-z", "--get-regexp", _NAMES)
     listed = repo.git.run(*asked, check=False)
     if listed.status not in {0, _NOTHING_NAMED}:

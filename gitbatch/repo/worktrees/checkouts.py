@@ -13,12 +13,15 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from gitbatch.repo.config_file import may_have
 from gitbatch.repo.process import Git
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.worktrees.worktree import recorded_places
 
 _WHERE = ("rev-parse", "--path-format=absolute", "--absolute-git-dir", "--git-common-dir")
 _SETTINGS = r"^core\.(worktree|bare)$"
+_NOT_BARE = b"\tbare = false\n"
+"""The line of every repository with a checkout."""
 _MOST_SUPERPROJECTS = 20
 
 
@@ -103,7 +106,7 @@ def _main_settings(git: Git, common_dir: Path) -> dict[str, str]:
     """Returns the settings that name the main checkout, by key; git reads none of them in a linked worktree."""
     found: dict[str, str] = {}
     for file in (common_dir / "config", common_dir / "config.worktree"):
-        if file.is_file():
+        if file.is_file() and may_have((file,), (b"worktree", b"bare"), _NOT_BARE):
             asked = ("config", "--file", str(file), "--no-includes", "-z", "--get-regexp", _SETTINGS)
             listed = os.fsdecode(git.run(*asked, check=False).stdout).split("\0")
             found |= {key: value for key, _, value in (entry.partition("\n") for entry in listed)}
