@@ -190,9 +190,10 @@ def _find_own_address(scheduler: ClusterAddress) -> str:
         with socket.socket(family, kind) as probe:
             probe.connect(there)
             return str(probe.getsockname()[0])
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter: a name that cannot be one of a host
+        reason = error.strerror if isinstance(error, OSError) else "not the name of a host"
         raise GitbatchError(
-            f"cannot find the scheduler {scheduler}: {error.strerror or error}",
+            f"cannot find the scheduler {scheduler}: {reason}",
             "correct --connect, or name this machine's address with --listen",
         ) from error
 

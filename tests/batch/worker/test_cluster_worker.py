@@ -1,0 +1,67 @@
+"""Where a worker of a cluster listens, and why it does not."""
+
+# ruff: noqa: F811 - a parameter has the name of its fixture
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from batch.worker.orchestrators import Orchestrator, far  # noqa: F401 - a fixture
+from certificates import write_certificates
+
+from gitbatch.batch.worker.cluster import announce_server, open_server, require_dask, serve_cluster
+from gitbatch.batch.worker.cluster_settings import ClusterSettings, read_cluster_settings
+from gitbatch.errors import GitbatchError
+from gitbatch.project.cluster import ClusterAddress, parse_address
+
+HERE = ClusterAddress(is_encrypted=False, host="127.0.0.1", port=1)
+
+
+async def announce(far: Orchestrator, cluster: ClusterSettings) -> ClusterAddress:
+    """Where a worker says that it listens, which it does then."""
+    server = open_server(far.settings, cluster, (far.pool.starter, far.git))
+    try:
+        return await announce_server(server, cluster)
+    finally:
+        await server.stop()
+
+
+def test_worker_listens_where_it_reaches_the_scheduler_or_as_it_is_asked(
+    far: Orchestrator, tmp_path: Path
+) -> None:
+    tls = write_certificates(tmp_path / "tls")
+    files = (tls.ca, tls.cert, tls.key)
+
+    def listens(scheduler: str, listen: str | None = None) -> ClusterAddress:
+        return asyncio.run(announce(far, read_cluster_settings(scheduler, listen, files, {})))
+
+    plain = listens("tcp://localhost:1")
+    assert (plain.is_encrypted, plain.host, plain.port > 0) == (False, "127.0.0.1", True)
+    assert listens("tls://127.0.0.1:1").is_encrypted
+    free = listens("tls://127.0.0.1:1").port
+    assert listens("tls://127.0.0.1:1", f"0.0.0.0:{free}") == parse_address(f"tls://127.0.0.1:{free}")
+    assert listens("tls://127.0.0.1:1", f"localhost:{free}") == parse_address(f"tls://localhost:{free}")
+
+
+def test_address_that_is_taken_or_not_of_this_machine_is_named(far: Orchestrator) -> None:
+    async def listen_twice() -> None:
+        server = open_server(far.settings, ClusterSettings(HERE, None), (far.pool.starter, far.git))
+        first = await announce_server(server, ClusterSettings(HERE, None))
+        try:
+            await announce(far, ClusterSettings(HERE, None, first))
+        finally:
+            await server.stop()
+
+    with pytest.raises(GitbatchError, match=r"cannot listen at tcp://127\.0\.0\.1:\d+"):
+        asyncio.run(listen_twice())
+    nowhere = ClusterAddress(is_encrypted=True, host="a" * 70, port=8786)
+    with pytest.raises(GitbatchError, match=r"cannot find the scheduler tls://a+:8786: not the name"):
+        open_server(far.settings, ClusterSettings(nowhere, None), (far.pool.starter, far.git))
+
+
+def test_dask_must_be_installed(far: Orchestrator, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert require_dask()
+    monkeypatch.setattr("gitbatch.batch.worker.cluster.find_spec", lambda _: None)
+    with pytest.raises(GitbatchError) as found:
+        serve_cluster(far.settings, ClusterSettings(HERE, None), print)
+    assert "gitbatch[dask]" in (found.value.advice or "")
