@@ -139,4 +139,4 @@ class PoolMember:
         self.channel, jobs, self.jobs = None, self.jobs, {}
         for job in jobs.values():
             job.lose(reason)
-        return tuple(token for token, job in jobs.items() if job.is_sent)
+        return tuple(token for token, job in jobs.items() if job.is_sent and not job.is_check)
