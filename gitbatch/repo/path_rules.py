@@ -63,6 +63,8 @@ def find_ignored(repo: Repository, tree: str | None, paths: Iterable[str]) -> Ma
     """
     asked = tuple(paths)
     own = repo.common_dir / "info" / "exclude"
+    if tree is not None and not _has_patterns(own) and not any(rule_files(repo, tree, asked, IGNORE)):
+        return {}
     options = ("-c", f"core.excludesFile={own if tree is not None else os.devnull}")
     command = ("check-ignore", "-z", "--verbose", "--stdin", *(("--no-index",) if tree is not None else ()))
     with _in_checkout(repo, tree, asked, IGNORE) as git:
@@ -88,6 +90,17 @@ def _query(git: Git, paths: tuple[str, ...], *command: str) -> list[str]:
     if done.status > 1:
         raise GitError(command, done.status, done.stderr)
     return decode_path(done.stdout).split("\0")[:-1]
+
+
+def _has_patterns(file: Path) -> bool:
+    """Whether a file may have patterns: one that git has made has comments alone. One that cannot be read may have some."""
+    try:
+        lines = file.read_bytes().splitlines()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return any(line and not line.startswith(b"#") for line in lines)
 
 
 def _is_mentioned(repo: Repository, tree: str, paths: tuple[str, ...], word: bytes) -> bool:

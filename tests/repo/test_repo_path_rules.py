@@ -63,6 +63,22 @@ def test_where_no_file_speaks_of_filters_git_is_not_started(repo: Repository) ->
     assert find_filters(nowhere, tree, ("a.txt",)) == {}
 
 
+def test_without_patterns_git_is_not_started(
+    repo: Repository, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Comments are not patterns; one in the repository's own file, or in a folder on the way, is."""
+    place.write("deep/.gitignore", "/er/\n")
+    tree = repo.objects.tree_of(place.commit())
+    own = place.root / ".git/info/exclude"
+    own.write_text("# git ls-files --others\n\n")
+    with monkeypatch.context() as without:
+        without.setattr("gitbatch.repo.path_rules._query", lambda *_: pytest.fail("git is started"))
+        assert find_ignored(repo, tree, ("er/b.md", "other/er/b.md")) == {}
+    assert set(find_ignored(repo, tree, ("deep/er/b.md",))) == {"deep/er/b.md"}
+    own.write_text("# a comment\n*.md\n")
+    assert set(find_ignored(repo, tree, ("er/b.md",))) == {"er/b.md"}
+
+
 def test_a_path_that_git_cannot_judge_is_an_error(repo: Repository) -> None:
     with pytest.raises(GitError):
         find_ignored(repo, None, ("../outside",))
