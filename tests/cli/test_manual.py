@@ -21,9 +21,9 @@ def test_file_is_up_to_date(here: Here) -> None:
     assert (FOLDER / "gitbatch.1").read_text(encoding="utf-8") == ".so man1/git-batch.1\n"
 
 
-@pytest.mark.parametrize("name", [name for name, _, _ in VERBS if name != "hooks"])
-def test_every_command_is_there(name: str) -> None:
-    assert f"\n.SS {name}" in render_manual()
+def test_every_command_is_there() -> None:
+    text = render_manual()
+    assert [name for name, _, _ in VERBS if name != "hooks" and f"\n.SS {name}" not in text] == []
 
 
 def test_options_and_exit_codes() -> None:

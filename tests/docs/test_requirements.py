@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ ROWS = tuple(
 )
 
 
+@cache
 def find_functions(path: Path) -> set[str]:
     """The names of the test functions of a module, also of those in classes."""
     tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -110,6 +110,7 @@ def expect(arena: Arena, name: str, lost: str, holes: frozenset[Wall] = frozense
 
 @behind(Wall.CONTROL)
 @pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.sample(30)
 def test_attack_without_sandbox(arena: Arena, name: str) -> None:
     require_possible(name, arena.wall)
     expect(arena, name, loss(arena, name))
@@ -117,6 +118,7 @@ def test_attack_without_sandbox(arena: Arena, name: str) -> None:
 
 @behind(Wall.USERS_CONTROL)
 @pytest.mark.parametrize("name", USERS)
+@pytest.mark.sample(7)
 def test_attack_by_unprivileged_user_without_sandbox(arena: Arena, name: str) -> None:
     require_possible(name, arena.wall)
     expect(arena, name, loss(arena, name))

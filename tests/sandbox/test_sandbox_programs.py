@@ -325,7 +325,7 @@ HIDES = {
 
 @behind(*CONFINED, Wall.USERS_LANDLOCK)
 @pytest.mark.parametrize("how", HIDES)
-@pytest.mark.sample(5)
+@pytest.mark.sample(4)
 def test_hidden_bytes_are_counted(arena: Arena, how: str) -> None:
     write = "[open(f'part{n}', 'wb').write(bytes(1024 * 1024)) for n in range(8)]"
     steps = [write, HIDES[how]] if how == "closed" else [HIDES[how], write]
@@ -349,6 +349,7 @@ def test_depth_alone_is_allowed(arena: Arena, how: str) -> None:
 
 
 @confined
+@pytest.mark.sample(1)
 def test_cpu_limit(arena: Arena) -> None:
     done = arena.python("while True: pass", arena.usual._replace(limits=ProcessLimits(cpu_seconds=1)))
     assert done.returncode in {128 + signal.SIGXCPU, 128 + signal.SIGKILL}

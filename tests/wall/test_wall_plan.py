@@ -82,6 +82,7 @@ def test_dangerous_outputs_are_refused(forked: Grounds) -> None:
 
 
 @pytest.mark.parametrize("path", [path for path in ALL if not path.startswith("/")])
+@pytest.mark.sample(12)
 def test_control_writes_dangerous_output(grounds: Grounds, path: str) -> None:
     """It writes elsewhere, to git's files or over another file, or adds a misleading name to history."""
     before = set(naive.written(grounds.place))

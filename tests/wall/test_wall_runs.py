@@ -103,7 +103,7 @@ def test_attacks_outside_worktree(grounds: Grounds, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-@pytest.mark.sample(18)
+@pytest.mark.sample(12)
 def test_control_falls_for_attack(grounds: Grounds, name: str) -> None:
     attack = ATTACKS[name]
     try:
