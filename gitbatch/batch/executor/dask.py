@@ -25,6 +25,8 @@ from gitbatch.text import clean_text, format_count
 
 _POLL = 0.5
 """Seconds between two questions to the scheduler."""
+MOST_NAMED = 10_000
+"""The most workers of a run, those that have left too: who names others each time does not know any."""
 _AT_ONCE = 32
 """The most workers that are being connected to at the same time."""
 
@@ -43,7 +45,7 @@ class DaskCarrier:
         files = tools.table.tls if address.is_encrypted else None
         self._context = make_tls_context(files, ssl.Purpose.SERVER_AUTH) if files else None
         self._connecting = asyncio.Semaphore(_AT_ONCE)
-        self._problem, self._is_empty = "", False
+        self._problem, self._is_empty, self._named = "", False, 0
 
     @property
     def problem(self) -> str:
@@ -72,7 +74,11 @@ class DaskCarrier:
             self._note_gone(found)
             self._is_empty = not found
             make_room(len(found))
-            for announced in sorted(found - self._links.keys()):
+            new = sorted(found - self._links.keys())
+            self._named += len(new)
+            if self._named > MOST_NAMED:
+                raise ChannelError(f"it has named more than {MOST_NAMED:,} workers")
+            for announced in new:
                 self._links[announced] = DaskLink(clean_text(announced, 100), self._context, self._connecting)
                 join(self._links[announced])
             await asyncio.sleep(_POLL)

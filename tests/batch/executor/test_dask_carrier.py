@@ -1,6 +1,7 @@
 """The carrier `dask`: workers that join and leave, a scheduler that dies and is back, and what cannot be connected to."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,30 @@ def test_worker_that_is_connected_stays_the_same_under_a_new_scheduler(
             announced.append(str(worker))
             await wait_until_async(lambda: len(found) == 2, "it has joined as another one")
             assert [link.is_gone for link in found] == [True, False]
+            finding.cancel()
+            await asyncio.wait((finding,))
+
+    asyncio.run(scene())
+
+
+def test_scheduler_that_names_others_each_time_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gitbatch.batch.executor.dask._POLL", 0.01)
+    monkeypatch.setattr("gitbatch.batch.executor.dask.MOST_NAMED", 5)
+    found: list[WorkerLink] = []
+    announced: list[str] = []
+
+    def is_noted(carrier: DaskCarrier, before: int) -> bool:
+        return len(found) > before or "more" in carrier.problem
+
+    async def scene() -> None:
+        async with serving(knowing(announced)) as address:
+            carrier = open_carrier(str(address), [])
+            finding = asyncio.create_task(carrier.find_workers(found.append))
+            for first in (1, 4, 7):
+                announced[:] = [f"tcp://127.0.0.1:{port}" for port in range(first, first + 3)]
+                await wait_until_async(partial(is_noted, carrier, len(found)), announced)
+            assert carrier.problem == f"scheduler {address}: it has named more than 5 workers"
+            assert len(found) == 3
             finding.cancel()
             await asyncio.wait((finding,))
 
