@@ -144,6 +144,7 @@ class PoolMembers:
         until = time.monotonic() + _RETURN
         for token in member.lose_jobs(reason):
             self._awaited[token] = (member, until)
+        self._forget_kept(member)
 
     def choose_member(self, job: IncomingJob, avoided: Sequence[PoolMember] = ()) -> PoolMember | None:
         """Returns the worker to give a job to: one that has its result, else one that was lost least, and has most room."""
@@ -198,6 +199,15 @@ class PoolMembers:
         if waiting <= 0 and any(member.channel for member in self.all):
             return left + 0.01 if 0 < left < math.inf else None
         return (waiting if waiting > 0 else max(0.0, self._time_left())) + 0.01
+
+    def _forget_kept(self, member: PoolMember) -> None:
+        """Forgets what a worker has named: the next time it says it again, or something else."""
+        for token in (*member.spooled, *member.running):
+            keeping = self._keeping.get(token, set())
+            keeping.discard(member)
+            if not keeping:
+                self._keeping.pop(token, None)
+        member.spooled, member.running = set(), frozenset()
 
     def _stop_awaiting(self, member: PoolMember) -> None:
         for token in [token for token, (each, _) in self._awaited.items() if each is member]:

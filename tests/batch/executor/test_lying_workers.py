@@ -20,7 +20,7 @@ from conftest import Place
 from msgspec.structs import replace
 
 from gitbatch.agents.protocol import OutputStream
-from gitbatch.batch.executor.member import PoolMember
+from gitbatch.batch.executor.members import PoolMembers
 from gitbatch.batch.executor.messages import (
     FromWorker,
     ItemJob,
@@ -110,9 +110,14 @@ def test_worker_that_names_a_result_and_does_not_have_it_is_asked_once(
 
 
 def test_worker_has_no_more_than_its_greeting_may_hold() -> None:
-    member = PoolMember(ScriptedLink(work_honestly), clean_text("liar"))
+    """However often it comes back and names other results."""
+    members = PoolMembers(lambda _: None, 1.0)
+    member = members.add_member(ScriptedLink(work_honestly))
     channel = ScriptedChannel(work_honestly, HELLO)
     for number in range(3):
         tokens = tuple(f"{number:016x}{each:016x}" for each in range(2_000))
         member.begin_connection(channel, replace(HELLO, spooled=tokens, running=tokens))
-    assert len(member.spooled) == len(member.running) == 2_000
+        members.note_greeting(member)
+        assert len(member.spooled) == len(member.running) == len(members._keeping) == 2_000
+        members.note_lost(member, clean_text("gone"))
+    assert members._keeping == {}
