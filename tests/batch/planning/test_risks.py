@@ -15,7 +15,7 @@ from gitbatch.batch.planning.surroundings import OwnFiles
 from gitbatch.project.disk import DiskSnapshot
 from gitbatch.project.lint import check_plan
 
-RUN = ("run", "--items", "all", "--checkpoint", "at-end")
+RUN = ("run", "--items", "group:1", "--checkpoint", "at-end")
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
 
 
@@ -114,7 +114,7 @@ def test_an_output_that_is_ignored(three: Place, where: str) -> None:
     three.write(where, f"{pattern}\n!b.md\n")
     if not where.startswith(".git/"):
         three.commit()
-    found = said(three, "GB403")
+    found = said(three, "GB403", "--items", "all")
     assert_same(
         found,
         f"task.md:13:40: GB403 warning: the output “out/letters/a.md” is ignored by the pattern “{pattern}” in {where}",

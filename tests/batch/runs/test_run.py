@@ -45,9 +45,8 @@ def test_every_mode_ends_with_the_same_history(three: Place, mode: str, codes: l
     assert_tidy(three)
 
 
-def test_the_first_parent_history_is_the_story(three: Place) -> None:
-    run(three)
-    assert three.subjects() == [
+def test_the_first_parent_history_is_the_story(recorded: Place) -> None:
+    assert recorded.subjects() == [
         "The plan",
         "gitbatch: merge 4 items of “Letters”",
         "gitbatch: checkpoint 1/3: Letters (4 of 4 done)",
@@ -58,43 +57,41 @@ def test_the_first_parent_history_is_the_story(three: Place) -> None:
     ]
 
 
-def test_an_item_commit_says_everything(three: Place) -> None:
-    run(three)
-    commit = three.git("log", "--all", "--format=%H", "--grep", "^Gitbatch-Item: out/pairs/ab.md$")
-    body = three.git("log", "-1", "--format=%B", commit)
+def test_an_item_commit_says_everything(recorded: Place) -> None:
+    commit = recorded.git("log", "--all", "--format=%H", "--grep", "^Gitbatch-Item: out/pairs/ab.md$")
+    body = recorded.git("log", "-1", "--format=%B", commit)
     assert body.splitlines()[:3] == ["T201 Write ab", "", "Wrote out/pairs/ab.md. It has one heading."]
-    assert trailers(three, commit, "Group") == ["2 Pairs"]
-    assert trailers(three, commit, "Agent") == ["scripted"]
-    assert trailers(three, commit, "Attempt") == ["1"]
-    assert trailers(three, commit, "DoD") == ["#2"]
-    assert trailers(three, commit, "Decision") == ["Used one heading in out/pairs/ab.md"]
-    assert trailers(three, commit, "Contribution") == ["inventory.md: out/pairs/ab.md exists"]
-    paths = [line.partition("@")[0] for line in trailers(three, commit, "Context")]
+    assert trailers(recorded, commit, "Group") == ["2 Pairs"]
+    assert trailers(recorded, commit, "Agent") == ["scripted"]
+    assert trailers(recorded, commit, "Attempt") == ["1"]
+    assert trailers(recorded, commit, "DoD") == ["#2"]
+    assert trailers(recorded, commit, "Decision") == ["Used one heading in out/pairs/ab.md"]
+    assert trailers(recorded, commit, "Contribution") == ["inventory.md: out/pairs/ab.md exists"]
+    paths = [line.partition("@")[0] for line in trailers(recorded, commit, "Context")]
     assert paths == ["rules.md", "status.md", "out/letters/a.md", "out/letters/b.md"]
-    assert three.git("log", "-1", "--format=%an|%cn", commit) == "scripted (gitbatch agent)|Test User"
+    assert recorded.git("log", "-1", "--format=%an|%cn", commit) == "scripted (gitbatch agent)|Test User"
 
 
 @pytest.mark.rule("O3", "O4", "T2")
-def test_the_orchestrator_commit_writes_the_shared_files(three: Place) -> None:
-    run(three, code=0)
-    assert three.read("task.md").count("- [x]") == 14, (
+def test_the_orchestrator_commit_writes_the_shared_files(recorded: Place) -> None:
+    assert recorded.read("task.md").count("- [x]") == 14, (
         "12 items, and the two criteria whose items are all done"
     )
-    assert "- [ ] Somebody has read it all" in three.read("task.md")
-    status = three.read("status.md")
+    assert "- [ ] Somebody has read it all" in recorded.read("task.md")
+    status = recorded.read("status.md")
     assert status.startswith("# Status\n\nWhat the user wrote here stays.\n")
     assert "checkpoint 3 of 3" in status
     assert "cross-cutting" in status
-    decisions = [line for line in three.read("decisions-log.md").splitlines() if line.startswith("- **D")]
+    decisions = [line for line in recorded.read("decisions-log.md").splitlines() if line.startswith("- **D")]
     assert [line.split("**")[1] for line in decisions] == [f"D{number}" for number in range(1, 13)]
-    inventory = three.read("inventory.md")
+    inventory = recorded.read("inventory.md")
     assert (
         inventory.index("- none yet")
         < inventory.index("out/letters/d.md exists")
         < inventory.index("## Other")
     )
     assert "Text of the user." in inventory
-    body = three.git("log", "-1", "--format=%B")
+    body = recorded.git("log", "-1", "--format=%B")
     assert "Cross-cutting, named by no item: #3 [ ] Somebody has read it all" in body
 
 
@@ -206,8 +203,8 @@ def test_what_an_agent_must_not_do_costs_it_its_item(
 ) -> None:
     three.edit("task.md", "Write b →", f"Write b do: {what} →")
     three.commit()
-    run(three, code=1)
-    first = three.git("log", "--format=%H", "--grep", "checkpoint 1/3")
+    run(three, "--items", "group:1", code=1)
+    first = three.git("log", "--format=%H", "--grep", "checkpoint 1/1")
     (failed,) = trailers(three, first, "Failed")
     assert failed.startswith(f"out/letters/b.md: {status}: {reason}")
     assert "T102" not in ticked(three)
@@ -221,7 +218,7 @@ def test_what_an_agent_must_not_do_costs_it_its_item(
 def test_what_else_an_agent_leaves_is_named_and_gone(three: Place, what: str) -> None:
     three.edit("task.md", "Write b →", f"Write b do: {what} →")
     three.commit()
-    said = run(three, code=0)
+    said = run(three, "--items", "group:1", code=0)
     stray = {"stray": "notes.tmp", "commit": "extra.txt"}[what]
     assert stray in said
     assert stray not in three.git("ls-tree", "-r", "--name-only", "main").splitlines()
@@ -230,7 +227,7 @@ def test_what_else_an_agent_leaves_is_named_and_gone(three: Place, what: str) ->
 
 
 def test_an_unchanged_output_fails_at_once_and_says_how_to_tick(three: Place) -> None:
-    run(three)
+    run(three, "--items", "group:1")
     three.edit("task.md", "- [x] T101", "- [ ] T101")
     three.edit("task.md", "- [x] Every", "- [ ] Every")
     three.commit()
@@ -250,7 +247,7 @@ def test_the_last_paragraph_is_the_summary_and_a_missing_one_is_flagged(three: P
     three.edit("task.md", "Write a →", "Write a do: talk →")
     three.edit("task.md", "Write b →", "Write b do: silent →")
     three.commit()
-    said = run(three)
+    said = run(three, "--items", "group:1")
     assert "The last paragraph is the summary." in said
     assert "no summary" in said
     commit = three.git("log", "--all", "--format=%H", "--grep", "^Gitbatch-Item: out/letters/b.md$")
