@@ -115,12 +115,12 @@ def _read_cluster(
 def _show_check(settings: "WorkerSettings", cluster: "ClusterSettings | None", *, json: bool) -> bool:
     """Shows what this machine has; false: something is missing."""
     from gitbatch.batch.worker.check import check_worker
-    from gitbatch.view.outputs.worker import WorkerOutput
+    from gitbatch.view.outputs.worker import worker_output
     from gitbatch.view.worker_check import render_worker_report
 
     report = check_worker(settings, cluster)
     if json:
-        print_output(WorkerOutput(report))
+        print_output(worker_output(report))
     else:
         for line in render_worker_report(report):
             show_text(line)

@@ -46,7 +46,12 @@ def test_check_says_why_no_sandbox_works(place: Place, here: Here, monkeypatch: 
     assert "bubblewrap: not in this container\n" in said
     assert "landlock: not in this container\n" in said
     code, said, _ = here(*options, "--json")
-    (sandbox,) = [check for check in json.loads(said)["worker"]["checks"] if check["problem"]]
+    assert code == 1
+    found = json.loads(said)
+    assert found["ok"] is False
+    assert found["error"]["message"] == "sandbox: no sandbox for agents works here"
+    assert "gitbatch help deployments" in found["error"]["advice"]
+    (sandbox,) = [check for check in found["worker"]["checks"] if check["problem"]]
     assert sandbox["details"].splitlines()[1] == "landlock: not in this container"
 
 
