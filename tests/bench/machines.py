@@ -191,6 +191,7 @@ def _count_results(repo: Repository) -> int:
 def measure_simulated(setup: MachinesSetup) -> Iterator[Row]:
     """What workers and items cost the orchestrator, with any number of both."""
     repo = setup.smallest
+    repo.reset(Work(1, 1))
     least: float | None = None
     for workers, items in setup.simulated:
         found = run_script(repo, "simulated.py", workers, items)
