@@ -10,7 +10,7 @@ import pytest
 from conftest import Place
 from history import assert_tidy, audit
 
-RUN = ("run", "--items", "all", "--checkpoint", "at-end")
+RUN = ("run", "--items", "group:1", "--checkpoint", "at-end")
 FOREIGN = 6
 """Files that no item needs (the agent program is run from elsewhere), each with a blob of its own."""
 
@@ -70,7 +70,7 @@ def test_what_is_missing_is_fetched_once(upstream: Place, options: tuple[str, ..
     assert len(said) == 1 or "tree:0" in options[-1]
     assert "that this partial clone lacks from origin" in said[-1]
     assert fetches(place) == [], "nothing is fetched once agents run"
-    assert len(audit(place).items) == 12
+    assert len(audit(place).items) == 4
     assert lacks(place) == (0 if checkout == "full" else FOREIGN)
     assert place.git("for-each-ref", "refs/tags") == ""
     assert not (place.root / ".git/FETCH_HEAD").exists()
@@ -155,7 +155,7 @@ def test_what_a_pull_between_two_groups_brings_is_fetched(upstream: Place, check
     upstream.edit("task.md", "out/pairs/ab.md (context:", "out/pairs/ab.md (context: docs/inside/notes.md,")
     upstream.commit()
     place = clone(upstream, *SPARSE)
-    place.gitbatch(*RUN[:-1], "after-each", "--branch", "work", code=3)
+    place.gitbatch("run", "--items", "all", "--checkpoint", "after-each", "--branch", "work", code=3)
     upstream.write("docs/inside/notes.md", "what an item reads, newer\n")
     upstream.write("elsewhere/new.md", "new\n")
     upstream.commit()
