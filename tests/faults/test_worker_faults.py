@@ -45,6 +45,7 @@ retry-pause = "0s"
 retries = 0
 """
 Step = tuple[str, str, int]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
 _POOL, _REMOTE = "gitbatch.batch.executor.pool:WorkerPool", "gitbatch.batch.executor.remote:RemoteWorkplace"
 _JOB = "gitbatch.batch.executor.incoming:IncomingJob"
