@@ -74,6 +74,6 @@ def require_alone(*, has_nanny: bool, memory_limit: int | None) -> None:
     """
     if has_nanny or memory_limit:
         raise UsageError(
-            "Dask's nanny and its limit of memory kill a worker, and with it agents that are paid for",
-            "start it with: dask worker --no-nanny --memory-limit 0",
+            "no worker for runs, as Dask's nanny and its limit of memory kill agents that are paid for: "
+            "add --no-nanny --memory-limit 0",
         )
