@@ -94,7 +94,8 @@ def worker(
         return
     if sys.stdin.isatty():
         raise UsageError(
-            "a run starts gitbatch worker --stdio itself", "try it by hand: gitbatch worker --check"
+            "standard input is a terminal, and not a run",
+            "by hand: gitbatch worker --check; in executor.workers: no -t, no --pty",
         )
     serve_stdio(settings)
 

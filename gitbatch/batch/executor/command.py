@@ -30,6 +30,8 @@ _ASKED = 0.4
 _LAST_WORDS = 0.3
 """Seconds in which its last lines come, after its end."""
 _LINE = 2_000
+_LINES = 3
+"""The lines that are kept of what a command says before its end."""
 _NAME = 60
 _WORKER = re.compile(r"(?:^|[\s/])gitbatch worker\b")
 
@@ -115,7 +117,7 @@ class CommandChannel:
     transport: asyncio.SubprocessTransport
     greeting: float = SILENCE
     _stream: MessageStream = field(init=False)
-    _said: "deque[str]" = field(default_factory=lambda: deque(maxlen=3))
+    _said: "deque[str]" = field(default_factory=lambda: deque(maxlen=_LINES))
     _listening: "asyncio.Task[None] | None" = None
 
     def __post_init__(self) -> None:
@@ -183,7 +185,9 @@ class CommandChannel:
             await asyncio.wait((self._listening,), timeout=_LAST_WORDS)
         status = self.process.returncode
         how = "closed its output" if status is None else f"ended with {status}"
-        return clean_text(f"{how}: {' / '.join(self._said)}" if self._said else how)
+        # A terminal on the way brings both on one output.
+        said = (*self._stream.read_noise(_LINES), *self._said)
+        return clean_text(f"{how}: {' / '.join(said)}" if said else how)
 
     async def _keep_last_lines(self) -> None:
         stderr = self.process.stderr

@@ -47,6 +47,11 @@ class FrameReader:
         """Whether a part of a frame has come, and the rest has not."""
         return bool(self._kept)
 
+    @property
+    def noise(self) -> bytes:
+        """What came before `MAGIC`, while that has not come."""
+        return bytes(self._kept) if self.needs_magic else b""
+
     def take_bytes(self, data: bytes) -> Iterator[bytes]:
         """Yields the content of each frame that is whole with these bytes.
 

@@ -23,6 +23,11 @@ class MessageStream:
     """Seconds until the line before its first message."""
     _frames: FrameReader = field(default_factory=lambda: FrameReader(WORKER_FRAME, needs_magic=True))
 
+    def read_noise(self, most: int) -> tuple[str, ...]:
+        """Returns the last lines of what came in the place of a worker; at most so many."""
+        lines = self._frames.noise.decode(errors="replace").splitlines()
+        return tuple(filter(None, map(clean_text, lines)))[-most:]
+
     async def receive_messages(self, read: Callable[[], Awaitable[bytes]]) -> list[FromWorker]:
         """Returns the next messages; at least one.
 

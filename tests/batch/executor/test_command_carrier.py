@@ -72,10 +72,11 @@ def test_messages_pass_behind_a_greeting_of_a_shell(tmp_path: Path) -> None:
         ("yes", GREETING, "the most are"),
         ("head -c 100 /dev/zero", MAGIC, "damaged message"),
         ("echo 'ssh: no such host' >&2; exit 255", b"", "ended with 255: ssh: no such host"),
-        ("true", GREETING[:-1], "ended with 0"),
+        ("echo closed >&2; exit 2", b"Welcome\r\nno tty\r\n", "ended with 2: Welcome / no tty / closed"),
+        ("true", GREETING[:-1], "ended with 0$"),
         ("head -c 200000000 /dev/zero", MAGIC + b"\x0b\xeb\xc2\x00\0\0\0\0", "200,000,000 bytes"),
     ],
-    ids=["noise", "text", "zeros", "exit", "cut", "200 MB"],
+    ids=["noise", "text", "zeros", "exit", "terminal", "cut", "200 MB"],
 )
 def test_what_is_no_worker_is_refused(tmp_path: Path, script: str, greeting: bytes, words: str) -> None:
     ask(tmp_path, script, greeting, do=refuse(words))

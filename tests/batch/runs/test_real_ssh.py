@@ -105,6 +105,15 @@ def test_shell_that_starts_no_worker(place: Place, server: SshServer, start_up: 
     assert clients(server) == []
 
 
+def test_terminal_on_the_way_is_named(place: Place, server: SshServer) -> None:
+    set_up(place, "ok")
+    name_hosts(place, server, "build1", options=("-tt",))
+    place.edit("gitbatch.toml", '"20s"', '"1s"')
+    place.commit("No patience")
+    done = place.gitbatch(*RUN, code=75)
+    assert "standard input is a terminal, and not a run / by hand" in done.stderr
+
+
 @pytest.mark.parametrize("victim", ["client", "server"])
 def test_cut_connection_costs_nothing(place: Place, server: SshServer, victim: str) -> None:
     """The worker finishes; the next connection to the same host takes the result."""
