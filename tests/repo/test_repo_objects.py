@@ -176,6 +176,18 @@ def test_a_blob_flows_into_a_file(objects: Objects, tmp_path: Path, size: int) -
         assert (tmp_path / name).read_bytes() == content
 
 
+def test_processes_that_copy_can_start_early(
+    objects: Objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first file that is copied, and the first that is compared, wait for no start of git."""
+    blob = objects.write_blob(b"content")
+    objects.start_copying()
+    monkeypatch.setattr(Git, "start", lambda *_, **__: pytest.fail("another one starts"))
+    with (tmp_path / "x").open("wb+") as file:
+        objects.copy_to_fd(blob, file.fileno())
+        assert objects.writer.hash_fd(file.fileno()) == blob
+
+
 def test_a_blob_flows_where_there_is_no_splice(
     objects: Objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

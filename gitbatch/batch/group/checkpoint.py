@@ -109,6 +109,7 @@ def checkpoint_group(
     target = record.target
     require_target_free(repo, target)
     if repo.head_branch() == target:
+        repo.objects.start_copying()  # the checkout will need them
         with index_lock(repo):
             checkpoint = _move_target(repo, commits, finished, now, gated)
             if not isinstance(checkpoint, Checkpoint):

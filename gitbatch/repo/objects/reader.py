@@ -80,6 +80,12 @@ class ObjectReader:
         for process in (self._reader, self._source, self.writer):
             process.close()
 
+    def start_copying(self) -> None:
+        """Starts the processes that copy contents to files, and compare files with contents; see `Pipe.start`."""
+        self._prepare()
+        self._source.start()
+        self.writer.start_hashing()
+
     def hang_up(self) -> None:
         """Lets the git processes that read end, without waiting for them. Call `close` afterwards."""
         self._reader.hang_up()

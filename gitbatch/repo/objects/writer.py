@@ -79,6 +79,10 @@ class Writer:
         for process in chain(*self._processes.values()):
             process.start()
 
+    def start_hashing(self) -> None:
+        """Starts the process of `hash_fd`; see `Pipe.start`."""
+        self._hasher.start()
+
     def write(self, kind: str, content: bytes) -> str:
         """Stores an object and returns its id. It is stored when the next `flush` or `sync` has returned.
 
