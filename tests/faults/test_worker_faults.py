@@ -49,6 +49,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for proce
 
 _POOL, _REMOTE = "gitbatch.batch.executor.pool:WorkerPool", "gitbatch.batch.executor.remote:RemoteWorkplace"
 _JOB = "gitbatch.batch.executor.incoming:IncomingJob"
+_SENDER = "gitbatch.batch.worker.sending:MessageSender"
 _SERVICE = "gitbatch.batch.worker.serve:OrchestratorService"
 RUN_STEPS: tuple[Step, ...] = (
     ("gitbatch.batch.executor.connecting:_greet", "before", 1),
@@ -82,13 +83,13 @@ WORKER_STEPS: tuple[Step, ...] = (
     (f"{_SERVICE}._start_job", "after", 2),
     ("gitbatch.batch.worker.places:JobPlaces.store_pack", "after", 1),
     ("gitbatch.batch.worker.jobs:JobTools.open_agent", "before", 1),
-    (f"{_SERVICE}._send_later", "before", 1),
-    (f"{_SERVICE}._send_later", "after", 3),
+    (f"{_SENDER}.send_later", "before", 1),
+    (f"{_SENDER}.send_later", "after", 3),
     ("gitbatch.batch.worker.jobs:_spool_result", "before", 1),
     ("gitbatch.batch.worker.jobs:_spool_result", "after", 1),
-    (f"{_SERVICE}._send_file", "before", 2),
-    (f"{_SERVICE}._write", "after", 3),
-    (f"{_SERVICE}._send_file", "after", 1),
+    (f"{_SENDER}.send_file", "before", 2),
+    (f"{_SENDER}.write_frame", "after", 3),
+    (f"{_SENDER}.send_file", "after", 1),
     ("gitbatch.batch.worker.spool:Spool.forget", "before", 1),
     ("gitbatch.batch.worker.spool:Spool.forget", "after", 2),
 )

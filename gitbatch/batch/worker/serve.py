@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gitbatch.agents.protocol import Failure
 from gitbatch.batch.executor.answers import send_answer
-from gitbatch.batch.executor.frames import MAGIC, FrameError, FrameReader, pack_frame
+from gitbatch.batch.executor.frames import FrameError, FrameReader
 from gitbatch.batch.executor.messages import (
     ORCHESTRATOR_FRAME,
     Alive,
@@ -23,7 +23,6 @@ from gitbatch.batch.executor.messages import (
     CancelJob,
     CheckJob,
     ForgetJobs,
-    FromWorker,
     ItemJob,
     JobRefused,
     JobResult,
@@ -35,15 +34,14 @@ from gitbatch.batch.executor.messages import (
     ToWorker,
     Welcome,
     decode_to_worker,
-    encode_message,
 )
 from gitbatch.batch.worker.checks import run_check
 from gitbatch.batch.worker.cut_jobs import finish_jobs, lock_job
 from gitbatch.batch.worker.identity import WorkerIdentity
 from gitbatch.batch.worker.incoming_packs import IncomingPacks
 from gitbatch.batch.worker.jobs import JobRefusedError, JobTools, fail_job, run_job
+from gitbatch.batch.worker.sending import MessageSender
 from gitbatch.batch.worker.shared_slots import SharedSlots
-from gitbatch.batch.worker.spool import Spool
 from gitbatch.errors import GitbatchError
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import FREE
@@ -56,8 +54,6 @@ _GRACE = 0.5
 _READ = 64 * 1024
 _LONGEST = 2_000
 """Characters of a reason."""
-_MOST_WAITING = 4 * 1024 * 1024
-"""Bytes of lines that may wait to be sent; a line more is dropped."""
 
 
 _STOPPED = Failure(CleanText("it was asked to stop"), cause=Cause.DISK, usage=FREE)
@@ -99,19 +95,18 @@ class OrchestratorService:
     _changes: "set[asyncio.Task[None]]" = field(default_factory=set)
     """Of the spool."""
     _opened: ExitStack = field(default_factory=ExitStack)
-    _sending: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _is_cut: bool = False
+    _sender: MessageSender = field(init=False)
     _secrets: SentSecrets | None = None
     _checks: set[str] = field(default_factory=set)
     """The tokens of all checks."""
 
     def __post_init__(self) -> None:
+        self._sender = MessageSender(self.writer)
         self._packs = IncomingPacks(self.folder, self._wait_for_tools)
 
     async def serve(self) -> ServeEnd:
         """Serves until the end; then no job of it runs."""
-        self.writer.write(MAGIC)
-        await self._send(self.identity.make_hello())
+        await self._sender.greet(self.identity.make_hello())
         alive = asyncio.create_task(self._show_alive())
         try:
             ended = await self._read_messages(alive)
@@ -124,7 +119,7 @@ class OrchestratorService:
                     self._jobs[token].cancel()
                 await finish_jobs(self._tools, self._jobs)
             if ended is ServeEnd.STOPPED:
-                await self._send(Bye("it was asked to stop"))
+                await self._sender.send(Bye("it was asked to stop"))
             return ended
         finally:
             alive.cancel()
@@ -160,13 +155,13 @@ class OrchestratorService:
         except (FrameError, MessageError, OSError):
             return ServeEnd.CUT
         finally:
-            self._is_cut = not stopped.done()
+            self._sender.is_cut = not stopped.done()
             stopped.cancel()
 
     async def _finish_jobs(self) -> None:
         """Waits for the signal that asks to stop, then until no job runs. Meanwhile messages are read: jobs may be cancelled."""
         await self.stopping.wait()
-        await self._send(Alive(takes_jobs=False))
+        await self._sender.send(Alive(takes_jobs=False))
         while self._jobs:
             await asyncio.wait(self._jobs.values())
 
@@ -193,7 +188,7 @@ class OrchestratorService:
         if job.token in self._jobs:
             return
         if self.stopping.is_set():  # it was sent before the run knew; another worker may take it at once
-            self._send_later(JobResult(job.token, send_answer(_STOPPED)))
+            self._sender.send_later(JobResult(job.token, send_answer(_STOPPED)))
             return
         task = asyncio.create_task(self._do_job(job, self._packs.stored))
         self._jobs[job.token] = task
@@ -209,7 +204,7 @@ class OrchestratorService:
         error = None if task.cancelled() else task.exception()
         if error:
             said = clean_text(f"internal error in the worker: {type(error).__name__}: {error}")
-            self._send_later(JobResult(token, send_answer(Failure(said))))
+            self._sender.send_later(JobResult(token, send_answer(Failure(said))))
 
     async def _do_job(self, job: ItemJob | CheckJob, stored: "asyncio.Task[None] | None") -> None:
         """Sends the result of a job, or why this machine cannot do any."""
@@ -220,24 +215,34 @@ class OrchestratorService:
             else:
                 await self._send_result(tools, job, stored)
         except JobRefusedError as error:
-            await self._send(JobRefused(job.token, str(error)[:_LONGEST]))
+            await self._sender.send(JobRefused(job.token, str(error)[:_LONGEST]))
         except (OSError, GitbatchError) as error:  # nothing is in the spool: the result is this alone
-            await self._send(JobResult(job.token, send_answer(fail_job(error, None))))
+            await self._sender.send(JobResult(job.token, send_answer(fail_job(error, None))))
 
     async def _send_result(self, tools: JobTools, job: ItemJob, stored: "asyncio.Task[None] | None") -> None:
-        """Sends the result of a job, which runs if the spool does not have it."""
-        spool = tools.spool
-        lock = await lock_job(spool, job.token)
+        """Sends the result of a job, which runs if the spool does not have it. No lock is held meanwhile: it may take long."""
+        unkept: tuple[bytes, ...] | None = ()
+        if not tools.spool.path_of(job.token).exists():
+            unkept = await self._make_result(tools, job, stored)
+        for frame in unkept or ():
+            await self._sender.write_frame(frame)
+        if unkept == ():
+            await self._sender.send_file(tools.spool.path_of(job.token))
+
+    async def _make_result(
+        self, tools: JobTools, job: ItemJob, stored: "asyncio.Task[None] | None"
+    ) -> tuple[bytes, ...] | None:
+        """Returns the frames of a result, none if they are in the spool; None if the job has not begun."""
+        lock = await lock_job(tools.spool, job.token)
         try:
-            if not spool.path_of(job.token).exists():
-                if self._is_cut:  # it has cost nothing yet, and may be sent to another worker
-                    return
-                if self.slots and not self.slots.take_slot(self):
-                    await self._send(NoSlot(job.token, self.slots.count_running(self)))
-                    return
-                if not await self._run_job(tools, job, stored):
-                    return
-            await self._send_file(spool, job.token)
+            if tools.spool.path_of(job.token).exists():
+                return ()
+            if self._sender.is_cut:  # it has cost nothing yet, and may be sent to another worker
+                return None
+            if self.slots and not self.slots.take_slot(self):
+                await self._sender.send(NoSlot(job.token, self.slots.count_running(self)))
+                return None
+            return await self._run_job(tools, job, stored)
         finally:
             os.close(lock)
 
@@ -245,36 +250,35 @@ class OrchestratorService:
         self, tools: JobTools, job: CheckJob, stored: "asyncio.Task[None] | None"
     ) -> None:
         """Runs a check in a slot, and sends its verdict."""
-        if self._is_cut:
+        if self._sender.is_cut:
             return
         if self.slots and not self.slots.take_slot(self):
-            await self._send(NoSlot(job.token, self.slots.count_running(self)))
+            await self._sender.send(NoSlot(job.token, self.slots.count_running(self)))
             return
         try:
             if stored:
                 await asyncio.shield(stored)
-            done = await run_check(tools, job, self._send_later)
+            done = await run_check(tools, job, self._sender.send_later)
         finally:
             if self.slots:
                 self.slots.release_slot(self)
-        await self._send(done)
+        await self._sender.send(done)
 
-    async def _run_job(self, tools: JobTools, job: ItemJob, stored: "asyncio.Task[None] | None") -> bool:
-        """Runs the agent of a job, in a slot; true: the result is in the spool, else it was sent."""
+    async def _run_job(
+        self, tools: JobTools, job: ItemJob, stored: "asyncio.Task[None] | None"
+    ) -> tuple[bytes, ...]:
+        """Runs the agent of a job, in a slot; returns as `run_job`."""
         try:
             if stored:
                 await asyncio.shield(stored)
-            unkept = await run_job(tools, job, self._send_later, self.stopping.is_set)
+            return await run_job(tools, job, self._sender.send_later, self.stopping.is_set)
         finally:
             if self.slots:
                 self.slots.release_slot(self)
-        for frame in unkept:
-            await self._write(frame)
-        return not unkept
 
     def offer_slots(self, slots: int) -> None:
         """Tells the orchestrator how many jobs are taken from it now."""
-        self._send_later(Alive(not self.stopping.is_set(), slots))
+        self._sender.send_later(Alive(not self.stopping.is_set(), slots))
 
     async def _wait_for_tools(self) -> JobTools:
         if self._tools is None:
@@ -319,32 +323,6 @@ class OrchestratorService:
             await asyncio.wait(tasks)
 
     async def _show_alive(self) -> None:
-        while not self._is_cut:
+        while not self._sender.is_cut:
             await asyncio.sleep(ALIVE_EVERY)
-            await self._send(Alive())
-
-    def _send_later(self, message: FromWorker) -> None:
-        """Sends a line without waiting; none is sent while too many wait."""
-        transport = self.writer.transport
-        is_gone = self._is_cut or transport.is_closing()
-        if not is_gone and transport.get_write_buffer_size() < _MOST_WAITING:
-            self.writer.write(pack_frame(encode_message(message)))
-
-    async def _send(self, message: FromWorker) -> None:
-        await self._write(pack_frame(encode_message(message)))
-
-    async def _write(self, data: bytes) -> None:
-        if self._is_cut:
-            return
-        async with self._sending:
-            self.writer.write(data)
-            try:
-                await self.writer.drain()
-            except OSError:
-                self._is_cut = True
-
-    async def _send_file(self, spool: Spool, token: str) -> None:
-        """Sends the frames of a result. Whole frames of others may come in between, never in the middle of one."""
-        with spool.path_of(token).open("rb") as file:
-            while head := file.read(8):
-                await self._write(head + file.read(int.from_bytes(head[:4], "big")))
+            await self._sender.send(Alive())

@@ -126,6 +126,15 @@ def test_cut_connection_lets_jobs_finish(far: Orchestrator, tmp_path: Path) -> N
     assert list_spooled(far.settings) == (TOKEN,)
 
 
+def test_result_is_sent_while_another_process_is_stuck_with_it(far: Orchestrator) -> None:
+    """It has spooled it, and sends it on a connection of which the other end is gone without a word."""
+    talk(far, lambda far: far.send_job(WRITE), Orchestrator.wait_for_result)
+    lock = far.settings.open_spool("0" * 16).lock_job(TOKEN)
+    assert lock is not None
+    talk(far, lambda far: far.send(far.last), Orchestrator.wait_for_result)
+    os.close(lock)
+
+
 def test_job_that_was_cancelled_may_be_asked_for_again_at_once(far: Orchestrator, tmp_path: Path) -> None:
     slow = f"if mkdir {tmp_path}/begun; then exec sleep 600; fi; {WRITE}"
 
