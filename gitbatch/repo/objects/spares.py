@@ -55,7 +55,7 @@ class SpareLinks(Struct):
             return False
         file = self._find_file(oid)
         with suppress(OSError):
-            file.parent.mkdir(exist_ok=True)  # git removes an empty folder
+            Path(file).parent.mkdir(exist_ok=True)  # git removes an empty folder
             os.link(f"{self.folder}/{oid}", file)
             return True
         return False
@@ -64,5 +64,5 @@ class SpareLinks(Struct):
         """Gives all objects their first names back. Returns the number of those that were gone."""
         return sum(map(self.restore_object, self.names))
 
-    def _find_file(self, oid: str) -> Path:
-        return self.store / oid[:2] / oid[2:]
+    def _find_file(self, oid: str) -> str:
+        return f"{self.store}/{oid[:2]}/{oid[2:]}"
