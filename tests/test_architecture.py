@@ -291,10 +291,13 @@ def test_version_imports_nothing_heavy() -> None:
     assert said.splitlines()[-1] == "[]"
 
 
-def test_status_imports_gitpython_when_it_is_used() -> None:
-    code = "import sys\nimport gitbatch.cli.status, gitbatch.repo.log\nprint('git' in sys.modules)"
+def test_status_and_a_worker_import_libraries_when_they_are_used() -> None:
+    code = (
+        "import sys\nimport gitbatch.cli.status, gitbatch.repo.log\nprint('git' in sys.modules)\n"
+        "import gitbatch.cli.worker, gitbatch.batch.worker.stdio\nprint('mistune' in sys.modules)"
+    )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert said == "False\n"
+    assert said == "False\nFalse\n"
 
 
 def test_the_sandbox_needs_python_alone() -> None:

@@ -9,16 +9,18 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from enum import Enum
 from itertools import accumulate
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
 from gitbatch.plan import help_texts
 from gitbatch.plan.findings import Findings
 from gitbatch.plan.inline import scan
-from gitbatch.plan.markdown import Token, tokens
 from gitbatch.plan.marks import MARK, OPENING, Candidate, Sort, marked
 from gitbatch.plan.source import Source, Span
+
+if TYPE_CHECKING:
+    from gitbatch.plan.markdown import Token
 
 MAX_BOXES = 10_000
 """Boxes in a file."""
@@ -112,7 +114,7 @@ def headings(source: Source) -> tuple[RawHeading, ...]:
     """The headings at the top level of a source."""
     blank = [""] * source.front_matter
     text = "\n".join((*blank, *list(source.lines())[source.front_matter :], ""))
-    return _headings(source, text, tokens(text))
+    return _headings(source, text, _read_tokens(text))
 
 
 def locate(source: Source, findings: Findings) -> Blocks:
@@ -123,13 +125,20 @@ def locate(source: Source, findings: Findings) -> Blocks:
         message = f"the file has more than {MAX_BOXES:,} boxes"
         findings.error("GB002", boxes[MAX_BOXES].span, message, help_texts.SPLIT_PLAN)
         return Blocks((), (), (), ())
-    found = tokens(text)
+    found = _read_tokens(text)
     walk = _Walk(source, candidates)
     walk.blocks(found, _Nesting())
     return walk.result(_headings(source, text, found))
 
 
-def _headings(source: Source, text: str, found: list[Token]) -> tuple[RawHeading, ...]:
+def _read_tokens(text: str) -> "list[Token]":
+    """Returns mistune's tokens of a text. mistune is imported now: a worker reads a configuration, and never a plan."""
+    from gitbatch.plan.markdown import tokens  # noqa: PLC0415
+
+    return tokens(text)
+
+
+def _headings(source: Source, text: str, found: "list[Token]") -> tuple[RawHeading, ...]:
     starts = (0, *accumulate(len(line) + 1 for line in text.split("\n")))
     return tuple(
         _heading(
@@ -140,7 +149,7 @@ def _headings(source: Source, text: str, found: list[Token]) -> tuple[RawHeading
     )
 
 
-def _heading(source: Source, token: Token, first: int, last: int) -> RawHeading:
+def _heading(source: Source, token: "Token", first: int, last: int) -> RawHeading:
     start = source.starts[first]
     raw = source.text[start : source.ends[max(first, last - 1)]]
     title = raw.strip() if last > first else _atx_title(raw)
@@ -188,7 +197,7 @@ class _Walk:
         comments = sorted(self._comments, key=lambda comment: comment.span)
         return Blocks(headings, tuple(self._boxes), tuple(self._strays), tuple(comments))
 
-    def blocks(self, children: list[Token], place: _Nesting) -> None:
+    def blocks(self, children: "list[Token]", place: _Nesting) -> None:
         for index, token in enumerate(children):
             match token["type"]:
                 case "list":
@@ -204,13 +213,13 @@ class _Walk:
                 case "block_code" if token["style"] == "indent":
                     self._astray(token["raw"], RejectionReason.INDENTED, place)
 
-    def _list(self, token: Token, place: _Nesting) -> None:
+    def _list(self, token: "Token", place: _Nesting) -> None:
         inside = place._replace(lists=place.lists + 1)
         first = token["attrs"].get("start", 1)
         for index, entry in enumerate(token["children"]):
             self._entry(entry["children"], inside, first + index if token["attrs"]["ordered"] else None)
 
-    def _entry(self, children: list[Token], place: _Nesting, number: int | None) -> None:
+    def _entry(self, children: "list[Token]", place: _Nesting, number: int | None) -> None:
         first = children[0]
         text = first["text"] if first["type"] in {"paragraph", "block_text"} else ""
         opening = OPENING.match(text)
