@@ -56,7 +56,7 @@ def test_an_item_commit_is_what_git_says(place: Place, repo: Repository) -> None
     chance = random.Random(7)  # noqa: S311 - the same trees each time
     who = "A <a@example.org> 1 +0000"
     found = {True: 0, False: 0}
-    trees = 250 if LONG else 60
+    trees = 250 if LONG else 30
     for number in range(trees):
         before = random_tree(
             repo, chance, random_tree(repo, chance, {"top": ("100644", repo.objects.write_blob(b"1"))})

@@ -226,7 +226,7 @@ LEAST = {trailers: 40, messages: 10, parents: 10, files: 30, boxes: 10, absence:
 @pytest.mark.rule("S1", "S2", "O3", "E2", "P4")
 def test_no_mutant_passes(story: Story) -> None:
     assert audit_history(story.repo, "main").findings == ()
-    every = 1 if LONG else 8
+    every = 1 if LONG else 12
     for mutation, least in LEAST.items():
         made, passed = _judge_mutants(story, mutation, every)
         assert passed == []

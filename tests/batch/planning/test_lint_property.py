@@ -33,7 +33,7 @@ from gitbatch.repo.refs.names import base_ref, record_ref
 from gitbatch.repo.repository import Repository
 
 PARTS = 10 if os.environ.get("GITBATCH_LINT") == "long" else 1
-MUTANTS = 500 if PARTS > 1 else 40
+MUTANTS = 500 if PARTS > 1 else 25
 """Of each part."""
 SEED = 16
 
