@@ -114,7 +114,7 @@ VERBS = (
     (
         "worker",
         "gitbatch.cli.worker:worker",
-        "Work on items for a run on another machine, which starts this command there; or check that it can.",
+        "Work on items for runs on other machines; or check that this machine can.",
     ),
     (
         "schema",

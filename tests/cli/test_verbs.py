@@ -14,6 +14,7 @@ from gitbatch.cli.verbs import VERBS
 FOLDER = Path(__file__).parent.parent.parent / "gitbatch" / "cli"
 SHARED = {
     "questions",
+    "dask_preload",
     "early_opening",
     "editor",
     "review_desk",
