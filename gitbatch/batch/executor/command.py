@@ -33,7 +33,7 @@ _LINE = 2_000
 _LINES = 3
 """The lines that are kept of what a command says before its end."""
 _NAME = 60
-_WORKER = re.compile(r"(?:^|[\s/])gitbatch worker\b")
+_WORKER = re.compile(r"(?:^|[\s/])gitbatch[ ]worker\b")
 
 
 class CommandCarrier:
