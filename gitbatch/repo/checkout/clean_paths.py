@@ -13,7 +13,7 @@ from gitbatch.repo.repository import Repository
 
 
 def leave_clean_out(repo: Repository, head: str, paths: tuple[str, ...]) -> tuple[str, ...]:
-    """Returns the paths about which git has to be asked. `head`: the commit that is checked out; empty: there is none."""
+    """Returns the paths about which git has to be asked. `head`: the commit that is checked out; empty: no commit."""
     if not head or not paths:
         return paths
     tree = repo.objects.tree_of(head)

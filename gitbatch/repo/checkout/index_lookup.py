@@ -34,7 +34,7 @@ class UnreadableIndexError(Exception):
     """The index has another form than the one that is read here: git has to be asked."""
 
 
-class IndexEntry(NamedTuple):
+class FoundEntry(NamedTuple):
     """The entry of a path. Of one in conflict, the first."""
 
     oid: str
@@ -93,15 +93,15 @@ class IndexLookup:
         if at != self._limit:
             raise UnreadableIndexError
 
-    def find_entry(self, path: bytes) -> IndexEntry | None:
-        """Returns the entry of a path; None: there is none."""
+    def find_entry(self, path: bytes) -> FoundEntry | None:
+        """Returns the entry of a path; None: it has no entry."""
         at = self._find_place(path)
         if at >= self._limit or not self._is_entry(at) or self._name_at(at) != path:
             return None
         flags = self._flags_at(at)
         oid = self._data[at + _STAT.size : at + self._fixed - 2].hex()
         status = _STAT.unpack_from(self._data, at)
-        return IndexEntry(oid, not flags & _STAGE, bool(flags & _ASSUMED), status)
+        return FoundEntry(oid, not flags & _STAGE, bool(flags & _ASSUMED), status)
 
     def has_below(self, folder: bytes) -> bool:
         """Whether a path below a folder has an entry."""
@@ -129,7 +129,7 @@ class IndexLookup:
         return at
 
     def _find_next(self, at: int, before: int) -> int | None:
-        """Returns the first entry that begins at a place or after it; None: there is none before another place."""
+        """Returns the first entry that begins at a place or after it; None: another place comes first."""
         data = self._data
         for start in range(at, min(at + _MOST_NAME, before), 8):
             mode = start + _MODE_AT
