@@ -1,6 +1,7 @@
 """`gitbatch worker`: works on items for a run on another machine."""
 
 import os
+import stat
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -92,12 +93,30 @@ def worker(
 
         serve_cluster(settings, cluster, show_note)
         return
-    if sys.stdin.isatty():
+    _require_connection()
+    serve_stdio(settings)
+
+
+def _require_connection() -> None:
+    """Refuses a standard input by which no run can speak: a terminal, a file, /dev/null, or none.
+
+    Raises:
+        UsageError: it is one of these.
+    """
+    if sys.stdin and sys.stdin.isatty():
         raise UsageError(
             "standard input is a terminal, and not a run",
             "by hand: gitbatch worker --check; in executor.workers: no -t, no --pty",
         )
-    serve_stdio(settings)
+    try:
+        mode = os.fstat(0).st_mode
+    except OSError:
+        mode = 0
+    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+        raise UsageError(
+            "standard input is not a connection to a run",
+            "in executor.workers: kubectl exec and docker with -i, ssh without -n, srun without --input=none",
+        )
 
 
 def _read_cluster(

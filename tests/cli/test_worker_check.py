@@ -1,6 +1,7 @@
 """`gitbatch worker --check`, and what the command refuses."""
 
 import json
+import os
 
 import pytest
 from conftest import Here, Place
@@ -86,6 +87,21 @@ def test_check_says_that_a_cluster_cannot_be_reached(place: Place, here: Here) -
     code, said, _ = here("worker", "--check", "--place", str(place.home / "w"), *options)
     assert code == 1
     assert "tcp://127.0.0.1:1: Connection refused" in said
+
+
+def test_worker_needs_a_connection(here: Here) -> None:
+    """With /dev/null, as a container has it without -i, it would wait forever."""
+    null = os.open(os.devnull, os.O_RDONLY)
+    before = os.dup(0)
+    try:
+        os.dup2(null, 0)
+        code, _, said = here("worker", "--stdio")
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
+        os.close(null)
+    assert code == 2
+    assert "standard input is not a connection to a run" in said
 
 
 def test_worker_is_not_started_by_hand(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
