@@ -1,7 +1,7 @@
 """The table `[executor]` of gitbatch.toml: where agents work that are programs."""
 
+import shlex
 from collections.abc import Iterator
-from pathlib import PurePath
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -66,5 +66,9 @@ class ExecutorTable(ConfigTable, frozen=True):
         exposed = next((command for command in self.workers if not is_private(command)), None)
         if exposed is None:
             return None
-        by = "a program behind ssh" if PurePath(exposed[0]).name == "ssh" else repr(exposed[0])
+        by = repr(exposed[0])
+        if exposed[0] == "ssh":
+            by = (
+                f"this ssh, with an option that weakens it or a program that leads on ({shlex.join(exposed)})"
+            )
         return f"keys are sent by ssh only, or to gitbatch on this machine, and not by {by}: {_SET_THERE}"

@@ -21,6 +21,7 @@ from gitbatch.batch.executor.frames import pack_frame
 from gitbatch.batch.executor.messages import FromWorker, ToWorker, encode_message
 from gitbatch.batch.executor.stream import READ_BYTES, SILENCE, MessageStream
 from gitbatch.plan.duration import require_duration
+from gitbatch.project.private_commands import is_module
 from gitbatch.text import CleanText, clean_text
 
 _PATIENCE = 0.8
@@ -44,7 +45,7 @@ class CommandCarrier:
     def __init__(self, tools: CarrierTools) -> None:
         greeting = max(SILENCE, require_duration(tools.table.no_worker))
         self._links = tuple(
-            CommandLink(tuple(command), tools.environment, tools.directory, greeting)
+            CommandLink(tuple(command), _choose_environment(command, tools), tools.directory, greeting)
             for command in tools.table.workers
         )
 
@@ -91,6 +92,11 @@ class CommandLink:
         except OSError as error:
             raise ChannelError(f"cannot start {self.command[0]}: {error.strerror}") from error
         return CommandChannel(Process(transport, protocol, loop), transport, self.greeting)
+
+
+def _choose_environment(command: tuple[str, ...], tools: CarrierTools) -> Mapping[str, str]:
+    """Returns the variables of a command: `python -m gitbatch` would load files of the checkout as modules without one."""
+    return {**tools.environment, "PYTHONSAFEPATH": "1"} if is_module(command) else tools.environment
 
 
 def shorten_command(command: tuple[str, ...]) -> CleanText:

@@ -28,7 +28,7 @@ from gitbatch.batch.executor.member import PoolMember
 from gitbatch.batch.executor.members import NoWorker, PoolMembers
 from gitbatch.batch.executor.messages import PROTOCOL, ItemJob, JobResult, Welcome
 from gitbatch.batch.executor.pool import PoolTools, WorkerPool
-from gitbatch.batch.executor.sent_secrets import collect_secrets
+from gitbatch.batch.executor.sent_secrets import collect_secrets, remove_sent
 from gitbatch.batch.workplace.protocol import Collected, Workplace, Workplaces, WorkplaceSetup
 from gitbatch.concurrency import GitThread
 from gitbatch.limits.budget import Budget
@@ -230,12 +230,13 @@ def make_token(batch: str, slug: str, setup: WorkplaceSetup, assignment: Assignm
 def open_remote(tools: RemoteTools, local: Workplaces) -> RemoteWorkplaces:
     """Returns the workplaces of a run by its table `[executor]`; nothing is connected to yet."""
     repo, config = tools.repo, tools.config
-    carrier = open_carrier(CarrierTools(config.executor, tools.environment, repo.root, tools.tell))
     members = PoolMembers(tools.tell, require_duration(config.executor.no_worker))
     tables = {
         name: json.encode(table) for name, table in config.agents.items() if isinstance(table, ProcessTable)
     }
     secrets = collect_secrets(config, tables, tools.environment)
+    environment = remove_sent(tools.environment, secrets)
+    carrier = open_carrier(CarrierTools(config.executor, environment, repo.root, tools.tell))
     pool = PoolTools(repo, tools.git, tools.folder, _make_welcome(repo), secrets)
     return RemoteWorkplaces(tools, local, WorkerPool(carrier, pool, members), tables)
 

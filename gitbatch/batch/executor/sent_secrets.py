@@ -7,6 +7,9 @@ from gitbatch.batch.executor.messages import MOST_ENTRIES, MOST_VALUE, SentSecre
 from gitbatch.errors import GitbatchError
 from gitbatch.project.config import Config
 
+_OF_SSH = "SSH_AUTH_SOCK"
+"""Where `ssh` finds the user's agent for its keys."""
+
 
 def collect_secrets(
     config: Config, agents: Iterable[str], environment: Mapping[str, str]
@@ -37,3 +40,12 @@ def collect_secrets(
         what = f"the value of {long} is too long" if long else f"they are more than {MOST_ENTRIES}"
         raise GitbatchError(f"executor.secrets: {what} to be sent", 'write secrets = "worker"')
     return SentSecrets(found)
+
+
+def remove_sent(environment: Mapping[str, str], sent: SentSecrets | None) -> Mapping[str, str]:
+    """Returns the environment of what leads to a worker, without the variables that are sent.
+
+    Others of the same user can read it in `/proc`, and `ssh` may pass it on. What `ssh` itself needs stays.
+    """
+    names = {each.name for each in sent.values} - {_OF_SSH} if sent else ()
+    return {name: value for name, value in environment.items() if name not in names}

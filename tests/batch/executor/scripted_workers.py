@@ -1,7 +1,7 @@
 """Workers in the test's own process that do what a test tells them, and a carrier that has them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -115,6 +115,8 @@ class ScriptedLink:
     """The number of the connection, from 1 on, on which no job can be sent."""
     checks: Callable[[ScriptedChannel, CheckJob], None] = lambda *_: None
     is_gone: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """That of a command which leads to it."""
 
     async def connect(self) -> ScriptedChannel:
         if self.fails:
@@ -167,6 +169,8 @@ def use_links(monkeypatch: pytest.MonkeyPatch, *links: ScriptedLink) -> None:
 
     def open_scripted(tools: CarrierTools) -> ScriptedCarrier:
         assert isinstance(tools.directory, Path)
+        for link in links:
+            link.environment = tools.environment
         return ScriptedCarrier(links)
 
     monkeypatch.setattr("gitbatch.batch.executor.remote.open_carrier", open_scripted)

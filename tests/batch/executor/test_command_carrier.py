@@ -1,6 +1,7 @@
 """The carrier `command`: what a process can do to the end of its pipes that is ours."""
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -145,6 +146,28 @@ def test_program_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert found[0].greeting == 7200
     with pytest.raises(ChannelError, match="cannot start /nowhere/ssh: No such file"):
         asyncio.run(found[0].connect())
+
+
+def test_worker_that_is_a_module_loads_no_file_of_the_checkout(tmp_path: Path) -> None:
+    """A repository with a `types.py` at its top, for example, has no part in the worker."""
+    (tmp_path / "msgspec.py").write_text("raise SystemExit('a file of the checkout')")
+    module = (sys.executable, "-m", "gitbatch", "--version")
+    table = ExecutorTable(kind="command", workers=(module, ("env", *module), ("gitbatch", "worker")))
+    found: list[WorkerLink] = []
+    asyncio.run(
+        CommandCarrier(CarrierTools(table, {"PATH": "/bin"}, tmp_path, print)).find_workers(found.append)
+    )
+    environments = [dict(link.environment) for link in found if isinstance(link, CommandLink)]
+    assert environments[0] == environments[1] == {"PATH": "/bin", "PYTHONSAFEPATH": "1"}
+    assert environments[2] == {"PATH": "/bin"}
+
+    async def ask_version() -> None:
+        channel = await found[0].connect()
+        with pytest.raises(ChannelError, match="ended with 0"):
+            await channel.receive()
+        await channel.close(1.0)
+
+    asyncio.run(ask_version())
 
 
 @pytest.mark.parametrize(

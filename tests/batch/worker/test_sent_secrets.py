@@ -29,7 +29,7 @@ from gitbatch.batch.executor.messages import (
     decode_to_worker,
     encode_message,
 )
-from gitbatch.batch.executor.sent_secrets import collect_secrets
+from gitbatch.batch.executor.sent_secrets import collect_secrets, remove_sent
 from gitbatch.batch.executor.shipment import HaveSet
 from gitbatch.batch.worker.serve import ServeEnd
 from gitbatch.batch.worker.stdio import list_spooled
@@ -147,10 +147,19 @@ def test_key_is_sent_before_the_greeting_and_in_no_job(place: Place, monkeypatch
     assert channel.kinds()[:2] == ["SentSecrets", "Welcome"]
     assert channel.said[0] == SentSecrets((SentValue("SENT", VALUE), SentValue("UNSET", "")))
     assert VALUE not in repr(channel.said)
+    assert "HOME" in link.environment
+    assert "SENT" not in link.environment, "what leads to a worker needs no key"
     assert not any(VALUE.encode() in encode_message(message) for message in channel.said[1:])
     assert VALUE not in repr(events)
     kept = [path.read_bytes() for path in (place.root / ".git").rglob("*") if path.is_file()]
     assert not any(VALUE.encode() in data for data in kept)
+
+
+def test_what_leads_to_a_worker_has_all_but_what_is_sent() -> None:
+    environment = {"SENT": VALUE, "SSH_AUTH_SOCK": "/run/agent", "A": "a"}
+    sent = SentSecrets((*SECRETS.values, SentValue("SSH_AUTH_SOCK", "/run/agent")))
+    assert remove_sent(environment, sent) == {"SSH_AUTH_SOCK": "/run/agent", "A": "a"}
+    assert remove_sent(environment, None) == environment
 
 
 def test_sent_keys_are_those_of_the_agents_as_far_as_they_are_set() -> None:
@@ -180,9 +189,10 @@ def test_sent_keys_are_those_of_the_agents_as_far_as_they_are_set() -> None:
         dask = ExecutorTable(kind="dask", cluster=address, secrets="send")
         with pytest.raises(GitbatchError, match=words):
             collect_secrets(Config(agents=agents, executor=dask), ("a",), environment)
-    exposed = ExecutorTable(kind="command", workers=(("ssh", "b"), ("srun", "gitbatch")), secrets="send")
-    with pytest.raises(GitbatchError, match="not by 'srun'"):
-        collect_secrets(Config(agents=agents, executor=exposed), ("a",), environment)
+    for command, words in ((("srun", "gitbatch"), "not by 'srun'"), (("ssh", "-F", "own", "b"), "-F own b")):
+        exposed = ExecutorTable(kind="command", workers=(("ssh", "b"), command), secrets="send")
+        with pytest.raises(GitbatchError, match=words):
+            collect_secrets(Config(agents=agents, executor=exposed), ("a",), environment)
 
 
 def test_value_is_bounded_and_not_shown() -> None:
@@ -202,6 +212,40 @@ def test_value_is_bounded_and_not_shown() -> None:
         ("/opt/bin/python3.11 -m gitbatch worker", True),
         ("env HOME=/w -u KEY gitbatch worker", True),
         ("ssh head ssh build1 gitbatch worker", True),
+        ("ssh -To BatchMode=yes -oControlPath=none -F /etc/own -J hop nc -p 1 exec gitbatch worker", True),
+        (
+            "ssh -o StrictHostKeyChecking=accept-new -o UserKnownHostsFile=~/.ssh/own -oProxyCommand=none b",
+            True,
+        ),
+        ("ssh head ssh -o BatchMode=yes ada@build1 gitbatch worker", True),
+        ("./ssh build1", False),
+        ("~/ssh build1", False),
+        ("/proc/self/cwd/ssh build1", False),
+        ("tools/gitbatch worker --stdio", False),
+        ("bin/python -m gitbatch worker", False),
+        ("./env HOME=/w ssh build1", False),
+        ("env PATH=tools ssh build1", False),
+        ("env PYTHONPATH=tools gitbatch worker", False),
+        ("env LD_PRELOAD=./a.so ssh build1", False),
+        ("env --split-string=tools/run ssh build1", False),
+        ("env --chdir=tools ssh build1", False),
+        ("python-of-mine -m gitbatch worker", False),
+        ("ssh -o StrictHostKeyChecking=no build1", False),
+        ("ssh -ToStrictHostKeyChecking=off build1", False),
+        ('ssh -o stricthostkeychecking="NO" build1', False),
+        ("ssh build1 -o StrictHostKeyChecking=no gitbatch", False),
+        ("ssh -o UserKnownHostsFile=/dev/null build1", False),
+        ("ssh -o GlobalKnownHostsFile=hosts build1", False),
+        ("ssh -oNoHostAuthenticationForLocalhost=yes localhost", False),
+        ("ssh -o ProxyCommand=./proxy build1", False),
+        ("ssh -oKnownHostsCommand=/a build1", False),
+        ("ssh -F tools/config build1", False),
+        ("ssh -I ./a.so build1", False),
+        ("ssh -o junk build1", False),
+        ("ssh --unknown build1", False),
+        ("ssh head ssh -o StrictHostKeyChecking=no build1", False),
+        ("ssh head bash -c 'srun gitbatch'", False),
+        ("ssh head flux run gitbatch worker", False),
         ("ssh head srun -n1 gitbatch worker", False),
         ("ssh head /usr/bin/kubectl exec -i pod -- gitbatch worker", False),
         ("env", False),
@@ -217,3 +261,8 @@ def test_value_is_bounded_and_not_shown() -> None:
 )
 def test_commands_that_keep_a_key_from_others(command: str, private: bool) -> None:  # noqa: FBT001 - a table
     assert is_private(command.split()) == private
+
+
+def test_space_may_separate_a_setting_of_ssh_and_its_value() -> None:
+    assert not is_private(["ssh", "-o", " StrictHostKeyChecking  no", "build1"])
+    assert not is_private(["ssh", "head", "bash -c 'exec srun gitbatch'"])
