@@ -5,6 +5,7 @@ import pickle
 import ssl
 import struct
 import subprocess
+import warnings
 from pathlib import Path
 
 import msgspec
@@ -63,7 +64,8 @@ def test_workers_are_those_that_announce_an_address() -> None:
 
 def test_pickles_are_never_loaded(tmp_path: Path) -> None:
     """In each place where Dask's own decoder loads one, which it does even if it is to deserialise nothing."""
-    from distributed.protocol import core  # noqa: PLC0415 - it takes a second
+    with warnings.catch_warnings(action="ignore"):  # those of a library while it is imported
+        from distributed.protocol import core  # noqa: PLC0415 - it takes a second
 
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
 

@@ -1,6 +1,7 @@
 """A run with the workers of a real Dask cluster: a scheduler and workers as processes, with certificates, on loopback."""
 
 import asyncio
+import random
 import re
 import signal
 import socket
@@ -8,7 +9,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -92,18 +93,18 @@ class Cluster:
         return str(address)
 
 
-@contextmanager
-def free_port() -> Iterator[int]:
-    """A port of this machine that nothing listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        yield probe.getsockname()[1]
+def find_port() -> int:
+    """A port that nothing listens at, and that the system gives to none who asks for any."""
+    for port in random.sample(range(10_000, 32_000), 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 @pytest.fixture
 def cluster(place: Place) -> Iterator[Cluster]:
-    with free_port() as port:
-        made = Cluster(place, write_certificates(place.home.parent / "tls"), port)
+    made = Cluster(place, write_certificates(place.home.parent / "tls"), find_port())
     with made.started:
         yield made
 
