@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from batch.programs import set_up, starts
 from batch.runs.test_checks import check
-from batch.runs.test_run_workers import hosts, spooled, trees
+from batch.runs.test_run_workers import hosts, spooled
 from certificates import write_certificates, write_stranger
 from conftest import Place, read_run
 from history import audit, ticked
@@ -109,6 +109,11 @@ def cluster(place: Place) -> Iterator[Cluster]:
         yield made
 
 
+def list_outputs(place: Place) -> str:
+    """What the outputs and the plan are."""
+    return place.git("rev-parse", "main:out", "main:task.md")
+
+
 def ask_as_stranger(cluster: Cluster, address: str, *, is_scheduler: bool) -> str:
     """Connect with a certificate that another authority has signed; returns the error."""
     context = make_tls_context(
@@ -145,52 +150,55 @@ def name_cluster(place: Place, cluster: Cluster) -> None:
 
 
 @pytest.mark.rule("F8")
-def test_cluster_and_the_death_of_its_scheduler(three: Place, cluster: Cluster) -> None:
+def test_cluster_and_the_death_of_its_scheduler(place: Place, cluster: Cluster) -> None:
     """The same blobs and trees as by a local run; a stranger gets nothing; nothing is lost with the scheduler."""
     processes = [cluster.start_worker(name) for name in ("w1", "w2")]  # before there is a scheduler
     scheduler = cluster.start_scheduler()
-    start = three.git("rev-parse", "main")
-    three.gitbatch(*ALL, code=0)
-    local = trees(three)
-    three.git("reset", "--quiet", "--hard", start)
+    set_up(place, "ok", "ok", "ok", "ok")
+    start = place.git("rev-parse", "main")
+    place.gitbatch(*ALL, code=0)
+    local = list_outputs(place)
+    place.git("reset", "--quiet", "--hard", start)
+    for path in place.home.glob("*.starts"):
+        path.unlink()
     wait_until(lambda: cluster.count_joins("w1") and cluster.count_joins("w2"), "the workers have joined")
-    three.gitbatch(*ALL, "--cluster", cluster.url, code=0, **cluster.variables)
-    assert trees(three) == local
-    assert hosts(three) == {"w1", "w2"}
-    assert len(audit(three).items) == 12
-    assert spooled(three) == []
-    options = ("worker", "--check", "--connect", cluster.url, "--place", str(three.home / "w"))
-    said = three.gitbatch(*options, "--sandbox", "none", code=0, **cluster.variables).stdout
+    place.gitbatch(*ALL, "--cluster", cluster.url, code=0, **cluster.variables)
+    assert list_outputs(place) == local
+    assert hosts(place) == {"w1", "w2"}
+    assert len(audit(place).items) == 4
+    assert spooled(place) == []
+    options = ("worker", "--check", "--connect", cluster.url, "--place", str(place.home / "w"))
+    said = place.gitbatch(*options, "--sandbox", "none", code=0, **cluster.variables).stdout
     assert "2 workers there, besides this one" in said
     refused = "it does not accept this certificate|the connection is gone"
     assert re.match(refused, ask_as_stranger(cluster, cluster.url, is_scheduler=True))
     assert re.match(refused, ask_as_stranger(cluster, cluster.address_of("w1"), is_scheduler=False))
 
-    set_up(three, "hold", "ok", "ok", groups=3, batch="retries = 0")
-    three.write("agent.sh", three.read("agent.sh").replace("$HOME", str(three.home)))
-    name_cluster(three, cluster)
-    running = three.start(*ALL)
+    set_up(place, "hold", "ok", "ok", groups=3, batch="retries = 0")
+    place.write("agent.sh", place.read("agent.sh").replace("$HOME", str(place.home)))
+    name_cluster(place, cluster)
+    running = place.start(*ALL)
     try:
-        wait_until(lambda: starts(three, "T1") == 1, "T1 has started")
+        wait_until(lambda: starts(place, "T1") == 1, "T1 has started")
         scheduler.kill()
         scheduler.wait()
         cluster.start_scheduler()
         wait_until(lambda: cluster.count_joins("w1") == 2 and cluster.count_joins("w2") == 2, "they are back")
-        (three.home / "go").touch()
+        (place.home / "go").touch()
         said, _ = running.communicate(timeout=60)
     finally:
         running.kill()
     assert running.returncode == 0, said
     events = read_run(said)[0]
-    assert ticked(three) == ["T1", "T2", "T3"]
-    assert "Gitbatch-Check: there pass (0." in three.git("log", "--format=%B", "main")
+    assert ticked(place) == ["T1", "T2", "T3"]
+    assert "Gitbatch-Check: there pass (0." in place.git("log", "--format=%B", "main")
     assert KEY not in said + cluster.log_of("w1").read_text() + cluster.log_of("w2").read_text()
-    assert [starts(three, name) for name in ("T1", "T2", "T3")] == [1, 1, 1]
+    assert [starts(place, name) for name in ("T1", "T2", "T3")] == [1, 1, 1]
     assert [event for event in events if event["event"] == "attempt-failed"] == []
-    assert hosts(three) == {"w1", "w2"}, "no other name after the scheduler's death"
+    assert hosts(place) == {"w1", "w2"}, "no other name after the scheduler's death"
     notices = [event["text"] for event in events if event["event"] == "notice"]
     assert any("the scheduler" in text and "cannot be reached" in text for text in notices)
     for process in processes:
         process.send_signal(signal.SIGTERM)
     assert [process.wait(timeout=60) for process in processes] == [0, 0]
-    assert not [*(three.home.parent / "farw1/place/work").iterdir()]
+    assert not [*(place.home.parent / "farw1/place/work").iterdir()]
