@@ -30,7 +30,21 @@ from base_repositories import SAMPLES
 
 _LARGEST = 1 << 18
 """Bytes of a request."""
-_OF_TERMINALS = ("gitbatch.cli.review_screen", "gitbatch.view.live", "prompt_toolkit.application")
+_OF_TERMINALS = (
+    "git",
+    "gitbatch.cli.editor",
+    "gitbatch.cli.questions",
+    "gitbatch.cli.reviewing",
+    "gitbatch.cli.review_desk",
+    "gitbatch.cli.review_prompts",
+    "gitbatch.cli.review_screen",
+    "gitbatch.view.item_page",
+    "gitbatch.view.live",
+    "gitbatch.view.review_screen.commands",
+    "gitbatch.view.review_screen.pane",
+    "prompt_toolkit.application",
+    "questionary",
+)
 """What only runs in terminals import: the server does it at the first of them."""
 _DECIDED_AT_START = ("PYTHON", "LC_", "LANG", "COVERAGE_")
 """Beginnings of the names of variables that a Python reads when it starts."""
