@@ -11,6 +11,8 @@ from gitbatch.text import CleanText, clean_text
 
 _LIAR = 10
 """How often a worker may be lost before it is no longer believed that its machine has changed meanwhile."""
+ENOUGH_FAILURES = 2
+"""How often a worker that may have a result cannot be connected to before its items go elsewhere."""
 _MOST_WITHOUT_SLOT = 1000
 """The most jobs in a row for which a worker has no slot."""
 
@@ -45,9 +47,17 @@ class PoolMember:
     has_left: bool = False
     """Whether it has said good-bye: it was asked to stop."""
     losses: int = 0
+    failures: int = 0
+    """How often it could not be connected to since it was there last."""
     without_slot: int = 0
     """The jobs in a row for which it had no slot."""
     shipping: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether it has not greeted yet, and may do so: it is not given up at the first failure, which may be a moment's."""
+        is_known = self.channel or self.losses or self.is_refused
+        return not is_known and self.failures < ENOUGH_FAILURES
 
     def can_run(self, purpose: str) -> bool:
         """Whether it is there, and lacks nothing for a purpose as far as is known."""
@@ -79,6 +89,7 @@ class PoolMember:
         self.have, self.given, self.channel = HaveSet(), set(), channel
         self.problem = self.unfit = CleanText("")
         self.has_worked = self.has_left = False
+        self.failures = 0
         self.forget_lacks()
 
     def take_message(self, message: FromWorker) -> IncomingJob | None:

@@ -16,7 +16,7 @@ from msgspec import Struct
 from gitbatch.batch.executor.carrier import Carrier, WorkerLink
 from gitbatch.batch.executor.free_slots import FreeSlots
 from gitbatch.batch.executor.incoming import IncomingJob
-from gitbatch.batch.executor.member import PoolMember
+from gitbatch.batch.executor.member import ENOUGH_FAILURES, PoolMember
 from gitbatch.text import CleanText, clean_text
 
 _SETTLE = 3.0
@@ -130,7 +130,9 @@ class PoolMembers:
             self.tell(f"worker {member.host} {'has left' if member.has_left else 'was lost'}: {reason}")
             member.losses += 1
         else:
-            self._stop_awaiting(member)
+            member.failures += 1
+            if member.failures >= ENOUGH_FAILURES:
+                self._stop_awaiting(member)
             if member.problem != reason:
                 self.tell(f"worker {member.host} cannot be reached: {reason}")
         member.problem = reason
@@ -221,9 +223,7 @@ class PoolMembers:
     def _settling_time(self) -> float:
         """Returns the seconds for which workers may still be waited for that have neither greeted nor failed since the start."""
         if not self._are_settled:
-            self._are_settled = bool(self.all) and all(
-                member.channel or member.problem for member in self.all
-            )
+            self._are_settled = bool(self.all) and not any(member.is_awaited for member in self.all)
         return 0.0 if self._are_settled else self._begun + _SETTLE - time.monotonic()
 
     def _time_left(self) -> float:

@@ -76,6 +76,18 @@ def test_item_waits_for_the_worker_that_it_was_lost_with(
     ]
 
 
+def test_resume_waits_for_a_worker_that_fails_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As its connection is cut again before it has greeted; one that is not there fails twice."""
+    set_up(place, "ok")
+    name_executor(place)
+    monkeypatch.setattr("gitbatch.batch.executor.remote.make_token", lambda *_: TOKEN)
+    keeping = ScriptedLink(work_honestly, (replace(HELLO, spooled=(TOKEN,)),), fails=1)
+    gone = ScriptedLink(work_honestly, name="gone", fails=1000)
+    result, events = run_with(place, monkeypatch, keeping, gone, ScriptedLink(work_honestly, (BUSY,)))
+    assert result.succeeded == 1
+    assert [event["host"] for event in of_kind(events, "item-sent")] == ["far"]
+
+
 def test_result_that_comes_back_ends_the_second_attempt(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
