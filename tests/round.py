@@ -19,7 +19,7 @@ _NEW_MOUNTS = 0x20000
 _SLAVE_OF_ALL = 0x80000 | 0x4000
 _NEEDED = 3 << 30
 """Bytes of free memory: a round fills less than a sixth of it."""
-OPEN_FOLDER = Path(f"/var/tmp/gitbatch-tests-of-{getpass.getuser()}")  # noqa: S108 - only what is mounted there counts
+OPEN_FOLDER = Path(f"/var/tmp/gitbatch-tests-of-{os.getuid()}")  # noqa: S108 - only what is mounted there counts
 """Where other users can read what tests write, unlike in the folder of pytest; a tmpfs where files are in memory."""
 
 
@@ -42,7 +42,8 @@ def keep_files_in_memory() -> bool:
 
 
 def _mount_memory(libc: ctypes.CDLL, folder: Path, mode: int) -> int:
-    folder.mkdir(mode=mode, exist_ok=True)
+    with suppress(OSError):  # without the folder, nothing is mounted
+        folder.mkdir(mode=mode, exist_ok=True)
     options = f"mode={mode:o}".encode()
     return int(libc.mount(b"tmpfs", os.fsencode(folder), b"tmpfs", ctypes.c_ulong(0), options))
 
