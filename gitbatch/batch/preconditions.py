@@ -103,9 +103,14 @@ def describe_confinement(
     sandboxes = agents.sandbox_kinds(names, config)
     strict = ((name, strict_advice(config.agents[name], agents.sandbox)) for name in sorted(names))
     unknown = () if sandboxes in {"", "none"} else tuple(map(unknown_advice, checkouts.unknown))
-    is_far = sends_checks(config, is_remote=agents.is_remote)
-    open_programs = () if "none" in sandboxes or is_far else advise_on_programs(config)
-    far = ("checks and gates run at workers: their verdicts are believed",) if is_far else ()
-    advice = (*unknown, *open_programs, *far, *(f"agent {name}: {text}" for name, text in strict if text))
+    are_remote = sends_checks(config, is_remote=agents.is_remote)
+    open_programs = () if "none" in sandboxes or are_remote else advise_on_programs(config)
+    believed = ("checks and gates run at workers: their verdicts are believed",) if are_remote else ()
+    advice = (
+        *unknown,
+        *open_programs,
+        *believed,
+        *(f"agent {name}: {text}" for name, text in strict if text),
+    )
     notes = (note for name in sorted(names) for note in agents.get_agent(name, config).notes)
     return AgentConfinement(sandboxes, shown, (*map(clean_text, advice), *notes))

@@ -19,9 +19,9 @@ def place_agents(run: Run, config: Config, settings: SessionSettings, tell: Noti
     config = choose_executor(config, settings.cluster, settings.environment)
     if not config.executor.is_remote:
         return run
-    from gitbatch.batch.executor.remote import RemoteTools, open_remote  # noqa: PLC0415 - most runs are local
+    from gitbatch.batch.executor.remote_workplace import RemoteTools, open_remote  # noqa: PLC0415 - most runs are local
 
     more = (settings.environment, run.agents.budget, tell, announce_hosts(run.emit, run.batch))
     tools = RemoteTools(run.repo, run.git, run.worktrees_dir, config, *more)
     workplaces = open_remote(tools, run.workplaces)
-    return replace(run, workplaces=workplaces, far_checks=workplaces.open_checks())
+    return replace(run, workplaces=workplaces, remote_checks=workplaces.open_checks())

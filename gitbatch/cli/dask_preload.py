@@ -10,10 +10,10 @@ from typing import Any
 
 from gitbatch.agents.process.children import watch_by_descriptor
 from gitbatch.agents.process.starter import Starter
-from gitbatch.batch.executor.scheduler import ANNOUNCED
+from gitbatch.batch.executor.dask_scheduler import ANNOUNCED
 from gitbatch.batch.worker.cluster_settings import require_alone, require_safe
-from gitbatch.batch.worker.listening import WorkerServer
 from gitbatch.batch.worker.stdio import WorkerSettings
+from gitbatch.batch.worker.worker_server import WorkerServer
 from gitbatch.cli.common import cache_dir
 from gitbatch.concurrency import GitThread
 from gitbatch.project.cluster import ClusterAddress

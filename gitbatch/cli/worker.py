@@ -134,7 +134,7 @@ def _read_cluster(
 
 def _show_check(settings: "WorkerSettings", cluster: "ClusterSettings | None", *, json: bool) -> bool:
     """Shows what this machine has; false: something is missing."""
-    from gitbatch.batch.worker.check import check_worker
+    from gitbatch.batch.worker.machine_check import check_worker
     from gitbatch.view.outputs.worker import worker_output
     from gitbatch.view.worker_check import render_worker_report
 

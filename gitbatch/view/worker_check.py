@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from gitbatch.batch.worker.check import WorkerReport
+from gitbatch.batch.worker.machine_check import WorkerReport
 from gitbatch.text import clean_text, format_count
 
 

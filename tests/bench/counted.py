@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from gitbatch.__main__ import main as gitbatch
-from gitbatch.batch.executor import command
+from gitbatch.batch.executor import command_carrier
 from gitbatch.batch.executor.frames import FrameReader, pack_frame
 from gitbatch.batch.executor.messages import ItemJob, ToWorker, encode_message
-from gitbatch.batch.executor.packing import SmallPacks
+from gitbatch.batch.executor.object_sender import SmallPacks
 from gitbatch.repo.objects.pack import parse_pack, render_entry
 
 COUNTED = {"sent": 0, "received": 0, "prompts": 0, "context": 0, "packs": 0}
@@ -42,7 +42,7 @@ def _count_sent() -> None:
         COUNTED["sent"] += len(frame)
         return frame
 
-    vars(command).update(encode_message=encode_counted, pack_frame=pack_counted)
+    vars(command_carrier).update(encode_message=encode_counted, pack_frame=pack_counted)
 
 
 def _count_received() -> None:

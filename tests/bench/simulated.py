@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from gitbatch.agents.command.table import CommandAgent
 from gitbatch.agents.protocol import Agent, Assignment, Reply
-from gitbatch.batch.executor import remote
+from gitbatch.batch.executor import remote_workplace
 from gitbatch.batch.executor.carrier import Carrier, WorkerChannel, WorkerLink
 from gitbatch.batch.executor.frames import FrameReader, pack_frame
 from gitbatch.batch.executor.messages import (
@@ -158,12 +158,12 @@ async def _simulate(repo: Repository, folder: Path, workers: int, items: int) ->
     agents: dict[str, AgentTable] = {
         "shell": CommandAgent(command=("sh", "-c", 'echo "$1" > "$1"', "sh", "{output}"))
     }
-    tools = remote.RemoteTools(
+    tools = remote_workplace.RemoteTools(
         repo, git, folder, Config(agents=agents), {}, Budget(), lambda _: None, lambda *_: None
     )
-    carriers = remote.__dict__
+    carriers = remote_workplace.__dict__
     carriers["open_carrier"] = lambda _: cast("Carrier", carrier)
-    places = remote.open_remote(tools, cast("Any", _NoLocal()))
+    places = remote_workplace.open_remote(tools, cast("Any", _NoLocal()))
     before = _processor_time()
     places.pool.start()
     while not _have_greeted(places):  # noqa: ASYNC110 - nothing says so
@@ -196,7 +196,7 @@ def _processor_time() -> float:
     return time.process_time() + sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
 
 
-def _have_greeted(places: remote.RemoteWorkplaces) -> bool:
+def _have_greeted(places: remote_workplace.RemoteWorkplaces) -> bool:
     members = places.pool.members.all
     return bool(members) and all(member.channel for member in members)
 
@@ -210,7 +210,7 @@ def _memory() -> float:
 
 
 async def _run_items(
-    places: remote.RemoteWorkplaces, make: Callable[[int], WorkplaceSetup], left: Iterator[int]
+    places: remote_workplace.RemoteWorkplaces, make: Callable[[int], WorkplaceSetup], left: Iterator[int]
 ) -> None:
     for number in left:
         await _run_item(places, make(number), number)
@@ -230,7 +230,7 @@ def _make_setups(repo: Repository) -> Callable[[int], WorkplaceSetup]:
     return make_setup
 
 
-async def _run_item(places: remote.RemoteWorkplaces, setup: WorkplaceSetup, number: int) -> None:
+async def _run_item(places: remote_workplace.RemoteWorkplaces, setup: WorkplaceSetup, number: int) -> None:
     workplace = places.open_workplace("b", f"1-{number}", "shell")
     await workplace.prepare(setup)
     prompt = f"Write {setup.output}. "

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from conftest import Place
 
-from gitbatch.batch.executor.dask import StreamChannel
+from gitbatch.batch.executor.dask_carrier import StreamChannel
 from gitbatch.batch.executor.messages import Hello
 from gitbatch.batch.executor.tls import connect_streams
 from gitbatch.cli.dask_preload import dask_setup, dask_teardown

@@ -47,15 +47,18 @@ retries = 0
 Step = tuple[str, str, int]
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
-_POOL, _REMOTE = "gitbatch.batch.executor.pool:WorkerPool", "gitbatch.batch.executor.remote:RemoteWorkplace"
-_JOB = "gitbatch.batch.executor.incoming:IncomingJob"
-_SENDER = "gitbatch.batch.worker.sending:MessageSender"
-_SERVICE = "gitbatch.batch.worker.serve:OrchestratorService"
+_POOL, _REMOTE = (
+    "gitbatch.batch.executor.worker_pool:WorkerPool",
+    "gitbatch.batch.executor.remote_workplace:RemoteWorkplace",
+)
+_JOB = "gitbatch.batch.executor.incoming_job:IncomingJob"
+_SENDER = "gitbatch.batch.worker.message_sender:MessageSender"
+_SERVICE = "gitbatch.batch.worker.orchestrator_service:OrchestratorService"
 RUN_STEPS: tuple[Step, ...] = (
     ("gitbatch.batch.executor.connecting:_greet", "before", 1),
     ("gitbatch.batch.executor.connecting:_greet", "after", 3),
     (f"{_POOL}.send_job", "before", 1),
-    ("gitbatch.batch.executor.packing:ObjectSender.send_objects", "after", 2),
+    ("gitbatch.batch.executor.object_sender:ObjectSender.send_objects", "after", 2),
     (f"{_POOL}.send_job", "after", 1),
     (f"{_POOL}.send_job", "after", 5),
     (f"{_JOB}._show_line", "before", 1),
@@ -81,12 +84,12 @@ WORKER_STEPS: tuple[Step, ...] = (
     ("gitbatch.batch.worker.incoming_packs:IncomingPacks.take_message", "after", 1),
     (f"{_SERVICE}._start_job", "before", 1),
     (f"{_SERVICE}._start_job", "after", 2),
-    ("gitbatch.batch.worker.places:JobPlaces.store_pack", "after", 1),
-    ("gitbatch.batch.worker.jobs:JobTools.open_agent", "before", 1),
+    ("gitbatch.batch.worker.job_places:JobPlaces.store_pack", "after", 1),
+    ("gitbatch.batch.worker.item_job:JobTools.open_agent", "before", 1),
     (f"{_SENDER}.send_later", "before", 1),
     (f"{_SENDER}.send_later", "after", 3),
-    ("gitbatch.batch.worker.jobs:_spool_result", "before", 1),
-    ("gitbatch.batch.worker.jobs:_spool_result", "after", 1),
+    ("gitbatch.batch.worker.item_job:_spool_result", "before", 1),
+    ("gitbatch.batch.worker.item_job:_spool_result", "after", 1),
     (f"{_SENDER}.send_file", "before", 2),
     (f"{_SENDER}.write_frame", "after", 3),
     (f"{_SENDER}.send_file", "after", 1),

@@ -1,6 +1,6 @@
 """The seam of a carrier: how workers are found, and how messages get to one and back.
 
-A new carrier is one module, and one line in `CARRIERS`. It moves messages: all decisions are in `pool.py`.
+A new carrier is one module, and one line in `CARRIERS`. It moves messages: all decisions are in `worker_pool.py`.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,8 +16,8 @@ from gitbatch.project.executor_table import ExecutorTable
 
 CARRIERS: Mapping[str, str] = MappingProxyType(
     {
-        "command": "gitbatch.batch.executor.command:CommandCarrier",
-        "dask": "gitbatch.batch.executor.dask:DaskCarrier",
+        "command": "gitbatch.batch.executor.command_carrier:CommandCarrier",
+        "dask": "gitbatch.batch.executor.dask_carrier:DaskCarrier",
     }
 )
 """By the `kind` of the table `[executor]`."""

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 from gitbatch import __version__
 from gitbatch.batch.executor.carrier import ChannelError, WorkerChannel
-from gitbatch.batch.executor.lacking import describe_worker
-from gitbatch.batch.executor.member import PoolMember
-from gitbatch.batch.executor.members import PoolMembers
+from gitbatch.batch.executor.lacking_workers import describe_worker
 from gitbatch.batch.executor.messages import PROTOCOL, CancelJob, ForgetJobs, Hello, ToWorker
+from gitbatch.batch.executor.pool_member import PoolMember
+from gitbatch.batch.executor.pool_members import PoolMembers
 from gitbatch.text import CleanText, clean_text
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0

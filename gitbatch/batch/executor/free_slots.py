@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 
-from gitbatch.batch.executor.member import PoolMember
+from gitbatch.batch.executor.pool_member import PoolMember
 
 _Place = tuple[int, int, int]
 """How often a worker was lost, its room (negative) and its number: the least is the first to get a job."""

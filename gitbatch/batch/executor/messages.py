@@ -1,7 +1,7 @@
 """The messages between the orchestrator and a worker: `Hello`, `ItemJob`, `JobEvent`s and a `JobResult`, `CancelJob`, `ForgetJobs`.
 
 Every value has bounds, which are checked when it is decoded: lengths, counts, and no negative cost. A worker is believed
-nothing that matters: it names no path, no object and no ref that is used. Texts are made harmless in one place, `answers.py`.
+nothing that matters: it names no path, no object and no ref that is used. Texts are made harmless in one place, `sent_answers.py`.
 """
 
 from contextlib import suppress
@@ -274,7 +274,7 @@ class CheckJob(Struct, frozen=True, tag="check"):
     base: WorkplaceSetup
     """What the target branch is at in the folder."""
     reads_blob: bool
-    """See `FarCheck`."""
+    """See `RemoteCheck`."""
 
     @property
     def setups(self) -> tuple[WorkplaceSetup, ...]:

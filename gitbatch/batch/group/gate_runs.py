@@ -19,7 +19,7 @@ from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.scheduled import CommitContext
 from gitbatch.batch.model import ItemStatus, Outcome
 from gitbatch.checks.command import CheckTools, Subject, run_command
-from gitbatch.checks.elsewhere import FarCheck
+from gitbatch.checks.remote_check import RemoteCheck
 from gitbatch.checks.tree import FreshTrees, TreeContent, open_tree
 from gitbatch.checks.verdict import CheckResult, CheckVerdict
 from gitbatch.errors import GitbatchError
@@ -222,8 +222,8 @@ class GateRuns(Struct):
         return ended
 
     async def _run_program(self, content: TreeContent) -> CheckResult:
-        if far := self.share.run.far_checks:
-            return await far.run_check(FarCheck(self.name, self.table, content), _show_nothing)
+        if remote := self.share.run.remote_checks:
+            return await remote.run_check(RemoteCheck(self.name, self.table, content), _show_nothing)
         async with open_tree(self.share.trees, "gate", content) as folder:
             subject = Subject(folder.place)
             return await run_command(self.share.tools, self.name, self.table, subject, _show_nothing)

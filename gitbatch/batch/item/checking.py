@@ -26,7 +26,7 @@ from gitbatch.batch.item.stop import check_unavailable
 from gitbatch.batch.item.unexpected import find_run_error
 from gitbatch.batch.model import FailedAttempt, Outcome
 from gitbatch.checks.command import SIDE_BY_SIDE, Subject, run_command
-from gitbatch.checks.elsewhere import FarCheck
+from gitbatch.checks.remote_check import RemoteCheck
 from gitbatch.checks.tree import open_tree
 from gitbatch.checks.verdict import CheckResult, CheckVerdict
 from gitbatch.concurrency import shielded
@@ -209,8 +209,10 @@ async def _judge_blob(checking: _Checking, name: str, progress: Progress) -> Che
         return await review_output(run, checking.finished, checked, name, progress)
     try:
         content, is_own = await run.git(find_content, run.repo, run.commit_context(), checked, table)
-        if run.far_checks:
-            return await run.far_checks.run_check(FarCheck(name, table, content, reads_blob=is_own), progress)
+        if run.remote_checks:
+            return await run.remote_checks.run_check(
+                RemoteCheck(name, table, content, reads_blob=is_own), progress
+            )
         async with open_tree(run.trees, f"{scheduled.batch_item.slug}.check", content) as folder:
             output = str(folder.blob) if is_own else scheduled.item.output
             subject = Subject(folder.place, output, folder.blob)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # asyncio and all that agents need: a command that only reads
     from gitbatch.batch.item.stop import RunningAgents, StopSwitch
     from gitbatch.batch.workplace.protocol import Workplaces
     from gitbatch.checks.command import CheckTools
-    from gitbatch.checks.elsewhere import FarChecks
+    from gitbatch.checks.remote_check import RemoteChecks
     from gitbatch.checks.tree import FreshTrees
     from gitbatch.concurrency import GitThread
 
@@ -60,7 +60,7 @@ class Run(Struct, frozen=True):
     fixed: FixedConfig
     eagerness: Eagerness = Eagerness()
     """Whether items start before their group."""
-    far_checks: "FarChecks | None" = None
+    remote_checks: "RemoteChecks | None" = None
     """Runs the programs of checks and gates on other machines; None: they run here."""
 
     @property

@@ -23,13 +23,13 @@ from msgspec.structs import replace
 from gitbatch.agents.process.children import watch_by_descriptor
 from gitbatch.agents.process.starter import Starter
 from gitbatch.batch.executor.carrier import ChannelError
-from gitbatch.batch.executor.dask import StreamChannel
-from gitbatch.batch.executor.scheduler import ANNOUNCED, SchedulerConnection
+from gitbatch.batch.executor.dask_carrier import StreamChannel
+from gitbatch.batch.executor.dask_scheduler import ANNOUNCED, SchedulerConnection
 from gitbatch.batch.executor.tls import connect_streams
 from gitbatch.batch.planning.tls_files import make_tls_context
 from gitbatch.batch.worker.cluster_settings import ClusterSettings
-from gitbatch.batch.worker.listening import WorkerServer
 from gitbatch.batch.worker.stdio import STOP_SIGNALS, WorkerSettings
+from gitbatch.batch.worker.worker_server import WorkerServer
 from gitbatch.concurrency import GitThread
 from gitbatch.errors import GitbatchError
 from gitbatch.project.cluster import ClusterAddress

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gitbatch.batch.worker.spool import Spool
 
 if TYPE_CHECKING:
-    from gitbatch.batch.worker.jobs import JobTools
+    from gitbatch.batch.worker.item_job import JobTools
 
 POLL = 0.2
 """Seconds after which one process looks again at what another has done."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from gitbatch.batch.executor.messages import PackEnd, PackPart
-from gitbatch.batch.worker.jobs import JobTools
+from gitbatch.batch.worker.item_job import JobTools
 from gitbatch.repo.objects.pack import FEW_BYTES
 
 

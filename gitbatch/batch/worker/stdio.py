@@ -18,9 +18,9 @@ from gitbatch.agents.process.starter import Starter
 from gitbatch.batch.executor.messages import MOST_SPOOLED, Welcome
 from gitbatch.batch.worker.equipment import list_equipment
 from gitbatch.batch.worker.identity import WorkerIdentity
-from gitbatch.batch.worker.jobs import JobTools
-from gitbatch.batch.worker.places import open_places
-from gitbatch.batch.worker.serve import OrchestratorService, ServeEnd
+from gitbatch.batch.worker.item_job import JobTools
+from gitbatch.batch.worker.job_places import open_places
+from gitbatch.batch.worker.orchestrator_service import OrchestratorService, ServeEnd
 from gitbatch.batch.worker.spool import Spool
 from gitbatch.batch.workplace.kinds import KindChoice, WorktreeKind, choose_kind
 from gitbatch.concurrency import GitThread

@@ -5,7 +5,7 @@ changed paths, and a source of bytes for the one output. It decides nothing: the
 stores the blob, builds the commit and moves the branch. The orchestrator uses no path, no object id and no command
 that came from a workplace; it opens the source, and reads the list as text.
 
-Implementations: `local.py` and `overlay.py`, a git worktree on this machine; `executor/remote.py`, a worker on another one,
+Implementations: `local.py` and `overlay.py`, a git worktree on this machine; `executor/remote_workplace.py`, a worker on another one,
 to which the same values are sent.
 """
 

@@ -1,6 +1,6 @@
 """The output of `gitbatch worker --check --json`."""
 
-from gitbatch.batch.worker.check import WorkerReport
+from gitbatch.batch.worker.machine_check import WorkerReport
 from gitbatch.errors import ErrorKind
 from gitbatch.view.envelope import Envelope, make_report
 

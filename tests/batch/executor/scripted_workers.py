@@ -173,7 +173,7 @@ def use_links(monkeypatch: pytest.MonkeyPatch, *links: ScriptedLink) -> None:
             link.environment = tools.environment
         return ScriptedCarrier(links)
 
-    monkeypatch.setattr("gitbatch.batch.executor.remote.open_carrier", open_scripted)
+    monkeypatch.setattr("gitbatch.batch.executor.remote_workplace.open_carrier", open_scripted)
     monkeypatch.setattr("gitbatch.batch.executor.connecting._FIRST_PAUSE", 0.01)
 
 

@@ -9,7 +9,12 @@ import pytest
 from waiting import DEADLINE, loop_turns, wait_until_async
 
 from gitbatch.batch.executor.carrier import CarrierTools, ChannelError, WorkerLink
-from gitbatch.batch.executor.command import CommandCarrier, CommandChannel, CommandLink, shorten_command
+from gitbatch.batch.executor.command_carrier import (
+    CommandCarrier,
+    CommandChannel,
+    CommandLink,
+    shorten_command,
+)
 from gitbatch.batch.executor.frames import MAGIC, pack_frame
 from gitbatch.batch.executor.messages import Alive, Bye, Hello, encode_message
 from gitbatch.project.executor_table import ExecutorTable
@@ -87,7 +92,7 @@ def test_what_is_no_worker_is_refused(tmp_path: Path, script: str, greeting: byt
     "script", ["sleep 60", "while :; do printf x; sleep 0.01; done"], ids=["silence", "drip"]
 )
 def test_silent_worker_is_lost(tmp_path: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gitbatch.batch.executor.stream.SILENCE", 0.3)
+    monkeypatch.setattr("gitbatch.batch.executor.message_stream.SILENCE", 0.3)
     long = pack_frame(bytes(1_000_000))[:8]
     ask(tmp_path, script, MAGIC + long, do=refuse("no message for 0.3 seconds"))
 

@@ -9,10 +9,10 @@ from batch.executor.scripted_scheduler import knowing, serving
 from waiting import wait_until_async
 
 from gitbatch.batch.executor.carrier import CarrierTools, ChannelError, WorkerLink
-from gitbatch.batch.executor.dask import DaskCarrier, StreamChannel
+from gitbatch.batch.executor.dask_carrier import DaskCarrier, StreamChannel
 from gitbatch.batch.executor.frames import MAGIC, pack_frame
-from gitbatch.batch.executor.members import PoolMembers
 from gitbatch.batch.executor.messages import Alive, Bye, Hello, encode_message
+from gitbatch.batch.executor.pool_members import PoolMembers
 from gitbatch.project.executor_table import ExecutorTable
 
 HELLO = Hello(1, "1", "far", 2, "bubblewrap")
@@ -23,7 +23,7 @@ def open_carrier(url: str, told: list[str]) -> DaskCarrier:
 
 
 def test_workers_join_and_leave_and_outlive_the_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gitbatch.batch.executor.dask._POLL", 0.01)
+    monkeypatch.setattr("gitbatch.batch.executor.dask_carrier._POLL", 0.01)
     found: list[WorkerLink] = []
     told: list[str] = []
     announced = ["tcp://127.0.0.1:1", "tcp://127.0.0.1:2"]
@@ -57,7 +57,7 @@ def test_worker_that_is_connected_stays_the_same_under_a_new_scheduler(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A new scheduler knows no worker at first. One that comes back after its connection has ended is another one."""
-    monkeypatch.setattr("gitbatch.batch.executor.dask._POLL", 0.01)
+    monkeypatch.setattr("gitbatch.batch.executor.dask_carrier._POLL", 0.01)
     found: list[WorkerLink] = []
     announced: list[str] = []
 
@@ -92,8 +92,8 @@ def test_worker_that_is_connected_stays_the_same_under_a_new_scheduler(
 
 
 def test_scheduler_that_names_others_each_time_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gitbatch.batch.executor.dask._POLL", 0.01)
-    monkeypatch.setattr("gitbatch.batch.executor.dask.MOST_NAMED", 5)
+    monkeypatch.setattr("gitbatch.batch.executor.dask_carrier._POLL", 0.01)
+    monkeypatch.setattr("gitbatch.batch.executor.dask_carrier.MOST_NAMED", 5)
     found: list[WorkerLink] = []
     announced: list[str] = []
 
@@ -141,7 +141,7 @@ def test_worker_that_has_not_answered_is_named(monkeypatch: pytest.MonkeyPatch) 
     [link] = (members.add_member(each) for each in _links("tcp://127.0.0.1:2"))
     assert members.find_why_none() is None
     assert told == []
-    monkeypatch.setattr("gitbatch.batch.executor.members._SETTLE", 0.0)
+    monkeypatch.setattr("gitbatch.batch.executor.pool_members._SETTLE", 0.0)
     assert members.find_why_none() is None
     assert told == [f"waiting for a worker, for up to 3600 seconds ({link.host}: it has not answered yet)"]
     members.no_worker = 0.0
@@ -216,7 +216,7 @@ def test_what_is_not_a_worker_is_disconnected(said: bytes, words: str) -> None:
 @pytest.mark.parametrize("drips", [False, True], ids=["silence", "drip"])
 def test_slow_worker_is_lost(monkeypatch: pytest.MonkeyPatch, drips: bool) -> None:  # noqa: FBT001
     """Whole messages count, not bytes."""
-    monkeypatch.setattr("gitbatch.batch.executor.stream.SILENCE", 0.2)
+    monkeypatch.setattr("gitbatch.batch.executor.message_stream.SILENCE", 0.2)
 
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(MAGIC + pack_frame(encode_message(HELLO)))

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitbatch.agents.protocol import Contribution, Failure, OutputStream, Reply, ReplyFlag
-from gitbatch.batch.executor.answers import read_answer, send_answer
 from gitbatch.batch.executor.messages import (
     CHUNK_BYTES,
     PATHS_AT_ONCE,
@@ -29,6 +28,7 @@ from gitbatch.batch.executor.messages import (
     decode_to_worker,
     encode_message,
 )
+from gitbatch.batch.executor.sent_answers import read_answer, send_answer
 from gitbatch.batch.workplace.protocol import WorkplaceSetup
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import Usage

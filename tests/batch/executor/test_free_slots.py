@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, cast
 from batch.executor.scripted_workers import ScriptedLink, work_honestly
 
 from gitbatch.batch.executor.free_slots import FreeSlots
-from gitbatch.batch.executor.member import PoolMember
+from gitbatch.batch.executor.pool_member import PoolMember
 from gitbatch.text import CleanText
 
 if TYPE_CHECKING:
     from gitbatch.batch.executor.carrier import WorkerChannel
-    from gitbatch.batch.executor.incoming import IncomingJob
+    from gitbatch.batch.executor.incoming_job import IncomingJob
 
 CHANNEL, JOB = cast("WorkerChannel", "there"), cast("IncomingJob", "a job")
 

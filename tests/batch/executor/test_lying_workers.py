@@ -20,7 +20,6 @@ from conftest import Place
 from msgspec.structs import replace
 
 from gitbatch.agents.protocol import OutputStream
-from gitbatch.batch.executor.members import PoolMembers
 from gitbatch.batch.executor.messages import (
     FromWorker,
     ItemJob,
@@ -33,6 +32,7 @@ from gitbatch.batch.executor.messages import (
     SentReply,
     SentUsage,
 )
+from gitbatch.batch.executor.pool_members import PoolMembers
 from gitbatch.text import clean_text
 
 TOKEN = "ab" * 16
@@ -95,7 +95,7 @@ def test_worker_that_names_a_result_and_does_not_have_it_is_asked_once(
 ) -> None:
     set_up(place, "ok")
     name_executor(place)
-    monkeypatch.setattr("gitbatch.batch.executor.remote.make_token", lambda *_: TOKEN)
+    monkeypatch.setattr("gitbatch.batch.executor.remote_workplace.make_token", lambda *_: TOKEN)
 
     async def lack(channel: ScriptedChannel, job: ItemJob) -> None:
         assert channel.jobs() == [job]

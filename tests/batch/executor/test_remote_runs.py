@@ -236,7 +236,7 @@ def test_job_that_takes_too_long_is_given_up(place: Place, monkeypatch: pytest.M
     set_up(place, "ok", "ok")
     place.edit("gitbatch.toml", 'timeout = "60s"', 'timeout = "1s"')
     name_executor(place)
-    monkeypatch.setattr("gitbatch.batch.executor.remote._SPARE", -0.9)
+    monkeypatch.setattr("gitbatch.batch.executor.remote_workplace._SPARE", -0.9)
     heard: list[str] = []
 
     async def say_nothing_first(channel: ScriptedChannel, job: ItemJob) -> None:
@@ -287,7 +287,7 @@ def test_interrupted_run_cancels_its_jobs(place: Place, monkeypatch: pytest.Monk
 def test_flood_of_lines_is_cut(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     set_up(place, "ok")
     name_executor(place)
-    monkeypatch.setattr("gitbatch.batch.executor.incoming.MOST_LINES", 3)
+    monkeypatch.setattr("gitbatch.batch.executor.incoming_job.MOST_LINES", 3)
 
     async def talk(channel: ScriptedChannel, job: ItemJob) -> None:
         channel.tell(*[JobEvent(job.token, OutputStream.OUTPUT, "x")] * 10, *give_output(job))

@@ -20,10 +20,10 @@ from msgspec.structs import replace
 from waiting import loop_turns
 
 from gitbatch.batch.executor.connecting import choose_host, keep_connected
-from gitbatch.batch.executor.member import PoolMember
-from gitbatch.batch.executor.members import PoolMembers
 from gitbatch.batch.executor.messages import Alive, Bye, CancelJob, ItemJob, ToWorker
-from gitbatch.batch.executor.pool import PoolTools, WorkerPool
+from gitbatch.batch.executor.pool_member import PoolMember
+from gitbatch.batch.executor.pool_members import PoolMembers
+from gitbatch.batch.executor.worker_pool import PoolTools, WorkerPool
 
 if TYPE_CHECKING:
     from gitbatch.batch.executor.carrier import Carrier
@@ -80,7 +80,7 @@ def test_resume_waits_for_a_worker_that_fails_once(place: Place, monkeypatch: py
     """As its connection is cut again before it has greeted; one that is not there fails twice."""
     set_up(place, "ok")
     name_executor(place)
-    monkeypatch.setattr("gitbatch.batch.executor.remote.make_token", lambda *_: TOKEN)
+    monkeypatch.setattr("gitbatch.batch.executor.remote_workplace.make_token", lambda *_: TOKEN)
     keeping = ScriptedLink(work_honestly, (replace(HELLO, spooled=(TOKEN,)),), fails=1)
     gone = ScriptedLink(work_honestly, name="gone", fails=1000)
     result, events = run_with(place, monkeypatch, keeping, gone, ScriptedLink(work_honestly, (BUSY,)))
@@ -94,7 +94,7 @@ def test_result_that_comes_back_ends_the_second_attempt(
     """Both are counted: the one that was lost, at an unknown cost, and the one whose result is taken."""
     set_up(place, "ok")
     name_executor(place)
-    monkeypatch.setattr("gitbatch.batch.executor.members._RETURN", 0.0)
+    monkeypatch.setattr("gitbatch.batch.executor.pool_members._RETURN", 0.0)
     begun = asyncio.Event()
 
     async def work_on(channel: ScriptedChannel, job: ItemJob) -> None:

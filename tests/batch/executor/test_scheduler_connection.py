@@ -15,7 +15,7 @@ from certificates import write_certificates
 from msgspec.structs import replace
 
 from gitbatch.batch.executor.carrier import ChannelError
-from gitbatch.batch.executor.scheduler import ANSWER_BYTES, MOST_WORKERS, SchedulerConnection
+from gitbatch.batch.executor.dask_scheduler import ANSWER_BYTES, MOST_WORKERS, SchedulerConnection
 from gitbatch.batch.executor.tls import connect_streams
 from gitbatch.batch.planning.tls_files import make_tls_context
 from gitbatch.project.cluster import ClusterAddress
@@ -110,7 +110,7 @@ def test_what_is_not_an_answer_ends_the_connection(answer: bytes, words: str) ->
 @pytest.mark.parametrize("rest", [b"", b"drip"], ids=["silence", "drip"])
 def test_slow_answer_ends_the_connection(monkeypatch: pytest.MonkeyPatch, rest: bytes) -> None:
     """However it is slow: the whole of an answer has to be there in time."""
-    monkeypatch.setattr("gitbatch.batch.executor.scheduler.PATIENCE", 0.2)
+    monkeypatch.setattr("gitbatch.batch.executor.dask_scheduler.PATIENCE", 0.2)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(say(GREETING))

@@ -11,9 +11,9 @@ from conftest import Place
 from msgspec.structs import replace
 
 from gitbatch.batch.executor.messages import PackEnd, PackPart, ToWorker, Welcome
-from gitbatch.batch.executor.packing import ObjectSender, SmallPacks
+from gitbatch.batch.executor.object_sender import ObjectSender, SmallPacks
 from gitbatch.batch.executor.shipment import HaveSet, plan_shipment, write_pack
-from gitbatch.batch.worker.places import JobPlaces, open_places
+from gitbatch.batch.worker.job_places import JobPlaces, open_places
 from gitbatch.batch.workplace.kinds import WorktreeKind
 from gitbatch.batch.workplace.local import LocalWorkplaces, make_worktree
 from gitbatch.batch.workplace.protocol import WorkplaceSetup
@@ -131,7 +131,7 @@ def test_worktree_of_what_was_sent_is_that_of_a_local_run(
     ):
         if paths is None:
             write_pack(filled, shipment.oids, pack.fileno())
-            monkeypatch.setattr("gitbatch.batch.worker.places.FEW_BYTES", 8)
+            monkeypatch.setattr("gitbatch.batch.worker.job_places.FEW_BYTES", 8)
         else:
             pack.write(SmallPacks(filled.objects).make_pack(shipment.oids) or b"")
         places.store_pack(pack)
@@ -177,7 +177,7 @@ def test_small_packs_remember_little(filled: Repository, monkeypatch: pytest.Mon
     assert packs.make_pack((*oids, "1" * 40)) is None
     assert packs.make_pack(oids * 100) is None
     monkeypatch.undo()
-    monkeypatch.setattr("gitbatch.batch.executor.packing.FEW_BYTES", 1)
+    monkeypatch.setattr("gitbatch.batch.executor.object_sender.FEW_BYTES", 1)
     assert SmallPacks(filled.objects).make_pack(oids) is None
 
 
@@ -186,8 +186,8 @@ def test_objects_are_sent_once(
     filled: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
     """Those of a small pack as those of a large one, which git makes, in parts that a message may have."""
-    monkeypatch.setattr("gitbatch.batch.executor.packing.FEW_BYTES", most)
-    monkeypatch.setattr("gitbatch.batch.executor.packing.CHUNK_BYTES", 100)
+    monkeypatch.setattr("gitbatch.batch.executor.object_sender.FEW_BYTES", most)
+    monkeypatch.setattr("gitbatch.batch.executor.object_sender.CHUNK_BYTES", 100)
     setup, have, sent = setup_of(filled, ("src/",)), HaveSet(), list[ToWorker]()
     lacking = plan_shipment(filled.objects, setup, have).oids
 

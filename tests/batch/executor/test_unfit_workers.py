@@ -23,10 +23,8 @@ from waiting import loop_turns
 
 from gitbatch.agents.process.spending import AttemptLimits
 from gitbatch.batch.executor.carrier import Carrier, ChannelError
-from gitbatch.batch.executor.command import CommandLink
+from gitbatch.batch.executor.command_carrier import CommandLink
 from gitbatch.batch.executor.frames import MAGIC, pack_frame
-from gitbatch.batch.executor.member import PoolMember
-from gitbatch.batch.executor.members import PoolMembers
 from gitbatch.batch.executor.messages import (
     Bye,
     ItemJob,
@@ -36,7 +34,9 @@ from gitbatch.batch.executor.messages import (
     ToWorker,
     encode_message,
 )
-from gitbatch.batch.executor.pool import PoolTools, WorkerPool
+from gitbatch.batch.executor.pool_member import PoolMember
+from gitbatch.batch.executor.pool_members import PoolMembers
+from gitbatch.batch.executor.worker_pool import PoolTools, WorkerPool
 from gitbatch.limits.budget import Budget
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import FREE
@@ -53,7 +53,7 @@ def test_run_waits_for_the_worker_that_has_the_result(
     """After the run was killed, another worker greets first: the item is paid for all the same."""
     set_up(place, "ok")
     name_executor(place)
-    monkeypatch.setattr("gitbatch.batch.executor.remote.make_token", lambda *_: "ab" * 16)
+    monkeypatch.setattr("gitbatch.batch.executor.remote_workplace.make_token", lambda *_: "ab" * 16)
     idle = ScriptedLink(work_honestly, (replace(HELLO, host="idle", slots=9),))
     busy = ScriptedLink(work_honestly, (replace(HELLO, host="busy", **{kept: ("ab" * 16,)}),))
 
@@ -73,7 +73,7 @@ def test_worker_in_a_queue_does_not_keep_the_others_waiting(
 ) -> None:
     set_up(place, "ok")
     name_executor(place)
-    monkeypatch.setattr("gitbatch.batch.executor.members._SETTLE", 0.1)
+    monkeypatch.setattr("gitbatch.batch.executor.pool_members._SETTLE", 0.1)
     queued = ScriptedLink(work_honestly)
 
     async def wait_long() -> ScriptedChannel:
@@ -215,7 +215,7 @@ class SlowChannel:
 
 def test_workers_are_ended_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that does not read must not keep the others waiting: Ctrl-C leaves a second for all of them."""
-    monkeypatch.setattr("gitbatch.batch.executor.pool._HURRY", 0.1)
+    monkeypatch.setattr("gitbatch.batch.executor.worker_pool._HURRY", 0.1)
     told: list[ToWorker] = []
     heard: list[ToWorker] = []
 
@@ -237,7 +237,7 @@ def test_workers_are_ended_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> 
 def test_worker_that_waits_in_a_queue_has_time_for_its_greeting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gitbatch.batch.executor.stream.SILENCE", 0.01)
+    monkeypatch.setattr("gitbatch.batch.executor.message_stream.SILENCE", 0.01)
     (tmp_path / "greeting").write_bytes(MAGIC + pack_frame(encode_message(HELLO)))
 
     async def connect(script: str, greeting: float) -> object:

@@ -23,8 +23,8 @@ from history import audit, ticked
 from waiting import wait_until
 
 from gitbatch.batch.executor.carrier import ChannelError
-from gitbatch.batch.executor.dask import StreamChannel
-from gitbatch.batch.executor.scheduler import SchedulerConnection
+from gitbatch.batch.executor.dask_carrier import StreamChannel
+from gitbatch.batch.executor.dask_scheduler import SchedulerConnection
 from gitbatch.batch.executor.tls import connect_streams
 from gitbatch.batch.planning.tls_files import make_tls_context
 from gitbatch.project.cluster import TlsTable, parse_address

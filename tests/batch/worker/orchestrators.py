@@ -36,8 +36,8 @@ from gitbatch.batch.executor.messages import (
 )
 from gitbatch.batch.executor.shipment import HaveSet, open_temporary, plan_shipment, write_pack
 from gitbatch.batch.worker.identity import WorkerIdentity
-from gitbatch.batch.worker.jobs import JobTools
-from gitbatch.batch.worker.serve import OrchestratorService, ServeEnd
+from gitbatch.batch.worker.item_job import JobTools
+from gitbatch.batch.worker.orchestrator_service import OrchestratorService, ServeEnd
 from gitbatch.batch.worker.stdio import WorkerSettings, list_spooled, open_job_tools
 from gitbatch.batch.workplace.protocol import WorkplaceSetup
 from gitbatch.concurrency import GitThread

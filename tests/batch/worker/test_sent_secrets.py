@@ -31,7 +31,7 @@ from gitbatch.batch.executor.messages import (
 )
 from gitbatch.batch.executor.sent_secrets import collect_secrets, remove_sent
 from gitbatch.batch.executor.shipment import HaveSet
-from gitbatch.batch.worker.serve import ServeEnd
+from gitbatch.batch.worker.orchestrator_service import ServeEnd
 from gitbatch.batch.worker.stdio import list_spooled
 from gitbatch.checks.verdict import CheckVerdict
 from gitbatch.errors import GitbatchError

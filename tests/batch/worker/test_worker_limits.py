@@ -31,8 +31,8 @@ from gitbatch.batch.executor.messages import (
     SentFailure,
     SentReply,
 )
-from gitbatch.batch.worker.jobs import list_messages
-from gitbatch.batch.worker.serve import ServeEnd
+from gitbatch.batch.worker.item_job import list_messages
+from gitbatch.batch.worker.orchestrator_service import ServeEnd
 from gitbatch.batch.worker.spool import Spool
 from gitbatch.batch.worker.stdio import WorkerSettings, list_spooled
 from gitbatch.batch.workplace.protocol import Collected, WorkplaceChanges

@@ -35,8 +35,8 @@ from gitbatch.batch.executor.messages import (
 )
 from gitbatch.batch.executor.shipment import HaveSet
 from gitbatch.batch.worker.identity import WorkerIdentity
-from gitbatch.batch.worker.jobs import JobTools
-from gitbatch.batch.worker.serve import OrchestratorService, ServeEnd
+from gitbatch.batch.worker.item_job import JobTools
+from gitbatch.batch.worker.orchestrator_service import OrchestratorService, ServeEnd
 from gitbatch.batch.worker.stdio import list_spooled
 from gitbatch.limits.causes import Cause
 from gitbatch.sandbox.model import SandboxKind
@@ -269,7 +269,7 @@ def test_junk_ends_the_connection(far: Orchestrator) -> None:
 
 def test_worker_ends_when_nothing_can_be_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where its input stays open, as it does behind some ends of `kubectl exec`."""
-    monkeypatch.setattr("gitbatch.batch.worker.serve.ALIVE_EVERY", 0.01)
+    monkeypatch.setattr("gitbatch.batch.worker.orchestrator_service.ALIVE_EVERY", 0.01)
 
     async def open_nothing(welcome: Welcome, opened: ExitStack) -> JobTools:
         raise AssertionError(welcome, opened)

@@ -15,8 +15,8 @@ from msgspec import Struct
 
 from gitbatch.batch.executor.carrier import Carrier, WorkerLink
 from gitbatch.batch.executor.free_slots import FreeSlots
-from gitbatch.batch.executor.incoming import IncomingJob
-from gitbatch.batch.executor.member import ENOUGH_FAILURES, PoolMember
+from gitbatch.batch.executor.incoming_job import IncomingJob
+from gitbatch.batch.executor.pool_member import ENOUGH_FAILURES, PoolMember
 from gitbatch.text import CleanText, clean_text
 
 _SETTLE = 3.0

@@ -135,7 +135,7 @@ def test_interrupted_run_ends_its_check(place: Place, monkeypatch: pytest.Monkey
 
 def test_silent_worker_is_not_waited_for(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare(place, max_lost=9)
-    monkeypatch.setattr("gitbatch.batch.executor.far_checks._SPARE", -599.8)  # the check has ten minutes
+    monkeypatch.setattr("gitbatch.batch.executor.remote_checks._SPARE", -599.8)  # the check has ten minutes
     silent = [True]
 
     def judge(channel: ScriptedChannel, job: CheckJob) -> None:

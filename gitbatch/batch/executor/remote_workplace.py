@@ -20,15 +20,15 @@ from gitbatch import __version__
 from gitbatch.agents.process.interruption import AttemptInterruptedError
 from gitbatch.agents.process.table import ProcessTable
 from gitbatch.agents.protocol import Agent, Assignment, Failure, Progress, Reply
-from gitbatch.batch.executor.answers import read_answer
 from gitbatch.batch.executor.carrier import CarrierTools, open_carrier
-from gitbatch.batch.executor.far_checks import CheckSender
-from gitbatch.batch.executor.incoming import IncomingJob
-from gitbatch.batch.executor.member import PoolMember
-from gitbatch.batch.executor.members import NoWorker, PoolMembers
+from gitbatch.batch.executor.incoming_job import IncomingJob
 from gitbatch.batch.executor.messages import PROTOCOL, ItemJob, JobResult, Welcome
-from gitbatch.batch.executor.pool import PoolTools, WorkerPool
+from gitbatch.batch.executor.pool_member import PoolMember
+from gitbatch.batch.executor.pool_members import NoWorker, PoolMembers
+from gitbatch.batch.executor.remote_checks import CheckSender
+from gitbatch.batch.executor.sent_answers import read_answer
 from gitbatch.batch.executor.sent_secrets import collect_secrets, remove_sent
+from gitbatch.batch.executor.worker_pool import PoolTools, WorkerPool
 from gitbatch.batch.workplace.protocol import Collected, Workplace, Workplaces, WorkplaceSetup
 from gitbatch.concurrency import GitThread
 from gitbatch.limits.budget import Budget

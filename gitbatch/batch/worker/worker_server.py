@@ -16,8 +16,8 @@ from gitbatch.batch.executor.messages import Welcome
 from gitbatch.batch.executor.tls import PATIENCE
 from gitbatch.batch.worker.equipment import list_equipment
 from gitbatch.batch.worker.identity import WorkerIdentity
-from gitbatch.batch.worker.jobs import JobTools
-from gitbatch.batch.worker.serve import OrchestratorService
+from gitbatch.batch.worker.item_job import JobTools
+from gitbatch.batch.worker.orchestrator_service import OrchestratorService
 from gitbatch.batch.worker.shared_slots import SharedSlots
 from gitbatch.batch.worker.stdio import (
     WorkerSettings,

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from gitbatch.batch.executor.carrier import ChannelError, WorkerChannel, WorkerLink
-from gitbatch.batch.executor.incoming import IncomingJob
+from gitbatch.batch.executor.incoming_job import IncomingJob
 from gitbatch.batch.executor.messages import Alive, Bye, FromWorker, Hello
 from gitbatch.batch.executor.shipment import HaveSet
 from gitbatch.text import CleanText, clean_text

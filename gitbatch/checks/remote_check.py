@@ -10,7 +10,7 @@ from gitbatch.checks.verdict import CheckResult
 from gitbatch.project.check_tables import ProgramTable
 
 
-class FarCheck(Struct, frozen=True):
+class RemoteCheck(Struct, frozen=True):
     """A check or a gate that is to run on another machine."""
 
     name: str
@@ -21,10 +21,10 @@ class FarCheck(Struct, frozen=True):
     """Whether `{output}` is a file outside of the worktree, as the check would load the one in it by itself."""
 
 
-class FarChecks(Protocol):
+class RemoteChecks(Protocol):
     """Other machines on which checks and gates run."""
 
-    async def run_check(self, check: FarCheck, progress: Progress) -> CheckResult:
+    async def run_check(self, check: RemoteCheck, progress: Progress) -> CheckResult:
         """Returns the verdict of a check, and where it was given. Cancelling the call ends its processes.
 
         Raises:

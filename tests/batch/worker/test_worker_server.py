@@ -12,7 +12,7 @@ from certificates import write_certificates, write_stranger
 from waiting import wait_until_async
 
 from gitbatch.batch.executor.carrier import ChannelError
-from gitbatch.batch.executor.dask import StreamChannel
+from gitbatch.batch.executor.dask_carrier import StreamChannel
 from gitbatch.batch.executor.messages import (
     Alive,
     Bye,
@@ -25,8 +25,8 @@ from gitbatch.batch.executor.messages import (
 )
 from gitbatch.batch.executor.tls import connect_streams
 from gitbatch.batch.planning.tls_files import make_tls_context
-from gitbatch.batch.worker.listening import WorkerServer
 from gitbatch.batch.worker.stdio import list_spooled
+from gitbatch.batch.worker.worker_server import WorkerServer
 from gitbatch.project.cluster import ClusterAddress
 
 WRITE = "echo hello >out/a.md; echo 'A. Wrote it.'"

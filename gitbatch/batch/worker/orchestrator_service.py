@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 
 from gitbatch.agents.protocol import Failure
-from gitbatch.batch.executor.answers import send_answer
 from gitbatch.batch.executor.frames import FrameError, FrameReader
 from gitbatch.batch.executor.messages import (
     ORCHESTRATOR_FRAME,
@@ -35,12 +34,13 @@ from gitbatch.batch.executor.messages import (
     Welcome,
     decode_to_worker,
 )
-from gitbatch.batch.worker.checks import run_check
+from gitbatch.batch.executor.sent_answers import send_answer
+from gitbatch.batch.worker.check_job import run_check
 from gitbatch.batch.worker.cut_jobs import finish_jobs, lock_job
 from gitbatch.batch.worker.identity import WorkerIdentity
 from gitbatch.batch.worker.incoming_packs import IncomingPacks
-from gitbatch.batch.worker.jobs import JobRefusedError, JobTools, fail_job, run_job
-from gitbatch.batch.worker.sending import MessageSender
+from gitbatch.batch.worker.item_job import JobRefusedError, JobTools, fail_job, run_job
+from gitbatch.batch.worker.message_sender import MessageSender
 from gitbatch.batch.worker.shared_slots import SharedSlots
 from gitbatch.errors import GitbatchError
 from gitbatch.limits.causes import Cause

@@ -10,7 +10,6 @@ from msgspec.structs import replace
 from gitbatch.agents.pool import AgentPool
 from gitbatch.agents.protocol import Agent, Failure, OutputStream, Reply
 from gitbatch.agents.secrets import Secrets
-from gitbatch.batch.executor.answers import send_answer
 from gitbatch.batch.executor.frames import pack_frame
 from gitbatch.batch.executor.messages import (
     CHUNK_BYTES,
@@ -26,7 +25,8 @@ from gitbatch.batch.executor.messages import (
     SentSecrets,
     encode_message,
 )
-from gitbatch.batch.worker.places import JobPlaces
+from gitbatch.batch.executor.sent_answers import send_answer
+from gitbatch.batch.worker.job_places import JobPlaces
 from gitbatch.batch.worker.spool import Spool
 from gitbatch.batch.workplace.protocol import Collected, OutputSource, WorkplaceChanges
 from gitbatch.concurrency import shielded

@@ -1,6 +1,6 @@
 """The workers of a run: giving them jobs, and ending them.
 
-The jobs of a worker that is lost end as lost; who asked for them decides what follows. `members.py` chooses the worker,
+The jobs of a worker that is lost end as lost; who asked for them decides what follows. `pool_members.py` chooses the worker,
 `connecting.py` keeps the connections.
 """
 
@@ -15,10 +15,8 @@ from msgspec import Struct
 
 from gitbatch.batch.executor.carrier import Carrier, ChannelError, WorkerLink
 from gitbatch.batch.executor.connecting import keep_connected
-from gitbatch.batch.executor.incoming import IncomingJob
-from gitbatch.batch.executor.lacking import describe_lack, find_time_left
-from gitbatch.batch.executor.member import PoolMember
-from gitbatch.batch.executor.members import NoWorker, PoolMembers
+from gitbatch.batch.executor.incoming_job import IncomingJob
+from gitbatch.batch.executor.lacking_workers import describe_lack, find_time_left
 from gitbatch.batch.executor.messages import (
     Bye,
     CancelJob,
@@ -29,7 +27,9 @@ from gitbatch.batch.executor.messages import (
     ToWorker,
     Welcome,
 )
-from gitbatch.batch.executor.packing import ObjectSender
+from gitbatch.batch.executor.object_sender import ObjectSender
+from gitbatch.batch.executor.pool_member import PoolMember
+from gitbatch.batch.executor.pool_members import NoWorker, PoolMembers
 from gitbatch.concurrency import GitThread
 from gitbatch.repo.repository import Repository
 

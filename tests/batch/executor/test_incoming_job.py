@@ -9,7 +9,7 @@ import pytest
 from batch.executor.scripted_workers import REPLY
 
 from gitbatch.batch.executor.carrier import ChannelError
-from gitbatch.batch.executor.incoming import IncomingJob
+from gitbatch.batch.executor.incoming_job import IncomingJob
 from gitbatch.batch.executor.messages import JobChanges, JobChunk, JobResult
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from gitbatch.agents.process.environment import secret_names
 from gitbatch.agents.protocol import OutputStream
 from gitbatch.agents.secrets import Secrets
 from gitbatch.batch.executor.messages import CheckDone, CheckJob, FromWorker, JobEvent
-from gitbatch.batch.worker.jobs import JobRefusedError, JobTools
+from gitbatch.batch.worker.item_job import JobRefusedError, JobTools
 from gitbatch.checks.command import CheckTools, Subject, find_missing_program, run_command
 from gitbatch.checks.tree import TreeContent, open_tree
 from gitbatch.project.check_tables import CheckTable, GateTable, ProgramTable

@@ -4,8 +4,8 @@ import math
 import time
 from collections.abc import Sequence
 
-from gitbatch.batch.executor.member import PoolMember
 from gitbatch.batch.executor.messages import Hello
+from gitbatch.batch.executor.pool_member import PoolMember
 from gitbatch.text import CleanText, clean_text, format_count
 
 _SHOWN = 10

@@ -18,8 +18,8 @@ from subprocess import PIPE
 
 from gitbatch.batch.executor.carrier import CarrierTools, ChannelError, WorkerLink
 from gitbatch.batch.executor.frames import pack_frame
+from gitbatch.batch.executor.message_stream import READ_BYTES, SILENCE, MessageStream
 from gitbatch.batch.executor.messages import FromWorker, ToWorker, encode_message
-from gitbatch.batch.executor.stream import READ_BYTES, SILENCE, MessageStream
 from gitbatch.plan.duration import require_duration
 from gitbatch.project.private_commands import is_module
 from gitbatch.text import CleanText, clean_text

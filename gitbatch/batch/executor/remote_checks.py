@@ -13,13 +13,13 @@ from msgspec import Struct, json
 from msgspec.structs import replace
 
 from gitbatch.agents.protocol import Progress
-from gitbatch.batch.executor.incoming import IncomingJob, JobEnd
-from gitbatch.batch.executor.member import PoolMember
-from gitbatch.batch.executor.members import NoWorker
+from gitbatch.batch.executor.incoming_job import IncomingJob, JobEnd
 from gitbatch.batch.executor.messages import CheckDone, CheckJob
-from gitbatch.batch.executor.pool import WorkerPool
+from gitbatch.batch.executor.pool_member import PoolMember
+from gitbatch.batch.executor.pool_members import NoWorker
+from gitbatch.batch.executor.worker_pool import WorkerPool
 from gitbatch.batch.workplace.protocol import WorkplaceSetup
-from gitbatch.checks.elsewhere import FarCheck
+from gitbatch.checks.remote_check import RemoteCheck
 from gitbatch.checks.tree import TreeContent
 from gitbatch.checks.verdict import CheckResult, CheckVerdict
 from gitbatch.concurrency import GitThread
@@ -33,7 +33,7 @@ _SPARE = 60.0
 
 
 class CheckSender(Struct, frozen=True):
-    """The workers of a run, for its checks: `checks.elsewhere.FarChecks`."""
+    """The workers of a run, for its checks: `checks.remote_check.RemoteChecks`."""
 
     repo: Repository
     git: GitThread
@@ -41,7 +41,7 @@ class CheckSender(Struct, frozen=True):
     max_lost: int
     tell: Callable[[str], None]
 
-    async def run_check(self, check: FarCheck, progress: Progress) -> CheckResult:
+    async def run_check(self, check: RemoteCheck, progress: Progress) -> CheckResult:
         """Lets a worker run a check; another one, if that is lost."""
         self.pool.start()
         setup, base = await self.git(_describe_content, self.repo, check.content)
@@ -97,7 +97,7 @@ def _describe_content(repo: Repository, content: TreeContent) -> tuple[Workplace
     return describe_commit(content.commit, content.blob or None), describe_commit(content.base, None)
 
 
-def _read_verdict(check: FarCheck, done: CheckDone, host: CleanText) -> CheckResult:
+def _read_verdict(check: RemoteCheck, done: CheckDone, host: CleanText) -> CheckResult:
     """Returns the verdict of a worker, with harmless texts."""
     is_about_it = done.verdict is CheckVerdict.UNAVAILABLE
     reason = clean_text(f"worker {host}: {done.reason}" if is_about_it else done.reason)
@@ -105,5 +105,5 @@ def _read_verdict(check: FarCheck, done: CheckDone, host: CleanText) -> CheckRes
     return CheckResult(check.name, done.verdict, done.seconds, reason, findings, host=host)
 
 
-def _fail(check: FarCheck, reason: CleanText) -> CheckResult:
+def _fail(check: RemoteCheck, reason: CleanText) -> CheckResult:
     return CheckResult(check.name, CheckVerdict.UNAVAILABLE, reason=reason)
