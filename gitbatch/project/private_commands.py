@@ -35,8 +35,8 @@ _UNPROVEN = frozenset(
     | {("nohostauthenticationforlocalhost", "yes"), ("nohostauthenticationforlocalhost", "true")}
 )
 """Settings by which `ssh` talks to a host whose key is another one, or not known."""
-_LOADERS = ("PATH=", "PYTHON", "LD_", "DYLD_")
-"""Variables that decide which program a name stands for, or what it loads."""
+_LOADERS = ("PYTHON", "LD_", "DYLD_")
+"""Variables that decide what a program loads."""
 
 
 def is_private(command: Sequence[str]) -> bool:
@@ -67,8 +67,11 @@ def _skip_env(words: list[str]) -> list[str]:
 
 
 def _is_harmless(word: str) -> bool:
-    """Returns whether a word of `env` sets a variable that changes no program. `--split-string=…` is an option."""
-    return "=" in word and not word.startswith(("-", *_LOADERS))
+    """Returns whether a word of `env` sets a variable that leads to no file of the checkout. `--split-string=…` is an option."""
+    name, equals, value = word.partition("=")
+    if name == "PATH":
+        return all(map(_is_elsewhere, value.split(":")))
+    return bool(equals) and not name.startswith(("-", *_LOADERS))
 
 
 def _is_of_checkout(program: str) -> bool:
