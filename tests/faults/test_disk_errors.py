@@ -188,8 +188,9 @@ OURS = (
     At("gitbatch fsync {root}/.git/refs/", errno.EIO),
     At("chmod {root}/.git/refs/heads/main", errno.EROFS),
     At("mkdir {root}/.git/gitbatch/20", errno.ENOSPC),
-    At("gitbatch open-to-read {root}/.git/HEAD", errno.EIO),
-    At("gitbatch open-to-read {root}/.git/refs/heads/main", errno.EIO, at=4),
+    # The first of both is for a note about uncommitted changes, without which a run starts.
+    At("gitbatch open-to-read {root}/.git/HEAD", errno.EIO, at=2),
+    At("gitbatch open-to-read {root}/.git/refs/heads/main", errno.EIO, at=5),
     At("open {cache}/gitbatch/repo-", errno.ENOSPC, at=9),
     At("open-to-read {root}/.git/gitbatch/20", errno.EIO),
     At("open-to-read {root}/.git/info/attributes", errno.EIO),

@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,29 @@ def test_what_is_untouched_follows(repo: Repository, place: Place) -> None:
     assert place.read("new/file.md") == "new new/file.md\n"
     assert update_checkout(repo, *trees, PATHS) == Followed(), "again: nothing to do"
     assert place.git("status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_the_old_index_is_not_written(
+    repo: Repository, place: Place, monkeypatch: pytest.MonkeyPatch, *, links: bool
+) -> None:
+    """The new one replaces it, also where a killed run has left a second name of it. No other file stays."""
+    index, left = (place.root / ".git" / name for name in ("index", "index.gitbatch"))
+    left.hardlink_to(index)
+    (place.root / "kept").hardlink_to(index)
+    before = index.read_bytes()
+    if not links:
+        monkeypatch.setattr(Path, "hardlink_to", refuse_link)
+    with index_lock(repo) if links else nullcontext():
+        assert update_checkout(repo, *moved(repo, place), PATHS) == Followed()
+    assert (place.root / "kept").read_bytes() == before
+    assert index.read_bytes() != before
+    assert not left.exists()
+    assert place.git("status", "--porcelain") == "?? kept"
+
+
+def refuse_link(_new: Path, _old: Path) -> None:
+    raise OSError(errno.EMLINK, "too many links")
 
 
 def test_other_changes_of_the_user_are_left_alone(repo: Repository, place: Place) -> None:

@@ -75,6 +75,8 @@ _NO_ENTRY = _IndexEntry("", skipped=False)
 
 def find_uncommitted(repo: Repository, paths: tuple[str, ...]) -> tuple[str, ...]:
     """Returns those of the paths that have uncommitted changes in the user's checkout (staged, unstaged or untracked)."""
+    if not paths:
+        return ()
     head = repo.head_commit() or ""
     asked = leave_clean_out(repo, head, paths)
     if not asked:
@@ -282,15 +284,14 @@ def _replace_file(repo: Repository, path: str) -> Iterator[int]:
 
 
 def _update_index(repo: Repository, changes: list[FileChange]) -> None:
-    """Puts the new versions into a copy of the index, which then replaces it."""
+    """Puts the new versions into a new index, which then replaces the old one."""
     if not changes:
         return
     repo.objects.writer.sync()
     index, copy = repo.git_dir / "index", repo.git_dir / "index.gitbatch"
+    copy.unlink(missing_ok=True)
     if index.exists():
-        shutil.copy2(index, copy)
-    else:
-        copy.unlink(missing_ok=True)
+        _link_or_copy(index, copy)
     entries = (f"{REGULAR} {c.new} 0" if c.new else f"0 {'0' * 2 * repo.id_bytes}" for c in changes)
     lines = b"".join(
         entry.encode() + b"\t" + encode_path(c.path) + b"\0"
@@ -303,3 +304,12 @@ def _update_index(repo: Repository, changes: list[FileChange]) -> None:
             git.run("update-index", "--skip-worktree", "-z", "--stdin", input=skipped)
     sync_file(copy)
     copy.replace(index)
+    copy.unlink(missing_ok=True)  # git wrote nothing: both names are still those of one file
+
+
+def _link_or_copy(index: Path, copy: Path) -> None:
+    """Gives an index a second name: git writes a new file under that, and never into the old one. It may be 10 MB."""
+    try:
+        copy.hardlink_to(index)
+    except OSError:  # no hard links there
+        shutil.copy2(index, copy)
