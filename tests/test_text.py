@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import get_args, get_type_hints
 
 import pytest
+from examples import count_examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -179,7 +180,7 @@ FRAGMENTS = st.sampled_from(
 )
 ANY_TEXT = st.text(max_size=60) | st.lists(FRAGMENTS, max_size=8).map("".join)
 MANY = settings(
-    max_examples=1500 if os.environ.get("GITBATCH_HYPOTHESIS") == "long" else 300,
+    max_examples=count_examples(150),
     deadline=None,
     database=None,
 )

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from counting import growth_of
+from examples import count_examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -76,7 +77,7 @@ LINE = st.tuples(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=count_examples(50))
 @given(
     st.lists(st.lists(LINE, min_size=1, max_size=4, unique_by=lambda line: line[0]), min_size=1, max_size=4),
     st.sets(st.sampled_from([*PATHS, "out/2.condensed.md", "out/4.condensed.md"])),

@@ -1,6 +1,7 @@
 """What the orchestrator writes into shared files: it inserts, it numbers, and the user's text stays byte for byte."""
 
 import pytest
+from examples import count_examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -33,7 +34,7 @@ HOSTILE = (
     "line\u2028separator \u202e",
 )
 
-MANY = settings(max_examples=100, deadline=None, database=None)
+MANY = settings(max_examples=count_examples(50), deadline=None, database=None)
 LINES = st.sampled_from(
     [
         "# Inventory",

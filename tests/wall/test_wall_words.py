@@ -14,6 +14,7 @@ import pexpect
 import pytest
 from base_repositories import SAMPLES
 from conftest import Place
+from examples import count_examples
 from forked_terminal import GITBATCH, open_terminal
 from history import audit, trailers
 from markdown_it import MarkdownIt
@@ -35,7 +36,7 @@ PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 ADDRESS = re.compile(r".@.|://|www\.", re.IGNORECASE)
 ITEMS = 40
 """Items in one group, so that one run has many texts."""
-RANDOM = 5_000
+RANDOM = count_examples(1_800)
 FRAGMENTS = (
     *(text for text in HOSTILE if 0 < len(text) < 90),
     *"\\`*_[]<>#|~&!-+=.:;()'\"${}@^0123456789 \t\n\r",
