@@ -6,6 +6,7 @@ process of a job is left.
 
 import asyncio
 import os
+import resource
 from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -171,6 +172,7 @@ class OrchestratorService:
                 self._tools = self._tools or asyncio.create_task(self._open_tools(message))
             case SentSecrets():
                 self._secrets = message
+                forbid_core_file()
             case PackPart() | PackEnd():
                 self._packs.take_message(message)
             case ItemJob() | CheckJob():
@@ -326,3 +328,9 @@ class OrchestratorService:
         while not self._sender.is_cut:
             await asyncio.sleep(ALIVE_EVERY)
             await self._sender.send(Alive())
+
+
+def forbid_core_file() -> None:
+    """Lets a crash of this process write no file of its memory, where keys are: for as long as it runs."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))

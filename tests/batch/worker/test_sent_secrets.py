@@ -3,6 +3,7 @@
 # ruff: noqa: F811 - a parameter has the name of its fixture
 
 import asyncio
+import resource
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -83,7 +84,10 @@ def test_agent_gets_a_sent_key_and_its_worker_keeps_it_in_memory_alone(far: Orch
         assert any(TOKEN.encode() in data for data in kept), "the spool has the results"
         assert not any(VALUE.encode() in data for data in kept)
         assert VALUE not in repr(far.service)
+        assert resource.getrlimit(resource.RLIMIT_CORE)[0] == 0, "a crash would write them to a file"
 
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
     talk(far, send_both, wait)
     assert VALUE not in repr(far.heard)
     assert "value of SENT" in repr(far.heard)
