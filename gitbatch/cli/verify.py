@@ -76,6 +76,14 @@ def _show_findings(found: Audit, again: "Recheck | None") -> None:
     if again:
         agents = f", {format_count(again.not_run, 'check')} of agents not" if again.not_run else ""
         show_prose(f"{format_count(again.runs, 'check')} and gates run again by {again.source[:12]}{agents}")
-    result = format_count(len(found.findings), "finding") if found.findings else "nothing found"
+    show_prose(describe_result(found, again))
+
+
+def describe_result(found: Audit, again: "Recheck | None" = None) -> str:
+    """Returns the last line of an audit: what was judged, and what was found, by the checks that ran again too."""
+    findings = len(found.findings) + len(again.findings if again else ())
+    missing = len(again.no_verdict if again else ())
+    result = format_count(findings, "finding") if findings else "nothing found"
+    unsure = f"; {missing} without a verdict" if missing else ""
     earlier = f"; {found.unjudged} of gitbatch 0.1 not judged" if found.unjudged else ""
-    show_prose(f"{format_count(found.judged, 'commit')} of gitbatch judged, {result}{earlier}")
+    return f"{format_count(found.judged, 'commit')} of gitbatch judged, {result}{unsure}{earlier}"

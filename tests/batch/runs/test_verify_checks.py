@@ -10,9 +10,13 @@ from typing import Any
 import pytest
 from conftest import IDENTITY, Here, Place, base_environment
 from fork_server import ForkServer
+from msgspec.structs import replace
 from sessions import run_here
 
-from gitbatch.batch.by_hand.recheck import confine_table
+from gitbatch.batch.by_hand.recheck import Recheck, confine_table
+from gitbatch.batch.history.verify.audit import Audit, AuditFinding
+from gitbatch.batch.history.verify.rules import Check
+from gitbatch.cli.verify import describe_result
 from gitbatch.project.check_tables import CheckTable
 
 PLAN = """# P
@@ -107,6 +111,24 @@ def test_recorded_batch(recorded: Place, here: Here) -> None:
     assert here("verify", "--checks", "start..main")[1].splitlines() == [
         f"5 checks and gates run again by {start}",
         "7 commits of gitbatch judged, nothing found",
+    ]
+
+
+def test_last_line_counts_what_the_checks_have_found() -> None:
+    red = AuditFinding("a" * 40, "F6", Check.ITEM_CHECKS, "check good is red")
+    audit = Audit(judged=7, unjudged=0, findings=(), ends=())
+    found = [
+        describe_result(each, again)
+        for each, again in (
+            (audit, Recheck("start", 5)),
+            (audit, Recheck("start", 5, (red, red))),
+            (replace(audit, findings=(red,), unjudged=1), Recheck("start", 5, (red,), (red,))),
+        )
+    ]
+    assert [each.removeprefix("7 commits of gitbatch judged, ") for each in found] == [
+        "nothing found",
+        "2 findings",
+        "2 findings; 1 without a verdict; 1 of gitbatch 0.1 not judged",
     ]
 
 
