@@ -114,12 +114,14 @@ def _measure_reflink(setup: Setup, files: int) -> Row:
         _run_quietly("mount", "-o", "loop", str(image), str(mounted))
     except (OSError, subprocess.CalledProcessError) as error:
         remove_folder(image)
+        mounted.rmdir()
         return Row(name, f"a btrfs cannot be mounted here: {error}")
     try:
         return _copy_on_btrfs(name, mounted, setup, files)
     finally:
         _run_quietly("umount", str(mounted))
         remove_folder(image)
+        mounted.rmdir()
 
 
 def _copy_on_btrfs(name: str, mounted: Path, setup: Setup, files: int) -> Row:
