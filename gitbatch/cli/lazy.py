@@ -1,5 +1,6 @@
 """Commands that are imported when they are used: start-up does not pay for what another command needs."""
 
+from inspect import cleandoc
 from pkgutil import resolve_name
 from typing import Any
 
@@ -31,7 +32,13 @@ def load_command(name: str, target: str) -> Any:  # noqa: ANN401 - as above
     command: Any = typer.main.get_command(found)
     for each in (command, *getattr(command, "commands", {}).values()):
         each.params += make_level_options()
+        each.help = join_lines(each.help or "")
     return command
+
+
+def join_lines(text: str) -> str:
+    """Returns a docstring with one line for each paragraph, as help is wrapped at the width of the terminal."""
+    return "\n\n".join(" ".join(each.split()) for each in cleandoc(text).split("\n\n"))
 
 
 class LazyGroup(TyperGroup):

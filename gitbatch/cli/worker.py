@@ -69,8 +69,8 @@ def worker(
 ) -> None:
     """Work on items for runs on other machines; or check that this machine can.
 
-    A run starts it with --stdio, by the commands in [executor] of its configuration; or it joins a cluster with --connect, where
-    runs find it, until it gets SIGTERM or Ctrl-C. It needs no repository.
+    A run starts it with --stdio, by the commands of executor.workers in its gitbatch.toml; or it joins a cluster with --connect,
+    where runs find it, until it gets SIGTERM or Ctrl-C. It needs no repository.
     """
     from gitbatch.batch.worker.stdio import WorkerSettings, serve_stdio
 

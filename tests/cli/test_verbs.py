@@ -6,8 +6,10 @@ from pkgutil import resolve_name
 
 import pytest
 import typer
+from rich.text import Text
 from typer.testing import CliRunner
 
+from gitbatch.cli.lazy import load_command
 from gitbatch.cli.main import app
 from gitbatch.cli.verbs import VERBS
 
@@ -53,6 +55,17 @@ def test_summary_is_the_first_line(name: str, target: str, summary: str) -> None
     else:
         assert (inspect.getdoc(found) or "").split("\n")[0] == summary
     assert target.startswith(f"gitbatch.cli.{name}:")
+
+
+@pytest.mark.parametrize(("name", "target", "summary"), VERBS)
+def test_help_is_shown_as_it_is_written(name: str, target: str, summary: str) -> None:
+    """Nothing in it is markup, and its lines are broken by the width of the terminal alone."""
+    command = load_command(name, target)
+    for each in (command, *getattr(command, "commands", {}).values()):
+        texts = (each.help, *(option.help for option in each.params if hasattr(option, "help")))
+        assert all(Text.from_markup(text).plain == text for text in texts)
+        assert all("\n" not in text.replace("\n\n", "") for text in texts)
+    assert command.help.startswith(summary)
 
 
 def test_every_module_is_a_verb_or_shared() -> None:
