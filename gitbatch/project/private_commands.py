@@ -26,15 +26,28 @@ _SSH_OPTIONS = "1246AB:CD:E:F:GI:J:KL:MNO:P:Q:R:S:TVW:XYab:c:e:fgi:kl:m:no:p:qst
 """Those of OpenSSH, as `getopt` takes them."""
 _SSH_SETTING = compile_later(r"\s*(\w+)[\s=]+\"?([^\"]*?)\"?\s*", re.DOTALL)
 _SSH_PROGRAMS = frozenset(
-    {"proxycommand", "localcommand", "knownhostscommand", "pkcs11provider", "securitykeyprovider"}
+    {
+        "knownhostscommand",
+        "localcommand",
+        "pkcs11provider",
+        "proxycommand",
+        "remotecommand",
+        "securitykeyprovider",
+    }
 )
 """Settings of `ssh` that name a program or code of its own; those of the user are in the configuration of `ssh`."""
 _SSH_FILES = frozenset({"userknownhostsfile", "globalknownhostsfile"})
+_OF_USER = ("~/.ssh/", "/etc/ssh/")
+"""Where the files are with the hosts that the user knows."""
 _UNPROVEN = frozenset(
-    {("stricthostkeychecking", "no"), ("stricthostkeychecking", "off")}
-    | {("nohostauthenticationforlocalhost", "yes"), ("nohostauthenticationforlocalhost", "true")}
+    {("stricthostkeychecking", value) for value in ("no", "off", "accept-new")}
+    | {
+        (name, yes)
+        for name in ("nohostauthenticationforlocalhost", "verifyhostkeydns")
+        for yes in ("yes", "true")
+    }
 )
-"""Settings by which `ssh` talks to a host whose key is another one, or not known."""
+"""Settings by which `ssh` talks to a host whose key is another one, or which the user does not know."""
 _LOADERS = ("PYTHON", "LD_", "DYLD_")
 """Variables that decide what a program loads."""
 
@@ -102,13 +115,14 @@ def _is_private_ssh(words: list[str]) -> bool:
 
 def _weakens(option: str, value: str) -> bool:
     """Returns whether an option of `ssh` lets another host or another program have what is sent."""
-    if option in {"-F", "-I"}:
-        return option == "-I" or not _is_elsewhere(value)
+    if option in {"-I", "-W"}:  # code of its own, and a port of another machine
+        return True
+    if option == "-F":
+        return not _is_elsewhere(value)
     found = _SSH_SETTING.fullmatch(value) if option == "-o" else None
     if not found:
         return option == "-o"
     name, set_to = found[1].lower(), found[2].lower()
     if name in _SSH_FILES:
-        paths = (path for path in found[2].split() if not path.startswith("~/"))
-        return any(not _is_elsewhere(path) or path == "/dev/null" for path in paths)
+        return not all(path.startswith(_OF_USER) and ".." not in path for path in found[2].split())
     return (name in _SSH_PROGRAMS and set_to != "none") or (name, set_to) in _UNPROVEN
