@@ -271,13 +271,19 @@ def _gets_run(path: Path, call: ast.Call) -> bool:
 
 
 def test_every_stage_on_the_page_exists() -> None:
-    stages = PAGE.read_text(encoding="utf-8").partition("| stage |")[2].partition("\n\n")[0]
+    stages = PAGE.read_text(encoding="utf-8").partition("| stage |")[2].partition("\n## ")[0]
     paths = re.findall(r"`([a-z_/]+(?:/|\.py))`", stages)
     assert len(paths) > 20
     assert [path for path in paths if not (PACKAGE / path).exists()] == []
     text = "".join(path.read_text(encoding="utf-8") for path in MODULES)
     classes = set(re.findall(r"^class (\w+)", text, re.MULTILINE))
     assert set(re.findall(r"`([A-Z]\w+)`", stages)) <= classes
+
+
+def test_every_folder_is_in_the_drawing() -> None:
+    drawing = f" {PAGE.read_text(encoding='utf-8').split('```')[1]}".replace("\n", " ")
+    folders = [path.parent.name for folder in ("", "batch") for path in (PACKAGE / folder).glob("*/__init__.py")]
+    assert [name for name in folders if f" {name}/" not in drawing] == []
 
 
 def test_no_module_is_called_git() -> None:
