@@ -57,7 +57,7 @@ def root(
         ),
     ] = False,
 ) -> None:
-    """A plan in task.md becomes one reviewed commit per group, and no worker can put anything into history but its one file."""
+    """A plan in task.md becomes one reviewed commit per group, and no agent can put anything into history but its one file."""
     _require_current_folder()
 
 
