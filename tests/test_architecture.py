@@ -282,7 +282,9 @@ def test_every_stage_on_the_page_exists() -> None:
 
 def test_every_folder_is_in_the_drawing() -> None:
     drawing = f" {PAGE.read_text(encoding='utf-8').split('```')[1]}".replace("\n", " ")
-    folders = [path.parent.name for folder in ("", "batch") for path in (PACKAGE / folder).glob("*/__init__.py")]
+    folders = [
+        path.parent.name for folder in ("", "batch") for path in (PACKAGE / folder).glob("*/__init__.py")
+    ]
     assert [name for name in folders if f" {name}/" not in drawing] == []
 
 
