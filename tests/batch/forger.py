@@ -172,7 +172,7 @@ def opened(place: Place) -> Iterator[Repository]:
 
 @pytest.fixture(scope="session")
 def recorded(tmp_path_factory: pytest.TempPathFactory, fork_server: ForkServer) -> Place:
-    """A repository in which a batch has run; tests only add objects to it."""
+    """A repository in which a batch has run. Tests only add objects to it: what moves a ref needs a copy."""
     home = tmp_path_factory.mktemp("home")
     root = home / "repo"
     shutil.copytree(SAMPLES / "three-groups", root)

@@ -1,5 +1,6 @@
 """The audit of reviews: a genuine one passes, and whatever is forged from it is found."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -72,9 +73,11 @@ FORGERIES: dict[Callable[[ReviewForger], str], tuple[Check, str]] = {
 
 
 @pytest.fixture(scope="module")
-def reviews(recorded: Place) -> Iterator[ReviewForger]:
-    made = decide(recorded, (APPROVE, "T101"), (REJECT, "T102"), (REVISE, "T103"))
-    with forging_in(recorded) as forger:
+def reviews(recorded: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReviewForger]:
+    place = replace(recorded, root=tmp_path_factory.mktemp("reviews") / "repo")
+    shutil.copytree(recorded.root, place.root)
+    made = decide(place, (APPROVE, "T101"), (REJECT, "T102"), (REVISE, "T103"))
+    with forging_in(place) as forger:
         yield ReviewForger(replace(forger, tip=made.commit), made.commit)
 
 
