@@ -48,6 +48,8 @@ _UNPROVEN = frozenset(
     }
 )
 """Settings by which `ssh` talks to a host whose key is another one, or which the user does not know."""
+_NO_SAFE_PATH = frozenset({"-i", "PYTHONSAFEPATH"})
+"""Words of `env` that remove the variable by which Python loads no module of the checkout."""
 _LOADERS = ("PYTHON", "LD_", "DYLD_")
 """Variables that decide what a program loads."""
 
@@ -60,7 +62,7 @@ def is_private(command: Sequence[str]) -> bool:
     name = PurePath(program).name
     if name == "ssh":
         return _is_private_ssh(rest)
-    return name == "gitbatch" or is_module(command)
+    return name == "gitbatch" or (is_module(command) and _NO_SAFE_PATH.isdisjoint(command))
 
 
 def is_module(command: Sequence[str]) -> bool:

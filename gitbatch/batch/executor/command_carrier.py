@@ -20,6 +20,7 @@ from gitbatch.batch.executor.carrier import CarrierTools, ChannelError, WorkerLi
 from gitbatch.batch.executor.frames import pack_frame
 from gitbatch.batch.executor.message_stream import READ_BYTES, SILENCE, MessageStream
 from gitbatch.batch.executor.messages import FromWorker, ToWorker, encode_message
+from gitbatch.patterns import compile_later
 from gitbatch.plan.duration import require_duration
 from gitbatch.project.private_commands import is_module
 from gitbatch.text import CleanText, clean_text
@@ -34,6 +35,8 @@ _LINE = 2_000
 _LINES = 3
 """The lines that are kept of what a command says before its end."""
 _NAME = 60
+_VALUE = compile_later(r"\A([A-Z_][A-Z0-9_]*)=.+\Z", re.DOTALL)
+"""A variable for a worker: its value may be a key."""
 _WORKER = re.compile(r"(?:^|[\s/])gitbatch[ ]worker\b")
 
 
@@ -110,7 +113,7 @@ def shorten_command(command: tuple[str, ...]) -> CleanText:
     words = [*command[: next(own, None)]]
     while words and words[-1] in {"--", "-m"}:
         words.pop()
-    words = words or [*command]
+    words = [_VALUE.sub(r"\1=…", word) for word in words or command]
     text = " ".join(words)
     return clean_text(text if len(text) <= _NAME else f"{words[0]} … {words[-1]}", _NAME)
 

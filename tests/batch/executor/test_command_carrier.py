@@ -191,6 +191,8 @@ def test_worker_that_is_a_module_loads_no_file_of_the_checkout(tmp_path: Path) -
         ),
         ("gitbatch worker --stdio", "gitbatch worker --stdio"),
         ("./start-worker build1", "./start-worker build1"),
+        ("env API_KEY=sk-0123 -u B gitbatch worker --stdio", "env API_KEY=… -u B"),
+        ("A=b gitbatch worker --stdio", "A=…"),
     ],
 )
 def test_worker_is_named_by_what_tells_it_apart(command: str, name: str) -> None:
