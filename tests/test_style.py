@@ -8,6 +8,7 @@ import tokenize
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -116,25 +117,32 @@ def _asks(part: Part) -> bool:
 
 
 def texts_in(path: Path) -> Iterator[tuple[int, str]]:
-    """Comments and strings of a source, or the lines of a document outside of code."""
+    """Comments and strings of a source, or the lines of a document outside of code; each with two words of the next."""
     if path.suffix == ".md":
         fenced = False
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in _read_on(path.read_text(encoding="utf-8")):
             fenced ^= line.lstrip().startswith("```")
             if not fenced:
                 yield number, re.sub(r"`[^`]*`|\]\([^)]*\)", "", line)
         return
     for token in tokenize.generate_tokens(io.StringIO(path.read_text(encoding="utf-8")).readline):
         if token.type in {tokenize.COMMENT, tokenize.STRING}:
-            for offset, line in enumerate(token.string.splitlines()):
-                yield token.start[0] + offset, line
+            yield from ((token.start[0] + number - 1, line) for number, line in _read_on(token.string))
+
+
+def _read_on(text: str) -> Iterator[tuple[int, str]]:
+    lines = text.splitlines()
+    for number, (line, after) in enumerate(pairwise([*lines, ""]), 1):
+        yield number, " ".join([line, *after.split()[:2]])
 
 
 def forbidden_phrases() -> list[Finding]:
     return [
         Finding(path, number, f"“{found[0]}” in: {line.strip()[:90]}")
         for path in (*SOURCES, *TEXTS)
-        if FORBIDDEN.search(path.read_text(encoding="utf-8"))  # to read the words of a program takes longer
+        if FORBIDDEN.search(
+            " ".join(path.read_text(encoding="utf-8").split())
+        )  # to read the words of a program takes longer
         for number, line in texts_in(path)
         for found in FORBIDDEN.finditer(line)
     ]
