@@ -21,7 +21,14 @@ def place_agents(run: Run, config: Config, settings: SessionSettings, tell: Noti
         return run
     from gitbatch.batch.executor.remote_workplace import RemoteTools, open_remote  # noqa: PLC0415 - most runs are local
 
-    more = (settings.environment, run.agents.budget, tell, announce_hosts(run.emit, run.batch))
+    secrets = run.agents.find_secrets(config)
+
+    def tell_masked(
+        text: str,
+    ) -> None:  # it may quote what a command has printed, such as the start-up files of a shell
+        tell(secrets.mask_text(text))
+
+    more = (settings.environment, run.agents.budget, tell_masked, announce_hosts(run.emit, run.batch))
     tools = RemoteTools(run.repo, run.git, run.worktrees_dir, config, *more)
     workplaces = open_remote(tools, run.workplaces)
     return replace(run, workplaces=workplaces, remote_checks=workplaces.open_checks())

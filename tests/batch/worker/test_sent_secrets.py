@@ -144,7 +144,7 @@ def test_key_is_sent_before_the_greeting_and_in_no_job(place: Place, monkeypatch
     place.edit("gitbatch.toml", '[["true"]]', '[["ssh", "build1"]]')
     place.commit("By ssh")
     place.environment["SENT"] = VALUE
-    link = ScriptedLink(work_honestly)
+    link = ScriptedLink(work_honestly, name=f"said {VALUE}")
     result, events = run_with(place, monkeypatch, link)
     assert result.succeeded == 1
     [channel] = link.channels
@@ -155,6 +155,7 @@ def test_key_is_sent_before_the_greeting_and_in_no_job(place: Place, monkeypatch
     assert "SENT" not in link.environment, "what leads to a worker needs no key"
     assert not any(VALUE.encode() in encode_message(message) for message in channel.said[1:])
     assert VALUE not in repr(events)
+    assert "(said [value of SENT])" in repr(events), "what a command has printed, too"
     kept = [path.read_bytes() for path in (place.root / ".git").rglob("*") if path.is_file()]
     assert not any(VALUE.encode() in data for data in kept)
 
