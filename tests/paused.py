@@ -15,12 +15,12 @@ def paused(
     place: Place, base_repositories: BaseRepositories, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Place]:
     """The sample with three groups, at the pause after its first group. Its environment is this process's too."""
-    for name, value in place.environment.items():
-        monkeypatch.setenv(name, value)
     if not base_repositories.copy_kept("paused", place.root):
         base_repositories.copy_sample("three-groups", place.root)
         run_here(place, monkeypatch, checkpoint=CheckpointMode.parse("after-each"))
         base_repositories.keep("paused", place.root)
+    for name, value in place.environment.items():  # the run has removed git's own
+        monkeypatch.setenv(name, value)
     before = list_objects(place.root)
     yield place
     assert_sound(place, before)
