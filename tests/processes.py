@@ -28,9 +28,3 @@ def is_below(pid: int, ancestor: int) -> bool:
         if pid == ancestor:
             return True
     return False
-
-
-def is_asleep(pid: int) -> bool:
-    """Whether the main thread of a process waits for something."""
-    stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-    return stat.rpartition(")")[2].split()[0] == "S"

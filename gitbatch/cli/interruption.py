@@ -3,6 +3,7 @@
 Such are programs that it has started, and a terminal that it has changed.
 """
 
+import asyncio
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,3 +28,31 @@ def _end_command(number: int, _frame: object) -> None:
     for other in _CODES:
         signal.signal(other, signal.SIG_IGN)  # the cleanup is not interrupted
     raise SystemExit(_CODES[signal.Signals(number)])
+
+
+@contextmanager
+def cancelled_by_signals() -> Iterator[None]:
+    """Cancels the task, which has changed the terminal, when a signal arrives; then ends the process.
+
+    An error that a signal raises in the middle of drawing would end it before it knows what it has changed.
+    """
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task  # noqa: S101 - only coroutines use this
+    received: list[signal.Signals] = []
+
+    def cancel_task(number: int, _frame: object) -> None:
+        received.append(signal.Signals(number))
+        if len(received) == 1:  # the cleanup is not interrupted
+            loop.call_soon_threadsafe(task.cancel)
+
+    before = {number: signal.signal(number, cancel_task) for number in _CODES}
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not received:
+            raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if received:
+            raise SystemExit(_CODES[received[0]])

@@ -1,5 +1,6 @@
 """The questions at the terminal: for options that are missing before a batch (rule O7), and about a changed configuration."""
 
+import asyncio
 import re
 from collections.abc import Callable
 from typing import Any
@@ -8,6 +9,7 @@ import questionary
 
 from gitbatch.batch.model import CheckpointMode, PauseMode
 from gitbatch.batch.planning.selection import select_items
+from gitbatch.cli.interruption import cancelled_by_signals
 from gitbatch.cli.terminal import choose_pointer, open_prompt
 from gitbatch.errors import DeclinedError, UsageError
 from gitbatch.plan.model import Plan
@@ -70,7 +72,7 @@ def _ask_question(question: Callable[..., questionary.Question], *arguments: Any
     if question is questionary.select:
         options["pointer"] = choose_pointer()
     with open_prompt() as output:
-        answer = question(*arguments, **options, output=output).ask(kbi_msg="")
+        answer = _wait_for_answer(question(*arguments, **options, output=output))
     if answer is None:
         raise DeclinedError("nothing was started", "run the command again to choose")
     return answer  # type: ignore[no-any-return]  # questionary does not type its answers
@@ -112,4 +114,14 @@ async def ask_to_accept_now() -> bool:
 def _ask_to_confirm(message: str, *, default: bool) -> bool:
     with open_prompt() as output:
         question = questionary.confirm(message, default=default, auto_enter=False, output=output)
-        return bool(question.ask(kbi_msg=""))
+        return bool(_wait_for_answer(question))
+
+
+def _wait_for_answer(question: questionary.Question) -> Any:  # noqa: ANN401 - questionary does not type its answers
+    """Returns the answer, None after Ctrl-C; other signals end the process when the terminal is as it was."""
+
+    async def ask_person() -> Any:  # noqa: ANN401 - as above
+        with cancelled_by_signals():
+            return await question.ask_async(kbi_msg="")
+
+    return asyncio.run(ask_person())

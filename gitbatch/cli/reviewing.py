@@ -21,7 +21,7 @@ from gitbatch.batch.review.rerun import RerunChecks
 from gitbatch.batch.review.reviewable import find_reviewable
 from gitbatch.cli.batch import RunOptions, run_command
 from gitbatch.cli.common import open_repository_of
-from gitbatch.cli.interruption import ended_by_signals
+from gitbatch.cli.interruption import cancelled_by_signals, ended_by_signals
 from gitbatch.cli.notifier import require_user_config
 from gitbatch.cli.pager import read_git_variables
 from gitbatch.cli.review_desk import ReviewDesk
@@ -57,7 +57,7 @@ def review_here(directory: Path, progress: ProgressKind) -> ExitCode:
         desk = ReviewDesk(repo, inherited, directory, before_run=checks.require_start)
         consent = "run what is left" if unfinished_batch(repo) else "end the review"
         with ended_by_signals():  # the terminal is left as it was
-            held = asyncio.run(hold_review(desk, consent, choose_form(progress)))
+            held = asyncio.run(hold_review(desk, consent, _end_by_signals(choose_form(progress))))
         for text in describe_recorded(held) or ("nothing was decided",):
             show_text(text)
         has_more = held.continues and unfinished_batch(repo) is not None
@@ -96,6 +96,14 @@ def choose_form(progress: ProgressKind) -> ReviewForm:
     if progress is not ProgressKind.PLAIN and can_show_screen():
         return show_review
     return LineReview().show_review
+
+
+def _end_by_signals(form: ReviewForm) -> ReviewForm:
+    async def ask_person(state: ReviewState, read: Callable[[ReviewState], Block]) -> Step:
+        with cancelled_by_signals():
+            return await form(state, read)
+
+    return ask_person
 
 
 def describe_recorded(held: HeldReview) -> tuple[str, ...]:

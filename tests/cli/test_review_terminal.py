@@ -9,9 +9,7 @@ import pytest
 from conftest import Place
 from eyes import Eyes, watched
 from history import assert_tidy
-from processes import is_asleep
 from sessions import run_here
-from waiting import wait_until
 
 from gitbatch.batch.history.review_message import parse_review_message
 from gitbatch.batch.model import CheckpointMode
@@ -215,9 +213,7 @@ def test_signals_leave_the_terminal_as_it_was(three: Place, monkeypatch: pytest.
         eyes.look_for("code 0")
         assert end(eyes) == 0
     with watched(three, gitbatch("review"), 80, 24) as eyes:
-        eyes.look_for(r"\? keys")
-        pid = eyes.child.pid or 0
-        wait_until(lambda: is_asleep(pid), "the screen is drawn, and known as drawn")
+        eyes.look_for("a approve")
         eyes.child.kill(signal.SIGTERM)
         eyes.look_until(lambda text: "a approve" not in text)
         assert end(eyes) == 143

@@ -5,17 +5,20 @@ import errno
 import io
 import os
 import pty
+import signal
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, nullcontext
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 from types import FrameType
 
 import pytest
 from conftest import Here, Place
 from msgspec.structs import replace
+from prompt_toolkit.application import create_app_session
 from reviews import APPROVE, REJECT, decide
 from sessions import run_here, session_settings
 from view.sheets import DONE, review_of
@@ -23,12 +26,13 @@ from view.sheets import DONE, review_of
 from gitbatch.batch.history.decisions import DecisionKind
 from gitbatch.batch.history.reads import read_recorded_items
 from gitbatch.batch.review.rerun import RerunChecks
-from gitbatch.cli import review_desk, review_prompts, review_screen
+from gitbatch.cli import review_desk, review_prompts, review_screen, terminal
 from gitbatch.cli.editor import find_editor, open_editor, write_comment
+from gitbatch.cli.interruption import cancelled_by_signals
 from gitbatch.cli.keys import is_in_foreground
 from gitbatch.cli.review_desk import ReviewDesk
 from gitbatch.cli.reviewing import HeldReview, describe_recorded, hold_review
-from gitbatch.errors import GitbatchError
+from gitbatch.errors import ExitCode, GitbatchError
 from gitbatch.repo.opening import open_repository
 from gitbatch.repo.repository import Repository
 from gitbatch.view.block import Block
@@ -332,8 +336,57 @@ def test_a_closed_terminal_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
         asyncio.run(leave_cancelled())
 
 
+class SignalledScreen(io.TextIOWrapper):
+    """A terminal in which a key is typed whenever something was drawn, and a signal arrives at one of these times."""
+
+    def __init__(self, raw: io.FileIO, keyboard: int, drawings: int) -> None:
+        super().__init__(raw, "utf-8")
+        self._keyboard, self._left = keyboard, drawings
+
+    def flush(self) -> None:
+        super().flush()
+        self._left -= 1
+        os.write(self._keyboard, b"jk"[self._left % 2 :][:1])
+        if self._left == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize("drawings", [1, 2, 3])
+def test_a_signal_in_the_middle_of_drawing_gives_the_terminal_back(
+    monkeypatch: pytest.MonkeyPatch, drawings: int
+) -> None:
+    """Also in that of the first frame, which the screen has to know as drawn."""
+    parent, child = pty.openpty()
+    usual, heard = termios.tcgetattr(child), bytearray()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("PROMPT_TOOLKIT_NO_CPR", "1")
+
+    def read_screen() -> None:
+        with suppress(OSError):  # the terminal is closed
+            while read := os.read(parent, 65_536):
+                heard.extend(read)
+
+    async def show() -> None:
+        with create_app_session(), cancelled_by_signals():
+            await review_screen.show_review(review_of(), lambda _: ())
+
+    reading = threading.Thread(target=read_screen)
+    reading.start()
+    with os.fdopen(child, "r+b", buffering=0) as raw, open(child, closefd=False) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        screen = SignalledScreen(raw, parent, drawings)
+        monkeypatch.setattr(terminal, "open_screen", lambda: nullcontext(screen))
+        with pytest.raises(SystemExit) as ended:
+            asyncio.run(show())
+        assert (ended.value.code, termios.tcgetattr(child)) == (ExitCode.TERMINATED, usual)
+    reading.join()
+    os.close(parent)
+    for mode in (b"1049", b"2004"):
+        assert 0 < heard.rfind(b"\x1b[?" + mode + b"h") < heard.rfind(b"\x1b[?" + mode + b"l")
+
+
 def test_a_terminal_that_is_gone_is_not_in_the_foreground() -> None:
-    master, terminal = os.openpty()
+    master, child = os.openpty()
     os.close(master)
-    assert not is_in_foreground(terminal)
-    os.close(terminal)
+    assert not is_in_foreground(child)
+    os.close(child)

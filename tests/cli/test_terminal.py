@@ -138,12 +138,20 @@ def test_choosing_single_items_and_a_number_of_groups(three: Place) -> None:
     assert ticked(three) == ["T101", "T301"]
 
 
-def test_nothing_starts_when_the_answer_is_ctrl_c(three: Place) -> None:
+def test_nothing_starts_when_the_answer_is_a_signal(three: Place) -> None:
+    """The terminal shows again what is typed."""
     before = three.state()
     with terminal(three, "run") as child:
         child.expect("Which items\\?")
         child.sendcontrol("c")
         assert end(child) == 130
+    with terminal(three, "run") as child:
+        child.expect("Which items\\?")
+        assert not child.getecho()
+        child.kill(signal.SIGTERM)
+        child.expect(pexpect.EOF)
+        assert child.getecho()
+        assert end(child) == 143
     assert three.state() == before
 
 
