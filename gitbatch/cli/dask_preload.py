@@ -4,7 +4,9 @@ dask-jobqueue, the operator for Kubernetes and `LocalCluster` start Dask's own w
 announces where it listens for runs, and ends with its scheduler, once its items have ended. `gitbatch worker --connect` outlives it.
 """
 
+import asyncio
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from gitbatch.agents.process.children import watch_by_descriptor
 from gitbatch.agents.process.starter import Starter
 from gitbatch.batch.executor.dask_scheduler import ANNOUNCED
 from gitbatch.batch.worker.cluster_settings import require_alone, require_safe
-from gitbatch.batch.worker.stdio import WorkerSettings
+from gitbatch.batch.worker.stdio import STOP_SIGNALS, WorkerSettings
 from gitbatch.batch.worker.worker_server import WorkerServer
 from gitbatch.cli.common import cache_dir
 from gitbatch.concurrency import GitThread
@@ -20,6 +22,10 @@ from gitbatch.project.cluster import ClusterAddress
 
 _OPENED: list[tuple[WorkerServer, Starter, GitThread]] = []
 """What this process has opened: a process has one Dask worker."""
+_WAITING: "set[asyncio.Task[None]]" = set()
+"""What waits for signals, until the process ends."""
+_HANDLERS = "distributed._signals"
+"""The module of Dask whose handlers end a `dask worker`."""
 
 
 async def dask_setup(worker: Any) -> None:  # noqa: ANN401 - Dask's own, of no type that is loaded here
@@ -44,6 +50,8 @@ async def dask_setup(worker: Any) -> None:  # noqa: ANN401 - Dask's own, of no t
     _OPENED.append((server, starter, git))
     address = ClusterAddress(listen.is_encrypted, host, await server.start())
     worker.startup_information[ANNOUNCED] = lambda _worker: str(address)
+    if getattr(signal.getsignal(signal.SIGTERM), "__module__", "") == _HANDLERS:
+        _WAITING.add(asyncio.create_task(_stop_by_signals(worker, server)))
 
 
 async def dask_teardown(worker: Any) -> None:  # noqa: ANN401, ARG001 - as above
@@ -53,6 +61,25 @@ async def dask_teardown(worker: Any) -> None:  # noqa: ANN401, ARG001 - as above
         await server.stop()
         starter.close()
         git.close()
+
+
+async def _stop_by_signals(worker: Any, server: WorkerServer) -> None:  # noqa: ANN401 - as above
+    """Closes a `dask worker` at a signal, once its items have ended; a second signal ends them, and a third one the process.
+
+    Dask's own handlers end the process at the first one, with the agents that are paid for; and one that comes while the worker is
+    being closed, as when a job is cancelled with its scheduler, leaves a process that never ends.
+    """
+    loop, signals = asyncio.get_running_loop(), asyncio.Queue[None]()
+    numbers = (*STOP_SIGNALS, signal.SIGINT)
+    for number in numbers:
+        loop.add_signal_handler(number, signals.put_nowait, None)
+    await signals.get()
+    closing = asyncio.create_task(worker.close(reason="signal"))
+    await signals.get()
+    server.end_jobs()
+    for number in numbers:
+        loop.remove_signal_handler(number)
+    await closing
 
 
 def _find_keys(named: str | None) -> tuple[Path, ...]:

@@ -1,17 +1,23 @@
 """The preload that makes a worker for runs of a Dask worker."""
 
 import asyncio
+import os
+import signal
 import socket
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from conftest import Place
+from waiting import wait_until_async
 
+from gitbatch.batch.executor.carrier import ChannelError
 from gitbatch.batch.executor.dask_carrier import StreamChannel
-from gitbatch.batch.executor.messages import Hello
+from gitbatch.batch.executor.messages import Alive, FromWorker, Hello
 from gitbatch.batch.executor.tls import connect_streams
+from gitbatch.batch.worker.worker_server import WorkerServer
 from gitbatch.cli.dask_preload import dask_setup, dask_teardown
 from gitbatch.errors import UsageError
 from gitbatch.project.cluster import parse_address
@@ -64,3 +70,53 @@ def test_worker_that_would_lose_agents_or_be_open_to_all_does_not_start(worker: 
     with pytest.raises(UsageError, match=words):
         asyncio.run(dask_setup(worker))
     assert worker.startup_information == {}
+
+
+def test_first_signal_lets_items_end_and_the_second_ends_them(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The handlers of a `dask worker` would end both with its process."""
+    for name, value in place.environment.items():
+        monkeypatch.setenv(name, value)
+    heard: list[FromWorker] = []
+    did: list[str] = []
+    monkeypatch.setattr(WorkerServer, "end_jobs", lambda _: did.append("end jobs"))
+    worker = make_worker()
+
+    def end_process(*_: object) -> None:
+        did.append("end the process")
+
+    async def close(reason: str) -> None:
+        did.append(reason)
+        await dask_teardown(worker)
+        did.append("closed")
+
+    async def listen(channel: StreamChannel) -> None:
+        with suppress(ChannelError):
+            while True:
+                heard.extend(await channel.receive())
+
+    async def scene() -> None:
+        await dask_setup(worker)
+        address = parse_address(worker.startup_information["gitbatch"](worker))
+        assert address
+        channel = StreamChannel(*await connect_streams(address, None))
+        listening = asyncio.create_task(listen(channel))
+        await wait_until_async(lambda: heard, "it greets")
+        os.kill(os.getpid(), signal.SIGTERM)
+        await wait_until_async(lambda: Alive(takes_jobs=False) in heard, heard)
+        await wait_until_async(lambda: "closed" in did, did)
+        os.kill(os.getpid(), signal.SIGINT)
+        await wait_until_async(lambda: "end jobs" in did, did)
+        await listening
+        await channel.close(0.0)
+
+    end_process.__module__ = "distributed._signals"
+    worker.close = close
+    before = [signal.signal(number, end_process) for number in (signal.SIGTERM, signal.SIGINT)]
+    try:
+        asyncio.run(scene())
+    finally:
+        for number, handler in zip((signal.SIGTERM, signal.SIGINT), before, strict=True):
+            signal.signal(number, handler)
+    assert did == ["signal", "closed", "end jobs"]

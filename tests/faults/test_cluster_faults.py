@@ -6,6 +6,7 @@ GITBATCH_FAULTS=long pytest tests/faults/test_cluster_faults.py -n 0
 # ruff: noqa: F811 - a parameter has the name of its fixture
 
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,43 @@ def test_item_is_paid_for_once_and_no_agent_is_left(place: Place, cluster: Clust
     last.communicate(timeout=60)
     assert last.returncode == 0
     assert ticked(place) == ["T1", "T2"]
+
+
+@pytest.mark.skipif(not LONG, reason="takes 6 seconds")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_plain_dask_worker_that_gets_a_signal_finishes_its_items(
+    place: Place, cluster: Cluster, number: signal.Signals
+) -> None:
+    set_up(place, "hold", "ok", batch="retries = 0")
+    place.write("agent.sh", place.read("agent.sh").replace("$HOME", str(place.home)))
+    place.edit("gitbatch.toml", 'sandbox = "none"\n', f'writable = ["{place.home}"]\n')
+    place.commit("The agent")
+    cluster.start_scheduler()
+    tls = cluster.tls
+    files = ("--tls-ca-file", tls.ca, "--tls-cert", tls.cert, "--tls-key", tls.key)
+    options = (
+        "--no-nanny",
+        "--memory-limit",
+        "0",
+        "--nthreads",
+        "2",
+        "--preload",
+        "gitbatch.cli.dask_preload",
+    )
+    home = place.home.parent / "plain"
+    command = (sys.executable, "-m", "distributed.cli.dask_worker", cluster.url, *options, *files)
+    worker = cluster._start(
+        (*command, "--local-directory", str(home)), "plain", {**place.environment, "HOME": str(home)}
+    )
+    place.environment |= cluster.variables
+    running = place.start(*ALL, "--cluster", cluster.url)
+    wait_until(lambda: starts(place, "T1") == 1, cluster.log_of("plain").read_text)
+    worker.send_signal(number)
+    log = cluster.log_of("plain")
+    wait_until(lambda: "preload teardown" in log.read_text(), log.read_text)
+    assert worker.poll() is None
+    (place.home / "go").touch()
+    said, _ = running.communicate(timeout=60)
+    assert running.returncode == 0, said
+    assert (starts(place, "T1"), ticked(place)) == (1, ["T1", "T2"])
+    worker.wait(timeout=60)
