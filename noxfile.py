@@ -18,7 +18,7 @@ def _install(session: nox.Session, *extras: str) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and formatting."""
+    """Checks style and formatting."""
     _install(session, "lint")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
@@ -26,21 +26,21 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check types, of the package and of the tests."""
+    """Checks types, of the package and of the tests."""
     _install(session, "test", "lint")
     session.run("mypy")
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests; arguments after `--` go to pytest."""
+    """Runs the tests; arguments after `--` go to pytest."""
     _install(session, "test")
     session.run("pytest", "-q", "-n", "auto", *session.posargs)
 
 
 @nox.session
 def overlay(session: nox.Session) -> None:
-    """Run the tests of batches with overlay worktrees, which users have on Linux; the usual round has copies (minutes)."""
+    """Runs the tests of batches with overlay worktrees, which users have on Linux; the usual round has copies (minutes)."""
     _install(session, "test")
     areas = session.posargs or [f"tests/{name}" for name in ("batch", "faults", "sandbox", "wall")]
     session.run("pytest", "-q", "-n", "auto", *areas, env={"GITBATCH_WORKTREE": "overlay"})
@@ -48,14 +48,14 @@ def overlay(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Check the links and the examples of the documentation."""
+    """Checks the links and the examples of the documentation."""
     _install(session, "test")
     session.run("pytest", "-q", "tests/docs", *session.posargs)
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure what gitbatch itself costs (minutes); arguments after `--` go to the benchmark."""
+    """Measures what gitbatch itself costs (minutes); arguments after `--` go to the benchmark."""
     _install(session, "test")
     session.run("python", "tests/bench", *session.posargs)
 
