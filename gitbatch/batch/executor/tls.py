@@ -44,6 +44,8 @@ def _describe_error(error: OSError | UnicodeError) -> str:
     if not isinstance(error, ssl.SSLError):
         return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
     reason = error.reason or str(error)
+    if isinstance(error, ssl.SSLCertVerificationError):  # that it has expired, for example
+        reason = f"{reason}: {error.verify_message}"
     if "ALERT" in reason:  # what the other side says of ours
         return f"it does not accept this certificate ({reason})"
     return f"its certificate is not one of the cluster, or it is not encrypted ({reason})"

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from batch.executor.scripted_scheduler import GREETING, Script, answering, pack, say, serving
-from certificates import write_certificates
+from certificates import write_certificates, write_stranger
 from msgspec.structs import replace
 
 from gitbatch.batch.executor.carrier import ChannelError
@@ -168,3 +168,20 @@ def test_host_that_says_nothing_or_cannot_be_one(monkeypatch: pytest.MonkeyPatch
             asyncio.run(connect(script))
     with pytest.raises(ChannelError, match="not the name of a host"):
         asyncio.run(connect_streams(ClusterAddress(is_encrypted=True, host="a" * 70, port=1), context))
+
+
+def test_why_a_certificate_is_refused_is_said(tmp_path: Path) -> None:
+    """Else one that has expired would look like one of another cluster."""
+    context = make_tls_context(write_certificates(tmp_path / "ours"), ssl.Purpose.SERVER_AUTH)
+    strange = make_tls_context(write_stranger(tmp_path / "strange"), ssl.Purpose.CLIENT_AUTH)
+
+    async def connect() -> None:
+        server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0, ssl=strange)
+        port = server.sockets[0].getsockname()[1]
+        try:
+            await connect_streams(ClusterAddress(is_encrypted=True, host="127.0.0.1", port=port), context)
+        finally:
+            server.close()
+
+    with pytest.raises(ChannelError, match=r"\(CERTIFICATE_VERIFY_FAILED: self-signed certificate\)"):
+        asyncio.run(connect())
