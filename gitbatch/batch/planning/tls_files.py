@@ -6,6 +6,7 @@ machines of a cluster come and go, and its authority signs for no others.
 
 import ssl
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from gitbatch.errors import GitbatchError, UsageError
@@ -13,29 +14,46 @@ from gitbatch.project.cluster import TlsTable
 
 TLS_VARIABLES = ("GITBATCH_TLS_CA", "GITBATCH_TLS_CERT", "GITBATCH_TLS_KEY")
 """The variables with the files of a certificate."""
+_MOST_AUTHORITIES = 8
+"""The most of a cluster: its own, and those that it had before."""
+_ADVICE = "correct executor.tls, the options --tls-…, or the variables GITBATCH_TLS_CA, _CERT and _KEY"
 
 
 def make_tls_context(files: TlsTable, purpose: ssl.Purpose) -> ssl.SSLContext:
     """Returns the context of one side. `purpose`: what the other side is.
 
     Raises:
-        GitbatchError: a file cannot be read, or is not what it should be.
+        GitbatchError: a file cannot be read, or is not what it should be; the key has a passphrase; there are more authorities
+            than a cluster has.
     """
-    named = {each: str(Path(getattr(files, each)).expanduser()) for each in ("ca", "cert", "key")}
     try:
+        named = {each: str(Path(getattr(files, each)).expanduser()) for each in ("ca", "cert", "key")}
         context = ssl.create_default_context(purpose, cafile=named["ca"])
-        context.load_cert_chain(named["cert"], named["key"])
-    except OSError as error:
-        reason = error.reason if isinstance(error, ssl.SSLError) else error.strerror
+        context.load_cert_chain(named["cert"], named["key"], partial(_refuse_passphrase, files.key))
+    except (OSError, RuntimeError) as error:  # the latter: the home of an unknown user
+        reason = error.reason if isinstance(error, ssl.SSLError) else getattr(error, "strerror", None)
         raise GitbatchError(
             f"cannot use the certificate {files.cert}, its key {files.key} and the authority {files.ca}: {reason or error}",
-            "correct executor.tls, the options --tls-…, or the variables GITBATCH_TLS_CA, _CERT and _KEY",
+            _ADVICE,
         ) from error
+    if len(context.get_ca_certs()) > _MOST_AUTHORITIES:
+        raise GitbatchError(
+            f"{files.ca} has the certificates of {len(context.get_ca_certs())} authorities: as names of hosts are not "
+            "compared, a certificate of any of them would be one of the cluster",
+            "name the file of the cluster's own authority",
+        )
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.check_hostname = False
     context.verify_mode = ssl.CERT_REQUIRED
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # as Dask: authorities made by hand lack extensions
     return context
+
+
+def _refuse_passphrase(key: str) -> str:
+    """Refuses a key with a passphrase: OpenSSL would ask for it at the terminal, for each connection's context."""
+    raise GitbatchError(
+        f"the key {key} has a passphrase", f"name one without: openssl pkey -in {key} -out NEW-key.pem"
+    )
 
 
 def read_tls_files(environment: Mapping[str, str]) -> TlsTable | None:

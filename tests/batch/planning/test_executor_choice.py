@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from certificates import write_certificates
+from certificates import CA, STRANGER, write_certificates
 
 from gitbatch.batch.planning.executor_choice import choose_executor
 from gitbatch.batch.planning.tls_files import TLS_VARIABLES, read_tls_files
@@ -53,6 +53,7 @@ def test_configuration_is_enough(tmp_path: Path) -> None:
         (b"", URL, {"GITBATCH_TLS_CA": "/a", "GITBATCH_TLS_KEY": "/b"}, "GITBATCH_TLS_CERT is not set"),
         (b'[batch]\ninclude = [".venv"]', URL, {}, "batch.include is not sent"),
         (of_cluster(TlsTable("/nowhere/ca.pem", "/b", "/c")), None, {}, "No such file or directory"),
+        (b"", URL, variables(TlsTable("~no-such-user/ca.pem", "/b", "/c")), "cannot use the certificate"),
     ],
 )
 def test_what_cannot_be_used_is_refused_before_a_batch_starts(
@@ -72,6 +73,35 @@ def test_files_that_are_not_certificates_are_named(tmp_path: Path) -> None:
         with pytest.raises(GitbatchError, match="cannot use the certificate"):
             choose_executor(Config(), URL, variables(tls))
         (tmp_path / name).write_text(text)
+
+
+ENCRYPTED = """\
+-----BEGIN ENCRYPTED PRIVATE KEY-----
+MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAiZXhjiFLOD/wICCAAw
+DAYIKoZIhvcNAgkFADAdBglghkgBZQMEAQIEEAZ0isCIHaR8GigjUDRJq/wEgZDw
+A6RKvCfBlYRDfW4bBHTaOGH+ByiPN3GBXiIGaF1H23UCNEnniCOxSDvae4Qw/ETw
+LHYAD56+GcPVQqlpPuxrSkBd6Dns8UMLeCMRqlD2R2gBOh2W4bWx04UVY5YPwT+v
+xRNS6ROyIBFp0Oafge45CSPDoxk/bRyhTJFcIzyygCoJLFFGeKyoWl9KQ6LaZd0=
+-----END ENCRYPTED PRIVATE KEY-----
+"""
+
+
+def test_key_with_a_passphrase_is_refused_and_not_asked_for(tmp_path: Path) -> None:
+    tls = write_certificates(tmp_path)
+    (tmp_path / "key.pem").write_text(ENCRYPTED)
+    with pytest.raises(GitbatchError, match=r"the key .*/key\.pem has a passphrase") as found:
+        choose_executor(Config(), URL, variables(tls))
+    assert "openssl pkey" in (found.value.advice or "")
+
+
+def test_list_of_public_authorities_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names of hosts are not compared: a certificate of any of them would do."""
+    tls = write_certificates(tmp_path)
+    (tmp_path / "ca.pem").write_text(CA + STRANGER)
+    assert choose_executor(Config(), URL, variables(tls)).executor.tls == tls
+    monkeypatch.setattr("gitbatch.batch.planning.tls_files._MOST_AUTHORITIES", 1)
+    with pytest.raises(GitbatchError, match="certificates of 2 authorities"):
+        choose_executor(Config(), URL, variables(tls))
 
 
 def test_variables_are_all_set_or_none() -> None:
