@@ -234,7 +234,7 @@ def open_remote(tools: RemoteTools, local: Workplaces) -> RemoteWorkplaces:
     tables = {
         name: json.encode(table) for name, table in config.agents.items() if isinstance(table, ProcessTable)
     }
-    secrets = collect_secrets(config, tables, tools.environment)
+    secrets = collect_secrets(config, tables, tools.environment, repo.root)
     environment = remove_sent(tools.environment, secrets)
     carrier = open_carrier(CarrierTools(config.executor, environment, repo.root, tools.tell))
     pool = PoolTools(repo, tools.git, tools.folder, _make_welcome(repo), secrets)

@@ -1,6 +1,7 @@
 """The keys that a run sends to its workers, where `executor.secrets` says so: of the user's environment, and by a message of their own."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from gitbatch.agents.process.environment import secret_names
 from gitbatch.batch.executor.messages import MOST_ENTRIES, MOST_VALUE, SentSecrets, SentValue
@@ -12,14 +13,14 @@ _OF_SSH = "SSH_AUTH_SOCK"
 
 
 def collect_secrets(
-    config: Config, agents: Iterable[str], environment: Mapping[str, str]
+    config: Config, agents: Iterable[str], environment: Mapping[str, str], checkout: Path
 ) -> SentSecrets | None:
     """Returns the values of the secret variables of some agents, as far as they are set; None: none is sent.
 
     Of an agent that has one, the others are sent as empty: else it would use another key of its worker.
 
     Raises:
-        GitbatchError: the way to a worker is not encrypted, or a value is too long.
+        GitbatchError: the way to a worker is not encrypted, its authority is in the checkout, or a value is too long.
     """
     if config.executor.secrets != "send":
         return None
@@ -27,6 +28,10 @@ def collect_secrets(
     problem = executor.find_secrets_problem()  # options may have changed the settings
     if executor.kind == "dask" and executor.tls is None:
         problem = problem or "keys are sent over TLS only, and executor.tls is not set"
+    if executor.kind == "dask" and executor.tls and _is_inside(executor.tls.ca, checkout):
+        problem = (
+            problem or f"the authority {executor.tls.ca} is in the checkout: it would be the repository's own"
+        )
     if problem:
         raise GitbatchError(f"executor.secrets: {problem}", 'use ssh or TLS, or write secrets = "worker"')
     wanted = [config.agents[agent].secret_variables for agent in agents]
@@ -40,6 +45,11 @@ def collect_secrets(
         what = f"the value of {long} is too long" if long else f"they are more than {MOST_ENTRIES}"
         raise GitbatchError(f"executor.secrets: {what} to be sent", 'write secrets = "worker"')
     return SentSecrets(found)
+
+
+def _is_inside(named: str, checkout: Path) -> bool:
+    """Returns whether a file is in the checkout, by whatever name: `/proc/self/cwd` leads there too."""
+    return Path(named).expanduser().resolve().is_relative_to(checkout.resolve())
 
 
 def remove_sent(environment: Mapping[str, str], sent: SentSecrets | None) -> Mapping[str, str]:

@@ -5,6 +5,7 @@
 import asyncio
 import resource
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -38,6 +39,7 @@ from gitbatch.checks.verdict import CheckVerdict
 from gitbatch.errors import GitbatchError
 from gitbatch.limits.causes import Cause
 from gitbatch.project.check_tables import CheckTable
+from gitbatch.project.cluster import TlsTable
 from gitbatch.project.config import Config
 from gitbatch.project.executor_table import ExecutorTable
 from gitbatch.project.private_commands import is_private
@@ -175,7 +177,7 @@ def test_sent_keys_are_those_of_the_agents_as_far_as_they_are_set() -> None:
     }
     environment = {name: f"value of {name}" for name in ("A", "B", "C", "D", "PATH", "ANTHROPIC_API_KEY")}
     config = Config(agents=agents, executor=SSH)
-    found = collect_secrets(config, ("a", "claude"), environment)
+    found = collect_secrets(config, ("a", "claude"), environment, Path())
     assert found
     assert {each.name: each.value for each in found.values} == {
         "A": "value of A",
@@ -183,21 +185,44 @@ def test_sent_keys_are_those_of_the_agents_as_far_as_they_are_set() -> None:
         "ANTHROPIC_AUTH_TOKEN": "",
         "CLAUDE_CODE_OAUTH_TOKEN": "",
     }
-    assert collect_secrets(config, ("claude",), {"A": "x"}) == SentSecrets(())
-    assert collect_secrets(Config(agents=agents), ("a",), environment) is None
+    assert collect_secrets(config, ("claude",), {"A": "x"}, Path()) == SentSecrets(())
+    assert collect_secrets(Config(agents=agents), ("a",), environment, Path()) is None
     with pytest.raises(GitbatchError, match="the value of A is too long"):
-        collect_secrets(config, ("a",), {"A": "x" * (MOST_VALUE + 1)})
+        collect_secrets(config, ("a",), {"A": "x" * (MOST_VALUE + 1)}, Path())
     for address, words in (
         ("tcp://127.0.0.1:1", "over TLS only"),
         ("tls://head:1", "executor.tls is not set"),
     ):
         dask = ExecutorTable(kind="dask", cluster=address, secrets="send")
         with pytest.raises(GitbatchError, match=words):
-            collect_secrets(Config(agents=agents, executor=dask), ("a",), environment)
+            collect_secrets(Config(agents=agents, executor=dask), ("a",), environment, Path())
     for command, words in ((("srun", "gitbatch"), "not by 'srun'"), (("ssh", "-F", "own", "b"), "-F own b")):
         exposed = ExecutorTable(kind="command", workers=(("ssh", "b"), command), secrets="send")
         with pytest.raises(GitbatchError, match=words):
-            collect_secrets(Config(agents=agents, executor=exposed), ("a",), environment)
+            collect_secrets(Config(agents=agents, executor=exposed), ("a",), environment, Path())
+
+
+@pytest.mark.parametrize(
+    "named", ["{}/ca.pem", "/proc/self/cwd/ca.pem", "{}/../repo/other.pem", "{}/../link"]
+)
+def test_keys_are_not_sent_by_an_authority_of_the_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    """Its author could answer in the place of the cluster."""
+    checkout = tmp_path / "repo"
+    checkout.mkdir()
+    (tmp_path / "link").symlink_to(checkout / "ca.pem")
+    monkeypatch.chdir(checkout)
+
+    def send_by(ca: str) -> SentSecrets | None:
+        tls = TlsTable(ca, "/a/cert.pem", "/a/key.pem")
+        dask = ExecutorTable(kind="dask", cluster="tls://head:1", tls=tls, secrets="send")
+        config = Config(agents={"a": CommandAgent(command=("x",), pass_env=("A",))}, executor=dask)
+        return collect_secrets(config, ("a",), {"A": "x"}, checkout)
+
+    assert send_by(str(tmp_path / "ca.pem"))
+    with pytest.raises(GitbatchError, match="is in the checkout"):
+        send_by(named.format(checkout))
 
 
 def test_value_is_bounded_and_not_shown() -> None:
