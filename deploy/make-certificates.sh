@@ -47,7 +47,7 @@ fi
 for each in "$@"; do
     name=${each#*:}
     case $name in
-    '' | *[!A-Za-z0-9._:-]* | -* | .* | ca) echo "invalid name: $each" >&2; exit 2 ;;
+    '' | *[!A-Za-z0-9._:-]* | -* | .* | ca | *-key) echo "invalid name: $each" >&2; exit 2 ;;
     *[!0-9.]*) address="DNS:$name" ;;
     *) address="IP:$name" ;;
     esac
