@@ -141,7 +141,7 @@ async def _serve(
     server = open_server(settings, cluster, started)
     signals = asyncio.Queue[None]()
     loop = asyncio.get_running_loop()
-    for number in (*STOP_SIGNALS, signal.SIGINT, signal.SIGHUP):
+    for number in find_stop_signals():
         loop.add_signal_handler(number, signals.put_nowait, None)
     address = await announce_server(server, cluster)
     tell(f"worker {settings.host}: listens at {address}, looks for the scheduler {cluster.scheduler}")
@@ -160,6 +160,12 @@ async def _serve(
     await asyncio.wait((stopping, joining))
     if not joining.cancelled():
         joining.result()
+
+
+def find_stop_signals() -> tuple[signal.Signals, ...]:
+    """Returns the signals that ask this process to stop: not those that it was started to ignore, as by `nohup`."""
+    numbers = (*STOP_SIGNALS, signal.SIGINT, signal.SIGHUP)
+    return tuple(number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN)
 
 
 async def announce_server(server: WorkerServer, cluster: ClusterSettings) -> ClusterAddress:

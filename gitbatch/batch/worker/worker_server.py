@@ -85,7 +85,10 @@ class WorkerServer:
 
     async def _serve_run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
-        if task is None or len(self._services) >= MOST_RUNS:
+        is_stopped = (
+            self._server is not None and not self._server.is_serving()
+        )  # meanwhile, while it shook hands
+        if task is None or is_stopped or len(self._services) >= MOST_RUNS:
             writer.transport.abort()
             return
         _limit_silence(writer)

@@ -3,13 +3,20 @@
 # ruff: noqa: F811 - a parameter has the name of its fixture
 
 import asyncio
+import signal
 from pathlib import Path
 
 import pytest
 from batch.worker.orchestrators import Orchestrator, far  # noqa: F401 - a fixture
 from certificates import write_certificates
 
-from gitbatch.batch.worker.cluster import announce_server, open_server, require_dask, serve_cluster
+from gitbatch.batch.worker.cluster import (
+    announce_server,
+    find_stop_signals,
+    open_server,
+    require_dask,
+    serve_cluster,
+)
 from gitbatch.batch.worker.cluster_settings import ClusterSettings, read_cluster_settings
 from gitbatch.errors import GitbatchError
 from gitbatch.project.cluster import ClusterAddress, parse_address
@@ -65,3 +72,14 @@ def test_dask_must_be_installed(far: Orchestrator, monkeypatch: pytest.MonkeyPat
     with pytest.raises(GitbatchError) as found:
         serve_cluster(far.settings, ClusterSettings(HERE, None), print)
     assert "gitbatch[dask]" in (found.value.advice or "")
+
+
+def test_signal_that_the_worker_was_started_to_ignore_does_not_stop_it() -> None:
+    """A terminal that is closed sends SIGHUP, also to what `nohup` has started in it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        assert {signal.SIGTERM, signal.SIGURG, signal.SIGHUP} <= {*find_stop_signals()}
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        assert signal.SIGHUP not in find_stop_signals()
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -7,6 +7,7 @@ import ssl
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
 from batch.worker.orchestrators import OTHER, TOKEN, Orchestrator, far  # noqa: F401 - a fixture
 from certificates import write_certificates, write_stranger
 from waiting import wait_until_async
@@ -119,5 +120,31 @@ def test_one_without_a_certificate_of_the_cluster_gets_nothing(far: Orchestrator
         assert [await ask(address, each) for each in (stranger, nobody, None)] == [None, None, None]
         assert "hello" in str(await ask(address, ours)).lower()
         await server.stop()
+
+    asyncio.run(scene())
+
+
+def test_run_that_connects_while_the_worker_is_asked_to_stop_is_not_served(
+    far: Orchestrator, tmp_path: Path
+) -> None:
+    """It was accepted before, and has shaken hands after: its items would end with the process."""
+    files = write_certificates(tmp_path / "tls")
+    ours, theirs = (
+        make_tls_context(files, side) for side in (ssl.Purpose.SERVER_AUTH, ssl.Purpose.CLIENT_AUTH)
+    )
+
+    async def scene() -> None:
+        listen = ClusterAddress(is_encrypted=True, host="127.0.0.1", port=0)
+        server = WorkerServer(far.settings, theirs, listen, far.pool.starter, far.git)
+        port = await server.start()
+        first = await asyncio.open_connection("127.0.0.1", port)
+        served = await asyncio.open_connection("127.0.0.1", port, ssl=ours)
+        assert await StreamChannel(*served).receive(), "both are accepted"
+        served[1].transport.abort()
+        await server.stop()
+        await first[1].start_tls(ours)
+        with pytest.raises(ChannelError, match="the connection is gone"):
+            await StreamChannel(*first).receive()
+        first[1].transport.abort()
 
     asyncio.run(scene())
