@@ -67,7 +67,8 @@ class JobPlaces:
     around: UserFolders
     fingerprint: Fingerprint
     opened: ExitStack
-    slots: Slots = field(default_factory=Slots)
+    slots: Slots
+    """Numbers that no other agent of this worker has, of whatever run and connection."""
     _kinds: dict[int | None, WorktreeKind] = field(default_factory=dict)
     """By how many files there are."""
     _bases: dict[tuple[str, WorktreeKind], BasePlaces] = field(default_factory=dict)
@@ -139,8 +140,9 @@ def open_places(
     place: Path, welcome: Welcome, git: GitThread, find_kind: FindKind, home: Path
 ) -> Iterator[JobPlaces]:
     """Yields a new copy of a repository below the folder of a worker, and removes it."""
-    work = place / "work"
-    work.mkdir(parents=True, exist_ok=True)
+    work, numbers = place / "work", place / "slots"
+    for each in (work, numbers):
+        each.mkdir(parents=True, exist_ok=True)
     remove_left_over(work)
     folder = work / secrets.token_hex(4)
     folder.mkdir(mode=0o700)
@@ -151,7 +153,7 @@ def open_places(
         mark = take_fingerprint(repo, "")
         around = UserFolders(folder / "cache", home, UNLIMITED)
         stack = opened.enter_context(ExitStack())
-        yield JobPlaces(repo, git, folder, (place,), find_kind, around, mark, stack)
+        yield JobPlaces(repo, git, folder, (place,), find_kind, around, mark, stack, Slots(numbers))
 
 
 def remove_left_over(work: Path) -> None:
