@@ -9,12 +9,12 @@ from collections.abc import Set as AbstractSet
 
 from msgspec.structs import replace
 
-from gitbatch.batch.history.decided import ItemStanding, StandingDecision
 from gitbatch.batch.history.given_outputs import OutputsReader
 from gitbatch.batch.history.ledger import Ledger
 from gitbatch.batch.history.progress import BatchProgress
 from gitbatch.batch.history.record import Batch
 from gitbatch.batch.history.spending import read_versions
+from gitbatch.batch.history.standings import ItemStanding, StandingDecision
 from gitbatch.batch.history.trailers import parse_trailers
 from gitbatch.batch.item.scheduled import Reopening
 from gitbatch.batch.model import BatchGroup, Outcome, Record

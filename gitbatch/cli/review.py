@@ -145,8 +145,8 @@ def _require_no_decision(decides: bool) -> None:
 
 def show_items(directory: Path, *, json: bool) -> None:
     """Lists the items that have a checkpoint, with what was decided. Changes nothing."""
-    from gitbatch.view.decided import render_review_items
     from gitbatch.view.outputs.review import ReviewOutput
+    from gitbatch.view.review_items import render_review_items
 
     with open_repository_of(directory, read_only=True) as repo:
         found = find_reviewable(repo)

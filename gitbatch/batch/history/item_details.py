@@ -10,7 +10,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.agents.protocol import Contribution, ReplyFlag
-from gitbatch.batch.history.decided import ItemStanding
 from gitbatch.batch.history.decisions import DecisionKind, ItemName
 from gitbatch.batch.history.given_outputs import OutputsReader
 from gitbatch.batch.history.item_message import parse_item_message
@@ -20,6 +19,7 @@ from gitbatch.batch.history.record import Batch
 from gitbatch.batch.history.rescue import find_rescued
 from gitbatch.batch.history.review_message import parse_review_message
 from gitbatch.batch.history.spending import read_all_versions
+from gitbatch.batch.history.standings import ItemStanding
 from gitbatch.batch.model import BatchItem, FailedAttempt, ItemCommit, ItemStatus, Outcome
 from gitbatch.checks.verdict import CheckResult
 from gitbatch.errors import GitError, UsageError

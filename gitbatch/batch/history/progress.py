@@ -7,17 +7,17 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.batch.history.bases import read_base
-from gitbatch.batch.history.decided import (
+from gitbatch.batch.history.decisions import ItemName
+from gitbatch.batch.history.item_commits import read_item_commit
+from gitbatch.batch.history.record import Batch
+from gitbatch.batch.history.rescue import Rescued, read_rescued
+from gitbatch.batch.history.standings import (
     ItemStanding,
     LineCommit,
     StandingDecision,
     derive_standings,
     select_line,
 )
-from gitbatch.batch.history.decisions import ItemName
-from gitbatch.batch.history.item_commits import read_item_commit
-from gitbatch.batch.history.record import Batch
-from gitbatch.batch.history.rescue import Rescued, read_rescued
 from gitbatch.batch.history.target import require_tip
 from gitbatch.batch.history.trailers import Failed, Kind
 from gitbatch.batch.history.unchecked import Unchecked, find_unchecked

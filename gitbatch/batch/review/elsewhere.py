@@ -8,10 +8,10 @@ from collections.abc import Set as AbstractSet
 
 from msgspec import Struct
 
-from gitbatch.batch.history.decided import LineCommit, select_line
 from gitbatch.batch.history.decisions import ItemName
 from gitbatch.batch.history.record import Batch
 from gitbatch.batch.history.review_message import parse_review_message
+from gitbatch.batch.history.standings import LineCommit, select_line
 from gitbatch.batch.history.target import require_tip
 from gitbatch.batch.history.trailers import Kind
 from gitbatch.errors import GitbatchError

@@ -11,12 +11,12 @@ from msgspec.structs import replace
 
 from gitbatch.agents.pool import AgentPool, make_idle_pool
 from gitbatch.batch.caller import SessionSettings
-from gitbatch.batch.history.decided import StandingDecision
 from gitbatch.batch.history.decisions import ItemDecision, ItemName
 from gitbatch.batch.history.ledger import read_ledger
 from gitbatch.batch.history.progress import BatchProgress, FinishedGroup
 from gitbatch.batch.history.record import Batch
 from gitbatch.batch.history.spending import read_spending, sum_spending
+from gitbatch.batch.history.standings import StandingDecision
 from gitbatch.batch.history.target import require_tip
 from gitbatch.batch.item.stop import out_of_budget
 from gitbatch.batch.planning.agents import recorded_agents, require_measurable_limits

@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from gitbatch.batch.history.decided import ItemStanding
 from gitbatch.batch.history.decisions import (
     LONGEST_COMMENT,
     DecisionKind,
@@ -22,6 +21,7 @@ from gitbatch.batch.history.review_message import (
     parse_review_message,
     render_review_message,
 )
+from gitbatch.batch.history.standings import ItemStanding
 from gitbatch.batch.history.trailers import Kind, parse_trailers
 from gitbatch.batch.model import BatchGroup, BatchItem, Record
 from gitbatch.paths import quote_for_message

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from counting import growth_of
 
-from gitbatch.batch.history.decided import ItemStanding, derive_standings, select_line
 from gitbatch.batch.history.progress import BatchProgress, FinishedGroup
+from gitbatch.batch.history.standings import ItemStanding, derive_standings, select_line
 from gitbatch.batch.history.trailers import parse_trailers
 from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome
 

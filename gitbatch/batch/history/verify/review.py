@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
-from gitbatch.batch.history.decided import ItemStanding
 from gitbatch.batch.history.decisions import DecisionKind, ItemDecision, ItemName
 from gitbatch.batch.history.put_back import BroughtVersion, unwind_versions
 from gitbatch.batch.history.review_message import (
@@ -16,6 +15,7 @@ from gitbatch.batch.history.review_message import (
     describe_taken_back,
     parse_review_message,
 )
+from gitbatch.batch.history.standings import ItemStanding
 from gitbatch.batch.history.trailers import Kind
 from gitbatch.batch.history.verify.checkpoint import find_brought_items
 from gitbatch.batch.history.verify.graph import History, Ours

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from gitbatch.batch.history.decided import ItemStanding, LineCommit, derive_standings
 from gitbatch.batch.history.decisions import ItemName
+from gitbatch.batch.history.standings import ItemStanding, LineCommit, derive_standings
 from gitbatch.batch.history.trailers import Kind
 from gitbatch.batch.history.verify.graph import History, Ours
 from gitbatch.batch.history.verify.rules import Check, Complaints
