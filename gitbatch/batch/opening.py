@@ -56,6 +56,7 @@ from gitbatch.batch.planning.start import BatchOptions, find_reason_not_to_start
 from gitbatch.batch.planning.start import begin_batch as start_batch
 from gitbatch.batch.planning.start_checks import Folders, StartChoice
 from gitbatch.batch.planning.target import Target, find_target
+from gitbatch.batch.planning.tls_files import find_tls_keys
 from gitbatch.batch.planning.worktrees_dir import find_worktrees_dir
 from gitbatch.batch.remote_agents import place_agents
 from gitbatch.batch.workplace.detached_places import CheckPlaces
@@ -231,12 +232,13 @@ class Opening(Struct, frozen=True):
         tools, store = CheckTools(self.agents), layers_dir(repo, settings.cache_dir)
         memory = open_trial_memory(settings)
         kind = choose_worktrees(settings, state, self.agents, names, (folder, store), memory)
+        hidden = find_tls_keys(config.executor.tls, settings.environment)
         with (
             closing(read_agent_git(repo, folder, batch.record.target)) as agent_git,
             open_extras(_find_sources(watched, batch, folder, state), git, tools, store, notices) as extras,
             open_workplaces(
                 LocalWorkplaces(
-                    *(watched, git, folder, agent_git, checkouts.folders, fingerprint), extras=extras
+                    *(watched, git, folder, agent_git, checkouts.folders, fingerprint, hidden), extras=extras
                 ),
                 kind.kind,
                 find_user_folders(settings, config, memory),
@@ -260,7 +262,7 @@ class Opening(Struct, frozen=True):
                 checkouts=checkouts,
                 trees=FreshTrees(
                     *(watched, git, folder, agent_git, checkouts.folders, fingerprint),
-                    CheckPlaces(supply.places, extras),
+                    *(CheckPlaces(supply.places, extras), hidden),
                 ),
                 check_tools=tools,
                 stop_switch=StopSwitch(),

@@ -11,6 +11,7 @@ from gitbatch.agents.process.starter import Starter
 from gitbatch.agents.services import AgentServices
 from gitbatch.batch.extras.extras import ExtraSources, WorktreeExtras, open_extras
 from gitbatch.batch.planning.start_checks import Folders
+from gitbatch.batch.planning.tls_files import find_tls_keys
 from gitbatch.batch.planning.worktrees_dir import find_worktrees_dir
 from gitbatch.batch.workplace.detached_places import CheckPlaces, CopyPlaces
 from gitbatch.batch.workplace.local import LocalWorkplaces
@@ -89,7 +90,9 @@ def open_check_place(
         checkouts = find_checkouts(repo, environment.get("PATH", "")).folders
         target = repo.head_branch() or _NOWHERE
         with closing(read_agent_git(repo, folder, target)) as agent_git:
-            trees = FreshTrees(repo, git, folder, agent_git, checkouts, take_fingerprint(repo, folder.name))
+            hidden = find_tls_keys(config.executor.tls, environment)
+            mark = take_fingerprint(repo, folder.name)
+            trees = FreshTrees(repo, git, folder, agent_git, checkouts, mark, hidden=hidden)
             place = CheckPlace(trees, CheckTools(AgentServices(environment, machine.sandbox, starter)))
             if base is None:
                 yield place
@@ -107,7 +110,8 @@ def _add_extras(
     layers = layers_dir(repo, machine.folders.cache_dir)
     with open_extras(sources, trees.git, place.tools, layers, base.tell) as extras:
         plain = LocalWorkplaces(
-            *(repo, trees.git, trees.folder, trees.agent_git, trees.checkouts, trees.fingerprint)
+            *(repo, trees.git, trees.folder, trees.agent_git, trees.checkouts, trees.fingerprint),
+            hidden=trees.hidden,
         )
         extras.places = CopyPlaces(plain)
         source = CheckPlaces(extras.places, extras)

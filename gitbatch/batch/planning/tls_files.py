@@ -6,6 +6,7 @@ machines of a cluster come and go, and its authority signs for no others.
 
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -69,3 +70,18 @@ def read_tls_files(environment: Mapping[str, str]) -> TlsTable | None:
         missing = next(name for name, value in zip(TLS_VARIABLES, named, strict=True) if not value)
         raise UsageError(f"{missing} is not set", f"set all of {', '.join(TLS_VARIABLES)}, or none")
     return TlsTable(*named)
+
+
+def find_tls_keys(tls: TlsTable | None, environment: Mapping[str, str]) -> tuple[Path, ...]:
+    """Returns the keys of certificates that a run may have: by them, a program could run others on all of a cluster.
+
+    Args:
+        tls: the files that the configuration names.
+        environment: the user's, which may name others.
+    """
+    named = (tls.key if tls else "", environment.get(TLS_VARIABLES[-1], ""))
+    found = []
+    for name in filter(None, named):
+        with suppress(RuntimeError):  # the home of an unknown user
+            found.append(Path(name).expanduser().absolute())
+    return tuple(found)

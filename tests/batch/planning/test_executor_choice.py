@@ -6,7 +6,7 @@ import pytest
 from certificates import CA, STRANGER, write_certificates
 
 from gitbatch.batch.planning.executor_choice import choose_executor
-from gitbatch.batch.planning.tls_files import TLS_VARIABLES, read_tls_files
+from gitbatch.batch.planning.tls_files import TLS_VARIABLES, find_tls_keys, read_tls_files
 from gitbatch.errors import GitbatchError, UsageError
 from gitbatch.project.cluster import TlsTable
 from gitbatch.project.config import Config, parse_config
@@ -118,3 +118,13 @@ def test_cluster_and_files_are_fixed_when_a_batch_starts() -> None:
         'executor.tls.cert = "/b"',
         'executor.tls.key = "/c"',
     )
+
+
+def test_keys_of_certificates_are_those_of_the_configuration_and_of_the_user(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert find_tls_keys(None, {}) == ()
+    keys = find_tls_keys(TlsTable("/a", "/b", "~/key.pem"), {"GITBATCH_TLS_KEY": "/etc/mine.pem"})
+    assert keys == (Path("/home/ada/key.pem"), Path("/etc/mine.pem"))
+    assert find_tls_keys(None, {"GITBATCH_TLS_KEY": "~no-such-user/key.pem"}) == ()

@@ -308,3 +308,18 @@ def test_no_output_of_a_lying_agent_is_recorded_that_its_check_would_reject(
     assert 0 < len(names) < count
     causes = {outcome["cause"] for outcome in outcomes if outcome["status"] == "failed"}
     assert causes <= {"check-failed", "no-usable-output", "nothing-changed"}
+
+
+def test_programs_that_run_here_cannot_read_the_key_of_a_cluster(place: Place) -> None:
+    """With it, what an agent wrote could run programs on every machine of the cluster."""
+    certificates = place.home.parent / "tls"
+    certificates.mkdir()
+    for name in ("ca.pem", "key.pem"):
+        (certificates / name).write_text(f"the words of {name}")
+    script = f'cat {certificates}/*.pem; test "$(cat {certificates}/*.pem)" = "the words of ca.pem"'
+    needs = [str(certificates)]
+    set_up(place, check("keys", script, sandbox="auto", needs=needs), "- [ ] T1 do: ok → Output: out/T1.md\n")
+    done = place.gitbatch(
+        *("run", "--items", "all", "--checkpoint", "at-end"), GITBATCH_TLS_KEY=str(certificates / "key.pem")
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
