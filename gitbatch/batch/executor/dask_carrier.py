@@ -27,6 +27,8 @@ _POLL = 0.5
 """Seconds between two questions to the scheduler."""
 MOST_NAMED = 10_000
 """The most workers of a run, those that have left too: who names others each time does not know any."""
+_MOST_TOLD = 100
+"""The most lines about a scheduler."""
 _AT_ONCE = 32
 """The most workers that are being connected to at the same time."""
 
@@ -45,12 +47,12 @@ class DaskCarrier:
         files = tools.table.tls if address.is_encrypted else None
         self._context = make_tls_context(files, ssl.Purpose.SERVER_AUTH) if files else None
         self._connecting = asyncio.Semaphore(_AT_ONCE)
-        self._problem, self._is_empty, self._named = "", False, 0
+        self._problem, self._lack, self._named, self._told = "", "", 0, 0
 
     @property
     def problem(self) -> str:
         """Why the scheduler names no worker; empty: it names some."""
-        return self._problem or (f"scheduler {self._address}: it knows no worker" if self._is_empty else "")
+        return self._problem or self._lack
 
     async def find_workers(self, join: Callable[[WorkerLink], None]) -> None:
         """Asks the scheduler again and again; while it cannot be reached, the workers that are known remain."""
@@ -70,14 +72,16 @@ class DaskCarrier:
     async def _watch(self, connection: SchedulerConnection, join: Callable[[WorkerLink], None]) -> None:
         while True:
             found = await connection.find_workers()
-            self._note_problem("")
             self._note_gone(found)
-            self._is_empty = not found
-            make_room(len(found))
             new = sorted(found - self._links.keys())
-            self._named += len(new)
-            if self._named > MOST_NAMED:
+            if self._named + len(new) > MOST_NAMED:
                 raise ChannelError(f"it has named more than {MOST_NAMED:,} workers")
+            self._named += len(new)
+            self._note_problem("")
+            self._lack = (
+                "" if found else f"scheduler {self._address}: {_describe_lack(connection.other_workers)}"
+            )
+            make_room(len(found))
             for announced in new:
                 self._links[announced] = DaskLink(clean_text(announced, 100), self._context, self._connecting)
                 join(self._links[announced])
@@ -99,9 +103,22 @@ class DaskCarrier:
         self._problem = f"scheduler {self._address}: {said}" if said else ""
         if self._problem and not before:
             known = format_count(len(self._links), "known worker")
-            self._tell(f"the scheduler {self._address} cannot be reached: {said} ({known})")
+            self._tell_some(f"the scheduler {self._address} cannot be reached: {said} ({known})")
         elif before and not self._problem:
-            self._tell(f"the scheduler {self._address} is there")
+            self._tell_some(f"the scheduler {self._address} is there")
+
+    def _tell_some(self, text: str) -> None:
+        """Tells what has changed, unless it comes and goes without end."""
+        self._told += 1
+        if self._told <= _MOST_TOLD:
+            self._tell(text)
+
+
+def _describe_lack(others: int) -> str:
+    """Returns what is wrong with a cluster without a worker for runs, by how many others there are."""
+    if not others:
+        return "it knows no worker"
+    return f"none of the {format_count(others, 'worker')} that it knows is for runs, as those of gitbatch worker --connect are"
 
 
 @dataclass(slots=True, eq=False)

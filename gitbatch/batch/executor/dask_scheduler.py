@@ -71,6 +71,11 @@ class SchedulerConnection:
     """The addresses of the workers at the last answer, as Dask has them."""
     _announced: frozenset[str] = frozenset()
 
+    @property
+    def other_workers(self) -> int:
+        """The workers of the scheduler that announced no address for runs at the last answer, if none did."""
+        return 0 if self._announced else len(self._known)
+
     @classmethod
     async def open(cls, streams: Streams) -> "SchedulerConnection":
         """Greets a scheduler, and returns the connection.

@@ -1,11 +1,12 @@
 """The carrier `dask`: workers that join and leave, a scheduler that dies and is back, and what cannot be connected to."""
 
 import asyncio
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
-from batch.executor.scripted_scheduler import knowing, serving
+from batch.executor.scripted_scheduler import answering, knowing, say, serving
 from waiting import wait_until_async
 
 from gitbatch.batch.executor.carrier import CarrierTools, ChannelError, WorkerLink
@@ -16,6 +17,16 @@ from gitbatch.batch.executor.pool_members import PoolMembers
 from gitbatch.project.executor_table import ExecutorTable
 
 HELLO = Hello(1, "1", "far", 2, "bubblewrap")
+
+
+class Announced(list[str]):
+    """Addresses that know how often a scheduler has looked at them."""
+
+    looked = 0
+
+    def __iter__(self) -> Iterator[str]:
+        self.looked += 1
+        return super().__iter__()
 
 
 def open_carrier(url: str, told: list[str]) -> DaskCarrier:
@@ -95,24 +106,59 @@ def test_scheduler_that_names_others_each_time_is_not_believed(monkeypatch: pyte
     monkeypatch.setattr("gitbatch.batch.executor.dask_carrier._POLL", 0.01)
     monkeypatch.setattr("gitbatch.batch.executor.dask_carrier.MOST_NAMED", 5)
     found: list[WorkerLink] = []
-    announced: list[str] = []
+    announced = Announced()
+    told: list[str] = []
 
     def is_noted(carrier: DaskCarrier, before: int) -> bool:
         return len(found) > before or "more" in carrier.problem
 
     async def scene() -> None:
         async with serving(knowing(announced)) as address:
-            carrier = open_carrier(str(address), [])
+            carrier = open_carrier(str(address), told)
             finding = asyncio.create_task(carrier.find_workers(found.append))
             for first in (1, 4, 7):
                 announced[:] = [f"tcp://127.0.0.1:{port}" for port in range(first, first + 3)]
                 await wait_until_async(partial(is_noted, carrier, len(found)), announced)
             assert carrier.problem == f"scheduler {address}: it has named more than 5 workers"
             assert len(found) == 3
+            before = announced.looked
+            await wait_until_async(lambda: announced.looked > before + 8, "it is asked some more times")
+            assert len(told) == 1, "it is said once"
             finding.cancel()
             await asyncio.wait((finding,))
 
     asyncio.run(scene())
+
+
+def test_workers_that_are_not_for_runs_are_not_no_workers() -> None:
+    """A `dask worker` without the preload, for example."""
+
+    async def scene() -> None:
+        plain = [
+            say({"a": 1, "b": 1}),
+            say({"workers": {"a": {}, "b": {"gitbatch": 7}}}),
+            say({"a": 1, "b": 1}),
+        ]
+        async with serving(answering(*plain)) as address:
+            carrier = open_carrier(str(address), [])
+            finding = asyncio.create_task(carrier.find_workers(lambda _: None))
+            await wait_until_async(lambda: carrier.problem, "none is there")
+            assert carrier.problem.startswith(
+                f"scheduler {address}: none of the 2 workers that it knows is for runs"
+            )
+            finding.cancel()
+            await asyncio.wait((finding,))
+
+    asyncio.run(scene())
+
+
+def test_scheduler_that_comes_and_goes_without_end_is_told_of_so_often_and_no_more() -> None:
+    told: list[str] = []
+    carrier = open_carrier("tcp://127.0.0.1:1", told)
+    for _ in range(1000):
+        carrier._note_problem("the connection is gone")
+        carrier._note_problem("")
+    assert len(told) == 100
 
 
 def test_batch_halts_if_no_worker_is_found() -> None:
