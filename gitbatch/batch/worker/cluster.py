@@ -33,7 +33,7 @@ from gitbatch.batch.worker.worker_server import WorkerServer
 from gitbatch.concurrency import GitThread
 from gitbatch.errors import GitbatchError
 from gitbatch.project.cluster import ClusterAddress
-from gitbatch.text import format_count
+from gitbatch.text import clean_text, format_count
 
 _QUIET = {
     "distributed.admin.tick.interval": "1s",
@@ -144,7 +144,8 @@ async def _serve(
     for number in find_stop_signals():
         loop.add_signal_handler(number, signals.put_nowait, None)
     address = await announce_server(server, cluster)
-    tell(f"worker {settings.host}: listens at {address}, looks for the scheduler {cluster.scheduler}")
+    listens = f"listens at {address}{describe_reach(address, cluster.scheduler)}"
+    tell(f"worker {settings.host}: {listens}, looks for the scheduler {cluster.scheduler}")
     joining = asyncio.create_task(_keep_joined(settings, cluster, address, tell))
     waiting = asyncio.create_task(signals.get())
     await asyncio.wait((joining, waiting), return_when=asyncio.FIRST_COMPLETED)
@@ -187,6 +188,13 @@ async def announce_server(server: WorkerServer, cluster: ClusterSettings) -> Clu
     return ClusterAddress(server.listen.is_encrypted, host, port)
 
 
+def describe_reach(address: ClusterAddress, scheduler: ClusterAddress) -> str:
+    """Returns a warning if runs on other machines cannot reach a worker: on Debian, a machine's own name leads to 127.0.1.1."""
+    if not address.is_loopback or scheduler.is_loopback:
+        return ""
+    return " (for runs on this machine alone: --listen HOST:PORT names an address for others)"
+
+
 def _find_own_address(scheduler: ClusterAddress) -> str:
     """Returns the address of this machine from which a scheduler is reached; nothing is sent."""
     try:
@@ -207,22 +215,36 @@ def _find_own_address(scheduler: ClusterAddress) -> str:
 async def _keep_joined(
     settings: WorkerSettings, cluster: ClusterSettings, address: ClusterAddress, tell: Callable[[str], None]
 ) -> None:
-    """Is in the cluster whenever it has a scheduler."""
+    """Is in the cluster whenever it has a scheduler; says each reason why it is not once."""
+    said = ""
     while True:
         await _wait_for_scheduler(settings, cluster, tell)
-        member = _make_member(settings, cluster, address)
         try:
-            await member
-            tell(f"worker {settings.host}: has joined the cluster of {cluster.scheduler}")
-            await member.finished()
-            tell(f"worker {settings.host}: the scheduler {cluster.scheduler} is gone; looks for it again")
+            await _stay_joined(settings, cluster, address, tell)
         except (OSError, TimeoutError, ValueError, RuntimeError) as error:
-            tell(f"worker {settings.host}: cannot join the cluster of {cluster.scheduler}: {error}")
-        finally:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LEAVING):
-                    await member.close(timeout=_LEAVING / 2, executor_wait=False, nanny=False)
+            reason = clean_text(str(error.__cause__ or error))
+            if said != reason:
+                said = reason
+                tell(f"worker {settings.host}: cannot join the cluster of {cluster.scheduler}: {reason}")
+        else:
+            said = ""
+            tell(f"worker {settings.host}: the scheduler {cluster.scheduler} is gone; looks for it again")
         await asyncio.sleep(_PAUSE)
+
+
+async def _stay_joined(
+    settings: WorkerSettings, cluster: ClusterSettings, address: ClusterAddress, tell: Callable[[str], None]
+) -> None:
+    """Joins a cluster, and returns when its scheduler is gone."""
+    member = _make_member(settings, cluster, address)
+    try:
+        await member
+        tell(f"worker {settings.host}: has joined the cluster of {cluster.scheduler}")
+        await member.finished()
+    finally:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LEAVING):
+                await member.close(timeout=_LEAVING / 2, executor_wait=False, nanny=False)
 
 
 async def _wait_for_scheduler(

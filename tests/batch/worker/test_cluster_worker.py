@@ -10,8 +10,10 @@ import pytest
 from batch.worker.orchestrators import Orchestrator, far  # noqa: F401 - a fixture
 from certificates import write_certificates
 
+from gitbatch.batch.worker import cluster as cluster_module
 from gitbatch.batch.worker.cluster import (
     announce_server,
+    describe_reach,
     find_stop_signals,
     open_server,
     require_dask,
@@ -50,6 +52,18 @@ def test_worker_listens_where_it_reaches_the_scheduler_or_as_it_is_asked(
     assert listens("tls://127.0.0.1:1", f"localhost:{free}") == parse_address(f"tls://localhost:{free}")
 
 
+def test_worker_that_only_this_machine_reaches_says_so(far: Orchestrator, tmp_path: Path) -> None:
+    """The name of its scheduler leads to loopback, as that of a machine's own does on Debian; here it is a number."""
+    tls = write_certificates(tmp_path / "tls")
+    cluster = read_cluster_settings("tls://127.1:1", None, (tls.ca, tls.cert, tls.key), {})
+    address = asyncio.run(announce(far, cluster))
+    assert address.host == "127.0.0.1"
+    assert "--listen" in describe_reach(address, cluster.scheduler)
+    assert describe_reach(address, HERE) == ""
+    elsewhere = ClusterAddress(is_encrypted=True, host="10.0.0.7", port=1)
+    assert describe_reach(elsewhere, cluster.scheduler) == ""
+
+
 def test_address_that_is_taken_or_not_of_this_machine_is_named(far: Orchestrator) -> None:
     async def listen_twice() -> None:
         server = open_server(far.settings, ClusterSettings(HERE, None), (far.pool.starter, far.git))
@@ -83,3 +97,27 @@ def test_signal_that_the_worker_was_started_to_ignore_does_not_stop_it() -> None
         assert signal.SIGHUP not in find_stop_signals()
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_worker_that_cannot_join_says_each_reason_once_and_tries_again(
+    far: Orchestrator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs that are connected notice nothing, also of a disk that is full while Dask makes its folder."""
+    failures = [OSError(28, "No space left on device")] * 3
+    failures.append(OSError("the scheduler has hung up"))
+    told: list[str] = []
+
+    async def find_scheduler(*_: object) -> None: ...
+
+    def make_member(*_: object) -> None:
+        raise failures.pop(0) if failures else ZeroDivisionError
+
+    monkeypatch.setattr(cluster_module, "_wait_for_scheduler", find_scheduler)
+    monkeypatch.setattr(cluster_module, "_make_member", make_member)
+    monkeypatch.setattr(cluster_module, "_PAUSE", 0.0)
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(cluster_module._keep_joined(far.settings, ClusterSettings(HERE, None), HERE, told.append))
+    assert [line.rpartition(": ")[2] for line in told] == [
+        "[Errno 28] No space left on device",
+        "the scheduler has hung up",
+    ]
