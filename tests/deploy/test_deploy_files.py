@@ -141,6 +141,7 @@ def test_certificates_are_for_their_sides(tmp_path: Path) -> None:
     again = make_certificates(folder, "node:head", "user:../x", "user:bob")
     assert (again.returncode, (folder / "head.pem").read_bytes()) == (2, before)
     assert not (folder / "bob.pem").exists()
+    assert make_certificates(folder, "node:ca-key").returncode == 2, "it would replace the authority's key"
     assert make_certificates(tmp_path / "other", "user:eve").returncode == 0
     (tmp_path / "other/ca.pem").write_bytes((folder / "ca.pem").read_bytes())
     with pytest.raises(ssl.SSLError, match=r"(?i)certificate"):
