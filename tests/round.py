@@ -23,6 +23,12 @@ OPEN_FOLDER = Path(f"/var/tmp/gitbatch-tests-of-{os.getuid()}")  # noqa: S108 - 
 """Where other users can read what tests write, unlike in the folder of pytest; a tmpfs where files are in memory."""
 
 
+def choose_memory(fallback: Path) -> Path:
+    """A folder in memory, if there is one: that of the round, which ends with it, or else that of the system."""
+    shared = Path("/dev/shm")  # noqa: S108 - for folders of our own below it
+    return OPEN_FOLDER if OPEN_FOLDER.is_mount() else shared if os.access(shared, os.W_OK) else fallback
+
+
 def keep_files_in_memory() -> bool:
     """Mount a tmpfs at each of the two folders of tests, for this process and its children; returns whether it could.
 

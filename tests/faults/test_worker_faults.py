@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from conftest import IDENTITY, Place
 from faults import liar, machines, reach
 from faults.test_faults import LONG, SEED, hold_trials
 from faults.trials import fsck
+from round import choose_memory
 from waiting import wait_until
 
 RUN = ("run", "--items", "all", "--checkpoint", "at-end", "--jobs", "6")
@@ -215,10 +217,8 @@ class Machines:
 
 @pytest.fixture(scope="module")
 def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
-    memory = Path("/dev/shm")  # noqa: S108 - a folder of our own below it
-    base = memory if os.access(memory, os.W_OK) else tmp_path_factory.getbasetemp()
-    folder = base / f"gitbatch-machines-{os.getpid()}"
-    folder.mkdir()
+    memory = choose_memory(tmp_path_factory.getbasetemp())
+    folder = Path(tempfile.mkdtemp(prefix="gitbatch-machines-", dir=memory))
     environment = {
         "PATH": os.environ["PATH"],
         **IDENTITY,

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ import pytest
 from base_repositories import FSCK
 from conftest import IDENTITY, Place
 from history import list_cached
+from round import choose_memory
 
 HERE = Path(__file__).parent
 USERS_PYTHON = "/usr/bin/python3"
@@ -321,8 +323,8 @@ class Servers:
 
 @contextmanager
 def _make_folder(place: Path, name: str) -> Iterator[Path]:
-    folder = place / f"gitbatch-{Path(name).stem}-{os.getpid()}"
-    folder.mkdir()
+    folder = Path(tempfile.mkdtemp(prefix=f"gitbatch-{Path(name).stem}-", dir=place))
+    folder.chmod(0o755)
     try:
         yield folder
     finally:
@@ -334,9 +336,9 @@ def fault_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]
     """The servers of this worker; skips the test where they can't be."""
     if sys.platform != "linux" or not shutil.which("cc"):
         pytest.skip("needs Linux and a C compiler")
-    memory, fallback = Path("/dev/shm"), tmp_path_factory.getbasetemp()  # noqa: S108 - a folder of our own below it
+    fallback = tmp_path_factory.getbasetemp()
     with ExitStack() as stack:
-        yield Servers(stack, memory if os.access(memory, os.W_OK) else fallback, fallback)
+        yield Servers(stack, choose_memory(fallback), fallback)
 
 
 def snapshot(place: Place) -> Snapshot:
