@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from sandbox.arena import SECRET, Arena, Listeners, Wall, answers, behind, has_daemons
 from sandbox.attacks import ATTACKS, WON
+from waiting import wait_until
 
 from gitbatch.sandbox.model import Confinement, Network, ProcessLimits
 
@@ -196,6 +197,7 @@ def test_no_process_outlives_its_agent(arena: Arena, name: str) -> None:
     assert arena.attack(name).returncode == 0
     lives = has_daemons(arena)
     (arena.worktree / "stop").touch()
+    wait_until(lambda: not has_daemons(arena), "it has seen that before the next test removes the folder")
     expect(arena, name, "it lives" if lives else "")
 
 
