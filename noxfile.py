@@ -39,6 +39,14 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def whole(session: nox.Session) -> None:
+    """Run all cases of tests of which the usual round takes a sample, but for faults, which take hours."""
+    _install(session, "test")
+    long = dict.fromkeys(("GITBATCH_FAULTS", "GITBATCH_HYPOTHESIS", "GITBATCH_LINT"), "long")
+    session.run("pytest", "-q", "-n", "auto", "--ignore=tests/faults", *session.posargs, env=long)
+
+
+@nox.session
 def overlay(session: nox.Session) -> None:
     """Runs the tests of batches with overlay worktrees, which users have on Linux; the usual round has copies (minutes)."""
     _install(session, "test")
