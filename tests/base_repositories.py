@@ -57,8 +57,9 @@ class BaseRepositories:
         self._copy_checkout(kept, root)
 
     def keep(self, name: str, root: Path) -> None:
-        """Keep a copy of what a test has made in its repository."""
+        """Keep a copy of what a test has made in its repository, which is as the index says: copies are not compared."""
         kept = self.folder / name
+        assert self._ask_git(root, "status", "--porcelain") == b""
         kept.mkdir()
         _copy_folder(root, kept)
 
@@ -80,6 +81,9 @@ class BaseRepositories:
 
     def _run_git(self, folder: Path, *arguments: str) -> None:
         subprocess.run(["git", *arguments], cwd=folder, env=self.environment, check=True)
+
+    def _ask_git(self, folder: Path, *arguments: str) -> bytes:
+        return subprocess.check_output(["git", *arguments], cwd=folder, env=self.environment)
 
 
 def _copy_folder(source: Path, target: Path) -> None:

@@ -488,7 +488,7 @@ def test_where_a_text_from_an_agent_may_be_only_a_harmless_one_fits(value: type)
 def test_nothing_but_the_cleaning_makes_a_text_clean() -> None:
     """Only the module of the cleaning says of a text that it is clean, but for constants of plain words."""
     name = text.CleanText.__name__
-    making = re.compile(rf"\b{name}\((?!\"[a-z ]*\"\))|\bcast\([^,]*\b{name}\b")
+    making = re.compile(rf"\b{name}\((?!\"[a-z ]*\"\))|\bcast\([^()]*\b{name}\b")
     package = Path(text.__file__).parent
     found = {path.name for path in package.rglob("*.py") if making.search(path.read_text(encoding="utf-8"))}
     assert found == {"text.py"}

@@ -154,7 +154,8 @@ class Forger:
 
     def list_genuine(self) -> list[str]:
         """The commits that nobody has forged."""
-        return self._find_known("rev-list", lambda: self.place.git("rev-list", self.tip)).split()
+        command = ("rev-list", self.tip)
+        return self._find_known(command, lambda: self.place.git(*command)).split()
 
     def findings(self, revisions: str) -> tuple[AuditFinding, ...]:
         return audit_history(self.repo, revisions).findings
