@@ -87,6 +87,12 @@ def put_packed(git_dir: Path, line: str) -> None:
         file.write(f"{line}\n")
 
 
+def test_git_is_asked_where_many_refs_are_packed(git_dir: Path) -> None:
+    """A repository may have a million of them, of which a run needs a few."""
+    put_packed(git_dir, f"{OTHER} refs/tags/{'x' * 99}\n" * 4000)
+    assert list_in(git_dir) is None
+
+
 def test_git_is_asked_about_refs_of_one_worktree(git_dir: Path) -> None:
     """`refs/bisect/` and others are in the worktree's own git directory."""
     assert list_in(git_dir, "refs/") is None

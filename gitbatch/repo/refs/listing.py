@@ -14,6 +14,8 @@ from gitbatch.patterns import compile_later
 
 _MOST = 300
 """Files. Git reads more of them faster than this process does, in spite of its start."""
+_MOST_PACKED = 512 * 1024
+"""Bytes of packed-refs. Git finds a name in more of them by halves, and maps the file instead of reading it."""
 _SHARED = ("refs/gitbatch/", "refs/heads/", "refs/tags/")
 """The prefixes of refs that all worktrees of a repository share."""
 _NAME = compile_later(r"[A-Za-z0-9_][\w-]*(?:\.[\w-]+)*", re.ASCII)
@@ -77,6 +79,8 @@ def _read_loose(common_dir: str, ref: str) -> Iterator[tuple[str, str]]:
 def _read_packed(common_dir: str, prefix: str) -> Iterator[tuple[str, str]]:
     try:
         with open(f"{common_dir}/packed-refs", "rb", buffering=0) as file:  # noqa: PTH123 - as above
+            if os.fstat(file.fileno()).st_size > _MOST_PACKED:
+                raise _UnusualError
             content = file.read()
     except FileNotFoundError:
         return
