@@ -89,7 +89,9 @@ def _find_problem(program: str, *, sized: bool) -> str:
         done = subprocess.run(
             trial, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=_TIMEOUT
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except subprocess.TimeoutExpired:
+        return f"{program} took longer than {_TIMEOUT:g} seconds"
+    except OSError as error:
         return f"{program} cannot be started ({error})"
     lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
     return f"{program} does not work here ({lines[0]})" if done.returncode else ""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sandbox.arena import Arena, Wall, behind
 
+from gitbatch.sandbox import bubblewrap
 from gitbatch.sandbox.bubblewrap import SEARCH_PATH, Bubblewrap, find_bubblewrap
 from gitbatch.sandbox.landlock import find_landlock
 from gitbatch.sandbox.model import SandboxKind, Unavailable
@@ -90,6 +91,15 @@ def test_broken_bubblewrap(tmp_path: Path, text: str, why: str) -> None:
     found = find_bubblewrap(bwrap(tmp_path, text))
     assert isinstance(found, Unavailable)
     assert f"{tmp_path}/bwrap {why}" in found.reason
+
+
+def test_bubblewrap_that_hangs_is_tried_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with a network file system that does not answer. The command of the trial is not in the reason."""
+    monkeypatch.setattr(bubblewrap, "_TIMEOUT", 0.1)
+    starts = tmp_path / "starts"
+    found = find_bubblewrap(bwrap(tmp_path, f"#!/bin/sh\necho >> {starts}\nexec sleep 60\n"))
+    assert found == Unavailable(f"{tmp_path}/bwrap took longer than 0.1 seconds")
+    assert starts.read_text() == "\n"
 
 
 def test_missing_bubblewrap(tmp_path: Path) -> None:
