@@ -53,11 +53,12 @@ def choose_worktrees(
     config = state.project.config
     found = (agents.get_agent(name, config).sandbox_kind for name in names)
     wanted = settings.environment.get(_SETTING) or config.batch.worktree
-    sandboxes = frozenset(map(SandboxKind, filter(None, found))) | _find_program_sandboxes(config, agents)
+    of_agents = frozenset(map(SandboxKind, filter(None, found)))
+    sandboxes = of_agents | _find_program_sandboxes(config, agents)
     files = count_context_files(state) if wanted == AUTO else None
     # Without a server the trial starts a launcher of its own: what it finds out counts for the rest of the process.
     start = agents.starter.start_server if agents.starter.starts_programs else None
-    choice = choose_kind(wanted, sandboxes, *folders, files, TrialTools(start, memory))
+    choice = choose_kind(wanted, sandboxes, *folders, files, TrialTools(start, memory, of_agents))
     if choice.kind is not WorktreeKind.OVERLAY and not any(kind.has_launcher for kind in sandboxes):
         agents.starter.close()  # the trial has started a server that no program needs
     elif sandboxes and choice.kind is WorktreeKind.OVERLAY:

@@ -1,5 +1,6 @@
 """Finding out if programs can have a worktree that is made of layers: one is mounted, and written in."""
 
+import os
 import platform
 import re
 import stat
@@ -25,7 +26,7 @@ set -e
 read -r word < given; test "$word" = given; echo more >> given; rm -r old; mkdir old; echo new > old/new; mv old other
 """
 _TIMEOUT = 20.0
-_KNOWN: dict[tuple[SandboxKind, tuple[tuple[int, int, int], ...]], str] = {}
+_KNOWN: dict[tuple[SandboxKind, tuple[tuple[int, ...], ...]], str] = {}
 """The answers of this process."""
 
 
@@ -48,18 +49,23 @@ def find_overlay_problem(
     if sys.platform != "linux":
         return "it needs Linux"
     marks = tuple(_mark_of(folder) for folder in (worktrees, layers))
-    if (kind, marks) not in _KNOWN:
-        works = memory is not None and memory.take(kind, marks)
-        _KNOWN[kind, marks] = "" if works else _find_problem(kind, worktrees, layers, start_server)
-    if memory and not _KNOWN[kind, marks]:
-        memory.note(kind, marks)
-    return _KNOWN[kind, marks]
+    is_tried = (kind, marks) not in _KNOWN and not (memory and memory.take(kind, marks))
+    if is_tried:
+        _KNOWN[kind, marks] = _find_problem(kind, worktrees, layers, start_server)
+    found = _KNOWN.setdefault((kind, marks), "")
+    if memory and not found:
+        memory.note(kind, marks, is_tried=is_tried)
+    return found
 
 
-def _mark_of(folder: Path) -> tuple[int, int, int]:
-    """Returns what an overlay in a folder depends on: its file system, and the group that new files get."""
-    status = folder.stat()
-    return status.st_dev, status.st_gid, status.st_mode & stat.S_ISGID
+def _mark_of(folder: Path) -> tuple[int, ...]:
+    """Returns what an overlay in a folder depends on: its file system, how it is mounted, and the group of new files.
+
+    A device number alone is given to the next file system once the first one is unmounted.
+    """
+    status, mounted = folder.stat(), os.statvfs(folder)
+    group = status.st_gid, status.st_mode & stat.S_ISGID
+    return status.st_dev, mounted.f_fsid, mounted.f_flag, *group
 
 
 def _find_problem(

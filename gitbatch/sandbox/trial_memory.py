@@ -13,7 +13,7 @@ import shutil
 import stat
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from gitbatch.sandbox.model import SandboxKind
 _LONGEST = 24 * 3600.0
 """Seconds for which it is remembered."""
 _PREFIX = "overlay-"
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _KERNEL = (
     "/proc/sys/kernel/random/boot_id",
     "/proc/sys/kernel/unprivileged_userns_clone",
@@ -47,8 +48,8 @@ class TrialMemory:
     def __init__(self, folder: Path, now: float | None = None) -> None:
         self.folder = folder
         self.now = time.time() if now is None else now
-        self._works: set[str] = set()
-        """The names of the files of what has worked, by a memory or by a trial."""
+        self._works: dict[str, SandboxKind | None] = {}
+        """The names of the files of what has worked; with a kind, what is only remembered: an agent has to work in it first."""
 
     def take(self, kind: SandboxKind, marks: object) -> bool:
         """Returns whether overlays worked lately in a kind of sandbox, and forgets it until `confirm`.
@@ -61,26 +62,43 @@ class TrialMemory:
             file.unlink()
             is_ours = stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid()
             if is_ours and 0 <= self.now - found.st_mtime < _LONGEST:
-                self._works.add(file.name)
+                self._works[file.name] = kind
                 return True
         return False
 
-    def note(self, kind: SandboxKind, marks: object) -> None:
-        """Notes that a trial has shown that they work."""
-        self._works.add(self._file_of(kind, marks).name)
+    def note(self, kind: SandboxKind, marks: object, *, is_tried: bool = True) -> None:
+        """Notes that they work; `is_tried`: by a trial of now, and not by what is remembered."""
+        name = self._file_of(kind, marks).name
+        self._works[name] = None if is_tried else self._works.get(name, kind)
 
-    def confirm(self) -> None:
-        """Writes what has worked, now that an agent has worked by it. A cache that cannot be written remembers nothing."""
-        if not self._works:
+    def confirm(self, kind: str) -> None:
+        """Writes what trials have shown, and what was remembered of a kind of sandbox, in which an agent has worked now.
+
+        What was remembered of another kind may be wrong: no program has used it. A cache that cannot be written
+        remembers nothing.
+        """
+        names = [name for name, needed in self._works.items() if needed in (None, kind)]
+        if not names:
             return
+        for name in names:
+            del self._works[name]
         with suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True)
-            for old in self.folder.glob(f"{_PREFIX}*"):
-                if self.now - old.lstat().st_mtime >= _LONGEST:
-                    old.unlink()
-            for name in self._works:
-                (self.folder / name).touch()
-        self._works.clear()
+            folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                self._write_files(folder, names)
+            finally:
+                os.close(folder)
+
+    def _write_files(self, folder: int, names: Collection[str]) -> None:
+        """Writes new files in an open folder, and removes old ones. No link is followed: another user may own the cache."""
+        for old in os.listdir(folder):
+            with suppress(OSError):  # a folder
+                is_old = self.now - os.lstat(old, dir_fd=folder).st_mtime >= _LONGEST
+                if old in names or (is_old and old.startswith(_PREFIX)):
+                    os.unlink(old, dir_fd=folder)
+        for name in names:
+            os.close(os.open(name, _NEW_FILE, 0o600, dir_fd=folder))
 
     def _file_of(self, kind: SandboxKind, marks: object) -> Path:
         parts = (__version__, kind, marks, *_describe_machine(kind))
@@ -104,7 +122,16 @@ def _describe_machine(kind: SandboxKind) -> Iterator[object]:
     for program in programs:
         with suppress(OSError):
             found = Path(program).stat()
-            yield program, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_mode
+            # Capabilities of a file change nothing but its ctime.
+            yield (
+                program,
+                found.st_dev,
+                found.st_ino,
+                found.st_size,
+                found.st_ctime_ns,
+                found.st_mode,
+                found.st_uid,
+            )
 
 
 def _read_file(path: str) -> bytes:

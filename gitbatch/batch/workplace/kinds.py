@@ -36,6 +36,8 @@ class TrialTools(Struct, frozen=True):
     """Starts the server of the programs; None: the trial starts a launcher of its own."""
     memory: "TrialMemory | None" = None
     """Of the trials of earlier runs."""
+    agents: frozenset[SandboxKind] = frozenset()
+    """The sandboxes of agents. A check in another one, for which the memory is wrong, would fail when its agent is paid."""
 
 
 NO_TOOLS = TrialTools()
@@ -127,6 +129,10 @@ def _find_overlay_problem(
     from gitbatch.sandbox.overlay import find_overlay_problem  # noqa: PLC0415 - not for runs of the kind copy
 
     folders = worktrees.resolve(), layers.resolve()
-    with_tools = (*folders, tools.start_server, tools.memory)
-    found = (find_overlay_problem(kind, *with_tools) for kind in sorted(sandboxes))
+    found = (
+        find_overlay_problem(
+            kind, *folders, tools.start_server, tools.memory if kind in tools.agents else None
+        )
+        for kind in sorted(sandboxes)
+    )
     return next(filter(None, found), "")

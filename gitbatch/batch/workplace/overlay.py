@@ -122,7 +122,7 @@ class OverlayWorkplace(Struct):
         shown = place.show_to(agent.find_used_in(plain.checkouts))
         reply = await agent.run(assignment, shown, progress)
         if layers.memory and isinstance(reply, Reply):
-            layers.memory.confirm()
+            layers.memory.confirm(agent.sandbox_kind)
         return reply
 
     async def collect(self) -> Collected | None:

@@ -5,8 +5,11 @@ from pathlib import Path
 import pytest
 
 from gitbatch.batch.workplace import kinds
-from gitbatch.batch.workplace.kinds import FEW_FILES, KindChoice, WorktreeKind, choose_kind
+from gitbatch.batch.workplace.kinds import FEW_FILES, KindChoice, TrialTools, WorktreeKind, choose_kind
 from gitbatch.errors import GitbatchError, UsageError
+from gitbatch.sandbox import overlay
+from gitbatch.sandbox.model import SandboxKind
+from gitbatch.sandbox.trial_memory import TrialMemory
 
 
 @pytest.fixture
@@ -51,3 +54,24 @@ def test_a_kind_that_is_asked_for(folders: tuple[Path, Path], monkeypatch: pytes
         choose_kind("hardlink", (), *folders)
     refuse(monkeypatch, "no mounts", "")
     assert choose_kind("clone", (), *folders) == KindChoice(WorktreeKind.CLONE)
+
+
+def test_only_for_agents_a_memory_counts(
+    tmp_path: Path, folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If it is wrong for a check's sandbox, the agent is paid before the check cannot start."""
+    trials: list[SandboxKind] = []
+
+    def make_trial(kind: SandboxKind, *_: object) -> str:
+        trials.append(kind)
+        return ""
+
+    monkeypatch.setattr(overlay, "_find_problem", make_trial)
+    monkeypatch.setattr("sys.platform", "linux")
+    both = SandboxKind.NONE, SandboxKind.BUBBLEWRAP
+    for agents in (frozenset(both), frozenset(both[:1])):
+        monkeypatch.setattr(overlay, "_KNOWN", {})
+        memory = TrialMemory(tmp_path / "trials")
+        assert choose_kind("auto", both, *folders, tools=TrialTools(None, memory, agents)).text == "overlay"
+        memory.confirm("")
+    assert trials == [SandboxKind.BUBBLEWRAP, SandboxKind.NONE, SandboxKind.BUBBLEWRAP]
