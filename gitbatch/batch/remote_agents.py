@@ -1,4 +1,4 @@
-"""Where the agents and the checks of a run work: here, or on other machines, whose code is loaded then."""
+"""The agents and the checks of a run: they work here, or on other machines, whose code is loaded then."""
 
 from msgspec.structs import replace
 

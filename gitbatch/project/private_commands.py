@@ -1,4 +1,4 @@
-"""Which commands that start a worker keep what is sent to it from others: by their words alone, as they are configured.
+"""The commands that start a worker and keep what is sent to it from others: by their words alone, as they are configured.
 
 `ssh` encrypts, and `gitbatch` by itself runs on this machine. Nothing else is known to: what `srun` sends is not encrypted, and
 `kubectl exec` passes a server, by whatever its configuration says. Behind `ssh` they lead on from the other machine.

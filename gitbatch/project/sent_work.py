@@ -1,4 +1,4 @@
-"""What of a configuration is sent to other machines, and what cannot be."""
+"""The parts of a configuration that are sent to other machines, and those that cannot be."""
 
 from typing import TYPE_CHECKING
 

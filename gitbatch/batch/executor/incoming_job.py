@@ -1,4 +1,4 @@
-"""What comes back for one job: lines as they come, changed paths, the bytes of the output, and the end.
+"""The answer to one job as it comes: lines, changed paths, the bytes of the output, and the end.
 
 Nothing here believes a worker: lines are counted, paths are counted, bytes go to a file without being looked at, and more than
 was asked for is a breach of the protocol.

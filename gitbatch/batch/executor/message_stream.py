@@ -1,4 +1,4 @@
-"""What a worker says on a stream of bytes: whole messages, each in time, or why nothing of it is believed any more."""
+"""The messages of a worker on a stream of bytes: whole ones, each in time, or why nothing of it is believed any more."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""What a run knows of one of its workers, connected or not, and what the worker's messages change of that."""
+"""One of the workers of a run as the run knows it, connected or not, and how the worker's messages change that."""
 
 import asyncio
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What travels to a worker: the objects of an item's worktree that it lacks, as one pack.
+"""The shipment for an item: the objects of its worktree that a worker lacks, as one pack.
 
 These are the base commit, the trees on the way to what is checked out, and the blobs of those files; for a whole checkout
 everything below the commit's tree. Ids are made of contents, so what a worker was sent once is exact for as long as it

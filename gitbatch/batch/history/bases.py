@@ -1,4 +1,4 @@
-"""What item commits stand on: a commit of the branch, or a base merge of it and of the item commits that an item sees.
+"""The bases of item commits: a commit of the branch, or a base merge of it and of the item commits that an item sees.
 
 A base merge has as parents only those item commits that no other of them has below it; so a row of items that wait for
 each other costs one merge an item. Its tree is the one of the branch's commit plus the outputs of all of them.

@@ -1,4 +1,4 @@
-"""What was decided about the items of a batch, derived from its commits on the line of the branch. Pure.
+"""The standings of the items of a batch: what is decided about each, derived from its commits on the branch's line. Pure.
 
 A decision stands until a later one about the same item, or until a checkpoint that names it: then it has run again.
 """

@@ -1,4 +1,4 @@
-"""Where the agents of a run work: by the configuration, or on the cluster that the user names."""
+"""Choosing where the agents of a run work: by the configuration, or on the cluster that the user names."""
 
 import ssl
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What a person chooses about items: which items words name, and the choices that follow from others."""
+"""The choices of a person about items: which items words name, and the choices that follow from others."""
 
 from msgspec import Struct
 

@@ -1,4 +1,4 @@
-"""Where a worker of a cluster is to be found, by the options of `gitbatch worker --connect`."""
+"""The place of a worker in a cluster, by the options of `gitbatch worker --connect`."""
 
 from collections.abc import Mapping
 

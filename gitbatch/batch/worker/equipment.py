@@ -1,4 +1,4 @@
-"""What a machine has for the known agents: their programs, and the variables for their keys. No value leaves it."""
+"""The equipment of a machine for the known agents: their programs, and the variables for their keys. No value leaves it."""
 
 import shutil
 from collections.abc import Mapping

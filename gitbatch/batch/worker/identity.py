@@ -1,4 +1,4 @@
-"""What a worker says of itself, in its first message to a run."""
+"""The identity of a worker, as its first message to a run says it."""
 
 from dataclasses import dataclass
 

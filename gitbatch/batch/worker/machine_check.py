@@ -1,4 +1,4 @@
-"""What a machine has for the agents of others: git, a sandbox, worktrees, programs; and whether it reaches its cluster."""
+"""The check of a machine for the agents of others: git, a sandbox, worktrees, programs; and whether it reaches its cluster."""
 
 from msgspec import Struct
 

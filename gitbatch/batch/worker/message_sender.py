@@ -1,4 +1,4 @@
-"""What a worker sends to an orchestrator: frames, each as a whole, until nothing can be sent any more."""
+"""The messages of a worker to an orchestrator: frames, each as a whole, until nothing can be sent any more."""
 
 import asyncio
 from dataclasses import dataclass, field
