@@ -99,7 +99,7 @@ class DaskCarrier:
                 link.is_gone = announced not in found
 
     def _note_problem(self, reason: str) -> None:
-        before, said = self._problem, clean_text(reason)
+        before, said = self._problem, clean_text(reason.removeprefix(f"{self._address}: "))
         self._problem = f"scheduler {self._address}: {said}" if said else ""
         if self._problem and not before:
             known = format_count(len(self._links), "known worker")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from gitbatch.agents.process.environment import secret_names
 from gitbatch.batch.executor.messages import MOST_ENTRIES, MOST_VALUE, SentSecrets, SentValue
+from gitbatch.batch.planning.executor_choice import require_private
 from gitbatch.errors import GitbatchError
 from gitbatch.project.config import Config
 
@@ -24,18 +25,9 @@ def collect_secrets(
     """
     if config.executor.secrets != "send":
         return None
-    executor = config.executor
-    problem = executor.find_secrets_problem()  # options may have changed the settings
-    if executor.kind == "dask" and executor.tls is None:
-        problem = problem or "keys are sent over TLS only, and executor.tls is not set"
-    if executor.kind == "dask" and executor.tls and _is_inside(executor.tls.ca, checkout):
-        problem = (
-            problem or f"the authority {executor.tls.ca} is in the checkout: it would be the repository's own"
-        )
-    if problem:
-        raise GitbatchError(f"executor.secrets: {problem}", 'use ssh or TLS, or write secrets = "worker"')
+    require_private(config.executor, checkout)
     wanted = [config.agents[agent].secret_variables for agent in agents]
-    if executor.checks_at == "workers":
+    if config.executor.checks_at == "workers":
         programs = (*config.checks.values(), *config.gates.values())
         wanted += [secret_names(table.pass_env, table.public_env) for table in programs]
     names = {name for each in wanted if any(map(environment.get, each)) for name in each}
@@ -45,11 +37,6 @@ def collect_secrets(
         what = f"the value of {long} is too long" if long else f"they are more than {MOST_ENTRIES}"
         raise GitbatchError(f"executor.secrets: {what} to be sent", 'write secrets = "worker"')
     return SentSecrets(found)
-
-
-def _is_inside(named: str, checkout: Path) -> bool:
-    """Returns whether a file is in the checkout, by whatever name: `/proc/self/cwd` leads there too."""
-    return Path(named).expanduser().resolve().is_relative_to(checkout.resolve())
 
 
 def remove_sent(environment: Mapping[str, str], sent: SentSecrets | None) -> Mapping[str, str]:

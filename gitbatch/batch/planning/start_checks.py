@@ -14,7 +14,7 @@ from gitbatch.agents.pool import AgentPool
 from gitbatch.batch.history.ledger import SpendingLimits
 from gitbatch.batch.planning.agents import require_measurable_limits, set_limits, wanted_agents
 from gitbatch.batch.planning.check_problems import require_program, wanted_programs
-from gitbatch.batch.planning.executor_choice import choose_executor
+from gitbatch.batch.planning.executor_choice import require_executor
 from gitbatch.batch.planning.preflight import require_clean, require_no_gitbatch_branch
 from gitbatch.batch.planning.project_state import ProjectState, ProjectView
 from gitbatch.batch.planning.target import Target
@@ -66,7 +66,7 @@ def machine_checks(repo: Repository, view: ProjectView, choice: StartChoice) -> 
     limits = set_limits(pool, config, choice.limits)
     names = sorted(wanted_agents(view, choice.items, choice.agent) & config.agents.keys())
     folder = partial(_require_folder, repo, config, folders)
-    executor = partial(choose_executor, config, choice.cluster, pool.environment)
+    executor = partial(require_executor, config, choice.cluster, pool.environment, repo.root)
     usable = (
         StartCheck(partial(_require_usable, repo, view, pool, name), ("agents", name)) for name in names
     )

@@ -156,9 +156,12 @@ def test_scheduler_that_comes_and_goes_without_end_is_told_of_so_often_and_no_mo
     told: list[str] = []
     carrier = open_carrier("tcp://127.0.0.1:1", told)
     for _ in range(1000):
-        carrier._note_problem("the connection is gone")
+        carrier._note_problem("tcp://127.0.0.1:1: Connection refused")
         carrier._note_problem("")
     assert len(told) == 100
+    assert (
+        told[0] == "the scheduler tcp://127.0.0.1:1 cannot be reached: Connection refused (0 known workers)"
+    )
 
 
 def test_batch_halts_if_no_worker_is_found() -> None:

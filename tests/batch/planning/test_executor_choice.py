@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from certificates import CA, STRANGER, write_certificates
 
-from gitbatch.batch.planning.executor_choice import choose_executor
+from gitbatch.batch.planning.executor_choice import choose_executor, require_executor
 from gitbatch.batch.planning.tls_files import TLS_VARIABLES, find_tls_keys, read_tls_files
 from gitbatch.errors import GitbatchError, UsageError
 from gitbatch.project.cluster import TlsTable
@@ -73,6 +73,16 @@ def test_files_that_are_not_certificates_are_named(tmp_path: Path) -> None:
         with pytest.raises(GitbatchError, match="cannot use the certificate"):
             choose_executor(Config(), URL, variables(tls))
         (tmp_path / name).write_text(text)
+
+
+def test_keys_that_would_not_be_sent_are_refused_before_a_batch_starts(tmp_path: Path) -> None:
+    tls = write_certificates(tmp_path / "mine")
+    config = parse_config(of_cluster(tls) + b'secrets = "send"\n')
+    require_executor(config, None, {}, tmp_path / "repo")
+    with pytest.raises(GitbatchError, match="is in the checkout"):
+        require_executor(config, None, {}, tmp_path)
+    with pytest.raises(GitbatchError, match="over TLS only"):
+        require_executor(config, "tcp://127.0.0.1:1", {}, tmp_path / "repo")
 
 
 ENCRYPTED = """\
