@@ -48,3 +48,16 @@ def test_every_page_is_linked() -> None:
 
 def test_readme_is_for_newcomers() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 200
+
+
+def test_every_page_is_reached_from_the_readme() -> None:
+    """By links alone: a decision, for example, is listed on the architecture page."""
+    reached, waiting = set[Path](), [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        if page in reached or page.suffix != ".md":
+            continue
+        reached.add(page)
+        named = (target.partition("#")[0] for target in LINK.findall(prose(page)))
+        waiting += [(page.parent / path).resolve() for path in named if path and "://" not in path]
+    assert set(PAGES) - reached == {ROOT / "AGENTS.md"}
