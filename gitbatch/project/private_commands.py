@@ -7,9 +7,10 @@ A program or a file of `ssh` that is named by a path from the checkout would be 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
-from pathlib import PurePath
+from pathlib import PurePath, PurePosixPath
+from types import MappingProxyType
 
 from gitbatch.patterns import compile_later
 
@@ -33,23 +34,26 @@ _SSH_PROGRAMS = frozenset(
         "proxycommand",
         "remotecommand",
         "securitykeyprovider",
+        "smartcarddevice",
+        "xauthlocation",
     }
 )
 """Settings of `ssh` that name a program or code of its own; those of the user are in the configuration of `ssh`."""
 _SSH_FILES = frozenset({"userknownhostsfile", "globalknownhostsfile"})
 _OF_USER = ("~/.ssh/", "/etc/ssh/")
 """Where the files are with the hosts that the user knows."""
-_UNPROVEN = frozenset(
-    {("stricthostkeychecking", value) for value in ("no", "off", "accept-new")}
-    | {
-        (name, yes)
-        for name in ("nohostauthenticationforlocalhost", "verifyhostkeydns")
-        for yes in ("yes", "true")
+_PROVEN: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "stricthostkeychecking": frozenset({"yes", "true", "ask"}),
+        "nohostauthenticationforlocalhost": frozenset({"no", "false"}),
+        "verifyhostkeydns": frozenset({"no", "false", "ask"}),
     }
 )
-"""Settings by which `ssh` talks to a host whose key is another one, or which the user does not know."""
+"""By setting, the values with which `ssh` talks to hosts alone whose keys the user knows: it reads `no` in several ways."""
 _NO_SAFE_PATH = frozenset({"-i", "PYTHONSAFEPATH"})
 """Words of `env` that remove the variable by which Python loads no module of the checkout."""
+_PATHS = ("GIT_", "HOME", "OPENSSL_", "PATH", "SSH_")
+"""Variables with which a path leads to programs, modules or settings."""
 _LOADERS = ("PYTHON", "LD_", "DYLD_")
 """Variables that decide what a program loads."""
 
@@ -84,7 +88,7 @@ def _skip_env(words: list[str]) -> list[str]:
 def _is_harmless(word: str) -> bool:
     """Returns whether a word of `env` sets a variable that leads to no file of the checkout. `--split-string=…` is an option."""
     name, equals, value = word.partition("=")
-    if name == "PATH":
+    if name.startswith(_PATHS):
         return all(map(_is_elsewhere, value.split(":")))
     return bool(equals) and not name.startswith(("-", *_LOADERS))
 
@@ -95,7 +99,8 @@ def _is_of_checkout(program: str) -> bool:
 
 
 def _is_elsewhere(path: str) -> bool:
-    return path.startswith("/") and not path.startswith("/proc/")
+    first, *names = PurePosixPath(path).parts or ("",)
+    return first.startswith("/") and ".." not in names and names[:1] not in (["proc"], ["dev"])
 
 
 def _is_private_ssh(words: list[str]) -> bool:
@@ -127,4 +132,4 @@ def _weakens(option: str, value: str) -> bool:
     name, set_to = found[1].lower(), found[2].lower()
     if name in _SSH_FILES:
         return not all(path.startswith(_OF_USER) and ".." not in path for path in found[2].split())
-    return (name in _SSH_PROGRAMS and set_to != "none") or (name, set_to) in _UNPROVEN
+    return (name in _SSH_PROGRAMS and set_to != "none") or set_to not in _PROVEN.get(name, {set_to})

@@ -251,6 +251,9 @@ def test_value_is_bounded_and_not_shown() -> None:
         ("./ssh build1", False),
         ("~/ssh build1", False),
         ("/proc/self/cwd/ssh build1", False),
+        ("//proc/self/cwd/ssh build1", False),
+        ("/dev/fd/../cwd/ssh build1", False),
+        ("/usr/../src/ssh build1", False),
         ("tools/gitbatch worker --stdio", False),
         ("bin/python -m gitbatch worker", False),
         ("./env HOME=/w ssh build1", False),
@@ -259,6 +262,9 @@ def test_value_is_bounded_and_not_shown() -> None:
         ("env PATH=/bin: ssh build1", False),
         ("env PYTHONPATH=tools gitbatch worker", False),
         ("env LD_PRELOAD=./a.so ssh build1", False),
+        ("env HOME=far gitbatch worker", False),
+        ("env OPENSSL_CONF=ssl.cnf ssh build1", False),
+        ("env SSH_ASKPASS=./yes SSH_ASKPASS_REQUIRE=force ssh build1", False),
         ("env --split-string=tools/run ssh build1", False),
         ("env --chdir=tools ssh build1", False),
         ("python-of-mine -m gitbatch worker", False),
@@ -268,6 +274,8 @@ def test_value_is_bounded_and_not_shown() -> None:
         ("ssh -o StrictHostKeyChecking=no build1", False),
         ("ssh -ToStrictHostKeyChecking=off build1", False),
         ('ssh -o stricthostkeychecking="NO" build1', False),
+        ("ssh -o StrictHostKeyChecking=false build1", False),
+        ("ssh -o StrictHostKeyChecking='no' build1", False),
         ("ssh build1 -o StrictHostKeyChecking=no gitbatch", False),
         ("ssh -o StrictHostKeyChecking=accept-new build1", False),
         ("ssh -o UserKnownHostsFile=/dev/null build1", False),
@@ -277,6 +285,8 @@ def test_value_is_bounded_and_not_shown() -> None:
         ("ssh -oNoHostAuthenticationForLocalhost=yes localhost", False),
         ("ssh -o ProxyCommand=./proxy build1", False),
         ("ssh -oKnownHostsCommand=/a build1", False),
+        ("ssh -o SmartcardDevice=./a.so build1", False),
+        ("ssh -Xo XAuthLocation=./xauth build1", False),
         ("ssh -F tools/config build1", False),
         ("ssh -I ./a.so build1", False),
         ("ssh -W build2:22 build1", False),
@@ -306,4 +316,5 @@ def test_commands_that_keep_a_key_from_others(command: str, private: bool) -> No
 
 def test_space_may_separate_a_setting_of_ssh_and_its_value() -> None:
     assert not is_private(["ssh", "-o", " StrictHostKeyChecking  no", "build1"])
+    assert not is_private(["ssh", "-o", "StrictHostKeyChecking=no # for now", "build1"])
     assert not is_private(["ssh", "head", "bash -c 'exec srun gitbatch'"])
