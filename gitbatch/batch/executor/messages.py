@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from gitbatch.agents.protocol import Assignment, OutputStream, ReplyFlag
+from gitbatch.batch.executor.message_texts import TextDecoder, encode_texts
 from gitbatch.batch.workplace.protocol import WorkplaceSetup
 from gitbatch.checks.verdict import CheckVerdict
 from gitbatch.limits.causes import Cause, WaitReason
@@ -96,7 +97,6 @@ class Hello(Struct, frozen=True, tag="hello"):
     host: _Name
     slots: Annotated[int, Meta(ge=1, le=MOST_SLOTS)]
     sandbox: _Name
-    """The kind that its agents run in."""
     spooled: Annotated[tuple[Token, ...], Meta(max_length=MOST_SPOOLED)] = ()
     """Results that it keeps."""
     running: Annotated[tuple[Token, ...], Meta(max_length=MOST_SPOOLED)] = ()
@@ -310,12 +310,12 @@ class MessageError(Exception):
 
 _FROM_WORKER: msgspec.msgpack.Decoder[FromWorker] = msgspec.msgpack.Decoder(FromWorker)
 _ANY_HELLO: msgspec.msgpack.Decoder[_AnyHello] = msgspec.msgpack.Decoder(_AnyHello)
-_TO_WORKER: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
+_TO_WORKER: TextDecoder[ToWorker] = TextDecoder(ToWorker)
 
 
 def encode_message(message: FromWorker | ToWorker) -> bytes:
     """Returns a message as the content of a frame."""
-    return msgspec.msgpack.encode(message)
+    return encode_texts(message)
 
 
 def decode_from_worker(content: bytes) -> FromWorker:
@@ -343,8 +343,8 @@ def decode_to_worker(content: bytes) -> ToWorker:
     return _decode(_TO_WORKER, content)
 
 
-def _decode(decoder: msgspec.msgpack.Decoder[_T], content: bytes) -> _T:
+def _decode(decoder: msgspec.msgpack.Decoder[_T] | TextDecoder[_T], content: bytes) -> _T:
     try:
         return decoder.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise MessageError(f"an invalid message: {error}") from error

@@ -8,6 +8,7 @@ import pytest
 from agents.test_protocol import ASSIGNMENT
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gitbatch.agents.protocol import Contribution, Failure, OutputStream, Reply, ReplyFlag
 from gitbatch.batch.executor.messages import (
@@ -58,6 +59,18 @@ def test_messages_of_workers_survive_encoding(message: Hello | JobEvent | JobCha
 def test_job_survives_encoding() -> None:
     job = ItemJob(TOKEN, "b", "1-a", "writer", b"{}", ASSIGNMENT, SETUP, 10)
     assert decode_to_worker(encode_message(job)) == job
+
+
+def test_names_of_files_may_be_any_bytes() -> None:
+    """What an item reads may have names that are not UTF-8, and so may its prompt."""
+    paths = ("caf\udce9.md", "a\0b", "\0e9", "é")
+    setup, asked = replace(SETUP, paths=paths), replace(ASSIGNMENT, prompt="Read caf\udce9.md, not \0.")
+    job = ItemJob(TOKEN, "b", "1-a", "writer", b"{}\xe9", asked, setup, 10)
+    assert decode_to_worker(encode_message(job)) == job
+    mark = encode_message(job)[:1]
+    for junk in (b"", b"\x80", msgspec.msgpack.encode({"type": "bye", "reason": "\0xx"})):
+        with pytest.raises(MessageError):
+            decode_to_worker(mark + junk)
     with pytest.raises(MessageError):
         decode_from_worker(encode_message(job))
 
