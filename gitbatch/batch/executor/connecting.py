@@ -109,5 +109,5 @@ async def _read_messages(members: PoolMembers, member: PoolMember, channel: Work
                 members.note_end(member, job)
         if member.slots > before:
             members.note_room(member)
-        if member.unfit and not member.jobs:
+        if member.unfit and not member.unended:
             raise ChannelError(member.unfit)

@@ -83,6 +83,11 @@ class PoolMember:
         """The jobs that it could take."""
         return self.slots - len(self.jobs) if self.channel and not self.unfit else 0
 
+    @property
+    def unended(self) -> list[IncomingJob]:
+        """The jobs of which no end has come. One that has ended keeps its slot until its usage is charged."""
+        return [job for job in self.jobs.values() if not job.ended.done()]
+
     def begin_connection(self, channel: WorkerChannel, hello: Hello) -> None:
         """Notes a new connection, on which the worker has greeted: what was sent before does not count any more."""
         self.slots, self.spooled, self.running = hello.slots, set(hello.spooled), frozenset(hello.running)
@@ -147,7 +152,8 @@ class PoolMember:
 
     def lose_jobs(self, reason: str) -> tuple[str, ...]:
         """Ends the connection, and with it all jobs; returns the tokens of those that the worker may still work on."""
-        self.channel, jobs, self.jobs = None, self.jobs, {}
-        for job in jobs.values():
+        lost = self.unended
+        self.channel, self.jobs = None, {}
+        for job in lost:
             job.lose(reason)
-        return tuple(token for token, job in jobs.items() if job.is_sent and not job.is_check)
+        return tuple(job.token for job in lost if job.is_sent and not job.is_check)

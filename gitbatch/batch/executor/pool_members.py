@@ -119,8 +119,6 @@ class PoolMembers:
             self.tell(f"worker {member.host} cannot run {job.purpose}: {job.refusal}")
         if job.token in member.spooled:
             self._keeping.setdefault(job.token, set()).add(member)
-        if member.jobs.pop(job.token, None):
-            self.note_room(member)
 
     def note_lost(self, member: PoolMember, reason: CleanText) -> None:
         """Notes that a worker was lost, or cannot be reached."""

@@ -8,7 +8,8 @@ the bytes are those of the item's output, whatever it says.
 import asyncio
 import hashlib
 import tempfile
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -29,7 +30,14 @@ from gitbatch.batch.executor.remote_checks import CheckSender
 from gitbatch.batch.executor.sent_answers import read_answer
 from gitbatch.batch.executor.sent_secrets import collect_secrets, remove_sent
 from gitbatch.batch.executor.worker_pool import PoolTools, WorkerPool
-from gitbatch.batch.workplace.protocol import Collected, Workplace, Workplaces, WorkplaceSetup
+from gitbatch.batch.workplace.protocol import (
+    Collected,
+    NotBegunError,
+    StartPermit,
+    Workplace,
+    Workplaces,
+    WorkplaceSetup,
+)
 from gitbatch.concurrency import GitThread
 from gitbatch.limits.budget import Budget
 from gitbatch.limits.causes import Cause
@@ -76,11 +84,13 @@ class RemoteWorkplaces:
     """By slug: results that need not be kept at the next attempt of the item, when the ledger has them."""
     _has_warned: bool = False
 
-    def open_workplace(self, batch: str, slug: str, agent: str) -> Workplace:
+    def open_workplace(
+        self, batch: str, slug: str, agent: str, permit: StartPermit | None = None
+    ) -> Workplace:
         """Returns a workplace for an attempt at the item with a slug."""
         if agent not in self.tables:
-            return self.local.open_workplace(batch, slug, agent)
-        return RemoteWorkplace(self, batch, slug, self.tables[agent])
+            return self.local.open_workplace(batch, slug, agent, permit)
+        return RemoteWorkplace(self, batch, slug, self.tables[agent], permit)
 
     def open_checks(self) -> CheckSender | None:
         """Returns what runs checks and gates at the workers; None: they run here."""
@@ -113,6 +123,8 @@ class RemoteWorkplace:
     batch: str
     slug: str
     table: bytes
+    permit: StartPermit | None = None
+    """Asked when there is a slot for the agent; None: it may always start."""
     host: CleanText = CleanText("")
     setup: WorkplaceSetup | None = None
     file: "IO[bytes] | None" = None
@@ -137,7 +149,7 @@ class RemoteWorkplace:
         unfit: list[PoolMember] = []
         while True:
             job = self._receive_job(sent, progress)
-            member = await pool.take_member(job, unfit)
+            member = await self._take_member(job, unfit)
             if isinstance(member, NoWorker):
                 cause = Cause.FATAL if member.is_lacking else Cause.NO_WORKER
                 return Failure(member.reason, cause=cause, usage=FREE)
@@ -151,6 +163,25 @@ class RemoteWorkplace:
             unfit.append(member)
             if not job.could_not_begin or len(unfit) > tools.config.executor.max_lost:
                 return answer
+
+    async def _take_member(self, job: IncomingJob, unfit: Sequence[PoolMember]) -> PoolMember | NoWorker:
+        """Waits for a worker with room. One that has begun with the job is taken in any case: that is paid for.
+
+        Raises:
+            NotBegunError: when there was room, the attempt was not permitted any more.
+        """
+        pool, permit, began = self.shared.pool, self.permit, time.monotonic()
+        while True:
+            member = await pool.take_member(job, unfit)
+            has_begun = isinstance(member, PoolMember) and member.has_begun(job.token)
+            if permit is None or isinstance(member, NoWorker) or has_begun or permit.is_given:
+                break
+            pool.release_job(member, job.token)  # others may use the slot, and free what this one waits for
+            if await permit.wait_for_start() is None:
+                raise NotBegunError
+        if permit:
+            permit.waited += time.monotonic() - began
+        return member
 
     def _receive_job(self, sent: ItemJob, progress: Progress) -> IncomingJob:
         """Returns what will come back for a job, of which nothing has come yet."""
@@ -166,10 +197,9 @@ class RemoteWorkplace:
         pool, token = self.shared.pool, sent.token
         self.host = member.host
         self.shared.tools.announce(self.slug, member.host)
-        was_sent = True
         try:
             async with asyncio.timeout(sent.assignment.timeout + _SPARE):
-                was_sent = await pool.send_job(member, job, sent)
+                await pool.send_job(member, job, sent)
                 end = await asyncio.shield(job.ended)
         except asyncio.CancelledError as error:
             await pool.cancel_job(member, token)
@@ -184,7 +214,7 @@ class RemoteWorkplace:
             await pool.cancel_job(member, token)
         if not isinstance(end.result, JobResult):
             reason = clean_text(f"worker {member.host} was lost: {end.lost}")
-            return Failure(reason, cause=Cause.LOST, usage=Usage() if was_sent else FREE)
+            return Failure(reason, cause=Cause.LOST, usage=Usage() if job.is_sent else FREE)
         answer = read_answer(end.result.answer)
         if isinstance(answer, Failure) and answer.cause in {
             Cause.FATAL,

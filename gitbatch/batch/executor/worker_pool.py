@@ -98,8 +98,8 @@ class WorkerPool:
                 async with asyncio.timeout(members.find_patience(job.token, left)):
                     await members.changed.wait()
 
-    async def send_job(self, member: PoolMember, incoming: IncomingJob, job: ItemJob | CheckJob) -> bool:
-        """Sends a job, and before it the objects that the worker lacks; false: it was lost before it could begin.
+    async def send_job(self, member: PoolMember, incoming: IncomingJob, job: ItemJob | CheckJob) -> None:
+        """Sends a job, and before it the objects that the worker lacks. It may be lost before it is sent.
 
         Raises:
             GitError: the objects cannot be packed.
@@ -112,12 +112,11 @@ class WorkerPool:
                         await self._open_sender().send_objects(channel, setup, member.have)
             if channel is None or incoming.ended.done():
                 incoming.lose("the connection was closed")
-                return False
+                return
             incoming.is_sent = True
             await channel.send(job)
         except ChannelError as error:
             incoming.lose(str(error))
-        return incoming.is_sent
 
     def release_job(self, member: PoolMember, token: str) -> None:
         """Notes that a job has ended at a worker."""

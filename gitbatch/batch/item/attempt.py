@@ -25,6 +25,7 @@ from gitbatch.batch.item.judge import judge_work, sum_spent
 from gitbatch.batch.item.rescue import keep_output
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.scheduled import FinishedWork, ScheduledItem, ServerWaits, StartingPoint
+from gitbatch.batch.item.start_permit import ItemPermit
 from gitbatch.batch.item.starting_point import find_starting_point, make_setup
 from gitbatch.batch.item.unexpected import fail_attempt, find_run_error, is_cancelled
 from gitbatch.batch.model import FailedAttempt, ItemStatus, Outcome
@@ -40,22 +41,24 @@ from gitbatch.project.manifest import outline_files
 from gitbatch.text import CleanText, clean_text
 
 
-async def run_attempt(
-    run: Run, scheduled: ScheduledItem, past: tuple[FailedAttempt, ...], waits: ServerWaits
-) -> Outcome | FailedAttempt | None:
+async def run_attempt(permit: ItemPermit, waits: ServerWaits) -> Outcome | FailedAttempt | None:
     """Runs an item once. Every failure of the item is a value, also an internal error; an exception stops the batch.
 
     Args:
-        run: the tools.
-        scheduled: the item.
-        past: the attempts before.
+        permit: for the attempt, with its item and the attempts before.
         waits: its waits so far.
 
     Returns:
         The outcome, or the failed attempt; None if a check gives no verdict, which halts the batch.
+
+    Raises:
+        NotBegunError: the permit was not given any more when there was room for the agent.
     """
+    run, scheduled, past = permit.run, permit.scheduled, permit.past
     began = time.monotonic()
-    workplace = run.workplaces.open_workplace(run.batch.id, scheduled.batch_item.slug, scheduled.agent)
+    workplace = run.workplaces.open_workplace(
+        run.batch.id, scheduled.batch_item.slug, scheduled.agent, permit
+    )
     counted = tuple(tried for tried in past if tried.is_counted)
     tried = _new_attempt(scheduled, len(counted) + 1)
     keep, start, has_answer = False, None, False
@@ -68,7 +71,7 @@ async def run_attempt(
         answer = await _run_agent(run, scheduled, workplace, assignment, tried)
         has_answer = True
         _require_room(run)
-        seconds = round(time.monotonic() - began, 3)
+        seconds = round(time.monotonic() - began - permit.waited, 3)
         used = charge_answer(run, scheduled, answer)
         tried = replace(tried, seconds=seconds, usage=used, host=workplace.host)
         # The output of an agent that has ended is paid for: it is taken even if the run is stopping.
@@ -85,7 +88,7 @@ async def run_attempt(
         if is_cancelled():  # an agent answered the cancellation with an error of its own
             repeat_cancellation()
         keep = False
-        tried = charge_interrupted(run, scheduled, tried, began)
+        tried = charge_interrupted(run, scheduled, tried, began + permit.waited)
         tried = fail_attempt(tried, scheduled.agent, error, scheduled.secrets)
         if start and not has_answer:  # an error of the agent: its output is judged as that of any other
             await shielded(_keep_collected(run, workplace, scheduled, tried, start))
@@ -208,6 +211,8 @@ async def _run_agent(
         raise
     if isinstance(answer, Reply):
         run.agents.rate_limit.note_success()
+    else:
+        run.running_agents.note_failure(scheduled.key)
     return scheduled.secrets.mask_answer(answer)
 
 

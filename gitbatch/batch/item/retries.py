@@ -5,13 +5,14 @@ from collections.abc import Awaitable
 
 from msgspec.structs import replace
 
-from gitbatch.batch.events import AttemptFailed, ItemFinished, ItemWaiting, Notice
+from gitbatch.batch.events import AttemptFailed, ItemFinished, ItemWaiting
 from gitbatch.batch.history.rescue import find_rescued
 from gitbatch.batch.item.attempt import run_attempt
 from gitbatch.batch.item.checking import check_output, resume_checks
 from gitbatch.batch.item.judge import sum_seconds, sum_spent
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.scheduled import ScheduledItem, ServerWaits
+from gitbatch.batch.item.start_permit import ItemPermit, emit_unaffordable
 from gitbatch.batch.item.stop import (
     MORE,
     NO_WORKER_ADVICE,
@@ -22,6 +23,7 @@ from gitbatch.batch.item.stop import (
     out_of_budget,
 )
 from gitbatch.batch.model import BatchItem, FailedAttempt, Outcome
+from gitbatch.batch.workplace.protocol import NotBegunError
 from gitbatch.concurrency import shielded
 from gitbatch.errors import GitbatchError
 from gitbatch.fs.room import disk_error_at
@@ -40,6 +42,13 @@ async def run_item(run: Run, scheduled: ScheduledItem) -> Outcome | None:
     Returns:
         The outcome; None if the batch halts before there is one, or an early item is to start again with its group.
     """
+    try:
+        return await _run_attempts(run, scheduled)
+    finally:
+        run.running_agents.note_decision(scheduled.key)
+
+
+async def _run_attempts(run: Run, scheduled: ScheduledItem) -> Outcome | None:
     waits = ServerWaits()
     held = await resume_checks(
         run, scheduled, run.ledger.entries.since_review(scheduled.key, scheduled.review)
@@ -51,11 +60,12 @@ async def run_item(run: Run, scheduled: ScheduledItem) -> Outcome | None:
         if held:
             work, waits, held = check_output(run, *held), held[0].waits, None
         else:
-            waited = await _wait_for_start(run, scheduled, past)
+            permit = ItemPermit(run, scheduled, past)
+            waited = await permit.wait_for_start()
             if waited is None:
                 return None
             waits = waits.add_seconds(waited)
-            work = run_attempt(run, scheduled, past, waits)
+            work = run_attempt(permit, waits)
         tried = await _try_once(run, scheduled, work, waits)
         if not isinstance(tried, FailedAttempt):
             return tried and _emit_outcome(run, tried)
@@ -72,9 +82,12 @@ async def _follow_failure(
     if tried.is_counted or tried.cause is Cause.LOST or not tried.usage.is_empty:
         # It is paid for, even if the run is stopping.
         await shielded(run.git(run.ledger.add_attempt, tried))
-    if _start_wait(run, scheduled, tried):
+    waits_for_server = _start_wait(run, scheduled, tried)
+    may_continue = waits_for_server or _may_continue(run, scheduled, tried)
+    run.running_agents.note_decision(scheduled.key)
+    if waits_for_server:
         return waits.add_one()
-    if not _may_continue(run, scheduled, tried):
+    if not may_continue:
         return None
     await _pause_before_retry(run, scheduled, tried)
     return waits
@@ -88,10 +101,13 @@ async def _try_once(
 ) -> Outcome | FailedAttempt | None:
     """Returns the result of one attempt; None if our disk or a check failed: that stops the batch without a blame.
 
-    A cause that is a guess counts only so often: the program may print something about limits for another reason.
+    None too if its agent was not started, as the batch halts or its cost is not left. A cause that is a guess counts only so
+    often: the program may print something about limits for another reason.
     """
     try:
         tried = await work
+    except NotBegunError:
+        return None
     except (OSError, GitbatchError) as error:
         failed = disk_error_at(error, run.worktrees_dir, run.repo.common_dir)
         if failed is None:
@@ -134,38 +150,6 @@ def _has_ended(past: tuple[FailedAttempt, ...], scheduled: ScheduledItem) -> boo
     return bool(mine) and (mine[-1].remedy is Remedy.FAIL or len(mine) > scheduled.retries)
 
 
-async def _wait_for_start(
-    run: Run, scheduled: ScheduledItem, past: tuple[FailedAttempt, ...]
-) -> float | None:
-    """Waits until an attempt may start. Returns the seconds of the wait for the server; None: the batch halts."""
-    budget, stop_switch = run.agents.budget, run.stop_switch
-    if stop_switch.halt:
-        return None
-    limit = run.agents.get_agent(scheduled.agent, scheduled.project_state.project.config).cost_limit
-    left = budget.mean_cost if limit is None else max(0.0, limit - budget.estimate_cost(sum_spent(past)))
-    if scheduled.is_early:
-        if not budget.reserve_early_cost(scheduled.key, left):
-            _emit_unaffordable(run, scheduled)
-            return None
-    elif not await budget.wait_to_reserve(scheduled.key, left):
-        stop_switch.trip(out_of_budget(budget))
-        return None
-    waited = await stop_switch.wait_unless_stopped(run.agents.rate_limit.wait())
-    if stop_switch.halt:
-        budget.release_reservation(scheduled.key)
-        return None
-    return waited
-
-
-def _emit_unaffordable(run: Run, scheduled: ScheduledItem) -> None:
-    """Says that an early item waits for its group: it must not use up what the open group needs."""
-    if run.agents.budget.note_refusal():
-        who = f"{scheduled.batch_item.name} starts with its group, and so may others"
-        why = "the open group may need what is left of the cost limit"
-        text = f"{who}: {'a limit is reached' if run.agents.budget.is_reached else why}"
-        run.emit(Notice(batch=run.batch.id, text=clean_text(text)))
-
-
 def _start_wait(run: Run, scheduled: ScheduledItem, tried: FailedAttempt) -> bool:
     """Starts a wait of all items if a failure calls for one. Returns false if it does not, or the wait is too long."""
     limit = run.agents.rate_limit
@@ -192,7 +176,7 @@ def _may_continue(run: Run, scheduled: ScheduledItem, tried: FailedAttempt) -> b
     False: the batch halts, or the item started early and runs again with its group.
     """
     if scheduled.is_early and tried.cause is Cause.BUDGET and not run.agents.budget.is_reached:
-        _emit_unaffordable(run, scheduled)
+        emit_unaffordable(run, scheduled)
         return False
     if not tried.is_counted and tried.remedy is not Remedy.ELSEWHERE:
         run.stop_switch.trip(_make_halt(run, scheduled, tried))

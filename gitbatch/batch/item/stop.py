@@ -73,6 +73,29 @@ class RunningAgents(Struct):
     _stopped: set[ItemKey] = field(default_factory=set)
     keeps_lock: bool = False
     """Whether early items run, or may start, while a person is asked: then the lock is kept."""
+    _failed: set[ItemKey] = field(default_factory=set)
+    """The items whose agents have failed, and of which it is not decided yet what follows: that may concern all items."""
+    _decided: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def has_undecided(self) -> bool:
+        """Whether the failure of an agent may still halt the batch, or make all items wait."""
+        return bool(self._failed)
+
+    def note_failure(self, key: ItemKey) -> None:
+        """Notes that an agent has failed: until it is decided what follows, no further one starts."""
+        self._failed.add(key)
+
+    def note_decision(self, key: ItemKey) -> None:
+        """Notes that it is decided what follows the failure of an item's agent, if it has failed."""
+        self._failed.discard(key)
+        self._decided.set()
+
+    async def wait_for_decisions(self) -> None:
+        """Waits until it is decided what follows each failure."""
+        while self._failed:
+            self._decided.clear()
+            await self._decided.wait()
 
     def stop_item(self, key: ItemKey) -> bool:
         """Ends the agent of an item, or its checks, as a signal would. Returns false if none runs, or it is ending already."""

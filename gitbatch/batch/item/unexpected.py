@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from gitbatch.agents.secrets import Secrets
 from gitbatch.batch.model import FailedAttempt
+from gitbatch.batch.workplace.protocol import NotBegunError
 from gitbatch.crash import write_traceback
 from gitbatch.errors import GitbatchError
 from gitbatch.fs.disk import is_of_disk
@@ -29,13 +30,16 @@ def is_cancelled() -> bool:
 
 
 def find_run_error(error: BaseException) -> BaseException | None:
-    """Returns the error, or one of several, that ends the run; None if it is the item's alone."""
+    """Returns the error, or one of several, that is more than a failed attempt: it ends the run, or nothing has begun.
+
+    None: it is the item's alone.
+    """
     if isinstance(error, BaseExceptionGroup):
         return next(filter(None, map(find_run_error, error.exceptions)), None)
     if isinstance(error, asyncio.CancelledError):
         return error if is_cancelled() else None
     is_disk = isinstance(error, OSError) and is_of_disk(error)
-    return error if is_disk or isinstance(error, GitbatchError | KeyboardInterrupt) else None
+    return error if is_disk or isinstance(error, GitbatchError | KeyboardInterrupt | NotBegunError) else None
 
 
 def fail_attempt(tried: FailedAttempt, agent: str, error: BaseException, secrets: Secrets) -> FailedAttempt:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from gitbatch.agents.protocol import Agent, Assignment, Failure, LocalPlace, Progress, Reply
 from gitbatch.batch.extras.extras import WorktreeExtras, copy_layers
 from gitbatch.batch.workplace.changes import list_changes
-from gitbatch.batch.workplace.protocol import Collected, OpenOutput, OutputSource, WorkplaceSetup
+from gitbatch.batch.workplace.protocol import Collected, OpenOutput, OutputSource, StartPermit, WorkplaceSetup
 from gitbatch.batch.workplace.slots import Slots
 from gitbatch.concurrency import GitThread
 from gitbatch.errors import GitError
@@ -70,7 +70,13 @@ class LocalWorkplaces(Struct, frozen=True):
         """Returns the layers on top of a commit's files, the uppermost first; see `WorktreeExtras.list_layers`."""
         return await self.extras.list_layers(commit) if self.extras else ()
 
-    def open_workplace(self, batch: str, slug: str, agent: str) -> "LocalWorkplace":  # noqa: ARG002 - all agents work here
+    def open_workplace(
+        self,
+        batch: str,
+        slug: str,
+        agent: str,  # noqa: ARG002 - all agents work here
+        permit: StartPermit | None = None,  # noqa: ARG002 - and start at once
+    ) -> "LocalWorkplace":
         """Returns a workplace, not yet prepared, for an attempt at the item with a slug by any agent."""
         worktree = self.folder / f"{batch}-{slug}-{PROCESS}"
         return LocalWorkplace(self, worktree, self.folder / f"{slug}-{PROCESS}.io")

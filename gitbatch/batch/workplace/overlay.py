@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from gitbatch.agents.protocol import Agent, Assignment, Failure, LocalPlace, Progress, Reply
 from gitbatch.batch.workplace.local import PROCESS, LocalWorkplaces, put_on_new_branch, raising_disk_errors
-from gitbatch.batch.workplace.protocol import Collected, WorkplaceSetup
+from gitbatch.batch.workplace.protocol import Collected, StartPermit, WorkplaceSetup
 from gitbatch.batch.workplace.sparse_layers import SparseLayer, SparseLayers
 from gitbatch.batch.workplace.upper_layer import UpperLayer, collect_from_upper, note_upper
 from gitbatch.fs.layers import is_in_layers
@@ -60,7 +60,13 @@ class OverlayWorkplaces(Struct, frozen=True):
     """What they share with workplaces of the kind `copy`."""
     layers: SharedLayers
 
-    def open_workplace(self, batch: str, slug: str, agent: str) -> "OverlayWorkplace":  # noqa: ARG002 - all agents work here
+    def open_workplace(
+        self,
+        batch: str,
+        slug: str,
+        agent: str,  # noqa: ARG002 - all agents work here
+        permit: StartPermit | None = None,  # noqa: ARG002 - and start at once
+    ) -> "OverlayWorkplace":
         """Returns a workplace, not yet prepared, for an attempt at the item with a slug by any agent."""
         folder = self.plain.folder
         return OverlayWorkplace(self, folder / f"{batch}-{slug}-{PROCESS}", folder / f"{slug}-{PROCESS}.io")

@@ -72,6 +72,26 @@ class Collected(Struct, frozen=True):
     output: OutputSource
 
 
+class NotBegunError(Exception):
+    """The agent was not started: there was room for it only after the batch had halted, or had spent what it may cost."""
+
+
+class StartPermit(Protocol):
+    """Whether an attempt may start, for workplaces that wait for a machine: what allowed it may have ended by then."""
+
+    waited: float
+    """Seconds for which the attempt had to wait for a machine; the workplace adds them."""
+
+    @property
+    def is_given(self) -> bool:
+        """Whether the attempt may start now; what it may cost is reserved then."""
+        ...
+
+    async def wait_for_start(self) -> float | None:
+        """Waits until it may start. Returns the seconds of the wait for the server; None: it may not start any more."""
+        ...
+
+
 class Workplace(Protocol):
     """The place where one attempt at an item is worked on. The methods are called in this order, each at most once."""
 
@@ -89,7 +109,11 @@ class Workplace(Protocol):
         ...
 
     async def work(self, agent: Agent, assignment: Assignment, progress: Progress) -> Reply | Failure:
-        """Runs an agent until it has ended. Cancelling the call ends every process that it started."""
+        """Runs an agent until it has ended. Cancelling the call ends every process that it started.
+
+        Raises:
+            NotBegunError: the agent was not started, and will not be.
+        """
         ...
 
     async def collect(self) -> Collected | None:
@@ -112,8 +136,13 @@ class Workplace(Protocol):
 class Workplaces(Protocol):
     """A supply of workplaces for one run."""
 
-    def open_workplace(self, batch: str, slug: str, agent: str) -> Workplace:
-        """Returns a workplace, not yet prepared, for an attempt at the item with a slug by the agent of a name."""
+    def open_workplace(
+        self, batch: str, slug: str, agent: str, permit: StartPermit | None = None
+    ) -> Workplace:
+        """Returns a workplace, not yet prepared, for an attempt at the item with a slug by the agent of a name.
+
+        `permit`: asked again if the agent has to wait for a machine; None: it may always start.
+        """
         ...
 
     async def close(self, *, in_hurry: bool) -> None:

@@ -18,7 +18,13 @@ from gitbatch.agents.protocol import Agent, Assignment, Failure, OutputStream, P
 from gitbatch.batch.item.strays import Strays, find_strays
 from gitbatch.batch.workplace.changes import list_changes
 from gitbatch.batch.workplace.detached_places import CopyPlaces
-from gitbatch.batch.workplace.protocol import Collected, OpenOutput, WorkplaceChanges, WorkplaceSetup
+from gitbatch.batch.workplace.protocol import (
+    Collected,
+    OpenOutput,
+    StartPermit,
+    WorkplaceChanges,
+    WorkplaceSetup,
+)
 from gitbatch.batch.workplace.supply import Supply
 from gitbatch.repo.worktrees.worktree import Worktree
 from gitbatch.text import CleanText, clean_text
@@ -86,7 +92,10 @@ class RemoteWorkplaces:
     async def close(self, *, in_hurry: bool) -> None:
         """Nothing is open."""
 
-    def open_workplace(self, batch: str, slug: str, agent: str) -> RemoteWorkplace:
+    def open_workplace(
+        self, batch: str, slug: str, agent: str, permit: StartPermit | None = None
+    ) -> RemoteWorkplace:
+        assert permit
         assert batch
         assert agent == "told"
         assert slug

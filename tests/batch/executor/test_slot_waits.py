@@ -1,0 +1,119 @@
+"""Items that wait for a slot of a worker: they start only if the batch still allows it when there is one."""
+
+import asyncio
+import itertools
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from batch.executor.scripted_workers import (
+    HELLO,
+    REPLY,
+    ScriptedChannel,
+    ScriptedLink,
+    name_executor,
+    run_with,
+)
+from batch.programs import set_up
+from conftest import Place
+from history import ticked
+from msgspec.structs import replace
+
+from gitbatch.batch.executor.messages import ItemJob, JobChunk, JobResult, SentFailure, SentUsage
+from gitbatch.batch.history.ledger import SpendingLimits
+from gitbatch.limits.causes import Cause
+
+ONE_SLOT = replace(HELLO, slots=1)
+PAID = replace(REPLY, usage=SentUsage("m", 10, 5, requests=1, cost=0.4))
+
+
+def answer_paid(channel: ScriptedChannel, job: ItemJob) -> None:
+    channel.tell(JobChunk(job.token, b"page\n"), JobResult(job.token, PAID, 5))
+
+
+async def work_for_money(channel: ScriptedChannel, job: ItemJob) -> None:
+    answer_paid(channel, job)
+
+
+def sent_items(link: ScriptedLink) -> list[str]:
+    """The items whose agents were started."""
+    return [job.assignment.output for channel in link.channels for job in channel.jobs()]
+
+
+def of_kind(events: list[Any], kind: str) -> list[Any]:
+    return [event for event in events if event["event"] == kind]
+
+
+@pytest.mark.parametrize(("limit", "most"), [("max-cost = 0.9", 2), ("max-tokens = 40", 3)])
+def test_limit_that_is_reached_meanwhile_keeps_waiting_items_from_starting(
+    place: Place, monkeypatch: pytest.MonkeyPatch, limit: str, most: int
+) -> None:
+    """All six are asked for before any cost is known; the worker has one slot."""
+    set_up(place, *["ok"] * 6, batch=limit, agent="reports-usage = true")
+    name_executor(place)
+    link = ScriptedLink(work_for_money, (ONE_SLOT,))
+    result, events = run_with(place, monkeypatch, link, jobs=6)
+    assert result.halt is not None
+    assert result.halt.cause is Cause.BUDGET
+    assert len(sent_items(link)) == most
+    assert len(of_kind(events, "item-finished")) == most
+    assert not of_kind(events, "attempt-failed")
+    # The others are as if they had never been asked for: they run when more may be spent.
+    link = ScriptedLink(work_for_money, (ONE_SLOT,))
+    result, _ = run_with(
+        place, monkeypatch, link, jobs=6, items=None, checkpoint=None, limits=SpendingLimits(9.0, 900)
+    )
+    assert result.succeeded == 6
+    assert len(sent_items(link)) == 6 - most
+    assert len(ticked(place)) == 6
+
+
+def test_batch_that_halts_sends_no_waiting_item(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up(place, "ok", "ok", "ok", "ok")
+    name_executor(place)
+
+    async def lack_credit(channel: ScriptedChannel, job: ItemJob) -> None:
+        channel.tell(JobResult(job.token, SentFailure("no credit", cause=Cause.FATAL)))
+
+    link = ScriptedLink(lack_credit, (ONE_SLOT,))
+    result, _ = run_with(place, monkeypatch, link, jobs=4)
+    assert result.halt is not None
+    assert "no credit" in result.halt.reason
+    assert len(sent_items(link)) == 1
+
+
+def test_waiting_items_wait_for_a_busy_server_too(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first is told to come back; none of the others asks the server before that."""
+    set_up(place, "ok", "ok", "ok")
+    name_executor(place)
+    failed_at = 0.0
+    early: list[str] = []
+
+    async def be_busy_once(channel: ScriptedChannel, job: ItemJob) -> None:
+        nonlocal failed_at
+        now = asyncio.get_running_loop().time()
+        if not failed_at:
+            failed_at = now
+            busy = SentFailure("busy", cause=Cause.BUSY, retry_after=0.2)
+            channel.tell(JobResult(job.token, busy))
+            return
+        early.extend([job.assignment.output] if now < failed_at + 0.2 else [])
+        answer_paid(channel, job)
+
+    link = ScriptedLink(be_busy_once, (ONE_SLOT,))
+    result, _ = run_with(place, monkeypatch, link, jobs=3)
+    assert result.succeeded == 3
+    assert early == []
+
+
+def test_wait_for_a_slot_is_no_time_of_the_item(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock of the wait runs backwards here: what is subtracted is added."""
+    set_up(place, "ok")
+    name_executor(place)
+    clock = itertools.count(0.0, -100.0)
+    monkeypatch.setattr(
+        "gitbatch.batch.executor.remote_workplace.time", SimpleNamespace(monotonic=lambda: next(clock))
+    )
+    _, events = run_with(place, monkeypatch, ScriptedLink(work_for_money))
+    [done] = of_kind(events, "item-finished")
+    assert done["outcome"]["seconds"] >= 100
