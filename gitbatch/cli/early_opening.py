@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 
 from gitbatch.repo.childless import prepare_childless
 from gitbatch.repo.opening import open_repository
@@ -26,7 +27,7 @@ class EarlyOpening:
         self._answer = thread.submit(open_repository, directory)
         thread.submit(prepare_childless)
         if has_sandbox and sys.platform == "linux":
-            thread.submit(_try_bubblewrap)
+            thread.submit(_begin_trial)
         thread.shutdown(wait=False)
 
     @contextmanager
@@ -43,8 +44,17 @@ class EarlyOpening:
             repo.close()
 
 
+def _begin_trial() -> None:
+    """Begins a trial, whose answer is kept for the process.
+
+    An end of the process does not wait for it: bubblewrap may hang, at a network file system that does not answer, and is
+    killed when the thread ends.
+    """
+    Thread(target=_try_bubblewrap, name="trial", daemon=True).start()
+
+
 def _try_bubblewrap() -> None:
-    """Makes a trial, whose answer is kept for the process."""
+    """Makes the trial."""
     from gitbatch.sandbox.bubblewrap import find_bubblewrap
 
     find_bubblewrap()

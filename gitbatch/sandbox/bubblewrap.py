@@ -87,7 +87,13 @@ def _find_problem(program: str, *, sized: bool) -> str:
     ]
     try:
         done = subprocess.run(
-            trial, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=_TIMEOUT
+            trial,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=_TIMEOUT,
         )
     except subprocess.TimeoutExpired:
         return f"{program} took longer than {_TIMEOUT:g} seconds"

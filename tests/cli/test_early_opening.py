@@ -1,7 +1,10 @@
 """The repository is opened while a command is imported."""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
+from queue import Queue
+from threading import Thread, current_thread
 from typing import Any
 
 import pytest
@@ -11,6 +14,7 @@ from gitbatch.cli import batch, run
 from gitbatch.cli.early_opening import EarlyOpening
 from gitbatch.cli.frontend import PromptFrontend
 from gitbatch.errors import GitbatchError
+from gitbatch.sandbox import bubblewrap
 
 
 def test_repository_is_opened_and_closed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,6 +30,15 @@ def test_error_is_raised_where_the_repository_is_used(tmp_path: Path) -> None:
     opening = EarlyOpening(tmp_path)
     with pytest.raises(GitbatchError, match="is not in a git repository"), opening.wait_for_repository():
         pass
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no bubblewrap")
+def test_no_end_waits_for_the_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bubblewrap may hang, and the run may need no sandbox, or end with an error."""
+    threads: Queue[Thread] = Queue()
+    monkeypatch.setattr(bubblewrap, "find_bubblewrap", lambda: threads.put(current_thread()))
+    EarlyOpening(tmp_path, has_sandbox=True)
+    assert threads.get(timeout=60).daemon
 
 
 def test_a_run_that_asks_has_the_variables_of_the_users_git(

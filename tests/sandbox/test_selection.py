@@ -84,6 +84,7 @@ def bwrap(folder: Path, text: str) -> str:
     [
         ("#!/bin/sh\necho 'bwrap: no namespaces' >&2; exit 1\n", "does not work here (bwrap: no namespaces)"),
         ("#!/bin/sh\nexit 3\n", "does not work here (exit code 3)"),
+        ("#!/bin/sh\nprintf 'caf\\351' >&2; exit 1\n", "does not work here (caf\ufffd)"),
         ("no program", "cannot be started"),
     ],
 )
