@@ -4,6 +4,8 @@ import asyncio
 import os
 import signal
 import socket
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,6 +34,7 @@ def make_worker(ip: str = "127.0.0.1", nanny: object = None, limit: int | None =
         security=SimpleNamespace(get_listen_args=lambda _: {"ssl_context": None}, tls_worker_key=None),
         state=SimpleNamespace(nthreads=3),
         startup_information={},
+        status=SimpleNamespace(name="running"),
     )
 
 
@@ -80,7 +83,9 @@ def test_first_signal_lets_items_end_and_the_second_ends_them(
         monkeypatch.setenv(name, value)
     heard: list[FromWorker] = []
     did: list[str] = []
+    codes: list[int] = []
     monkeypatch.setattr(WorkerServer, "end_jobs", lambda _: did.append("end jobs"))
+    monkeypatch.setattr("gitbatch.cli.dask_preload.end_soon", lambda find_code, _: codes.append(find_code()))
     worker = make_worker()
 
     def end_process(*_: object) -> None:
@@ -105,7 +110,7 @@ def test_first_signal_lets_items_end_and_the_second_ends_them(
         await wait_until_async(lambda: heard, "it greets")
         os.kill(os.getpid(), signal.SIGTERM)
         await wait_until_async(lambda: Alive(takes_jobs=False) in heard, heard)
-        await wait_until_async(lambda: "closed" in did, did)
+        await wait_until_async(lambda: "end the process" in did, did)
         os.kill(os.getpid(), signal.SIGINT)
         await wait_until_async(lambda: "end jobs" in did, did)
         await listening
@@ -119,4 +124,56 @@ def test_first_signal_lets_items_end_and_the_second_ends_them(
     finally:
         for number, handler in zip((signal.SIGTERM, signal.SIGINT), before, strict=True):
             signal.signal(number, handler)
-    assert did == ["signal", "closed", "end jobs"]
+    assert did == ["signal", "closed", "end the process", "end jobs"]
+    assert codes == [0, 0, 0]  # by the teardown, by the signal, and by the end of the loop
+
+
+PROGRAM = """
+import asyncio, os, signal
+from contextlib import suppress
+from types import SimpleNamespace as Part
+from gitbatch.batch.worker import process_end
+from gitbatch.cli.dask_preload import dask_setup, dask_teardown
+
+process_end.PATIENCE = 0.1
+ended = asyncio.Event()
+worker = Part(ip="127.0.0.1", nanny=None, status=Part(name="running"), state=Part(nthreads=1), startup_information={})
+worker.memory_manager = Part(memory_limit=None)
+worker.security = Part(get_listen_args=lambda _: {"ssl_context": None}, tls_worker_key=None)
+
+async def stay():
+    while True:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+async def run():
+    await dask_setup(worker)
+    left = asyncio.create_task(stay())
+    os.kill(os.getpid(), signal.SIGTERM)
+    await ended.wait()
+
+async def close(reason):
+    await dask_teardown(worker)
+
+def end(*_):
+    ended.set()
+
+end.__module__ = "distributed._signals"
+worker.close = close
+signal.signal(signal.SIGTERM, end)
+asyncio.run(run())
+"""
+"""As much of a `dask worker`: it gets SIGTERM while it waits for its scheduler, and a task ignores that it is cancelled."""
+
+
+def test_process_ends_although_a_task_does_not(place: Place) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env=place.environment,
+        capture_output=True,
+        text=True,
+        timeout=45,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "has not ended within 0.1 s after its items, and is ended" in done.stderr

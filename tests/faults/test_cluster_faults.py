@@ -8,6 +8,7 @@ GITBATCH_FAULTS=long pytest tests/faults/test_cluster_faults.py -n 0
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from batch.programs import set_up, starts
@@ -17,6 +18,9 @@ from conftest import Place
 from faults.test_faults import LONG
 from history import ticked
 from waiting import wait_until
+
+if TYPE_CHECKING:
+    import subprocess
 
 
 def count_sent(place: Place) -> int:
@@ -73,17 +77,9 @@ def test_item_is_paid_for_once_and_no_agent_is_left(place: Place, cluster: Clust
     assert ticked(place) == ["T1", "T2"]
 
 
-@pytest.mark.skipif(not LONG, reason="takes 6 seconds")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_plain_dask_worker_that_gets_a_signal_finishes_its_items(
-    place: Place, cluster: Cluster, number: signal.Signals
-) -> None:
-    set_up(place, "hold", "ok", batch="retries = 0")
-    place.write("agent.sh", place.read("agent.sh").replace("$HOME", str(place.home)))
-    place.edit("gitbatch.toml", 'sandbox = "none"\n', f'writable = ["{place.home}"]\n')
-    place.commit("The agent")
-    cluster.start_scheduler()
-    tls = cluster.tls
+def start_plain_worker(cluster: Cluster) -> "subprocess.Popen[bytes]":
+    """Start a Dask worker with the preload."""
+    tls, environment = cluster.tls, cluster.place.environment
     files = ("--tls-ca-file", tls.ca, "--tls-cert", tls.cert, "--tls-key", tls.key)
     options = (
         "--no-nanny",
@@ -94,11 +90,24 @@ def test_plain_dask_worker_that_gets_a_signal_finishes_its_items(
         "--preload",
         "gitbatch.cli.dask_preload",
     )
-    home = place.home.parent / "plain"
+    home = cluster.place.home.parent / "plain"
     command = (sys.executable, "-m", "distributed.cli.dask_worker", cluster.url, *options, *files)
-    worker = cluster._start(
-        (*command, "--local-directory", str(home)), "plain", {**place.environment, "HOME": str(home)}
+    return cluster._start(
+        (*command, "--local-directory", str(home)), "plain", {**environment, "HOME": str(home)}
     )
+
+
+@pytest.mark.skipif(not LONG, reason="takes 6 seconds")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_plain_dask_worker_that_gets_a_signal_finishes_its_items(
+    place: Place, cluster: Cluster, number: signal.Signals
+) -> None:
+    set_up(place, "hold", "ok", batch="retries = 0")
+    place.write("agent.sh", place.read("agent.sh").replace("$HOME", str(place.home)))
+    place.edit("gitbatch.toml", 'sandbox = "none"\n', f'writable = ["{place.home}"]\n')
+    place.commit("The agent")
+    cluster.start_scheduler()
+    worker = start_plain_worker(cluster)
     place.environment |= cluster.variables
     running = place.start(*ALL, "--cluster", cluster.url)
     wait_until(lambda: starts(place, "T1") == 1, cluster.log_of("plain").read_text)
@@ -111,3 +120,24 @@ def test_plain_dask_worker_that_gets_a_signal_finishes_its_items(
     assert running.returncode == 0, said
     assert (starts(place, "T1"), ticked(place)) == (1, ["T1", "T2"])
     worker.wait(timeout=60)
+
+
+@pytest.mark.skipif(not LONG, reason="takes 3 seconds")
+def test_plain_dask_worker_without_a_scheduler_ends_by_a_signal(cluster: Cluster) -> None:
+    worker = start_plain_worker(cluster)
+    log = cluster.log_of("plain")
+    wait_until(lambda: "Waiting to connect" in log.read_text(), log.read_text)
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(timeout=60) == 0
+
+
+@pytest.mark.skipif(not LONG, reason="takes 5 seconds")
+def test_plain_dask_worker_that_gets_a_signal_with_its_scheduler_ends(cluster: Cluster) -> None:
+    """A worker that was cancelled while it closed waited for ever."""
+    scheduler, worker = cluster.start_scheduler(), start_plain_worker(cluster)
+    log = cluster.log_of("plain")
+    wait_until(lambda: "Registered to" in log.read_text(), log.read_text)
+    scheduler.send_signal(signal.SIGTERM)
+    wait_until(lambda: "Stopping worker" in log.read_text(), log.read_text)
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(timeout=60) == 0

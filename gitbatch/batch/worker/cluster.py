@@ -12,7 +12,7 @@ import signal
 import socket
 import ssl
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,10 +28,11 @@ from gitbatch.batch.executor.dask_scheduler import ANNOUNCED, SchedulerConnectio
 from gitbatch.batch.executor.tls import connect_streams
 from gitbatch.batch.planning.tls_files import make_tls_context
 from gitbatch.batch.worker.cluster_settings import ClusterSettings
+from gitbatch.batch.worker.process_end import end_soon
 from gitbatch.batch.worker.stdio import STOP_SIGNALS, WorkerSettings
 from gitbatch.batch.worker.worker_server import WorkerServer
 from gitbatch.concurrency import GitThread
-from gitbatch.errors import GitbatchError
+from gitbatch.errors import ExitCode, GitbatchError
 from gitbatch.project.cluster import ClusterAddress
 from gitbatch.text import clean_text, format_count
 
@@ -55,8 +56,8 @@ def serve_cluster(settings: WorkerSettings, cluster: ClusterSettings, tell: Call
     """
     require_dask()
     watch_by_descriptor()
-    with closing(Starter()) as starter, closing(GitThread()) as git:
-        asyncio.run(_serve(settings, cluster, tell, (starter, git)))
+    with ExitStack() as ending, closing(Starter()) as starter, closing(GitThread()) as git:
+        asyncio.run(_serve_and_leave(settings, cluster, tell, (starter, git), ending))
 
 
 def require_dask() -> str:
@@ -132,6 +133,22 @@ def _make_client_context(cluster: ClusterSettings) -> ssl.SSLContext | None:
     return make_tls_context(cluster.tls, ssl.Purpose.SERVER_AUTH) if cluster.tls else None
 
 
+async def _serve_and_leave(
+    settings: WorkerSettings,
+    cluster: ClusterSettings,
+    tell: Callable[[str], None],
+    started: tuple[Starter, GitThread],
+    ending: ExitStack,
+) -> None:
+    """Serves until the end; then the process may wait for what Dask leaves for a while, until the stack is closed."""
+    code = ExitCode.FAILED
+    try:
+        await _serve(settings, cluster, tell, started)
+        code = ExitCode.DONE
+    finally:
+        ending.callback(end_soon(lambda: code, lambda text: tell(f"worker {settings.host}: {text}")).cancel)
+
+
 async def _serve(
     settings: WorkerSettings,
     cluster: ClusterSettings,
@@ -158,8 +175,9 @@ async def _serve(
     await asyncio.wait((stopping, hurry), return_when=asyncio.FIRST_COMPLETED)
     hurry.cancel()
     server.end_jobs()
-    await asyncio.wait((stopping, joining))
-    if not joining.cancelled():
+    await asyncio.wait((stopping,))
+    await asyncio.wait((joining,), timeout=2 * _LEAVING)
+    if joining.done() and not joining.cancelled():
         joining.result()
 
 
