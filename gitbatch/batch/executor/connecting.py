@@ -38,8 +38,8 @@ async def keep_connected(members: PoolMembers, member: PoolMember, greeting: Seq
             finally:
                 members.lose_jobs(member, "the connection was closed")
                 await channel.close(_SHORT)
-        except ChannelError as error:
-            members.note_lost(member, clean_text(str(error)))
+        except ChannelError as error:  # which may begin with its address, as its name does until it greets
+            members.note_lost(member, clean_text(str(error).removeprefix(f"{member.host}: ")))
         pause = _FIRST_PAUSE if member.has_worked else pause
         pause = _LONGEST_PAUSE if member.has_left else pause
         await asyncio.sleep(pause)

@@ -21,15 +21,24 @@ from gitbatch.batch.executor.carrier import ChannelError
 from gitbatch.batch.executor.tls import PATIENCE, Streams, describe_loss
 from gitbatch.text import clean_text
 
-ANSWER_BYTES = 32 * 1024 * 1024
-"""The most bytes of an answer: a worker takes about 2 KB of it."""
+ANSWER_BYTES = 16 * 1024 * 1024
+"""The most bytes of any answer."""
+_GREETING_BYTES = 64 * 1024
+_CORES_BYTES = 2 * 1024 * 1024
+"""Those of the answer that has the workers' addresses alone."""
+_WORKER_BYTES = 8 * 1024
+"""Those of a worker in the other one, which takes about 2 KB of it; as for a greeting are left for all else."""
 ANNOUNCED = "gitbatch"
 """The word of a Dask worker about itself that has the address at which it works for runs."""
 MOST_WORKERS = 4_096
+_JOINING = 64
+"""The workers that may join between two answers."""
 _MOST_PARTS = 4096
 _MOST_CHARACTERS = 200
 _WORD = struct.Struct("<Q")
 _T = TypeVar("_T")
+_Address = Annotated[str, Meta(max_length=300)]
+"""Of a Dask worker, which is kept."""
 
 
 class _Greeting(Struct, frozen=True):
@@ -41,12 +50,12 @@ class _Worker(Struct, frozen=True):
 
 
 class _Cluster(Struct, frozen=True):
-    workers: Annotated[dict[str, _Worker], Meta(max_length=MOST_WORKERS)]
+    workers: Annotated[dict[_Address, _Worker], Meta(max_length=MOST_WORKERS)]
 
 
 _GREETING: msgspec.msgpack.Decoder[_Greeting] = msgspec.msgpack.Decoder(_Greeting)
 _CORES: msgspec.msgpack.Decoder[dict[str, int]] = msgspec.msgpack.Decoder(
-    Annotated[dict[str, int], Meta(max_length=MOST_WORKERS)]
+    Annotated[dict[_Address, int], Meta(max_length=MOST_WORKERS)]
 )
 _IDENTITY: msgspec.msgpack.Decoder[_Cluster] = msgspec.msgpack.Decoder(_Cluster)
 
@@ -85,7 +94,7 @@ class SchedulerConnection:
         """
         made = cls(*streams)
         try:
-            await made._receive(_GREETING)
+            await made._receive(_GREETING, _GREETING_BYTES)
             await made._send({"compression": None, "python": sys.version_info[:3], "pickle-protocol": 4})
         except BaseException:
             made.close()
@@ -98,10 +107,11 @@ class SchedulerConnection:
         Raises:
             ChannelError: the scheduler is gone, silent, or does not answer as one does.
         """
-        cores = await self._ask("ncores", _CORES)
+        cores = await self._ask("ncores", _CORES, _CORES_BYTES)
         known = frozenset(cores)
         if known != self._known:
-            said = (await self._ask("identity", _IDENTITY)).workers
+            most = min(ANSWER_BYTES, _GREETING_BYTES + _WORKER_BYTES * (len(known) + _JOINING))
+            said = (await self._ask("identity", _IDENTITY, most)).workers
             self._announced = frozenset(_read_short(worker.gitbatch) for worker in said.values()) - {""}
             self._known = frozenset(said)
         return self._announced
@@ -110,9 +120,9 @@ class SchedulerConnection:
         """Ends the connection."""
         self.writer.transport.abort()
 
-    async def _ask(self, question: str, decoder: msgspec.msgpack.Decoder[_T]) -> _T:
+    async def _ask(self, question: str, decoder: msgspec.msgpack.Decoder[_T], most: int) -> _T:
         await self._send({"op": question, "reply": True})
-        return await self._receive(decoder)
+        return await self._receive(decoder, most)
 
     async def _send(self, message: dict[str, object]) -> None:
         part = msgspec.msgpack.encode(message)
@@ -124,11 +134,11 @@ class SchedulerConnection:
         except OSError as error:
             raise ChannelError(describe_loss(error)) from error
 
-    async def _receive(self, decoder: msgspec.msgpack.Decoder[_T]) -> _T:
-        """Returns the next message; the parts that it refers to are read, and dropped."""
+    async def _receive(self, decoder: msgspec.msgpack.Decoder[_T], most: int) -> _T:
+        """Returns the next message, of so many bytes at most; the parts that it refers to are read, and dropped."""
         try:
             async with asyncio.timeout(PATIENCE):
-                return decoder.decode(await self._read_message())
+                return decoder.decode(await self._read_message(most))
         except TimeoutError as error:
             raise ChannelError(f"no answer for {PATIENCE:g} seconds") from error
         except (OSError, EOFError) as error:
@@ -136,14 +146,14 @@ class SchedulerConnection:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ChannelError(clean_text(f"it does not answer as a scheduler does: {error}")) from error
 
-    async def _read_message(self) -> bytes:
+    async def _read_message(self, most: int) -> bytes:
         await self._read_word()  # of all parts but those that are long
         count = await self._read_word()
         if not 0 < count <= _MOST_PARTS:
             raise ChannelError(f"it does not answer as a scheduler does: {count:,} parts")
         lengths = [await self._read_word() for _ in range(count)]
-        if sum(lengths) > ANSWER_BYTES:
-            raise ChannelError(f"an answer of {sum(lengths):,} bytes (the most are {ANSWER_BYTES:,})")
+        if sum(lengths) > most:
+            raise ChannelError(f"an answer of {sum(lengths):,} bytes (the most are {most:,})")
         first, *_ = [await self.reader.readexactly(length) for length in lengths]
         return first
 

@@ -107,6 +107,18 @@ def test_what_is_not_an_answer_ends_the_connection(answer: bytes, words: str) ->
     assert "\n" not in str(found.value)
 
 
+def test_answer_may_be_as_long_as_its_workers_need() -> None:
+    """One that lies about itself cannot make a run read what thousands of workers would be, nor keep long names."""
+    few = say({"a": 1}), pack(bytes(4 * 1024 * 1024))
+    with pytest.raises(ChannelError, match=r"an answer of 4,194,304 bytes \(the most are 598,016\)"):
+        asyncio.run(talk(answering(*few)))
+    many = {f"tls://10.0.{number // 250}.{number % 250}:4000": 1 for number in range(1_000)}
+    workers = {name: {"gitbatch": name, "metrics": "x" * 6_000} for name in many}
+    assert asyncio.run(talk(answering(say(many), say({"workers": workers})))) == [frozenset(many)]
+    with pytest.raises(ChannelError, match="length <= 300"):
+        asyncio.run(talk(answering(say({"a" * 301: 1}))))
+
+
 @pytest.mark.parametrize("rest", [b"", b"drip"], ids=["silence", "drip"])
 def test_slow_answer_ends_the_connection(monkeypatch: pytest.MonkeyPatch, rest: bytes) -> None:
     """However it is slow: the whole of an answer has to be there in time."""
