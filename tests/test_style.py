@@ -185,6 +185,12 @@ def test_sources() -> None:
     assert not findings, listed(findings)
 
 
+def test_names_of_test_modules_differ() -> None:
+    """Pytest imports two modules of one name as the same, and stops."""
+    counts = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, count in counts.items() if count > 1] == []
+
+
 def main() -> None:
     """Print every finding below the paths that are given (all without), then the counts."""
     wanted = [str(Path(argument).resolve()) for argument in sys.argv[1:]] or [str(ROOT)]
