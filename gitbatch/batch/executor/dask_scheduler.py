@@ -135,7 +135,7 @@ class SchedulerConnection:
             raise ChannelError(describe_loss(error)) from error
 
     async def _receive(self, decoder: msgspec.msgpack.Decoder[_T], most: int) -> _T:
-        """Returns the next message, of so many bytes at most; the parts that it refers to are read, and dropped."""
+        """Returns the next message, of a number of bytes at most; the parts that it refers to are read, and dropped."""
         try:
             async with asyncio.timeout(PATIENCE):
                 return decoder.decode(await self._read_message(most))
