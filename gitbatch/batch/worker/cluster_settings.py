@@ -1,6 +1,7 @@
 """The place of a worker in a cluster, by the options of `gitbatch worker --connect`."""
 
 from collections.abc import Mapping
+from ipaddress import ip_address
 
 from msgspec import Struct
 
@@ -46,10 +47,19 @@ def read_cluster_settings(
 
 
 def _read_listen(listen: str, scheduler: ClusterAddress) -> ClusterAddress:
-    found = parse_address(f"{'tls' if scheduler.is_encrypted else 'tcp'}://{listen}")
+    host, _, port = listen.rpartition(":")
+    where = f"[{host}]:{port}" if _is_plain_ipv6(host) else listen  # as pods name theirs: $(POD_IP):8790
+    found = parse_address(f"{'tls' if scheduler.is_encrypted else 'tcp'}://{where}")
     if found is None:
         raise UsageError(f"--listen: {listen!r} is not HOST:PORT", "for example: --listen 0.0.0.0:8790")
     return require_safe(found)
+
+
+def _is_plain_ipv6(host: str) -> bool:
+    try:
+        return ip_address(host).version == 6
+    except ValueError:
+        return False
 
 
 def require_safe(listen: ClusterAddress) -> ClusterAddress:

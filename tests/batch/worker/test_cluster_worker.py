@@ -52,6 +52,14 @@ def test_worker_listens_where_it_reaches_the_scheduler_or_as_it_is_asked(
     assert listens("tls://127.0.0.1:1", f"localhost:{free}") == parse_address(f"tls://localhost:{free}")
 
 
+@pytest.mark.parametrize("listen", ["fd00::7:8790", "[fd00::7]:8790"])
+def test_address_of_a_pod_may_be_one_of_ipv6(listen: str, tmp_path: Path) -> None:
+    """Kubernetes writes it without brackets: `--listen=$(POD_IP):8790`."""
+    tls = write_certificates(tmp_path)
+    cluster = read_cluster_settings("tls://head:8786", listen, (tls.ca, tls.cert, tls.key), {})
+    assert str(cluster.listen) == "tls://[fd00::7]:8790"
+
+
 def test_worker_that_only_this_machine_reaches_says_so(far: Orchestrator, tmp_path: Path) -> None:
     """The name of its scheduler leads to loopback, as that of a machine's own does on Debian; here it is a number."""
     tls = write_certificates(tmp_path / "tls")
