@@ -53,6 +53,8 @@ class ExecutorTable(ConfigTable, frozen=True):
             yield "workers", "a command has a NUL character in it"
         if self.kind == "dask" and not self.cluster:
             yield "cluster", 'it is empty, and kind = "dask" needs the address of a scheduler'
+        if self.kind != "dask" and self.cluster:  # else items would be worked on here, and no word be said
+            yield "cluster", 'it has a meaning with kind = "dask" only'
         yield "cluster", find_address_problem(self.cluster) if self.cluster else None
         yield "tls", self.tls.find_problem() if self.tls else None
         yield "secrets", self.find_secrets_problem()

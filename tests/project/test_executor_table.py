@@ -29,6 +29,8 @@ def test_items_stay_here_if_nothing_is_said() -> None:
         ('kind = "dask"', "needs the address of a scheduler"),
         ('kind = "dask"\ncluster = "tcp://head:8786"', "not encrypted"),
         ('kind = "dask"\ncluster = "tls://h:1"\nworkers = [["true"]]', 'with kind = "command" only'),
+        ('cluster = "tls://head:8786"', 'it has a meaning with kind = "dask" only'),
+        (f'{WORKER}cluster = "tls://head:8786"', 'it has a meaning with kind = "dask" only'),
         ('tls = { ca = "/a", cert = "/b" }', "key"),
         ('tls = { ca = "ca.pem", cert = "/b", key = "/c" }', "neither an absolute path"),
         ("workers = [[]]", "length >= 1"),
