@@ -27,7 +27,7 @@ async def connect_streams(address: ClusterAddress, context: ssl.SSLContext | Non
     except TimeoutError as error:
         raise ChannelError(f"{address} does not answer") from error
     except (OSError, UnicodeError) as error:  # the latter: a name that cannot be one of a host
-        raise ChannelError(clean_text(f"{address}: {_describe_error(error)}")) from error
+        raise ChannelError(clean_text(f"{address}: {_describe_error(error) or 'it hangs up'}")) from error
 
 
 def describe_loss(error: OSError | EOFError) -> str:

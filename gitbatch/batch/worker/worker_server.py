@@ -6,6 +6,7 @@ Each run has a connection, a copy of its repository and agents of its own. What 
 import asyncio
 import socket
 import ssl
+from collections import deque
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 
@@ -31,6 +32,10 @@ from gitbatch.project.cluster import ClusterAddress
 
 MOST_RUNS = 64
 """The most runs that are connected at the same time."""
+MOST_SHAKING = 128
+"""The most connections in `PATIENCE` seconds that have not shown a certificate: each has a descriptor, as agents need them."""
+_EACH_AGENT = 16
+"""Descriptors; see `make_room`."""
 _SILENCE_MILLISECONDS = 60_000
 """After which a run that does not take what is sent is gone."""
 
@@ -49,10 +54,13 @@ class WorkerServer:
     _slots: SharedSlots = field(init=False)
     _sandbox: str = field(init=False)
     _server: asyncio.Server | None = None
+    _shaking: deque[float] = field(default_factory=deque)
+    """When those began that have not shown a certificate, by the loop's clock."""
     _services: "dict[asyncio.Task[None], OrchestratorService]" = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._slots = SharedSlots(make_room(self.settings.slots))
+        connections = (MOST_RUNS + MOST_SHAKING) // _EACH_AGENT
+        self._slots = SharedSlots(min(self.settings.slots, make_room(self.settings.slots + connections)))
         self._sandbox = select_sandbox_of(self.settings).kind
 
     async def start(self) -> int:
@@ -64,8 +72,9 @@ class WorkerServer:
         (self.settings.place / "work").mkdir(parents=True, exist_ok=True)
         host, port = self.listen.host, self.listen.port
         patience = PATIENCE if self.context else None
-        self._server = await asyncio.start_server(
-            self._serve_run, host, port, ssl=self.context, ssl_handshake_timeout=patience
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            self._accept_run, host, port, ssl=self.context, ssl_handshake_timeout=patience
         )
         return int(self._server.sockets[0].getsockname()[1])
 
@@ -83,7 +92,23 @@ class WorkerServer:
         for task in self._services:
             task.cancel()
 
+    def _accept_run(self) -> asyncio.StreamReaderProtocol:
+        """Returns the protocol of a new connection, which has not shown its certificate.
+
+        Raises:
+            ConnectionRefusedError: too many have not; the connection is closed.
+        """
+        now = asyncio.get_running_loop().time()
+        while self._shaking and self._shaking[0] < now - PATIENCE:
+            self._shaking.popleft()
+        if len(self._shaking) >= MOST_SHAKING:
+            raise ConnectionRefusedError
+        self._shaking.append(now)
+        return asyncio.StreamReaderProtocol(asyncio.StreamReader(), self._serve_run)
+
     async def _serve_run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._shaking:
+            self._shaking.pop()
         task = asyncio.current_task()
         is_stopped = (
             self._server is not None and not self._server.is_serving()

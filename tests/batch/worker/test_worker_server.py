@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from batch.worker.orchestrators import OTHER, TOKEN, Orchestrator, far  # noqa: F401 - a fixture
 from certificates import write_certificates, write_stranger
+from msgspec.structs import replace
 from waiting import wait_until_async
 
 from gitbatch.batch.executor.carrier import ChannelError
@@ -146,5 +147,38 @@ def test_run_that_connects_while_the_worker_is_asked_to_stop_is_not_served(
         with pytest.raises(ChannelError, match="the connection is gone"):
             await StreamChannel(*first).receive()
         first[1].transport.abort()
+
+    asyncio.run(scene())
+
+
+@pytest.mark.filterwarnings(
+    "ignore::ResourceWarning"
+)  # of a connection that is closed before it has a protocol
+def test_those_without_a_certificate_leave_descriptors_for_agents(
+    far: Orchestrator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They only connect, and say nothing. Those that were there before are served; others again, once some are given up."""
+    files = write_certificates(tmp_path / "tls")
+    ours, theirs = (
+        make_tls_context(files, side) for side in (ssl.Purpose.SERVER_AUTH, ssl.Purpose.CLIENT_AUTH)
+    )
+    monkeypatch.setattr("gitbatch.batch.worker.worker_server.MOST_SHAKING", 3)
+
+    async def scene() -> None:
+        listen = ClusterAddress(is_encrypted=True, host="127.0.0.1", port=0)
+        server = WorkerServer(far.settings, theirs, listen, far.pool.starter, far.git)
+        address = replace(listen, port=await server.start())
+        greeted = [await connect_streams(address, ours) for _ in range(4)]
+        assert [len(await StreamChannel(*each).receive()) for each in greeted] == [1] * 4
+        silent = [await asyncio.open_connection(address.host, address.port) for _ in range(5)]
+        assert await silent[-1][0].read() == b"", "it is closed at once"
+        with pytest.raises(ChannelError, match="it hangs up"):
+            await connect_streams(address, ours)
+        monkeypatch.setattr("gitbatch.batch.worker.worker_server.PATIENCE", 0.0)
+        greeted.append(await connect_streams(address, ours))
+        assert await StreamChannel(*greeted[-1]).receive()
+        for _, writer in (*greeted, *silent):
+            writer.transport.abort()
+        await server.stop()
 
     asyncio.run(scene())
