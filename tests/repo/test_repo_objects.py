@@ -180,6 +180,7 @@ def test_processes_that_copy_can_start_early(
     objects: Objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first file that is copied, and the first that is compared, wait for no start of git."""
+    os.utime(objects.folder / "pack", (1, 1))  # a change of a moment ago would end them
     blob = objects.write_blob(b"content")
     objects.start_copying()
     monkeypatch.setattr(Git, "start", lambda *_, **__: pytest.fail("another one starts"))

@@ -2,9 +2,11 @@
 
 import errno
 import hashlib
+import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -92,6 +94,7 @@ def test_processes_that_start_early_are_used(
     place.write("z", "z")
     place.commit()
     place.git("repack", "-dq")
+    os.utime(place.root / ".git/objects/pack", (1, 1))
     writer.start()
     monkeypatch.setattr(Git, "start", lambda *_, **__: pytest.fail("another one starts"))
     made = some(writer, 5)
@@ -223,6 +226,31 @@ def test_what_a_pack_had_that_is_gone_is_written_anew(place: Place) -> None:
     objects.writer.flush()
     assert place.git("cat-file", "-t", two) == "blob"
     assert objects.find_missing((one, two)) == (one,)
+    objects.close()
+
+
+def test_a_pack_that_goes_in_the_moment_in_which_another_comes(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`git repack -d` does that: the folder keeps its time. Else an object whose second name is there would not be restored."""
+    objects, pack = Objects(Git(place.root), place.root / ".git/objects"), place.root / ".git/objects/pack"
+    place.write("one", "one\n")
+    place.commit("lost")
+    blob = place.git("rev-parse", "HEAD:one").strip()
+    place.git("repack", "-adq")
+    moment = pack.stat().st_mtime_ns
+    clock = count(moment)
+    monkeypatch.setattr("time.time_ns", lambda: next(clock))
+    assert objects.find_missing((blob,)) == ()
+    for file in pack.iterdir():
+        file.unlink()
+    os.utime(pack, ns=(moment, moment))
+    assert objects.find_missing((blob,)) == (blob,)
+    monkeypatch.setattr("time.time_ns", lambda: moment + 1_000_000_000)
+    assert objects.find_missing((blob,)) == (blob,)
+    reader = objects._reader._process
+    assert objects.find_missing((blob,)) == (blob,)
+    assert objects._reader._process is reader, "a pack that came a while ago restarts nothing"
     objects.close()
 
 

@@ -8,6 +8,7 @@ Not thread-safe: a run has one thread for git.
 
 import errno
 import os
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
@@ -33,6 +34,8 @@ _WRITE = {
 _HASH = ("hash-object", "--no-filters")
 _PROCESSES = {"blob": 1, "tree": 3, "commit": 1}
 """The number of processes, by kind: each waits for the disk, and a change has a tree for each folder of its paths."""
+_TICK = 20_000_000
+"""Nanoseconds, more than between two ticks of the clock that files get their times from."""
 
 
 class _Pending(NamedTuple):
@@ -212,11 +215,17 @@ class Writer:
 
 
 def pack_dir_mtime(folder: Path) -> int:
-    """Returns a number that changes when a pack is added to an object store or removed."""
+    """Returns a number that changes when a pack is added to an object store or removed.
+
+    It is never the same shortly after a change: `git repack -d` removes the old packs so soon after the new one has come that
+    the time of the folder may stay as it is.
+    """
     try:
-        return os.stat(f"{folder}/pack").st_mtime_ns  # noqa: PTH116 - asked often
+        changed = os.stat(f"{folder}/pack").st_mtime_ns  # noqa: PTH116 - asked often
     except OSError:
         return 0
+    now = time.time_ns()
+    return -now if 0 <= now - changed < _TICK else changed
 
 
 def _open_anonymous(content: bytes) -> IO[bytes]:
