@@ -51,6 +51,8 @@ class PoolMembers:
     _numbers: Iterator[int] = field(default_factory=count)
     _are_settled: bool = False
     """Whether all that are known have greeted or failed."""
+    waiting: int = 0
+    """The jobs that wait for a worker, without those of items that start before their group."""
     asked: set[str] = field(default_factory=set)
     """The tokens of all jobs of this run."""
     _awaited: dict[str, tuple[PoolMember, float]] = field(default_factory=dict)
@@ -146,7 +148,9 @@ class PoolMembers:
             self._awaited[token] = (member, until)
         self._forget_kept(member)
 
-    def choose_member(self, job: IncomingJob, avoided: Sequence[PoolMember] = ()) -> PoolMember | None:
+    def choose_member(
+        self, job: IncomingJob, avoided: Sequence[PoolMember] = (), *, is_early: bool = False
+    ) -> PoolMember | None:
         """Returns the worker to give a job to: one that has its result, else one that was lost least, and has most room."""
         keeping = (
             member
@@ -154,7 +158,7 @@ class PoolMembers:
             if member.can_run(job.purpose) and member.has_begun(job.token)
         )
         kept = min(keeping, key=lambda member: member.number, default=None)
-        if kept or self._waiting_time(job.token) > 0:
+        if kept or self._waiting_time(job.token) > 0 or (is_early and self.waiting):
             return kept
         if avoided:
             others = [member for member in self.all if member.can_run(job.purpose) and member not in avoided]

@@ -172,7 +172,7 @@ class RemoteWorkplace:
         """
         pool, permit, began = self.shared.pool, self.permit, time.monotonic()
         while True:
-            member = await pool.take_member(job, unfit)
+            member = await pool.take_member(job, unfit, is_early=permit is not None and permit.is_early)
             has_begun = isinstance(member, PoolMember) and member.has_begun(job.token)
             if permit is None or isinstance(member, NoWorker) or has_begun or permit.is_given:
                 break

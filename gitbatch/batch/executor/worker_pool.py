@@ -71,22 +71,34 @@ class WorkerPool:
             self._tasks.append(asyncio.create_task(self.carrier.find_workers(self._join)))
 
     async def take_member(
-        self, job: IncomingJob, avoided: Sequence[PoolMember] = ()
+        self, job: IncomingJob, avoided: Sequence[PoolMember] = (), *, is_early: bool = False
     ) -> PoolMember | NoWorker:
         """Waits until a worker has room for a job, and gives it the job; or until none was there for too long.
 
         A worker that keeps the result of the job is taken, with or without room; one that lacks something for the agent
-        never; `avoided`, those that could not begin with it, only if no other is there.
+        never; `avoided`, those that could not begin with it, only if no other is there. Early ones take what others leave.
         """
         members = self.members
         members.recorded.discard(job.token)
         members.asked.add(job.token)
-        until = time.monotonic() + members.no_worker
+        members.waiting += not is_early
+        try:
+            found = await self._wait_for_member(job, avoided, is_early=is_early)
+        finally:
+            members.waiting -= not is_early
+            if not members.waiting:  # early ones may take what is left
+                members.changed.set()
+        if isinstance(found, PoolMember):
+            found.jobs[job.token] = job
+            found.given.add(job.token)
+        return found
+
+    async def _wait_for_member(
+        self, job: IncomingJob, avoided: Sequence[PoolMember], *, is_early: bool
+    ) -> PoolMember | NoWorker:
+        members, until = self.members, time.monotonic() + self.members.no_worker
         while True:
-            member = members.choose_member(job, avoided)
-            if member:
-                member.jobs[job.token] = job
-                member.given.add(job.token)
+            if member := members.choose_member(job, avoided, is_early=is_early):
                 return member
             if missing := members.find_why_none():
                 return missing

@@ -103,6 +103,7 @@ class EarlyPool(Struct):
         context = EarlyContext(run.batch.record, progress, run.eagerness, run.jobs, frozenset(self.barred))
         planned = await run.git(plan_turn, judge, start, context)
         self.is_suspended = self.is_paused = False
+        run.running_agents.lets_early_start = True
         self.turn = EagerTurn(self, start, defaults, judge, planned)
         self.turn.begin()
         return self.turn
@@ -141,6 +142,7 @@ class EarlyPool(Struct):
         """
         self.is_paused = self.run.eagerness.mode is EagerMode.WHILE_PAUSED
         self.is_suspended = self.is_suspended or not self.is_paused
+        self.run.running_agents.lets_early_start = not self.is_suspended
         if self.turn:
             self.turn.give_slots()
         self.run.running_agents.keeps_lock = is_busy = self._is_busy
@@ -149,7 +151,7 @@ class EarlyPool(Struct):
     async def finish_items(self) -> None:
         """Lets no further item start, and waits for those that run."""
         self.is_suspended = True
-        self.run.running_agents.keeps_lock = False
+        self.run.running_agents.lets_early_start = self.run.running_agents.keeps_lock = False
         self._announce_running()
         while self._is_busy:
             await asyncio.wait((*(task for _, task in self.started.values()), *self.judging))

@@ -26,13 +26,20 @@ class ItemPermit(Struct):
     """Seconds for which the attempt had to wait for a machine: they are not among those of its work."""
 
     @property
+    def is_early(self) -> bool:
+        """Whether the item starts before its group: it takes no slot that others wait for."""
+        return self.scheduled.is_early
+
+    @property
     def is_given(self) -> bool:
         """Whether the attempt may start now; its cost is reserved again, by what an attempt costs by now."""
         run, key, budget = self.run, self.scheduled.key, self.run.agents.budget
         if run.stop_switch.halt or run.running_agents.has_undecided or run.agents.rate_limit.seconds_left > 0:
             return False
+        if self.is_early and not run.running_agents.lets_early_start:
+            return False
         budget.release_reservation(key)
-        reserve = budget.reserve_early_cost if self.scheduled.is_early else budget.reserve_cost
+        reserve = budget.reserve_early_cost if self.is_early else budget.reserve_cost
         return reserve(key, self._find_cost())
 
     async def wait_for_start(self) -> float | None:
@@ -46,7 +53,9 @@ class ItemPermit(Struct):
         await run.running_agents.wait_for_decisions()
         if stop_switch.halt:
             return None
-        if scheduled.is_early:
+        if self.is_early:
+            if not run.running_agents.lets_early_start:
+                return None
             if not budget.reserve_early_cost(scheduled.key, self._find_cost()):
                 emit_unaffordable(run, scheduled)
                 return None

@@ -73,6 +73,8 @@ class RunningAgents(Struct):
     _stopped: set[ItemKey] = field(default_factory=set)
     keeps_lock: bool = False
     """Whether early items run, or may start, while a person is asked: then the lock is kept."""
+    lets_early_start: bool = True
+    """Whether early items may start that wait for a slot of another machine."""
     _failed: set[ItemKey] = field(default_factory=set)
     """The items whose agents have failed, and of which it is not decided yet what follows: that may concern all items."""
     _decided: asyncio.Event = field(default_factory=asyncio.Event)

@@ -83,6 +83,11 @@ class StartPermit(Protocol):
     """Seconds for which the attempt had to wait for a machine; the workplace adds them."""
 
     @property
+    def is_early(self) -> bool:
+        """Whether it may only have a machine that no other item waits for."""
+        ...
+
+    @property
     def is_given(self) -> bool:
         """Whether the attempt may start now; what it may cost is reserved then."""
         ...

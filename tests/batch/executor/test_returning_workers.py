@@ -56,10 +56,10 @@ def test_item_waits_for_the_worker_that_it_was_lost_with(
     link, other = make_losing_link(keeps_result=keeps_result), ScriptedLink(work_honestly, (BUSY,))
     choose, connect, asked = PoolMembers.choose_member, link.connect, asyncio.Event()
 
-    def note_asking(members: PoolMembers, *given: Any) -> PoolMember | None:  # noqa: ANN401 - passed on
+    def note_asking(members: PoolMembers, *given: Any, **named: Any) -> PoolMember | None:  # noqa: ANN401 - passed on
         if link.channels and not members.all[0].channel:
             asked.set()
-        return choose(members, *given)
+        return choose(members, *given, **named)
 
     async def connect_late() -> ScriptedChannel:
         if link.channels:

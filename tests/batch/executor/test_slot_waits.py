@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,8 +20,14 @@ from conftest import Place
 from history import ticked
 from msgspec.structs import replace
 
+from gitbatch.batch.ending import Ending
+from gitbatch.batch.executor.incoming_job import IncomingJob
 from gitbatch.batch.executor.messages import ItemJob, JobChunk, JobResult, SentFailure, SentUsage
+from gitbatch.batch.executor.worker_pool import WorkerPool
+from gitbatch.batch.group.early_pool import EarlyPool
 from gitbatch.batch.history.ledger import SpendingLimits
+from gitbatch.batch.model import CheckpointMode
+from gitbatch.batch.planning.early.eagerness import EagerMode
 from gitbatch.limits.causes import Cause
 
 ONE_SLOT = replace(HELLO, slots=1)
@@ -117,3 +124,88 @@ def test_wait_for_a_slot_is_no_time_of_the_item(place: Place, monkeypatch: pytes
     _, events = run_with(place, monkeypatch, ScriptedLink(work_for_money))
     [done] = of_kind(events, "item-finished")
     assert done["outcome"]["seconds"] >= 100
+
+
+@dataclass
+class LateLink(ScriptedLink):
+    """A worker that greets when all items have asked for a slot."""
+
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def connect(self) -> ScriptedChannel:
+        await self.asked.wait()
+        return await super().connect()
+
+    def wait_for_items(self, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+        """Greet when that number of items has asked."""
+        tokens: set[str] = set()
+        take = WorkerPool.take_member
+
+        async def note_asking(pool: WorkerPool, job: IncomingJob, *given: Any, **named: Any) -> Any:  # noqa: ANN401 - passed on
+            tokens.add(job.token)
+            if len(tokens) == count:
+                self.asked.set()
+            return await take(pool, job, *given, **named)
+
+        monkeypatch.setattr(WorkerPool, "take_member", note_asking)
+
+
+def set_up_early(place: Place, count: int) -> None:
+    """A plan of groups with one item each, which read nothing of each other."""
+    set_up(place, *["ok"] * count, groups=count)
+    place.write("task.md", place.read("task.md").replace(" → Output", " (context: agent.sh) → Output"))
+    name_executor(place)
+
+
+@pytest.mark.rule("F2")
+def test_early_items_take_no_slot_that_the_open_group_waits_for(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They ask first: the items of the open group are scheduled when it opens."""
+    set_up_early(place, 4)
+    link = LateLink(work_for_money, (ONE_SLOT,))
+    link.wait_for_items(monkeypatch, 4)
+    result, _ = run_with(place, monkeypatch, link, jobs=4, eager=EagerMode.ON)
+    assert result.succeeded == 4
+    assert sent_items(link)[0] == "out/T1.md"
+
+
+@pytest.mark.rule("F2")
+def test_early_items_that_wait_for_a_slot_do_not_start_in_a_pause(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of them runs when the group is recorded, and is finished; the others wait for the end of the pause."""
+    set_up_early(place, 5)
+    paused = asyncio.Event()
+    finish = EarlyPool.finish_items
+
+    async def note_pause(pool: EarlyPool) -> None:
+        ending = asyncio.ensure_future(finish(pool))
+        await asyncio.sleep(0)
+        paused.set()
+        await ending
+
+    monkeypatch.setattr(EarlyPool, "finish_items", note_pause)
+
+    async def hold_early_ones(channel: ScriptedChannel, job: ItemJob) -> None:
+        if job.assignment.output != "out/T1.md":
+            await paused.wait()
+        answer_paid(channel, job)
+
+    link = LateLink(hold_early_ones, (ONE_SLOT,))
+    link.wait_for_items(monkeypatch, 5)
+    every = CheckpointMode.parse("after-each")
+    result, _ = run_with(place, monkeypatch, link, jobs=5, eager=EagerMode.ON, checkpoint=every)
+    assert result.ending is Ending.PAUSED
+    assert len(sent_items(link)) == 2
+    later = ScriptedLink(work_for_money, (ONE_SLOT,))
+    result, _ = run_with(
+        place,
+        monkeypatch,
+        later,
+        jobs=5,
+        items=None,
+        checkpoint=CheckpointMode.parse("at-end"),
+        continues=True,
+    )
+    assert (result.succeeded, len(sent_items(later))) == (5, 3)

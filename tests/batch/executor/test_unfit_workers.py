@@ -131,10 +131,10 @@ def test_items_that_wait_for_room_are_woken_by_it(place: Place, monkeypatch: pyt
     name_executor(place, 'no-worker = "0.01s"\n')
     choose, calls = PoolMembers.choose_member, 0
 
-    def count(members: PoolMembers, *given: Any) -> PoolMember | None:  # noqa: ANN401 - passed on
+    def count(members: PoolMembers, *given: Any, **named: Any) -> PoolMember | None:  # noqa: ANN401 - passed on
         nonlocal calls
         calls += 1
-        return choose(members, *given)
+        return choose(members, *given, **named)
 
     async def take_a_while(channel: ScriptedChannel, job: ItemJob) -> None:
         await asyncio.sleep(0.3)
