@@ -45,7 +45,7 @@ class PoolMembers:
     """Set when a worker came, was lost, or has room."""
     recorded: set[str] = field(default_factory=set)
     """The tokens of results that count no more: a worker that comes back may still keep them."""
-    _keeping: dict[str, set[PoolMember]] = field(default_factory=dict)
+    _keeping: dict[str, tuple[PoolMember] | set[PoolMember]] = field(default_factory=dict)
     """By token: the workers that keep a result, or work on it since an earlier connection; some do not any more."""
     _free: FreeSlots = field(default_factory=FreeSlots)
     _numbers: Iterator[int] = field(default_factory=count)
@@ -94,8 +94,9 @@ class PoolMembers:
                 other.jobs[token].lose(f"worker {member.host} has its result", is_elsewhere=True)
         known = frozenset(self.recorded & member.spooled)
         member.spooled -= known
+        alone = (member,)  # one value for all tokens: there may be very many
         for token in (*member.spooled, *member.running):
-            self._keeping.setdefault(token, set()).add(member)
+            self._note_keeping(token, alone)
         self.note_room(member)
         return known
 
@@ -120,7 +121,7 @@ class PoolMembers:
         if job.refusal and member.note_lack(job.purpose, job.refusal):
             self.tell(f"worker {member.host} cannot run {job.purpose}: {job.refusal}")
         if job.token in member.spooled:
-            self._keeping.setdefault(job.token, set()).add(member)
+            self._note_keeping(job.token, (member,))
 
     def note_lost(self, member: PoolMember, reason: CleanText) -> None:
         """Notes that a worker was lost, or cannot be reached."""
@@ -204,12 +205,21 @@ class PoolMembers:
             return left + 0.01 if 0 < left < math.inf else None
         return (waiting if waiting > 0 else max(0.0, self._time_left())) + 0.01
 
+    def _note_keeping(self, token: str, alone: tuple[PoolMember]) -> None:
+        """Notes one more worker that keeps a result."""
+        known = self._keeping.setdefault(token, alone)
+        if isinstance(known, set):
+            known.update(alone)
+        elif known != alone:
+            self._keeping[token] = {*known, *alone}
+
     def _forget_kept(self, member: PoolMember) -> None:
         """Forgets what a worker has named: the next time it says it again, or something else."""
         for token in (*member.spooled, *member.running):
-            keeping = self._keeping.get(token, set())
-            keeping.discard(member)
-            if not keeping:
+            keeping = self._keeping.get(token, ())
+            if isinstance(keeping, set):
+                keeping.discard(member)
+            if not keeping or keeping == (member,):
                 self._keeping.pop(token, None)
         member.spooled, member.running = set(), frozenset()
 

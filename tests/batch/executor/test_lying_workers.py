@@ -121,3 +121,18 @@ def test_worker_has_no_more_than_its_greeting_may_hold() -> None:
         assert len(member.spooled) == len(member.running) == len(members._keeping) == 2_000
         members.note_lost(member, clean_text("gone"))
     assert members._keeping == {}
+
+
+def test_result_is_kept_by_those_that_name_it_until_they_are_lost() -> None:
+    members = PoolMembers(lambda _: None, 1.0)
+    named = replace(HELLO, spooled=(TOKEN,))
+    both = [members.add_member(ScriptedLink(work_honestly)) for _ in range(3)]
+    for member in (*both, both[0]):
+        member.begin_connection(ScriptedChannel(work_honestly, HELLO), named)
+        members.note_greeting(member)
+    assert {*members._keeping[TOKEN]} == {*both}
+    for left in ({both[1], both[2]}, {both[2]}):
+        members.note_lost(next(each for each in both if each.channel), clean_text("gone"))
+        assert {*members._keeping[TOKEN]} == left
+    assert members.take_recorded(frozenset({TOKEN})) == {both[2]: [TOKEN]}
+    assert members._keeping == {}
