@@ -61,6 +61,25 @@ def test_a_full_worktree_has_everything(repo: Repository, tmp_path: Path) -> Non
     assert repo.refs.read(BRANCH) == repo.refs.commit("HEAD")
 
 
+def test_a_prune_that_removes_the_empty_folder_of_entries(
+    repo: Repository, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`git worktree prune`, which `git gc` runs too, may do that before the entry is in it."""
+    pruned: list[Path] = []
+    rename = Path.rename
+
+    def prune_first(old: Path, new: Path) -> Path:
+        if new.parent.name == "worktrees" and not pruned:
+            place.git("worktree", "prune")
+            pruned.append(new)
+            assert not new.parent.exists()
+        return rename(old, new)
+
+    monkeypatch.setattr(Path, "rename", prune_first)
+    assert make(repo, tmp_path, ()).branch == BRANCH
+    assert pruned[0].is_dir()
+
+
 def test_a_sparse_worktree_has_what_was_asked_for(repo: Repository, place: Place, tmp_path: Path) -> None:
     config = place.read(".git/config")
     made = make(repo, tmp_path, ("a b/ü.md", "c/[x]*.md", "out/deep/"))

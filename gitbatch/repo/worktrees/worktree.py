@@ -33,6 +33,8 @@ _LOCKED = "gitbatch works in it; gitbatch removes it"
 """Why git does not prune it: `git worktree list --verbose` shows this."""
 _IN_EACH_ENTRY = {"commondir": "../..", "locked": _LOCKED}
 """The files of git's entry for a worktree that are the same in all of them."""
+_TRIES = 20
+"""To put an entry into the folder of entries, which git removes when it is empty."""
 
 
 class Worktree(Struct, frozen=True):
@@ -181,8 +183,20 @@ def _put_entry(repo: Repository, path: Path, branch: str) -> None:
         (new / name).write_bytes(os.fsencode(f"{text}\n"))
     for name, text in _IN_EACH_ENTRY.items():
         _put_shared_file(repo.own_dir / "entry" / name, new / name, f"{text}\n".encode())
-    entry.parent.mkdir(exist_ok=True)
-    new.rename(entry)
+    _move_entry(new, entry)
+
+
+def _move_entry(new: Path, entry: Path) -> None:
+    """Gives an entry its place; again if a `git worktree prune` of the user has removed the empty folder of entries."""
+    for left in reversed(range(_TRIES)):
+        entry.parent.mkdir(exist_ok=True)
+        try:
+            new.rename(entry)
+        except FileNotFoundError:
+            if not left:
+                raise
+        else:
+            return
 
 
 def _put_shared_file(kept: Path, new: Path, content: bytes) -> None:
