@@ -30,19 +30,25 @@ class Spool(Struct, frozen=True):
     folder: Path
 
     def list_tokens(self) -> tuple[str, ...]:
-        """Returns the tokens of the results, the newest last; those that are too old are removed."""
+        """Returns the tokens of the results, the newest last; what is too old is removed."""
         self.folder.mkdir(parents=True, exist_ok=True)
         found = []
         for path in self.folder.iterdir():
-            if len(path.name) != _TOKEN_LENGTH:
-                continue
             with suppress(FileNotFoundError):
                 found.append((path.stat().st_mtime, path.name))
         oldest = time.time() - _OLDEST
         for when, name in found:
             if when < oldest:
-                self.forget(name)
-        return tuple(name for when, name in sorted(found) if when >= oldest)[-MOST_SPOOLED:]
+                self._remove_old(name)
+        kept = (name for when, name in sorted(found) if when >= oldest and len(name) == _TOKEN_LENGTH)
+        return tuple(kept)[-MOST_SPOOLED:]
+
+    def _remove_old(self, name: str) -> None:
+        """Removes a result, or what a job has left that was cancelled or killed, such as its lock."""
+        if len(name) == _TOKEN_LENGTH:
+            self.forget(name)
+        elif not self._is_locked(name.partition(".")[0]):
+            (self.folder / name).unlink(missing_ok=True)
 
     def list_running(self) -> tuple[str, ...]:
         """Returns the tokens of the jobs on which processes work."""

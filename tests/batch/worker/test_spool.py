@@ -33,6 +33,21 @@ def test_results_stay_until_they_are_forgotten_or_old(tmp_path: Path) -> None:
     assert list(spool.folder.iterdir()) == []
 
 
+def test_locks_of_jobs_without_a_result_are_removed_when_they_are_old(tmp_path: Path) -> None:
+    """Those that were cancelled, or killed: no one forgets them. One that is held stays."""
+    spool = Spool(tmp_path)
+    held, left = spool.lock_job(TOKEN), spool.lock_job(OTHER)
+    assert held is not None
+    assert left is not None
+    os.close(left)
+    for path in spool.folder.iterdir():
+        os.utime(path, (1_000, 1_000))
+    assert spool.list_tokens() == ()
+    assert [path.name for path in spool.folder.iterdir()] == [f"{TOKEN}.lock"]
+    assert spool.list_running() == (TOKEN,)
+    os.close(held)
+
+
 def test_result_that_is_not_whole_is_none(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
 
