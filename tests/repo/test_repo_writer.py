@@ -23,6 +23,7 @@ COMMIT = b"tree %s\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n\n%d\n"
 
 @pytest.fixture
 def writer(place: Place) -> Iterator[Writer]:
+    os.utime(place.root / ".git/objects/pack", (1, 1))  # a change of a moment ago would end its processes
     made = Writer(Git(place.root), place.root / ".git/objects", 20)
     yield made
     made.close()
