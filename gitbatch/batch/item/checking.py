@@ -72,7 +72,7 @@ async def check_output(run: Run, finished: FinishedWork, held: Unchecked) -> Out
         The outcome, or the failed attempt; None if a check gives no verdict, which halts the batch.
     """
     checking = _Checking(run, finished, held)
-    results = await run.running_agents.run_task(finished.scheduled.key, _run_checks(checking))
+    results = await run.running_agents.run_stoppable(finished.scheduled.key, _run_checks(checking))
     if isinstance(results, Failure):
         from gitbatch.batch.item.agent_check import fail_check
 

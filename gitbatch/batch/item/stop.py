@@ -11,7 +11,7 @@ from typing import TypeVar
 from msgspec import Struct, field
 
 from gitbatch.agents.process.interruption import AttemptInterruptedError
-from gitbatch.agents.protocol import Failure, Reply
+from gitbatch.agents.protocol import Failure
 from gitbatch.checks.verdict import CheckResult
 from gitbatch.fs.disk import DiskError
 from gitbatch.limits.budget import Budget
@@ -107,41 +107,24 @@ class RunningAgents(Struct):
         self._stopped.add(key)
         return task.cancel()
 
-    async def run_stoppable(self, key: ItemKey, work: Awaitable[Reply | Failure]) -> Reply | Failure:
-        """Returns the answer of an agent; a failure with what it had used if the item was stopped meanwhile."""
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - a coroutine runs in a task
-        self._tasks[key] = task
-        try:
-            return await work
-        except asyncio.CancelledError as error:
-            if key not in self._stopped or task.cancelling() > 1:  # the run was cancelled (as well)
-                raise
-            usage = error.usage if isinstance(error, AttemptInterruptedError) else FREE
-            return Failure(_STOPPED, cause=Cause.STOPPED, usage=usage)
-        finally:
-            del self._tasks[key]
-            if key in self._stopped:
-                self._stopped.remove(key)
-                task.uncancel()
+    async def run_stoppable(self, key: ItemKey, work: Coroutine[None, None, _T]) -> _T | Failure:
+        """Returns the result of an agent or of checks; a failure with what was used if the item was stopped meanwhile.
 
-    async def run_task(self, key: ItemKey, work: Coroutine[None, None, _T]) -> _T | Failure:
-        """Returns the result of work that shields steps of its own, such as checks; a failure if the item was stopped.
-
-        It runs in a task of its own: a step that is completed under a cancellation cancels its task once more, so the
-        number of cancellations does not say who asked for one.
+        The work runs in a task of its own: a step that is completed under a cancellation cancels its task once more, so
+        the number of cancellations does not say who asked for one.
         """
         task = asyncio.create_task(work)
         self._tasks[key] = task
         try:
             return await task
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             caller = asyncio.current_task()
             if key not in self._stopped or (
                 caller and caller.cancelling()
             ):  # the run was cancelled (as well)
                 raise
-            return Failure(_STOPPED, cause=Cause.STOPPED)
+            usage = error.usage if isinstance(error, AttemptInterruptedError) else FREE
+            return Failure(_STOPPED, cause=Cause.STOPPED, usage=usage)
         finally:
             del self._tasks[key]
             self._stopped.discard(key)

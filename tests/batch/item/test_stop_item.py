@@ -95,7 +95,7 @@ def test_work_with_shielded_steps(*, is_cancelled: bool) -> None:
             await asyncio.Event().wait()
             return DONE
 
-        task = asyncio.create_task(agents.run_task(KEY, work()))
+        task = asyncio.create_task(agents.run_stoppable(KEY, work()))
         await loop_turns(3)
         assert agents.stop_item(KEY)
         if is_cancelled:
@@ -109,7 +109,8 @@ def test_work_with_shielded_steps(*, is_cancelled: bool) -> None:
         with pytest.raises(asyncio.CancelledError):
             asyncio.run(scene())
     else:
-        assert asyncio.run(scene()) == Failure(clean_text("stopped by the user"), cause=Cause.STOPPED)
+        stopped = clean_text("stopped by the user")
+        assert asyncio.run(scene()) == Failure(stopped, cause=Cause.STOPPED, usage=FREE)
 
 
 def test_item_that_does_not_run_is_not_stopped() -> None:
