@@ -26,16 +26,19 @@ async def shielded(work: Coroutine[None, None, _T]) -> _T:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait([task])
-        caller = asyncio.current_task()
-        if caller and not task.cancelled():
-            caller.cancel()
+        if not task.cancelled():
+            repeat_cancellation()
         return task.result()
 
 
 def repeat_cancellation() -> None:
-    """Cancels the current task once more, whose cancellation was caught: its next await raises it."""
+    """Delivers a cancellation of the current task that was caught once more: its next await raises it.
+
+    It stays one: asyncio.timeout, for one, goes by their number.
+    """
     task = asyncio.current_task()
     if task:
+        task.uncancel()
         task.cancel()
 
 

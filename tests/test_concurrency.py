@@ -44,6 +44,22 @@ def test_shielded_work_is_completed(*, fails: bool) -> None:
     assert came == ["error" if fails else "result"]
 
 
+def test_time_limit_around_shielded_work_is_one() -> None:
+    async def main() -> None:
+        end = asyncio.Event()
+
+        async def work() -> None:
+            await end.wait()
+
+        asyncio.get_running_loop().call_later(0.01, end.set)
+        async with asyncio.timeout(0):
+            await shielded(work())
+            await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(main())
+
+
 def test_calls_run_in_order() -> None:
     came: list[int] = []
 

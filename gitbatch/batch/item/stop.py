@@ -5,7 +5,7 @@ The code that finds a reason trips the switch; every step checks it before it st
 
 import asyncio
 import time
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable
 from typing import TypeVar
 
 from msgspec import Struct, field
@@ -107,27 +107,36 @@ class RunningAgents(Struct):
         self._stopped.add(key)
         return task.cancel()
 
-    async def run_stoppable(self, key: ItemKey, work: Coroutine[None, None, _T]) -> _T | Failure:
-        """Returns the result of an agent or of checks; a failure with what was used if the item was stopped meanwhile.
-
-        The work runs in a task of its own: a step that is completed under a cancellation cancels its task once more, so
-        the number of cancellations does not say who asked for one.
-        """
-        task = asyncio.create_task(work)
+    async def run_stoppable(self, key: ItemKey, work: Awaitable[_T]) -> _T | Failure:
+        """Returns the result of an agent or of checks; a failure with what was used if the item was stopped meanwhile."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine runs in a task
         self._tasks[key] = task
         try:
-            return await task
+            answer = await work
+            if key in self._stopped:
+                await _take_held_stop(task)
         except asyncio.CancelledError as error:
-            caller = asyncio.current_task()
-            if key not in self._stopped or (
-                caller and caller.cancelling()
-            ):  # the run was cancelled (as well)
+            if key not in self._stopped or task.cancelling() > 1:  # the run was cancelled (as well)
                 raise
             usage = error.usage if isinstance(error, AttemptInterruptedError) else FREE
             return Failure(_STOPPED, cause=Cause.STOPPED, usage=usage)
+        else:
+            return answer
         finally:
             del self._tasks[key]
-            self._stopped.discard(key)
+            if key in self._stopped:
+                self._stopped.remove(key)
+                task.uncancel()
+
+
+async def _take_held_stop(task: "asyncio.Task[object]") -> None:
+    """Takes the stop that the last step of a task has held back: its answer is there already."""
+    try:
+        await asyncio.sleep(0)
+    except asyncio.CancelledError:
+        if task.cancelling() > 1:
+            raise
 
 
 def pause_by_user() -> Halt:

@@ -113,5 +113,36 @@ def test_work_with_shielded_steps(*, is_cancelled: bool) -> None:
         assert asyncio.run(scene()) == Failure(stopped, cause=Cause.STOPPED, usage=FREE)
 
 
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_answer_of_a_last_step_that_was_completed_counts(*, is_cancelled: bool) -> None:
+    async def scene() -> object:
+        agents, step = RunningAgents(), asyncio.Event()
+
+        async def finish() -> Reply:
+            await step.wait()
+            return DONE
+
+        async def answer() -> object:
+            found = await agents.run_stoppable(KEY, shielded(finish()))
+            await loop_turns(2)
+            return found
+
+        task = asyncio.create_task(answer())
+        await loop_turns(3)
+        assert agents.stop_item(KEY)
+        await loop_turns(2)
+        step.set()
+        if is_cancelled:
+            await loop_turns(1)
+            task.cancel()
+        return await task
+
+    if is_cancelled:
+        with pytest.raises(asyncio.CancelledError):
+            asyncio.run(scene())
+    else:
+        assert asyncio.run(scene()) == DONE
+
+
 def test_item_that_does_not_run_is_not_stopped() -> None:
     assert not RunningAgents().stop_item(KEY)
