@@ -27,11 +27,10 @@ from gitbatch.batch.group.gates import Blamed, BlockedGroup, judge_group
 from gitbatch.batch.group.set_aside import set_guilty_aside
 from gitbatch.batch.history.gate_results import GateResults
 from gitbatch.batch.item.run import Run
-from gitbatch.batch.item.stop import Halt, disk_failed
+from gitbatch.batch.item.stop import Halt
 from gitbatch.batch.model import Checkpoint
 from gitbatch.concurrency import shielded
 from gitbatch.errors import GitbatchError
-from gitbatch.fs.room import disk_error_at
 from gitbatch.limits.causes import Cause
 from gitbatch.plan.model import ItemKey
 from gitbatch.project.check_tables import GateTable
@@ -72,10 +71,8 @@ async def _judge_or_halt(
         run.stop_switch.trip(Halt(Cause.UNAVAILABLE, clean_text(error.message), error.advice))
         return None
     except (OSError, GitbatchError) as error:
-        failed = disk_error_at(error, run.worktrees_dir, run.repo.common_dir)
-        if failed is None:
+        if not run.stop_switch.trip_at_disk_error(error, run.worktrees_dir, run.repo.common_dir):
             raise
-        run.stop_switch.trip(disk_failed(failed))
         return None
     if isinstance(judged, BlockedGroup):
         run.stop_switch.trip(judged.halt)

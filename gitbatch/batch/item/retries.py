@@ -19,14 +19,12 @@ from gitbatch.batch.item.stop import (
     Halt,
     cannot_work,
     come_back_later,
-    disk_failed,
     out_of_budget,
 )
 from gitbatch.batch.model import BatchItem, FailedAttempt, Outcome
 from gitbatch.batch.workplace.protocol import NotBegunError
 from gitbatch.concurrency import shielded
 from gitbatch.errors import GitbatchError
-from gitbatch.fs.room import disk_error_at
 from gitbatch.limits.causes import TREATMENTS, Cause, Remedy
 from gitbatch.plan.duration import parse_duration
 from gitbatch.text import clean_text
@@ -109,10 +107,8 @@ async def _try_once(
     except NotBegunError:
         return None
     except (OSError, GitbatchError) as error:
-        failed = disk_error_at(error, run.worktrees_dir, run.repo.common_dir)
-        if failed is None:
+        if not run.stop_switch.trip_at_disk_error(error, run.worktrees_dir, run.repo.common_dir):
             raise
-        run.stop_switch.trip(disk_failed(failed))
         return None
     finally:
         run.agents.budget.release_reservation(scheduled.key)

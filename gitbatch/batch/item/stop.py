@@ -6,6 +6,7 @@ The code that finds a reason trips the switch; every step checks it before it st
 import asyncio
 import time
 from collections.abc import Awaitable
+from pathlib import Path
 from typing import TypeVar
 
 from msgspec import Struct, field
@@ -14,6 +15,7 @@ from gitbatch.agents.process.interruption import AttemptInterruptedError
 from gitbatch.agents.protocol import Failure
 from gitbatch.checks.verdict import CheckResult
 from gitbatch.fs.disk import DiskError
+from gitbatch.fs.room import disk_error_at
 from gitbatch.limits.budget import Budget
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import FREE, format_dollars
@@ -50,6 +52,13 @@ class StopSwitch(Struct):
         if self.halt is None:
             self.halt = halt
             self._tripped.set()
+
+    def trip_at_disk_error(self, error: Exception, *places: Path) -> bool:
+        """Stops the batch if a disk at one of the places has failed; returns false if the error is another one."""
+        failed = disk_error_at(error, *places)
+        if failed is not None:
+            self.trip(disk_failed(failed))
+        return failed is not None
 
     async def wait_unless_stopped(self, waiting: Awaitable[float]) -> float:
         """Waits for something, but not after the switch was tripped. Returns the seconds that the wait took."""

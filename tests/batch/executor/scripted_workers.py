@@ -1,7 +1,7 @@
 """Workers in the test's own process that do what a test tells them, and a carrier that has them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -162,6 +162,24 @@ def run_with(
     """Run a plan whose executor has these workers."""
     use_links(monkeypatch, *links)
     return run_here(place, monkeypatch, **settings)
+
+
+def interrupt_when(
+    running: asyncio.Event, place: Place, monkeypatch: pytest.MonkeyPatch, link: ScriptedLink
+) -> None:
+    """Run such a plan, and cancel the run when something has begun."""
+
+    async def interrupt(work: Coroutine[None, None, object]) -> None:
+        task = asyncio.ensure_future(work)
+        await running.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    run = asyncio.run
+    with monkeypatch.context() as here:
+        here.setattr("sessions.asyncio.run", lambda work: run(interrupt(work)))
+        run_with(place, monkeypatch, link)
 
 
 def use_links(monkeypatch: pytest.MonkeyPatch, *links: ScriptedLink) -> None:

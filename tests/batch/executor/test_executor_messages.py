@@ -158,4 +158,6 @@ def test_answers_come_back_as_they_were() -> None:
 def test_long_answer_is_cut_to_what_may_be_sent() -> None:
     long = clean_text("x" * 9_000, 9_000)
     for answer in (Reply(long, (long,) * 200), Failure(long, (long,) * 200)):
-        decode_from_worker(encode_message(JobResult(TOKEN, send_answer(answer))))
+        sent = decode_from_worker(encode_message(JobResult(TOKEN, send_answer(answer))))
+        assert isinstance(sent, JobResult)
+        assert 0 < len(encode_message(sent)) < len(long) * 200

@@ -1,7 +1,7 @@
 """Checks that are sent to workers: lost ones are sent again, and what is not a verdict is none."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 
 import pytest
 from batch.executor.scripted_workers import (
@@ -9,6 +9,7 @@ from batch.executor.scripted_workers import (
     REPLY,
     ScriptedChannel,
     ScriptedLink,
+    interrupt_when,
     name_executor,
     run_with,
     work_honestly,
@@ -116,18 +117,8 @@ def test_interrupted_run_ends_its_check(place: Place, monkeypatch: pytest.Monkey
     running = asyncio.Event()
     link = ScriptedLink(work_honestly, checks=lambda *_: running.set())
 
-    async def interrupt(work: Coroutine[None, None, object]) -> None:
-        task = asyncio.ensure_future(work)
-        await running.wait()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    run = asyncio.run
-    monkeypatch.setattr("sessions.asyncio.run", lambda work: run(interrupt(work)))
-    run_with(place, monkeypatch, link)
+    interrupt_when(running, place, monkeypatch, link)
     assert link.channels[0].kinds()[-1] == "CancelJob"
-    monkeypatch.setattr("sessions.asyncio.run", run)
     there = ScriptedLink(work_honestly, checks=answer(CheckVerdict.PASS))
     assert run_with(place, monkeypatch, there, items=None, checkpoint=None)[0].succeeded == 1
     assert there.channels[0].jobs() == []

@@ -1,7 +1,6 @@
 """Runs whose items are sent to workers: what an honest one gives, and what a lying, dying or missing one can do."""
 
 import asyncio
-from collections.abc import Coroutine
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from batch.executor.scripted_workers import (
     ScriptedChannel,
     ScriptedLink,
     give_output,
+    interrupt_when,
     name_executor,
     run_with,
     use_links,
@@ -269,16 +269,7 @@ def test_interrupted_run_cancels_its_jobs(place: Place, monkeypatch: pytest.Monk
     running = asyncio.Event()
     link = ScriptedLink(never)
 
-    async def interrupt(work: Coroutine[None, None, object]) -> None:
-        task = asyncio.ensure_future(work)
-        await running.wait()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    run = asyncio.run
-    monkeypatch.setattr("sessions.asyncio.run", lambda work: run(interrupt(work)))
-    run_with(place, monkeypatch, link)
+    interrupt_when(running, place, monkeypatch, link)
     [channel] = link.channels
     assert channel.kinds()[-1] == "CancelJob"
     assert ticked(place) == []
