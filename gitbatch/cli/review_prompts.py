@@ -94,19 +94,17 @@ async def ask_line(prompt: str, *, is_asked: bool = False) -> str | None:
 
 
 async def _read_typed(prompt: str, *, is_asked: bool) -> bytes:
-    termios.tcflush(sys.stdin, termios.TCIFLUSH)
-    with open_screen() as screen:
-        screen.write(prompt)
-        screen.flush()
     loop, typed, interrupted = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
 
     def on_interrupt(_number: int, _frame: object) -> None:
         loop.call_soon_threadsafe(interrupted.set)
         loop.call_soon_threadsafe(typed.set)
 
+    # Before the prompt is seen: Ctrl-C may be pressed in that moment.
     before = signal.signal(signal.SIGINT, on_interrupt) if is_asked else None
-    loop.add_reader(sys.stdin.fileno(), typed.set)
     try:
+        _write_prompt(prompt)
+        loop.add_reader(sys.stdin.fileno(), typed.set)
         await typed.wait()
     finally:
         loop.remove_reader(sys.stdin.fileno())
@@ -115,3 +113,10 @@ async def _read_typed(prompt: str, *, is_asked: bool) -> bytes:
     if interrupted.is_set():
         raise LineInterruptedError
     return os.read(sys.stdin.fileno(), _LONGEST)
+
+
+def _write_prompt(prompt: str) -> None:
+    termios.tcflush(sys.stdin, termios.TCIFLUSH)
+    with open_screen() as screen:
+        screen.write(prompt)
+        screen.flush()

@@ -316,6 +316,24 @@ def test_a_line_that_the_terminal_has_cut_is_asked_for_again(monkeypatch: pytest
     assert b"cut by the terminal: nothing was taken" in b" ".join(seen.split())
 
 
+def test_ctrl_c_in_the_moment_of_a_prompt_is_an_answer_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The prompt is all that a person waits for: Ctrl-C may follow it before anything else is done."""
+
+    class Interrupted(io.StringIO):
+        def flush(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    parent, child = pty.openpty()
+    with os.fdopen(child) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        monkeypatch.setattr(review_prompts, "open_screen", lambda: nullcontext(Interrupted()))
+        before = signal.getsignal(signal.SIGINT)
+        with pytest.raises(review_prompts.LineInterruptedError):
+            asyncio.run(review_prompts.ask_line("say: ", is_asked=True))
+        assert signal.getsignal(signal.SIGINT) is before
+    os.close(parent)
+
+
 def test_a_closed_terminal_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """The signal that ends the run is not lost to the error that a closed terminal gives meanwhile."""
     monkeypatch.setattr(review_screen, "_SIGNAL_SECONDS", 0.0)
