@@ -21,6 +21,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from gitbatch.errors import BusyError, GitbatchError
+from gitbatch.fs.holders import find_holders
 from gitbatch.repo.holder import name_holder, read_holder
 from gitbatch.repo.refs.lock_files import lock_umask, reclaim_folders, reclaim_index, reclaim_ref_locks
 from gitbatch.repo.repository import Repository
@@ -112,12 +113,8 @@ def _try_lock(descriptor: int) -> bool:
 
 def _list_pids(path: Path) -> str:
     """Returns the processes that have a file open, in brackets; empty if the system does not show them."""
-    found = set()
-    for link in Path("/proc").glob("[0-9]*/fd/*"):
-        with suppress(OSError):
-            if link.samefile(path) and int(link.parts[2]) != os.getpid():
-                found.add(int(link.parts[2]))
-    return f" (process {', '.join(map(str, sorted(found)))})" if found else ""
+    found = find_holders(path)
+    return f" (process {', '.join(map(str, found))})" if found else ""
 
 
 @contextmanager

@@ -104,7 +104,8 @@ def blocking_locks(common_dir: Path, git_dir: Path, ref: str) -> tuple[Path, ...
 def _list_ref_locks(common_dir: Path, git_dir: Path) -> Iterator[Path]:
     yield git_dir / "HEAD.lock"
     yield from (common_dir / "packed-refs.lock", common_dir / "packed-refs.new")
-    yield from (common_dir / "refs").rglob("*.lock")
+    for folder, _, names in os.walk(common_dir / "refs"):  # git may remove one that is empty meanwhile
+        yield from (Path(folder, name) for name in names if name.endswith(".lock"))
 
 
 def _is_ours(common_dir: Path, path: Path) -> bool:

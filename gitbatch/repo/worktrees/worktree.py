@@ -268,8 +268,9 @@ def remove_worktree(repo: Repository, path: Path) -> bool:
 
 def remove_worktree_entries(repo: Repository, prefix: str) -> None:
     """Removes git's entries whose own names start with a prefix of ours, and what they share; one that a killed git process began has no path."""
-    for entry in (repo.common_dir / "worktrees").glob(f"{prefix}*"):
-        _remove_entry(repo, entry)
+    for entry in _list_entries(repo.common_dir):
+        if entry.name.startswith(prefix):
+            _remove_entry(repo, entry)
     remove_anything(repo.own_dir / "entry")
     with suppress(OSError):  # as above
         (repo.common_dir / "worktrees").rmdir()
@@ -299,7 +300,7 @@ def list_checked_out(repo: Repository) -> dict[str, Path]:
 
 def recorded_places(common_dir: Path) -> tuple[Path, ...]:
     """Returns where git records the linked worktrees of a repository, present or not."""
-    places = (_read_folder(pointer.parent) for pointer in (common_dir / "worktrees").glob("*/gitdir"))
+    places = map(_read_folder, _list_entries(common_dir))
     return tuple(place for place in places if place != Path())
 
 
@@ -311,8 +312,14 @@ def checked_out_elsewhere(repo: Repository, branch: str) -> Path | None:
 
 def _find_entries(repo: Repository, wanted: Callable[[Path], bool]) -> tuple[Path, ...]:
     """Returns git's entries for the worktrees whose folder is wanted."""
-    found = (repo.common_dir / "worktrees").glob("*/gitdir")
-    return tuple(pointer.parent for pointer in found if wanted(_read_folder(pointer.parent)))
+    return tuple(entry for entry in _list_entries(repo.common_dir) if wanted(_read_folder(entry)))
+
+
+def _list_entries(common_dir: Path) -> tuple[Path, ...]:
+    """Returns git's entries for worktrees; none if git removes their folder meanwhile, which it does with the last one."""
+    with suppress(FileNotFoundError):
+        return tuple((common_dir / "worktrees").iterdir())
+    return ()
 
 
 def _read_folder(entry: Path) -> Path:
