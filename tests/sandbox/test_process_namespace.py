@@ -5,11 +5,14 @@ import signal
 import subprocess
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+import pytest
 from sandbox.arena import Arena, Wall, behind
 from sandbox.test_overlay_worktree import find_sleepers, make_layers
 
 from gitbatch.sandbox.command_line import launcher_arguments
+from gitbatch.sandbox.launcher.process import spawn_program
 from gitbatch.sandbox.server import LauncherServer
 
 unsandboxed = behind(Wall.NONE, Wall.USERS_NONE)
@@ -74,3 +77,24 @@ def test_limit_of_namespaces_is_named(arena: Arena) -> None:
     done = subprocess.run(limited, env=arena.environment, capture_output=True, text=True, check=False)
     assert done.returncode == 126
     assert "no more namespaces" in done.stderr
+
+
+def test_program_is_only_spawned_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A try to spawn a program makes a process, also where there is no program."""
+    folders = [tmp_path / name for name in ("empty", "here", "later")]
+    for folder in folders:
+        folder.mkdir()
+    for folder in folders[1:]:
+        (folder / "tool").symlink_to("/bin/true")
+    monkeypatch.setenv("PATH", ":".join(map(str, (tmp_path / "missing", *folders))))
+    tried: list[str] = []
+    spawn = os.posix_spawn
+
+    def note(path: str, *arguments: Any, **more: Any) -> int:  # noqa: ANN401 - as they are given
+        tried.append(path)
+        return spawn(path, *arguments, **more)
+
+    monkeypatch.setattr(os, "posix_spawn", note)
+    child = spawn_program(["tool"])
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert tried == [f"{folders[1]}/tool"]

@@ -1,6 +1,6 @@
 """Starts processes and waits for their ends. Signals are blocked and read one by one."""
 
-# ruff: noqa: PTH123 - pathlib takes longer to import than the launcher to do its work
+# ruff: noqa: PTH116, PTH123 - pathlib takes longer to import than the launcher to do its work
 
 import errno
 import os
@@ -92,7 +92,7 @@ def spawn_program(argv: list[str]) -> int:
     """
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, ()) - set(_AWAITED)
     problem = errno.ENOENT
-    for path in candidate_paths(argv[0]):
+    for path in filter(_may_be_there, candidate_paths(argv[0])):
         try:
             return os.posix_spawn(
                 path, argv, os.environ, setsid=True, setsigmask=mask, setsigdef=_DEFAULT_ACTIONS
@@ -101,6 +101,15 @@ def spawn_program(argv: list[str]) -> int:
             if error.errno not in _NOT_HERE:
                 problem = error.errno or problem
     os._exit(_report_unstarted(argv[0], problem))
+
+
+def _may_be_there(path: str) -> bool:
+    """Returns false if nothing is at a path. To spawn what is not there costs a process, for each folder of a long PATH."""
+    try:
+        os.stat(path)
+    except OSError as error:
+        return error.errno not in _NOT_HERE
+    return True
 
 
 def _report_unstarted(program: str, problem: int) -> int:
