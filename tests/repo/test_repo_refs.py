@@ -1,6 +1,7 @@
 """Refs: compare-and-swap, and what it says when it can't."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from conftest import Place
 
 from gitbatch.errors import BusyError, GitError
 from gitbatch.repo.process import Git
+from gitbatch.repo.refs import store
 from gitbatch.repo.refs.lock_files import lock_umask
 from gitbatch.repo.refs.names import item_branches
 from gitbatch.repo.refs.store import Refs
@@ -119,6 +121,29 @@ def test_what_is_not_there_is_none_with_packed_refs_too(
     assert refs.read("refs/heads/other-one") == commits[1]
     place.git("branch", "-D", "other-one")
     assert refs.read("refs/heads/other-one") is None
+
+
+def test_several_refs_are_read_as_each_is_and_what_is_packed_once(
+    refs: Refs, place: Place, commits: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.git("branch", "packed", commits[0])
+    place.git("pack-refs", "--all")
+    refs.create(REF, commits[1])
+    place.git("symbolic-ref", "refs/heads/alias", REF)
+    names = [f"refs/heads/{name}" for name in ("packed", "alias", "missing", "main/below", "gone")]
+    assert refs.read_several((REF, *names)) == {REF: commits[1]} | dict(
+        zip(names, (commits[0], commits[1], None, None, None), strict=True)
+    )
+    read: list[str] = []
+
+    def note(path: str) -> bytes:
+        read.append(path)
+        return Path(path).read_bytes()
+
+    monkeypatch.setattr(store, "_read_file", note)
+    assert refs.read_several((REF, *names[2:])) == {REF: commits[1]} | dict.fromkeys(names[2:])
+    assert [path for path in read if path.endswith("/packed-refs")] == [f"{refs.common_dir}/packed-refs"]
+    assert read[-1].endswith("/packed-refs")  # a ref may be packed meanwhile
 
 
 @pytest.mark.parametrize(

@@ -18,11 +18,12 @@ class PinnedRefs(Struct):
     @classmethod
     def read(cls, refs: Refs, names: tuple[str, ...]) -> "PinnedRefs":
         """Returns refs with their present values."""
-        return cls({name: refs.read(name) for name in names})
+        return cls(refs.read_several(names))
 
     def find_changed(self, refs: Refs) -> tuple[str, ...]:
         """Returns the names of the refs that have another value."""
-        return tuple(name for name, oid in self.values.items() if refs.read(name) != oid)
+        now = refs.read_several(self.values)
+        return tuple(name for name, oid in self.values.items() if now[name] != oid)
 
     def restore(self, refs: Refs) -> None:
         """Sets the refs that have another value back.

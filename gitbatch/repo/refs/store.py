@@ -1,13 +1,13 @@
 """Reads refs from their files, and moves them by compare-and-swap through git."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gitbatch.errors import BusyError, GitbatchError, GitError
-from gitbatch.fs.disk import is_of_disk, raising_only_of_disk
+from gitbatch.fs.disk import raising_only_of_disk
 from gitbatch.fs.durable import sync_all
 from gitbatch.paths import ancestors
 from gitbatch.patterns import compile_later
@@ -64,32 +64,45 @@ class Refs:
 
     def read(self, ref: str) -> str | None:
         """Returns the object that a full ref name points to; None: the ref does not exist."""
+        return self.read_several((ref,))[ref]
+
+    def read_several(self, refs: Iterable[str]) -> dict[str, str | None]:
+        """Returns what `read` does for some refs; packed-refs is read once for all that have no file."""
         # As git does: the ref's own file counts, if it exists, else packed-refs. Other cases (a symbolic ref, a
         # reftable, a packed ref) are left to git. Several refs are read twice for each item: as strings, not as paths.
-        path = f"{self.common_dir}/{ref}"
-        try:
+        found = {ref: self._read_usual(f"{self.common_dir}/{ref}") for ref in refs}
+        # Afterwards: a ref that is being packed is in packed-refs before its file is removed.
+        rest = {f"{self.common_dir}/{ref}": f" {ref}\n" for ref, oid in found.items() if oid is None}
+        if rest and self._may_any_exist(rest):
+            found |= {ref: self._ask_git(ref) for ref, oid in found.items() if oid is None}
+        return found
+
+    def _read_usual(self, path: str) -> str | None:
+        """Returns the object that a ref's own file names; None: it has no such file, or git has to be asked."""
+        with raising_only_of_disk():  # git would report a missing ref
             content = _read_file(path)
             if len(content) == len(self.zero) + 1 and _ID.fullmatch(content):
                 return content[:-1].decode()
-        except FileNotFoundError:
-            if not self._may_exist(path, f" {ref}\n"):
-                return None
-        except OSError as error:
-            if is_of_disk(error):  # git would report a missing ref
-                raise
-        found = self.git.run("show-ref", "--verify", "--hash", "--", ref, check=False)
-        return found.stdout.decode().strip() if found.status == 0 else None
+        return None
 
-    def _may_exist(self, path: str, packed: str) -> bool:
-        """Whether refs without a file may exist: as a dangling link, in packed-refs, in a reftable."""
-        if self.is_reftable or os.path.lexists(path):
+    def _may_any_exist(self, refs: Mapping[str, str]) -> bool:
+        """Whether refs without a file may exist: as a dangling link, in packed-refs, in a reftable.
+
+        `refs`: how each stands in packed-refs, by the path of its file.
+        """
+        if self.is_reftable or any(map(os.path.lexists, refs)):
             return True
         try:
-            return os.fsencode(packed) in _read_file(f"{self.common_dir}/packed-refs")
+            packed = _read_file(f"{self.common_dir}/packed-refs")
         except FileNotFoundError:
             return False
         except OSError:
             return True
+        return any(os.fsencode(line) in packed for line in refs.values())
+
+    def _ask_git(self, ref: str) -> str | None:
+        found = self.git.run("show-ref", "--verify", "--hash", "--", ref, check=False)
+        return found.stdout.decode().strip() if found.status == 0 else None
 
     def leads_to(self, name: str) -> str | None:
         """Returns the ref at the end of a chain of symbolic refs that starts at HEAD or another; None: it is not symbolic."""
@@ -130,7 +143,7 @@ class Refs:
     def below(self, prefix: str) -> dict[str, str]:
         """Returns all refs whose names start with `prefix` (ending in a slash), with their objects."""
         folder = self.common_dir / prefix
-        if not folder.is_dir() and not self._may_exist(os.fspath(folder), f" {prefix}"):
+        if not folder.is_dir() and not self._may_any_exist({os.fspath(folder): f" {prefix}"}):
             return {}
         found = (
             None if self.is_reftable else list_ref_files(os.fspath(self.common_dir), prefix, len(self.zero))
