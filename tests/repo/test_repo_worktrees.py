@@ -13,6 +13,7 @@ from conftest import Place
 from gitbatch.fs.removal import remove_tree
 from gitbatch.repo.opening import open_repository
 from gitbatch.repo.refs.lock_files import reclaim_folders
+from gitbatch.repo.refs.store import Refs
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.worktrees.agent_git import read_agent_git
 from gitbatch.repo.worktrees.worktree import (
@@ -78,6 +79,22 @@ def test_a_prune_that_removes_the_empty_folder_of_entries(
     monkeypatch.setattr(Path, "rename", prune_first)
     assert make(repo, tmp_path, ()).branch == BRANCH
     assert pruned[0].is_dir()
+
+
+def test_its_entry_is_made_while_git_makes_its_branch(
+    repo: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To wait for git takes longer than to write the entry."""
+    receive, entry = Refs._receive_moved, repo.common_dir / "worktrees/b-1-x/HEAD"
+    seen: list[str] = []
+
+    def note(refs: Refs, ref: str, new: str) -> bool:
+        seen.append(entry.read_text(encoding="utf-8"))
+        return receive(refs, ref, new)
+
+    monkeypatch.setattr(Refs, "_receive_moved", note)
+    made = make(repo, tmp_path)
+    assert seen == [f"ref: {made.branch}\n"]
 
 
 def test_a_sparse_worktree_has_what_was_asked_for(repo: Repository, place: Place, tmp_path: Path) -> None:

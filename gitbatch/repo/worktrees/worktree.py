@@ -120,7 +120,7 @@ def put_empty_worktree(
     (new.path / ".git").write_bytes(pointer)
     with repo.refs.creating(new.branch, new.base):
         fill()
-    _put_entry(repo, new.path, new.branch)
+        _put_entry(repo, new.path, new.branch)
     return pointer
 
 
