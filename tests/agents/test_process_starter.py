@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +115,27 @@ def test_programs_at_the_same_time_are_not_mixed_up(stage: Stage) -> None:
         ends = await asyncio.gather(*(stage.run(script, b"%d" % number) for number in range(60)))
         assert ends == [(number, b"out %d\n" % number, b"err %d\n" % number) for number in range(60)]
         assert stage.children() == []
+
+    stage.play(scene)
+
+
+def test_streams_are_made_while_another_program_starts(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take some turns of the loop, for which the next program need not wait."""
+    opened, open_pipes = asyncio.Event(), starter.ServedProcess.open_pipes
+
+    async def note(process: starter.ServedProcess, theirs: ExitStack) -> list[int]:
+        made = await open_pipes(process, theirs)
+        opened.set()
+        return made
+
+    monkeypatch.setattr(starter.ServedProcess, "open_pipes", note)
+
+    async def scene() -> None:
+        async with stage.starter._one_at_a_time:
+            ending = asyncio.ensure_future(stage.run("exit 3"))
+            await opened.wait()
+            assert not stage.children()
+        assert (await ending)[0] == 3
 
     stage.play(scene)
 

@@ -145,23 +145,21 @@ class Starter:
         environment: Mapping[str, str],
         directory: Path,
     ) -> None:
-        async with self._one_at_a_time:
-            with ExitStack() as theirs:
-                try:
-                    streams = await started.open_pipes(theirs)
+        with ExitStack() as theirs:
+            try:
+                streams = await started.open_pipes(theirs)  # takes some turns of the loop: not one at a time
+                async with self._one_at_a_time:
                     self._send_request(asked, environment, directory, streams)
                     self._starting.append(started)
                     async with asyncio.timeout(ANSWER_TIMEOUT):
                         await started.has_started
-                except TimeoutError:
-                    started.close()
-                    self.give_up()
-                    raise self._launcher_error(
-                        errno.ETIMEDOUT, "the launcher server does not answer"
-                    ) from None
-                except BaseException:
-                    started.close()
-                    raise
+            except TimeoutError:
+                started.close()
+                self.give_up()
+                raise self._launcher_error(errno.ETIMEDOUT, "the launcher server does not answer") from None
+            except BaseException:
+                started.close()
+                raise
 
     def _send_request(
         self, asked: Sequence[str], environment: Mapping[str, str], directory: Path, streams: Sequence[int]
