@@ -1,13 +1,13 @@
 """The orchestrator's end of the launcher server (`launcher/server.py`), which starts programs and reports their ends."""
 
 import errno
-import json
 import os
 import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from enum import Enum
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -87,12 +87,8 @@ class LauncherServer:
         Raises:
             OSError: the server has ended, or too many descriptors are open.
         """
-        coded = {_encode_name(name): _encode_name(value) for name, value in environment.items()}
-        request = json.dumps(
-            ([_encode_name(argument) for argument in arguments], coded, _encode_name(directory))
-        )
-        with os.fdopen(os.memfd_create("request"), "w+") as file:
-            file.write(request)
+        with os.fdopen(os.memfd_create("request"), "w+b") as file:
+            file.write(_render_request(arguments, environment, directory))
             file.seek(0)
             socket.send_fds(self.socket, [REQUEST], [file.fileno(), *streams])
 
@@ -168,6 +164,9 @@ class LauncherServer:
             self._process.wait()
 
 
-def _encode_name(name: str | Path) -> str:
-    """Encodes a name for JSON as one character for each byte."""
-    return os.fsencode(name).decode("latin-1")
+def _render_request(arguments: Sequence[str], environment: Mapping[str, str], directory: Path) -> bytes:
+    """Returns a request as the server reads it: how many arguments there are, the lengths of all parts, and the parts."""
+    parts = [*map(os.fsencode, (str(directory), *arguments, *chain.from_iterable(environment.items())))]
+    return (
+        b" ".join(b"%d" % number for number in (len(arguments), *map(len, parts))) + b"\n" + b"".join(parts)
+    )

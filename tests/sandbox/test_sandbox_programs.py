@@ -393,10 +393,12 @@ def test_none_works_without_proc(arena: Arena) -> None:
     assert (done.stdout, done.stderr) == ("works\n", "")
 
 
-def test_launcher_imports_are_light() -> None:
+@pytest.mark.parametrize(("module", "needed"), [("main", set()), ("server", {"socket"})])
+def test_launcher_imports_are_light(module: str, needed: set[str]) -> None:
+    """What a server has imported is copied with each fork: its page tables, and the pages that are written."""
     heavy = {"asyncio", "dataclasses", "inspect", "json", "pathlib", "re", "socket", "subprocess", "typing"}
-    code = f"import sys; sys.path.append({str(Path(__file__).parents[2])!r}); import gitbatch.sandbox.launcher.main; print(*sys.modules)"
+    code = f"import sys; sys.path.append({str(Path(__file__).parents[2])!r}); import gitbatch.sandbox.launcher.{module}; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True
     )
-    assert not heavy & set(done.stdout.split())
+    assert heavy & set(done.stdout.split()) == needed

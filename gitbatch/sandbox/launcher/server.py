@@ -8,14 +8,13 @@ killed watch or wrapper leaves behind become its children, and are killed: bubbl
 """
 
 import gc
-import json
+import io
 import os
 import select
 import signal
 import socket
 from contextlib import suppress
 from functools import partial
-from typing import IO, NoReturn
 
 import gitbatch.sandbox.launcher.network  # noqa: F401 - for the processes that are forked, which would import it each
 from gitbatch.sandbox.launcher import CANNOT_RUN, REQUEST
@@ -34,7 +33,7 @@ _PATIENCE = 10_000
 """Milliseconds without an event after which the end of a program is reported although something of it is left."""
 
 
-def serve_requests() -> NoReturn:
+def serve_requests() -> None:
     """Forks for each request, and reports each program's start, and later its end."""
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     asked = socket.socket(fileno=os.dup(0))
@@ -130,7 +129,7 @@ def _fork_child(descriptors: list[int]) -> int:
     return child
 
 
-def _run_request(writing: IO[bytes], descriptors: list[int]) -> NoReturn:
+def _run_request(writing: io.BufferedWriter, descriptors: list[int]) -> None:
     """Runs the launcher in the new process, with the arguments, environment and folder of a request.
 
     The channel, if there is one, comes after the standard streams, and becomes CHANNEL.
@@ -140,13 +139,12 @@ def _run_request(writing: IO[bytes], descriptors: list[int]) -> NoReturn:
     request, *streams = descriptors
     for number, descriptor in enumerate(streams):
         os.dup2(descriptor, number)
-    with os.fdopen(request, "rb") as file:
-        arguments, environment, directory = json.load(file)
+    directory, arguments, environment = _read_parts(request)
     try:
-        os.chdir(_decode_name(directory))
+        os.chdir(directory)
         os.environb.clear()
-        os.environb.update({_decode_name(name): _decode_name(value) for name, value in environment.items()})
-        code = run_launcher([os.fsdecode(_decode_name(argument)) for argument in arguments], is_served=True)
+        os.environb.update(environment)
+        code = run_launcher([os.fsdecode(argument) for argument in arguments], is_served=True)
     except OSError as error:
         print_error(describe_error(error))
         code = CANNOT_RUN
@@ -156,6 +154,14 @@ def _run_request(writing: IO[bytes], descriptors: list[int]) -> NoReturn:
     os._exit(code)
 
 
-def _decode_name(text: str) -> bytes:
-    """Returns the bytes of a name: JSON has one character for each, so names of any encoding are kept."""
-    return text.encode("latin-1")
+def _read_parts(request: int) -> tuple[bytes, list[bytes], dict[bytes, bytes]]:
+    """Returns the folder, the arguments and the environment of a request, and closes its file.
+
+    The first line has the number of arguments, then the lengths of all parts, which follow it. They are bytes: names of any
+    encoding are kept. A module that decodes them would have more memory, which is copied with each fork.
+    """
+    with os.fdopen(request, "rb") as file:
+        count, *lengths = map(int, file.readline().split())
+        directory, *parts = map(file.read, lengths)
+    names, values = parts[count::2], parts[count + 1 :: 2]
+    return directory, parts[:count], dict(zip(names, values, strict=True))
