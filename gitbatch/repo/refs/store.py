@@ -22,7 +22,14 @@ _LEADS_TO = compile_later(rb"ref: (refs/heads/[\w-]+(?:[./][\w-]+)*)\n")
 """A symbolic ref to a branch with a usual name; git checks other names."""
 _REASON = "gitbatch"
 """The reflog message of our own refs. They get no new reflog: their earlier values are not needed."""
-_SESSION = ("-c", "core.logAllRefUpdates=false", "update-ref", "-m", _REASON, "--stdin")
+_SESSION = (
+    *("-c", "core.logAllRefUpdates=false"),
+    *(
+        "-c",
+        "core.warnAmbiguousRefs=false",
+    ),  # else git looks for refs that are named like the id of each object
+    *("update-ref", "-m", _REASON, "--stdin"),
+)
 
 
 def config_ref(batch: str) -> str:
