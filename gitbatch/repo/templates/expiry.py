@@ -11,12 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from gitbatch.repo.templates.store import (
-    list_names,
-    list_remains,
-    read_layer,
-    remove_layer,
-)
+from gitbatch.repo.templates.store import list_remains, read_layers, remove_layer
 
 LAYERS = "layers"
 """The folder of all repositories' layers in the cache folder."""
@@ -99,10 +94,13 @@ def _repository_folders(cache: Path) -> Iterator[Path]:
 
 
 def _list_layers(folder: Path) -> Iterator[CachedLayer]:
-    markers = {name: read_layer(folder, name) for name in list_names(folder)}
+    markers = read_layers(folder)
+    needed = dict.fromkeys(markers, 0.0)
+    for marker, used in markers.values():
+        for name in marker.below if marker else ():
+            needed[name] = max(needed.get(name, 0.0), used)
     for name, (marker, used) in markers.items():
-        needed = [time for other, time in markers.values() if other and name in other.below]
-        last = max([used, *needed])
+        last = max(used, needed[name])
         if marker is None:
             yield CachedLayer(folder.name, name, "", 0, 0.0)
         else:

@@ -234,25 +234,28 @@ def remove_layer(root: Path, name: str) -> bool:
 
 def list_names(root: Path) -> tuple[str, ...]:
     """Returns the names of the layers in a folder, the one that was used last first; some may be incomplete."""
-    found = [(_read_last_use(path), path.name) for path in _folders_in(root)]
-    return tuple(name for _, name in sorted(found, reverse=True) if not name.startswith("."))
+    found = [
+        (_read_last_use(f"{root}/{name}"), name) for name in _folders_in(root) if not name.startswith(".")
+    ]
+    return tuple(name for _, name in sorted(found, reverse=True))
 
 
 def list_remains(root: Path) -> tuple[str, ...]:
     """Returns the names of folders that a process has begun to make or to remove, dead or alive."""
-    return tuple(sorted(path.name for path in _folders_in(root) if _is_remains(path)))
+    return tuple(sorted(name for name in _folders_in(root) if _is_remains(root, name)))
 
 
-def _is_remains(path: Path) -> bool:
-    if path.name.startswith(_PROBE):
+def _is_remains(root: Path, name: str) -> bool:
+    if name.startswith(_PROBE):
         with suppress(FileNotFoundError):
-            return path.stat().st_mtime < time.time() - _OLD_PROBE
-    return path.name.startswith((_NEW, _GONE))
+            return (root / name).stat().st_mtime < time.time() - _OLD_PROBE
+    return name.startswith((_NEW, _GONE))
 
 
-def read_layer(root: Path, name: str) -> tuple[LayerMarker | None, float]:
-    """Returns the marker of a layer, None if it is incomplete, and the time of its last use (seconds since the epoch)."""
-    return read_marker(root / name), _read_last_use(root / name)
+def read_layers(root: Path) -> dict[str, tuple[LayerMarker | None, float]]:
+    """Returns the layers in a folder by name: the marker, None if it is incomplete, and the last use (seconds since the epoch)."""
+    names = sorted(name for name in _folders_in(root) if not name.startswith("."))
+    return {name: (read_marker(root / name), _read_last_use(f"{root}/{name}")) for name in names}
 
 
 def _open_lock(folder: Path, kind: int) -> int | None:
@@ -270,9 +273,10 @@ def _open_lock(folder: Path, kind: int) -> int | None:
     return None
 
 
-def _folders_in(root: Path) -> Iterator[Path]:
-    with suppress(OSError):
-        yield from (path for path in root.iterdir() if path.is_dir() and not path.is_symlink())
+def _folders_in(root: Path) -> Iterator[str]:
+    """Yields the names of folders, without a look at each: a cache has many layers, and each run lists them."""
+    with suppress(OSError), os.scandir(root) as entries:
+        yield from (entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
 
 
 def _note_use(lock: int) -> None:
@@ -281,7 +285,7 @@ def _note_use(lock: int) -> None:
     os.utime(lock, ns=(now, now))
 
 
-def _read_last_use(folder: Path) -> float:
+def _read_last_use(folder: str) -> float:
     with suppress(OSError):
-        return (folder / _LOCK).stat().st_mtime
+        return os.stat(f"{folder}/{_LOCK}").st_mtime  # noqa: PTH116 - asked often
     return 0.0

@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+import pytest
+
+from gitbatch.repo.templates import store
 from gitbatch.repo.templates.expiry import (
     LAYERS,
     CachedLayer,
@@ -57,3 +60,20 @@ def test_a_layer_lives_as_long_as_those_that_need_it(tmp_path: Path) -> None:
     assert names(remove_layers(tmp_path, list_cache(tmp_path))) == ["alone", "thin", "template"]
     assert list((tmp_path / LAYERS).iterdir()) == []
     assert list_cache(tmp_path / "none") == ()
+
+
+def test_a_folder_of_layers_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each run ends with it, and the cache of a user has hundreds of layers."""
+    layers = LayerStore(tmp_path / LAYERS / "repo")
+    for number in range(3):
+        put(layers, str(number))
+    read: list[str] = []
+    read_last_use = store._read_last_use
+
+    def read_and_count(folder: str) -> float:
+        read.append(folder)
+        return read_last_use(folder)
+
+    monkeypatch.setattr(store, "_read_last_use", read_and_count)
+    assert len(list_cache(tmp_path)) == 3
+    assert [Path(folder).name for folder in read] == ["0", "1", "2"]

@@ -16,7 +16,7 @@ from gitbatch.repo.templates.store import (
     LayerStore,
     list_remains,
     prepare_folder,
-    read_layer,
+    read_layers,
     remove_layer,
 )
 
@@ -101,7 +101,7 @@ def test_a_layer_that_lost_bytes_in_a_power_cut_is_made_again(
     boot_again(monkeypatch, "a third")
     found = store.find("one")
     assert found
-    assert read_layer(tmp_path, "one")[0] == found.marker
+    assert read_layers(tmp_path)["one"][0] == found.marker
 
 
 def test_a_layer_until_a_restart_is_not_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from shown import Shown, read_folder, require_right_index, require_right_sizes
 from gitbatch.repo.opening import open_repository
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.templates import templates as module
-from gitbatch.repo.templates.store import read_layer, remove_layer
+from gitbatch.repo.templates.store import read_layers, remove_layer
 from gitbatch.repo.templates.templates import Templates, open_templates
 
 
@@ -178,7 +178,8 @@ def test_old_thin_layers_of_a_run_go(
         layers = templates.layers(head(repo))
         assert merge_layers(layers.lower)["top.md"][1] == str(number).encode()
         layers.close()
-    purposes = [read_layer(templates.store.root, name)[0] for name in templates.store.list_names()]
+    found = read_layers(templates.store.root)
+    purposes = [found[name][0] for name in templates.store.list_names()]
     assert sorted(marker.purpose for marker in purposes if marker) == ["delta", "delta", "template"]
     used.close()
 
