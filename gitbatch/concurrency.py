@@ -31,6 +31,12 @@ async def shielded(work: Coroutine[None, None, _T]) -> _T:
         return task.result()
 
 
+def find_first_error(several: ExceptionGroup[Exception]) -> Exception:
+    """Returns the error that stopped a group of tasks first; the others followed from it."""
+    error = several.exceptions[0]
+    return find_first_error(error) if isinstance(error, ExceptionGroup) else error
+
+
 def repeat_cancellation() -> None:
     """Delivers a cancellation of the current task that was caught once more: its next await raises it.
 

@@ -1,6 +1,9 @@
 """Running a batch: group after group (rule P4), a checkpoint after each, a pause where the mode asks for one."""
 
+# ruff: noqa: PLC0415 - most runs start no item before its group: what does that is imported for it
+
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -25,7 +28,6 @@ from gitbatch.batch.events import (
     Notice,
 )
 from gitbatch.batch.group.checkpoint import GroupOutcomes, Unsound, drop_branches
-from gitbatch.batch.group.early_pool import EarlyPool, open_pool
 from gitbatch.batch.group.record import find_gates, record_group
 from gitbatch.batch.group.run_group import run_group
 from gitbatch.batch.group.scheduled_items import GroupStart, pending_items
@@ -53,6 +55,9 @@ from gitbatch.plan.model import ItemKey
 from gitbatch.repo.refs.names import short
 from gitbatch.repo.refs.store import config_ref
 from gitbatch.text import clean_text, list_names
+
+if TYPE_CHECKING:
+    from gitbatch.batch.group.early_pool import EarlyPool
 
 _MOST_REPEATS = 3
 """How often items of a group run again because others that they stand on are not merged."""
@@ -84,12 +89,16 @@ async def run_batch(
     Returns:
         The end of the run; or what the next call needs, once the lock is taken again.
     """
+    if not run.starts_early:
+        return await _run_turns(run, reviewer, None, resumed=resumed, after=after)
+    from gitbatch.batch.group.early_pool import open_pool
+
     async with open_pool(run) as pool:
         return await _run_turns(run, reviewer, pool, resumed=resumed, after=after)
 
 
 async def _run_turns(
-    run: Run, reviewer: Reviewer, pool: EarlyPool | None, *, resumed: bool, after: Continuation | None
+    run: Run, reviewer: Reviewer, pool: "EarlyPool | None", *, resumed: bool, after: Continuation | None
 ) -> Result | Continuation:
     """Does the same; `pool` runs the items that start before their group."""
     run.agents.rate_limit.listener = lambda wait, why: run.emit(
@@ -262,7 +271,7 @@ async def _set_unsound_aside(run: Run, unsound: Unsound, repeats: int) -> Mappin
 
 
 async def _run_and_record(
-    run: Run, start: GroupStart, pool: EarlyPool | None, state: BatchProgress
+    run: Run, start: GroupStart, pool: "EarlyPool | None", state: BatchProgress
 ) -> Checkpoint | Unsound | None:
     """Runs a group and records it, unless it is unsound; None if the batch halts before it is complete."""
     boxes = {key: item.box for key, (_, item) in start.planned.items()}

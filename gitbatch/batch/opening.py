@@ -16,7 +16,6 @@ from gitbatch.batch.caller import Frontend, SessionSettings
 from gitbatch.batch.event_stream import EventStream
 from gitbatch.batch.events import BatchStopped, ConfigChanged, Notice
 from gitbatch.batch.extras.extras import ExtraSources, open_extras
-from gitbatch.batch.group.early_turn import can_start_early
 from gitbatch.batch.history.killed_attempts import find_killed_attempts
 from gitbatch.batch.history.ledger import Ledger, SpendingLimits, read_ledger
 from gitbatch.batch.history.progress import BatchProgress, read_progress
@@ -284,8 +283,13 @@ class Opening(Struct, frozen=True):
             has_max_cost=self.agents.budget.max_cost is not None,
             needs_approval=config.review.require_approval,
         )
-        if not chosen.is_on or can_start_early(state, batch.record):
+        if not chosen.is_on:
             return chosen
+        if len(batch.record.groups) > 1:
+            from gitbatch.batch.group.early_turn import can_start_early  # noqa: PLC0415 - many have one group
+
+            if can_start_early(state, batch.record):
+                return chosen
         return give_up_early(chosen)
 
     def _state_format(self, batch: Batch, eagerness: Eagerness) -> Batch:

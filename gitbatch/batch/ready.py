@@ -12,7 +12,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.batch.group.checkpoint import Unsound
-from gitbatch.batch.group.early_judging import EarlyJudge, set_stale_aside
 from gitbatch.batch.group.merge import find_unsound
 from gitbatch.batch.group.scheduled_items import GroupStart, find_unwritten_files
 from gitbatch.batch.group.set_aside import set_aside
@@ -78,6 +77,8 @@ def _take_early(
     failed: tuple[Outcome, ...],
 ) -> tuple[Mapping[ItemKey, Outcome], tuple[CleanText, ...]]:
     """Returns the finished items without early ones that are stale, and what is said about these."""
+    from gitbatch.batch.group.early_judging import EarlyJudge, set_stale_aside  # noqa: PLC0415 - most runs have none
+
     record = ledger.batch.record
     state = read_project_state(repo, require_tip(repo, record.target), record.plan)
     planned = state.find_items(record)

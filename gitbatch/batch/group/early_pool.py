@@ -26,22 +26,19 @@ from gitbatch.batch.model import BatchItem, Outcome
 from gitbatch.batch.planning.early.eagerness import EagerMode
 from gitbatch.batch.planning.early.frontier import Frontier
 from gitbatch.batch.planning.early.model import EarlyLimits, Start
-from gitbatch.concurrency import shielded
+from gitbatch.concurrency import find_first_error, shielded
 from gitbatch.limits.usage import format_dollars
 from gitbatch.plan.model import ItemKey, ItemReference
 from gitbatch.text import format_count
 
 
 @asynccontextmanager
-async def open_pool(run: Run) -> AsyncIterator["EarlyPool | None"]:
-    """Yields what runs early items; None if none may start. At the end, those that run are waited for.
+async def open_pool(run: Run) -> AsyncIterator["EarlyPool"]:
+    """Yields what runs early items. At the end, those that run are waited for.
 
     Raises:
         GitbatchError: an early item has ended the run by it, as any item may.
     """
-    if not run.starts_early:
-        yield None
-        return
     try:
         async with asyncio.TaskGroup() as tasks:
             pool = EarlyPool(run, tasks)
@@ -49,12 +46,6 @@ async def open_pool(run: Run) -> AsyncIterator["EarlyPool | None"]:
             await pool.finish_items()
     except ExceptionGroup as several:
         raise find_first_error(several) from several
-
-
-def find_first_error(several: ExceptionGroup[Exception]) -> Exception:
-    """Returns the error that stopped a group of tasks first; the others followed from it."""
-    error = several.exceptions[0]
-    return find_first_error(error) if isinstance(error, ExceptionGroup) else error
 
 
 class EarlyPool(Struct):

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field as field_of
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from gitbatch.batch.events import ItemFinished
 from gitbatch.batch.group.base import BaseBuilder
-from gitbatch.batch.group.early_pool import EagerTurn, EarlyPool, find_first_error
 from gitbatch.batch.group.kept_costs import keep_costs
 from gitbatch.batch.group.scheduled_items import (
     GroupStart,
@@ -26,12 +26,16 @@ from gitbatch.batch.item.scheduled import ScheduledItem
 from gitbatch.batch.model import BatchItem, Outcome
 from gitbatch.batch.planning.schedule import count_at_once
 from gitbatch.batch.planning.waits import Waits, find_waits
+from gitbatch.concurrency import find_first_error
 from gitbatch.plan.matching import PlannedItem
 from gitbatch.plan.model import ItemKey, ItemReference
 
+if TYPE_CHECKING:  # most runs start no item before its group
+    from gitbatch.batch.group.early_pool import EagerTurn, EarlyPool
+
 
 async def run_group(
-    run: Run, start: GroupStart, pool: EarlyPool | None, progress: BatchProgress
+    run: Run, start: GroupStart, pool: "EarlyPool | None", progress: BatchProgress
 ) -> tuple[Outcome, ...] | None:
     """Returns the outcomes of a group's items, in plan order; None if the batch halts before all of them have one.
 
@@ -66,7 +70,7 @@ class _RunningGroup:
     start: GroupStart
     defaults: ItemDefaults
     awaited: "_AwaitedItems"
-    turn: EagerTurn | None
+    turn: "EagerTurn | None"
     """Gives the slots, if items of later groups may have some of them."""
     scheduled: dict[ItemKey, ScheduledItem | Outcome] = field_of(default_factory=dict)
     outcomes: dict[ItemKey, Outcome] = field_of(default_factory=dict)

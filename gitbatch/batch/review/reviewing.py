@@ -3,13 +3,15 @@
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec.structs import replace
 
-from gitbatch.batch.group.early_pool import EarlyPool
 from gitbatch.batch.model import Checkpoint, CheckpointMode, PauseMode
 from gitbatch.batch.planning.configuration import ConfigChange
+
+if TYPE_CHECKING:  # most runs start no item before its group
+    from gitbatch.batch.group.early_pool import EarlyPool
 
 
 class Reviewer(Protocol):
@@ -63,7 +65,7 @@ class Reviews:
     """The checkpoints that are in history."""
     reviewed: frozenset[str] = frozenset()
     """Those of them that were shown to the reviewer."""
-    pool: EarlyPool | None = None
+    pool: "EarlyPool | None" = None
     """The items that have started before their group; None: none may."""
 
     def __post_init__(self) -> None:
