@@ -1,18 +1,13 @@
 """The network of an agent's program: what its table asks for, what its sandbox can give, and what the header says of it."""
 
+# ruff: noqa: PLC0415 - many programs have neither a key that is known nor our proxy, whose rules take a while to import
+
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from gitbatch.agents.process.api_access import (
-    ApiAccess,
-    FoundKey,
-    describe_given_key,
-    find_api_access,
-    find_passed_address,
-    find_passed_key,
-)
 from gitbatch.agents.process.api_programs import narrow_program
 from gitbatch.agents.process.environment import passed_variables
 from gitbatch.agents.process.table import ProcessTable
@@ -20,6 +15,9 @@ from gitbatch.errors import GitbatchError
 from gitbatch.sandbox.model import Network, Sandbox, SandboxKind
 from gitbatch.sandbox.network import find_network_problem
 from gitbatch.text import CleanText, clean_text
+
+if TYPE_CHECKING:
+    from gitbatch.agents.process.api_access import ApiAccess, FoundKey
 
 _PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 _NO_HOST = "no host: list those that it needs in allow-hosts"
@@ -29,7 +27,7 @@ class AgentNetwork(Struct, frozen=True):
     """The network of the programs of one agent."""
 
     kind: Network = Network.NONE
-    access: ApiAccess | None = None
+    access: "ApiAccess | None" = None
     """What a program with the network `api` may reach."""
     notes: tuple[CleanText, ...] = ()
     """Lines for the header of a run."""
@@ -51,7 +49,7 @@ def open_network(
     table: ProcessTable,
     environment: Mapping[str, str],
     sandbox: Sandbox,
-    key: FoundKey | None = None,
+    key: "FoundKey | None" = None,
     address: str = "",
 ) -> AgentNetwork:
     """Returns the network of an agent's programs.
@@ -71,6 +69,8 @@ def open_network(
     kind, why = _choose_network(agent, table, sandbox)
     program = table.api_program
     if program:
+        from gitbatch.agents.process.api_access import find_passed_key
+
         program = narrow_program(program, passed_variables(table, environment))
         key = key or find_passed_key(program, table, environment)
     if kind is not Network.API:
@@ -80,8 +80,13 @@ def open_network(
                 'write key = "environment", or remove it',
             )
         notes = _describe_open_network(agent, table, environment, kind, why)
-        is_given = key is not None and kind is Network.ALL
-        return AgentNetwork(kind, None, (*notes, *((describe_given_key(agent),) if is_given else ())))
+        if key is not None and kind is Network.ALL:
+            from gitbatch.agents.process.api_access import describe_given_key
+
+            notes.append(describe_given_key(agent))
+        return AgentNetwork(kind, None, tuple(notes))
+    from gitbatch.agents.process.api_access import find_api_access, find_passed_address
+
     if program:
         address = address or find_passed_address(program, table, environment)
     access = find_api_access(agent, table, environment, program, key, address)
@@ -120,7 +125,7 @@ def _describe_open_network(
     return list(map(clean_text, notes))
 
 
-def _list_hosts(access: ApiAccess) -> tuple[str, ...]:
+def _list_hosts(access: "ApiAccess") -> tuple[str, ...]:
     """Returns the hosts that can be reached, without the path of an address."""
     rules = access.base
     origin = (urlsplit(rules.origin).netloc,) if rules.origin else ()
