@@ -32,6 +32,8 @@ PHRASES = {
     r"\btold\b": "write “reported” or “given”",
     r"\blets? go of\b": "write “release”",
     r"\ball the time\b": "say how often",
+    r"\bin the place of\b|\bin (?:its|their) place\b": "write “instead of”",
+    r"\bat the place of\b": "write “at the path of”",
 }
 """What a metaphor or an aphorism is written for where the field has a word; with what to write instead."""
 FORBIDDEN = re.compile("|".join(f"(?:{phrase})" for phrase in PHRASES), re.IGNORECASE)

@@ -46,7 +46,7 @@ def simple_forms(value: str) -> frozenset[bytes]:
 
 
 def replace_simple(data: bytes, form: bytes, new: bytes) -> bytes:
-    """Returns bytes with something else in the place of whatever has a simple form.
+    """Returns bytes with something else instead of whatever has a simple form.
 
     Args:
         data: the bytes.

@@ -137,7 +137,7 @@ class Assignment(Struct, frozen=True):
     """The agent is to judge the output, which is there, and may write nothing. It replies with `Reply.review`."""
 
 
-class LocalPlace(Struct, frozen=True):
+class AgentFolders(Struct, frozen=True):
     """The folders of this machine that an agent uses for one attempt; it gets them together with its assignment."""
 
     worktree: Path
@@ -167,8 +167,8 @@ class LocalPlace(Struct, frozen=True):
         """The folder that has all that programs change, outside of their mounts."""
         return self.layers[0]
 
-    def show_to(self, used: Iterable[Path]) -> "LocalPlace":
-        """Returns the place for a program that uses some paths of the user's checkouts.
+    def show_to(self, used: Iterable[Path]) -> "AgentFolders":
+        """Returns the folders for a program that uses some paths of the user's checkouts.
 
         A worktree that is mounted where the checkout is hides them, so unless it has them, it is mounted at its own folder.
         """
@@ -226,7 +226,7 @@ class Agent(Protocol):
         ...
 
     def find_used_in(self, checkouts: tuple[Path, ...]) -> tuple[Path, ...]:
-        """Returns the paths in the user's checkouts that its processes need at their own places, sandbox or not."""
+        """Returns the paths in the user's checkouts that its processes need at their own paths, sandbox or not."""
         ...
 
     def find_missing_program(self, has_file: Callable[[str], bool]) -> str:
@@ -237,7 +237,7 @@ class Agent(Protocol):
         """
         ...
 
-    async def run(self, assignment: Assignment, place: LocalPlace, progress: Progress) -> Reply | Failure:
+    async def run(self, assignment: Assignment, folders: AgentFolders, progress: Progress) -> Reply | Failure:
         """Works on an assignment until it is done. Cancelling the call ends every process that it started.
 
         Raises:

@@ -90,7 +90,7 @@ class Secrets:
         return cls(Secret.from_value(name, value) for name, value in found.items() if len(value) >= SHORTEST)
 
     def mask_text(self, text: str) -> str:
-        """Returns a text with the name of the variable in the place of each value."""
+        """Returns a text with the name of the variable instead of each value."""
         if not self.every:
             return text
         masked = self._text.sub(lambda found: self._placeholder_of(found[0]), text)

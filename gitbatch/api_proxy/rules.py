@@ -13,7 +13,7 @@ _RANDOM_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class ProxyKey:
-    """The key of a server, and what the agent gets in its place."""
+    """The key of a server, and what the agent gets instead."""
 
     value: str = field(repr=False)
     placeholder: str = field(repr=False)

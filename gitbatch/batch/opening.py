@@ -57,8 +57,8 @@ from gitbatch.batch.planning.start_checks import Folders, StartChoice
 from gitbatch.batch.planning.target import Target, find_target
 from gitbatch.batch.planning.tls_files import find_tls_keys
 from gitbatch.batch.planning.worktrees_dir import find_worktrees_dir
-from gitbatch.batch.remote_agents import place_agents
-from gitbatch.batch.workplace.detached_places import CheckPlaces
+from gitbatch.batch.remote_agents import send_agents
+from gitbatch.batch.workplace.detached_worktrees import DetachedTrees
 from gitbatch.batch.workplace.local import LocalWorkplaces
 from gitbatch.batch.workplace.supply import open_workplaces
 from gitbatch.batch.worktree_choice import (
@@ -243,7 +243,7 @@ class Opening(Struct, frozen=True):
                 find_user_folders(settings, config, memory),
             ) as supply,
         ):
-            extras.places = supply.places
+            extras.detached = supply.detached
             programs = _count_programs(state)
             run = Run(
                 repo=watched,
@@ -261,7 +261,7 @@ class Opening(Struct, frozen=True):
                 checkouts=checkouts,
                 trees=FreshTrees(
                     *(watched, git, folder, agent_git, checkouts.folders, fingerprint),
-                    *(CheckPlaces(supply.places, extras), hidden),
+                    *(DetachedTrees(supply.detached, extras), hidden),
                 ),
                 check_tools=tools,
                 stop_switch=StopSwitch(),
@@ -272,7 +272,7 @@ class Opening(Struct, frozen=True):
             )
             if run.jobs < wanted:
                 notices(f"the open-file limit allows {run.jobs} agents at a time, not {wanted} (ulimit -n)")
-            yield place_agents(run, config, settings, notices)
+            yield send_agents(run, config, settings, notices)
 
     def _choose_eagerness(self, batch: Batch, state: ProjectState) -> Eagerness:
         """Returns whether items start before their group, once the limits of the batch are set."""

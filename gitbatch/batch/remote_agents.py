@@ -10,7 +10,7 @@ from gitbatch.batch.planning.executor_choice import choose_executor
 from gitbatch.project.config import Config
 
 
-def place_agents(run: Run, config: Config, settings: SessionSettings, tell: Notices) -> Run:
+def send_agents(run: Run, config: Config, settings: SessionSettings, tell: Notices) -> Run:
     """Returns the run, whose agents, and maybe checks, work on other machines if the user or the configuration says so.
 
     Raises:

@@ -29,7 +29,7 @@ from gitbatch.agents.process.last_lines import find_reason
 from gitbatch.agents.process.program import describe_exit, end_program, show_shortened
 from gitbatch.agents.process.start_problem import can_find_program, describe_start_problem
 from gitbatch.agents.process.watch import TEXT_LINE, ExitWait, OutputWatch
-from gitbatch.agents.protocol import LocalPlace, OutputStream, Progress
+from gitbatch.agents.protocol import AgentFolders, OutputStream, Progress
 from gitbatch.agents.secrets import Secrets
 from gitbatch.agents.services import AgentServices
 from gitbatch.checks.verdict import CheckResult, CheckVerdict
@@ -59,7 +59,7 @@ _NO_VERDICT = frozenset({CANNOT_RUN, NOT_FOUND})
 class Subject(Struct, frozen=True):
     """The files that a program judges."""
 
-    place: LocalPlace
+    folders: AgentFolders
     output: str = ""
     """What `{output}` is: the path of the output in the worktree, or an absolute path; empty: the whole tree."""
     stdin: Path | None = None
@@ -103,8 +103,8 @@ async def run_command(
         OSError: our disk fails.
     """
     began, pause = tools.clock(), _FIRST_PAUSE
-    used = tools.used.find_paths(table, table.command, tools.services.environment, subject.place.checkouts)
-    subject = replace(subject, place=subject.place.show_to(used))
+    used = tools.used.find_paths(table, table.command, tools.services.environment, subject.folders.checkouts)
+    subject = replace(subject, folders=subject.folders.show_to(used))
     limit = require_duration(table.timeout)
     while True:
         try:
@@ -141,11 +141,13 @@ async def _run_once(
     tools: CheckTools, table: ProgramTable, subject: Subject, progress: Progress, seconds: float
 ) -> _Ended:
     """Starts the program once and waits for its end."""
-    services, place = tools.services, subject.place
+    services, folders = tools.services, subject.folders
     environment = services.environment
     sandbox = services.open_sandbox(table.sandbox)
     secrets = Secrets.from_environment(environment, secret_names(table.pass_env, table.public_env))
-    confinement = confinement_of(table, environment, place, subject.output, Network.of_setting(table.network))
+    confinement = confinement_of(
+        table, environment, folders, subject.output, Network.of_setting(table.network)
+    )
     variables = {
         **(certificate_variables(environment) if table.network else {}),
         **passed_variables(table, environment),
@@ -158,11 +160,11 @@ async def _run_once(
         files.callback(os.close, stdin)
         transport, watch = await services.starter.start_program(
             lambda: OutputWatch(
-                progress, place.scratch / "progress", secrets, show_shortened, TEXT_LINE, FINDING_LINES
+                progress, folders.scratch / "progress", secrets, show_shortened, TEXT_LINE, FINDING_LINES
             ),
             sandbox.wrap_command(arguments, confinement),
             variables,
-            place.worktree,
+            folders.worktree,
             stdin,
         )
     try:
@@ -216,7 +218,7 @@ def _describe_start(error: OSError | GitbatchError) -> CleanText:
 
 
 def _fill_placeholders(text: str, subject: Subject) -> str:
-    values = {"{output}": subject.output, "{worktree}": str(subject.place.worktree)}
+    values = {"{output}": subject.output, "{worktree}": str(subject.folders.worktree)}
     return _PLACEHOLDER.sub(lambda match: values[match[0]], text)
 
 

@@ -86,8 +86,8 @@ def _find_modules(words: Iterable[str]) -> Iterator[str]:
     """Yields the files of a module that Python runs."""
     for flag, module in pairwise(words):
         if flag == "-m":
-            place = module.replace(".", "/")
-            yield from (f"{place}.py", f"{place}/__main__.py", f"{place}/__init__.py")
+            path = module.replace(".", "/")
+            yield from (f"{path}.py", f"{path}/__main__.py", f"{path}/__init__.py")
 
 
 def _plain_paths(words: Iterable[str]) -> Iterator[str]:

@@ -70,12 +70,12 @@ async def ask_reviewer(
     """
     assignment = make_review_assignment(task, nonce, used)
     async with open_tree(trees, f"{task.item}-review", task.content) as folder:
-        place = folder.place.show_to(agent.find_used_in(trees.checkouts))
+        folders = folder.folders.show_to(agent.find_used_in(trees.checkouts))
         snapshot = TreeSnapshot(trees.repo.objects, task.tree)
         base = Base(task.content.commit, snapshot, trees.git, trees.repo.git)
-        before = await trees.git(_read_first_state, place.changed)
-        answer = await agent.run(assignment, replace(place, base=base), progress)
-        changed = find_changed_paths(before, await trees.git(read_tree_state, place.changed))
+        before = await trees.git(_read_first_state, folders.changed)
+        answer = await agent.run(assignment, replace(folders, base=base), progress)
+        changed = find_changed_paths(before, await trees.git(read_tree_state, folders.changed))
     if not changed:
         return _require_verdict(answer)
     names = list_names(tuple(map(quote_path, changed)))
@@ -85,7 +85,7 @@ async def ask_reviewer(
 
 
 def _require_verdict(answer: Reply | Failure) -> Reply | Failure:
-    """Returns an answer; a failure in the place of a reply without a verdict: its kind of agent does not know reviews."""
+    """Returns an answer; a failure instead of a reply without a verdict: its kind of agent does not know reviews."""
     if isinstance(answer, Failure) or answer.review is not None:
         return answer
     reason = clean_text(f"{NO_VERDICT}this kind of agent does not review")

@@ -115,7 +115,7 @@ def _is_below(output: str, folders: frozenset[str]) -> bool:
 
 
 def _shadows_library(table: ProgramTable, output: str) -> bool:
-    """Whether Python would import an output in the place of a module of its own.
+    """Whether Python would import an output instead of a module of its own.
 
     That is so in the folders that it imports from. A module of a package, such as `src/shapes/types.py`, replaces none.
     """
@@ -129,7 +129,7 @@ def _shadows_library(table: ProgramTable, output: str) -> bool:
 
 def _imported_name(output: str, folder: str) -> str:
     """Returns the name of the module or package that an output is part of, if a folder is imported from."""
-    place = "" if folder in {"", "."} else f"{folder}/"
+    prefix = "" if folder in {"", "."} else f"{folder}/"
     return (
-        output.removeprefix(place).partition("/")[0].removesuffix(".py") if output.startswith(place) else ""
+        output.removeprefix(prefix).partition("/")[0].removesuffix(".py") if output.startswith(prefix) else ""
     )

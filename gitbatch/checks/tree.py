@@ -13,7 +13,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from gitbatch.agents.protocol import LocalPlace
+from gitbatch.agents.protocol import AgentFolders
 from gitbatch.concurrency import GitThread, shielded
 from gitbatch.fs.disk import DiskError
 from gitbatch.fs.removal import remove_anything, remove_tree
@@ -30,7 +30,7 @@ class TreeSource(Protocol):
         """Returns whether it makes a folder with some content better."""
         ...
 
-    def open_place(self, path: Path, content: "TreeContent") -> AbstractAsyncContextManager[LocalPlace]:
+    def open_folders(self, path: Path, content: "TreeContent") -> AbstractAsyncContextManager[AgentFolders]:
         """Makes a folder with the files of a commit, and removes it at the end.
 
         Args:
@@ -80,7 +80,7 @@ class TreeContent(Struct, frozen=True):
 class CheckFolder(Struct, frozen=True):
     """A fresh folder that is ready for one check."""
 
-    place: LocalPlace
+    folders: AgentFolders
     blob: Path | None
     """A file outside of the worktree with the bytes of `TreeContent.blob`."""
 
@@ -99,8 +99,8 @@ async def open_tree(trees: FreshTrees, name: str, content: TreeContent) -> Async
     """
     path = trees.folder / f"{name}-{secrets.token_hex(4)}"
     if trees.source is not None and trees.source.is_for(content):
-        async with trees.source.open_place(path, content) as place:
-            yield CheckFolder(place, await trees.git(_put_blob, trees.repo, place.scratch, content))
+        async with trees.source.open_folders(path, content) as folders:
+            yield CheckFolder(folders, await trees.git(_put_blob, trees.repo, folders.scratch, content))
         return
     try:
         made = await trees.git(_make_folder, trees, path, content)
@@ -122,14 +122,14 @@ def _make_folder(trees: FreshTrees, path: Path, content: TreeContent) -> CheckFo
         path.parent.mkdir(parents=True, exist_ok=True)
         make_detached(repo, trees.agent_git, path, content.commit, content.base, content.paths)
         scratch.mkdir()
-    place = LocalPlace(
+    folders = AgentFolders(
         worktree=path,
         scratch=scratch,
         git=trees.agent_git.readable(path, content.base),
         checkouts=trees.checkouts,
         hidden=(trees.folder.parent.parent, *trees.hidden),
     )
-    return CheckFolder(place, _put_blob(repo, scratch, content))
+    return CheckFolder(folders, _put_blob(repo, scratch, content))
 
 
 def _put_blob(repo: Repository, scratch: Path, content: TreeContent) -> Path | None:

@@ -11,7 +11,7 @@ from gitbatch.agents.process.table import ProcessTable
 from gitbatch.agents.survey.survey import SurveyedProject, survey_agents
 from gitbatch.batch.trial.before_start import check_before_start
 from gitbatch.batch.trial.model import StepList, StepName, StepStatus, TrialStep
-from gitbatch.batch.trial.repository import MAX_COST, TrialPlace, trial_repository
+from gitbatch.batch.trial.repository import MAX_COST, TrialFolder, trial_repository
 from gitbatch.batch.trial.watching import TrialWatch
 from gitbatch.cli.batch import run_session
 from gitbatch.cli.common import (
@@ -74,9 +74,9 @@ def try_agent(
     project.config.agent_name(name)
     show = _ignore_step if json else _show_step
     steps = StepList(show)
-    with trial_repository(project, name, cache_dir(), keep=keep) as place:
-        ended = _run_trial(project, name, place, steps, json=json)
-    kept = str(place.repository) if keep else None
+    with trial_repository(project, name, cache_dir(), keep=keep) as trial:
+        ended = _run_trial(project, name, trial, steps, json=json)
+    kept = str(trial.repository) if keep else None
     kind = str(project.config.agents[name].__struct_config__.tag)
     if json:
         from gitbatch.view.outputs.agents import trial_output
@@ -88,7 +88,7 @@ def try_agent(
 
 
 def _run_trial(
-    project: SurveyedProject, name: str, place: TrialPlace, steps: StepList, *, json: bool
+    project: SurveyedProject, name: str, trial: TrialFolder, steps: StepList, *, json: bool
 ) -> ExitCode | None:
     """Runs the steps of a trial; returns the exit code of a signal that ended it, if any."""
     if not json:
@@ -103,9 +103,9 @@ def _run_trial(
         show_text(f"  it is started now, which may cost a little ({limit}); Ctrl-C ends it")
     table = project.config.agents[name]
     watch = TrialWatch(steps, denies_other_files=isinstance(table, ProcessTable) and table.denies_other_files)
-    settings = place.make_settings(project.environment, knows_cost=agent.knows_cost)
+    settings = trial.make_settings(project.environment, knows_cost=agent.knows_cost)
     try:
-        with open_repository_of(place.repository) as repo:
+        with open_repository_of(trial.repository) as repo:
             result = run_session(repo, settings, watch, PromptFrontend(can_ask=False))
     except GitbatchError as error:
         steps.note_failure(StepName.STARTED, error.message, error.advice)

@@ -204,12 +204,12 @@ def report_end(
     result: Result | signal.Signals, directory: Path, plan: str = "", *, json: bool = False
 ) -> ExitCode:
     """Reports how to resume, where something is left to do; returns the exit code."""
-    place = "" if directory == HERE else f" -C {shlex.quote(str(directory))}"
+    folder_option = "" if directory == HERE else f" -C {shlex.quote(str(directory))}"
     ended = None if isinstance(result, signal.Signals) else result
     end = (
-        describe_interruption(ENDING_SIGNALS[result], place)
+        describe_interruption(ENDING_SIGNALS[result], folder_option)
         if isinstance(result, signal.Signals)
-        else describe_end(result, place, plan)
+        else describe_end(result, folder_option, plan)
     )
     with suppress(OSError) if ended is None else nullcontext():  # the terminal may be gone
         for line in end.lines:

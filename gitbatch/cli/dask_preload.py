@@ -54,7 +54,7 @@ async def dask_setup(worker: Any) -> None:  # noqa: ANN401 - Dask's own, of no t
     listen = require_safe(ClusterAddress(context is not None, host, 0))
     watch_by_descriptor()
     settings = WorkerSettings(
-        place=cache_dir() / "worker",
+        folder=cache_dir() / "worker",
         environment=dict(os.environ),
         slots=worker.state.nthreads,
         hidden=_find_keys(worker.security.tls_worker_key),

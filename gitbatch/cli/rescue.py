@@ -46,12 +46,12 @@ def take(
     """Write a kept file to its path in the checkout. Never overwrites a change of yours."""
     with open_repository_of(directory, read_only=True) as repo:
         taken = take_rescued(repo, item)
-        place = "" if Path.cwd() == repo.root else f" -C {shlex.quote(str(repo.root))}"
+        folder_option = "" if Path.cwd() == repo.root else f" -C {shlex.quote(str(repo.root))}"
     if json:
         print_output(RescueOutput(taken=taken))
         return
     show_text(f"wrote {taken.path}   ({_describe(taken)})")
-    show_text(f"nothing is staged; if it is good: git{place} add {shlex.quote(taken.path)}")
+    show_text(f"nothing is staged; if it is good: git{folder_option} add {shlex.quote(taken.path)}")
 
 
 def _describe(taken: RescuedFile) -> str:

@@ -83,10 +83,10 @@ class ReviewDesk:
         if item is None:
             return ()
         mode = state.mode if state.mode in {Mode.PAGE, Mode.DIFF} else Mode.LIST
-        place = (mode, item.key, item.state.blob)
-        if place not in self._blocks:
-            self._blocks[place] = self._render(mode, state.sheet, item)
-        return self._blocks[place]
+        key = (mode, item.key, item.state.blob)
+        if key not in self._blocks:
+            self._blocks[key] = self._render(mode, state.sheet, item)
+        return self._blocks[key]
 
     def _render(self, mode: Mode, sheet: ReviewSheet, item: SheetItem) -> Block:
         details = self._read_details(sheet, item)
@@ -104,14 +104,14 @@ class ReviewDesk:
         return next(batch for batch in all_batches(self._repo) if batch.id == sheet.batch)
 
     def _read_details(self, sheet: ReviewSheet, item: SheetItem) -> ItemDetails:
-        place = (item.key, item.state.blob)
-        if place not in self._details:
+        key = (item.key, item.state.blob)
+        if key not in self._details:
             batch, found = self._find_batch(sheet), item.item
             entries = read_ledger(self._repo, batch.id)
             state = read_any_progress(self._repo, batch)
             details = read_item_details(self._repo, batch, found, state, entries)
-            self._details[place] = complete_context(self._repo, batch, found, details, entries)
-        return self._details[place]
+            self._details[key] = complete_context(self._repo, batch, found, details, entries)
+        return self._details[key]
 
     def write_comment(self, state: ReviewState) -> str:
         """Returns a comment about the selected item that the user wrote in their editor."""

@@ -41,7 +41,7 @@ def watch(
         finally:
             view.close()
         has_ended = repo.refs.read(end_ref(batch.id)) is not None
-    end = describe_watched(event, has_ended=has_ended, place=name_folder(directory))
+    end = describe_watched(event, has_ended=has_ended, folder_option=name_folder(directory))
     if event is None:
         show_note(f"gitbatch: {end.message}\n  {end.advice}")
     code = end.code if exit_status else ExitCode.DONE

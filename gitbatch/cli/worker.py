@@ -41,7 +41,7 @@ Listen = Annotated[
 ]
 Check = Annotated[bool, typer.Option("--check", help="Show what this machine has for agents; start nothing.")]
 Slots = Annotated[int, typer.Option(min=1, max=1024, help="Agents that work at the same time.")]
-Place = Annotated[
+Folder = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Its folder; by default one in the user's cache folder.")
 ]
 Sandbox = Annotated[
@@ -62,7 +62,7 @@ def worker(
     tls_key: TlsKey = None,
     listen: Listen = None,
     slots: Slots = 4,
-    place: Place = None,
+    folder: Folder = None,
     sandbox: Sandbox = SandboxKind.AUTO,
     name: Name = "",
     json: Json = False,
@@ -75,7 +75,7 @@ def worker(
     from gitbatch.batch.worker.stdio import WorkerSettings, serve_stdio
 
     settings = WorkerSettings(
-        place=(place or cache_dir() / "worker").expanduser().absolute(),
+        folder=(folder or cache_dir() / "worker").expanduser().absolute(),
         environment=dict(os.environ),
         slots=slots,
         sandbox=sandbox,

@@ -76,9 +76,9 @@ def expected_error(error: OSError) -> DiskError | None:
     if error.errno is None or error.errno in _MISTAKES:
         return None
     named = error.filename if isinstance(error.filename, str | bytes) else ""
-    place = f": {os.fsdecode(named)}" if named else ""
+    path = f": {os.fsdecode(named)}" if named else ""
     what = "the disk is full" if error.errno in FULL else error.strerror
-    return DiskError(f"{what}{place}", _advice_for(error.errno))
+    return DiskError(f"{what}{path}", _advice_for(error.errno))
 
 
 def _advice_for(number: int) -> str:
@@ -96,13 +96,13 @@ def is_of_disk(error: OSError) -> bool:
 
 
 @contextmanager
-def naming(place: Path | str) -> Iterator[None]:
+def naming(path: Path | str) -> Iterator[None]:
     """Puts a path into an error of a call that had only a descriptor, or a name relative to one."""
     try:
         yield
     except OSError as error:
         if not isinstance(error.filename, str) or not error.filename.startswith("/"):
-            error.filename = os.fspath(place)
+            error.filename = os.fspath(path)
         raise
 
 

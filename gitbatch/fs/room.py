@@ -22,41 +22,41 @@ _RESERVE = 64 * 1024
 class DiskFullError(DiskError):
     """A disk that the run writes to is full."""
 
-    def __init__(self, place: Path | str) -> None:
+    def __init__(self, folder: Path | str) -> None:
         super().__init__(
-            f"the disk is full: {place}",
+            f"the disk is full: {folder}",
             "free disk space, then resume: gitbatch run (finished items are kept)",
         )
 
 
-def require_room(*places: Path) -> None:
+def require_room(*folders: Path) -> None:
     """Raises an error if the disk of a path, which may not exist yet, is full.
 
     Raises:
-        DiskFullError: the message names the place.
+        DiskFullError: the message names the folder.
     """
-    for place in places:
-        status = os.statvfs(_existing(place))
+    for folder in folders:
+        status = os.statvfs(_existing(folder))
         has_bytes = not status.f_blocks or status.f_bavail * status.f_frsize >= _RESERVE
         has_names = not status.f_files or status.f_favail > 0
         if not (has_bytes and has_names):  # 0 of 0: a file system that does not count them
-            raise DiskFullError(place)
+            raise DiskFullError(folder)
 
 
-def disk_error_at(error: Exception, *places: Path) -> DiskError | None:
-    """Returns the error of the disk that an exception is, or that kept git from writing below one of the places.
+def disk_error_at(error: Exception, *folders: Path) -> DiskError | None:
+    """Returns the error of the disk that an exception is, or that kept git from writing below one of the folders.
 
     Args:
-        error: an exception; of a `GitError` that names no cause, the disks of the places are probed.
-        places: the folders that git was writing to; they need not exist.
+        error: an exception; of a `GitError` that names no cause, the disks of the folders are probed.
+        folders: those that git was writing to; they need not exist.
     """
     found = disk_error(error)
     if found or not isinstance(error, GitError):
         return found
     try:
-        require_room(*places)
-        for place in places:
-            _probe_folder(_existing(place))
+        require_room(*folders)
+        for folder in folders:
+            _probe_folder(_existing(folder))
     except (DiskError, OSError) as problem:
         return disk_error(problem)
     return None
@@ -86,5 +86,5 @@ def _probe_folder(folder: Path) -> None:
         probe_file(file.fileno())
 
 
-def _existing(place: Path) -> Path:
-    return next(above for above in (place, *place.parents) if above.is_dir())
+def _existing(folder: Path) -> Path:
+    return next(above for above in (folder, *folder.parents) if above.is_dir())

@@ -35,7 +35,7 @@ class UserConfig(Struct, frozen=True, rename="kebab", forbid_unknown_fields=True
 
 
 def read_notify_settings(file: Path, named: str | None) -> NotifySettings:
-    """Returns the settings of the user's file, with what the environment names in their place.
+    """Returns the settings of the user's file, or what the environment names instead.
 
     Args:
         file: the user's configuration; it need not exist.

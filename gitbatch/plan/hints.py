@@ -45,7 +45,7 @@ AGENT = compile_later(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,79}")
 CHECK_NAME = AGENT.pattern
 """A name of a check or a gate."""
 NO_CHECKS = "none"
-"""What is written in the place of names for no check, or no gate."""
+"""What is written instead of names for no check, or no gate."""
 
 _NAMES = {name.value: name for name in Name}
 _KNOWN = help_texts.KNOWN_HINTS.fill(names=", ".join(_NAMES))

@@ -50,8 +50,8 @@ _PLACEHOLDER = compile_later(r"\{([^{}/]*)\}")
 
 def control_paths(folder: str = "") -> frozenset[str]:
     """Where the shared files of a phase may be: in its folder, in `docs/` and at the root."""
-    places = {"", "docs", folder.strip("/")}
-    return frozenset(f"{place}/{name}".lstrip("/") for place in places for name in CONTROL_NAMES)
+    folders = {"", "docs", folder.strip("/")}
+    return frozenset(f"{above}/{name}".lstrip("/") for above in folders for name in CONTROL_NAMES)
 
 
 def path_problem(path: str, protected: Iterable[str] = ()) -> str | None:

@@ -23,7 +23,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "command": "gitbatch.agents.command.table:KIND",
     }
 )
-"""The kinds that come with gitbatch, each with the place of its `AgentKind`. That module imports nothing heavy."""
+"""The kinds that come with gitbatch, each with the module of its `AgentKind`. That module imports nothing heavy."""
 
 
 class AgentKind(Struct, frozen=True):

@@ -249,7 +249,7 @@ def _search_folders(phase: Phase) -> tuple[str, ...]:
 def plan_options(project: Project) -> PlanOptions:
     """Returns the options for reading the plan of a project.
 
-    A plan that is neither a phase's nor in a conventional place has assigned outputs below its own path, so that those
+    A plan that is neither a phase's nor at a conventional path has assigned outputs below its own path, so that those
     of two plans do not collide: `api/task.md` has `api/…`, and `plans/one.md` has `plans/one/…`.
     """
     name, folder = project.phase.name, project.phase.folder

@@ -108,8 +108,8 @@ def _require_folders(root: Path, paths: tuple[str, ...]) -> None:
     """Refuses, before anything is written, a file at a path that has to be a folder."""
 
     def is_folder(above: str) -> bool | None:
-        place = root / above
-        return place.is_dir() if os.path.lexists(place) else None
+        folder = root / above
+        return folder.is_dir() if os.path.lexists(folder) else None
 
     for path in paths:
         if above := first_non_folder(path, is_folder):

@@ -148,8 +148,8 @@ def _is_same(path: str, mark: _FileMark) -> bool:
 
 def _list_named_paths(repo: Repository) -> tuple[Path, ...]:
     """Returns the paths that the repository's configuration names: included files, under any condition, and hook folders."""
-    places = dict.fromkeys((repo.common_dir, repo.git_dir))
-    files = tuple(place / name for place in places for name in ("config", "config.worktree"))
+    folders = dict.fromkeys((repo.common_dir, repo.git_dir))
+    files = tuple(above / name for above in folders for name in ("config", "config.worktree"))
     if not may_have(files, (b"include", b"hookspath")):
         return ()
     asked = ("config", "--includes", "--show-origin", "--type=path", "-z", "--get-regexp", _NAMES)
@@ -185,13 +185,13 @@ def _control_files(repo: Repository, ours: str, named: tuple[Path, ...]) -> Iter
         yield from (
             _list_below(os.fspath(path)) if path.is_dir() else filter(os.path.lexists, (os.fspath(path),))
         )
-    for place in dict.fromkeys((os.fspath(repo.git_dir), os.fspath(repo.common_dir))):
-        yield from filter(os.path.lexists, (f"{place}/{name}" for name in _FILES))
+    for above in dict.fromkeys((os.fspath(repo.git_dir), os.fspath(repo.common_dir))):
+        yield from filter(os.path.lexists, (f"{above}/{name}" for name in _FILES))
         for folder in _FOLDERS:
             made_by_gc = (
-                f"{place}/info/refs"  # and, for a moment, the same name with "_" and six letters after it
+                f"{above}/info/refs"  # and, for a moment, the same name with "_" and six letters after it
             )
-            yield from (path for path in _list_below(f"{place}/{folder}") if not path.startswith(made_by_gc))
+            yield from (path for path in _list_below(f"{above}/{folder}") if not path.startswith(made_by_gc))
     for entry in _scan(f"{repo.common_dir}/worktrees"):
         if not entry.name.startswith(ours):
             yield from filter(os.path.lexists, (f"{entry.path}/{name}" for name in _POINTERS))

@@ -15,7 +15,7 @@ All others read objects and refs, or write them unchanged. Of the programs that 
 turned off for every git process of ours, and the signing one is fixed (`signing.py`).
 
 An agent without a sandbox has the rights of the user, so it can also find this directory and write into it during the
-milliseconds in which it exists. No place and no mode of a file prevents that. Therefore a git that converts cannot start
+milliseconds in which it exists. No folder and no mode of a file prevents that. Therefore a git that converts cannot start
 a process at all, where the kernel can enforce it (`childless.py`). Converting by code of our own would need no git, but
 it would read the bytes of outputs (rule O1), and repeat git's rules for line ends, `ident` and encodings.
 
@@ -53,14 +53,14 @@ def private_git(
     repo.own_dir.mkdir(exist_ok=True)
     # If an agent writes into it, its removal may fail; the next start removes it.
     with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=repo.own_dir, ignore_cleanup_errors=True) as made:
-        place = Path(made)
-        _write_git_dir(place / "git", repo, head)
-        files = work_tree or place / "files"
+        top = Path(made)
+        _write_git_dir(top / "git", repo, head)
+        files = work_tree or top / "files"
         files.mkdir(exist_ok=True)
         git = repo.git.with_config({"core.attributesFile": os.devnull})
-        with _link_index_files(index, place / "git"):
+        with _link_index_files(index, top / "git"):
             yield git.in_directory(
-                files, **_git_variables(repo, place / "git", files, index)
+                files, **_git_variables(repo, top / "git", files, index)
             ).without_children()
 
 

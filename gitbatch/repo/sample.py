@@ -22,7 +22,7 @@ _KEPT = ("GIT_AUTHOR_", "GIT_COMMITTER_", "GIT_CONFIG")
 
 
 def make_repository(
-    place: Path, *trees: Path, message: str = "A small package and a plan to document it"
+    folder: Path, *trees: Path, message: str = "A small package and a plan to document it"
 ) -> None:
     """Copies trees to a new folder, later ones over earlier ones, and commits it as the first commit of a new repository.
 
@@ -33,9 +33,9 @@ def make_repository(
         GitError: git failed.
     """
     inherited = {name: value for name, value in scrub_environment().items() if name.startswith(_KEPT)}
-    place.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     try:
-        _create_repository(place.resolve(), trees, inherited, message)
+        _create_repository(folder.resolve(), trees, inherited, message)
     except GitCommandNotFound as error:
         raise GitbatchError(*NO_GIT) from error
     except GitCommandError as error:
@@ -43,10 +43,12 @@ def make_repository(
         raise GitError(argv, error.status if isinstance(error.status, int) else 1, error.stderr) from error
 
 
-def _create_repository(place: Path, trees: tuple[Path, ...], inherited: dict[str, str], message: str) -> None:
+def _create_repository(
+    folder: Path, trees: tuple[Path, ...], inherited: dict[str, str], message: str
+) -> None:
     def run_git(*arguments: str, **variables: str) -> None:
         # GitPython expands $NAME in its own path; in an argument it does not.
-        Git().execute(["git", "-C", str(place), *arguments], env=variables)
+        Git().execute(["git", "-C", str(folder), *arguments], env=variables)
 
     configured = {name: value for name, value in inherited.items() if name.startswith("GIT_CONFIG")}
     # Without the user's configuration: it could name a template with hooks.
@@ -59,7 +61,9 @@ def _create_repository(place: Path, trees: tuple[Path, ...], inherited: dict[str
         run_git("config", "user.name", inherited.get("GIT_COMMITTER_NAME", "gitbatch demo"))
         run_git("config", "user.email", inherited.get("GIT_COMMITTER_EMAIL", "demo@gitbatch.invalid"))
     for tree in trees:
-        shutil.copytree(tree, place, ignore=shutil.ignore_patterns("__pycache__", ".git"), dirs_exist_ok=True)
+        shutil.copytree(
+            tree, folder, ignore=shutil.ignore_patterns("__pycache__", ".git"), dirs_exist_ok=True
+        )
     run_git("add", "--all", "--force")  # also what the user's own ignore file excludes
     unhooked = ("-c", "core.hooksPath=/dev/null", "commit", "--quiet", "--no-gpg-sign")
     run_git(*unhooked, "--message", message, **inherited)

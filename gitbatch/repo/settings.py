@@ -33,7 +33,7 @@ _NOTHING_FOUND = 1
 _TRUE = frozenset({"true", "yes", "on"})
 _NUMBER = compile_later(r"[+-]?(0x[0-9a-f]+|[0-9]+)[kmg]?")
 _REPOSITORY_SCOPES = frozenset({"local", "worktree"})
-_PLACE_BOUND = (
+_FOLDER_BOUND = (
     *("include.", "includeif.", "core.worktree", "core.bare"),
     *("extensions.worktreeconfig", "extensions.refstorage"),
 )
@@ -83,10 +83,10 @@ def find_user_setting(settings: tuple[Setting, ...], key: str) -> str | None:
 def read_own_config(git: Git, inherited: Mapping[str, str]) -> bytes:
     """Returns the repository's own configuration, with the files that it includes, as one file.
 
-    Without the settings that make sense in its place alone: the folder of the checkout, the format of refs.
+    Without the settings that make sense in its folder alone: the folder of the checkout, the format of refs.
     """
     own = (s for s in _read_settings(git, inherited, "--list") if s.scope in _REPOSITORY_SCOPES)
-    return render_config((s.key, s.value) for s in own if not s.key.startswith(_PLACE_BOUND))
+    return render_config((s.key, s.value) for s in own if not s.key.startswith(_FOLDER_BOUND))
 
 
 def _read_settings(git: Git, inherited: Mapping[str, str], *which: str) -> tuple[Setting, ...]:

@@ -44,10 +44,10 @@ class TreeSnapshot(Struct, frozen=True):
 
     def find_obstacle(self, path: str) -> str | None:
         """Returns what is at a path, or above it, so that it cannot be a file; None: it can be one."""
-        for place in (*ancestors(path), path):
-            entry = self.objects.find_entry(self.tree, place)
-            if entry is None or (entry.is_file if place == path else entry.is_tree):
+        for above in (*ancestors(path), path):
+            entry = self.objects.find_entry(self.tree, above)
+            if entry is None or (entry.is_file if above == path else entry.is_tree):
                 continue
             kinds = {SYMLINK: "a symlink", SUBMODULE: "a submodule"}
-            return f"{place} is {kinds.get(entry.mode, 'a folder' if entry.is_tree else 'a file')}"
+            return f"{above} is {kinds.get(entry.mode, 'a folder' if entry.is_tree else 'a file')}"
         return None

@@ -70,8 +70,8 @@ def _overlay_options(overlay: Overlay) -> Iterator[str]:
     yield from _repeat_option("--work", (overlay.work, *(layer.work for layer in git)))
     for layer in git:
         yield from _repeat_option("--git-lower", layer.lower)
-    for source, place in overlay.binds:
-        yield from ("--bind-source", str(source), "--bind-place", str(place))
+    for source, target in overlay.binds:
+        yield from ("--bind-source", str(source), "--bind-target", str(target))
 
 
 def _repeat_option(name: str, paths: Iterable[Path]) -> Iterator[str]:

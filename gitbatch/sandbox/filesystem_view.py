@@ -70,7 +70,7 @@ def _order_of(path: Path) -> str:
 
 
 def _with_overlay(rules: dict[Path, Access], confinement: Confinement) -> dict[Path, Access]:
-    """Returns rules of which none is for what the worktree hides at its place: nothing but the worktree is there."""
+    """Returns rules of which none is for what the worktree hides at its path: nothing but the worktree is there."""
     worktree = real_path(confinement.worktree)
     outside = {path: access for path, access in rules.items() if not is_within(path, (worktree,))}
     own = Access.READ if confinement.strict_output or confinement.reads_only else Access.WRITE

@@ -66,7 +66,7 @@ class GitLayer(NamedTuple):
     lower: tuple[Path, ...]
     """Its parts, the uppermost first."""
     upper: Path
-    """The folder on top, which is also the place where it is mounted."""
+    """The folder on top, which is also its mount point."""
     work: Path
     """A folder on the same file system, for the kernel alone."""
 
@@ -83,7 +83,7 @@ class Overlay(NamedTuple):
     git: GitLayer | None = None
     """The git directory of the worktree: so an index can be shared, and objects written that no other program sees."""
     binds: tuple[tuple[Path, Path], ...] = ()
-    """Folders (source, place) that are shown at another place too, because the worktree hides them at their own."""
+    """Folders (source, target) that are shown at another path too, because the worktree hides them at their own."""
 
 
 class Confinement(NamedTuple):

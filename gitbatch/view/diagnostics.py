@@ -30,10 +30,10 @@ class LintFinding(Struct, frozen=True):
 def diagnostic_lines(diagnostic: Diagnostic, source: bytes, path: str) -> StyledLine:
     """Returns a diagnostic for people, with its severity, its caret and its help in colour."""
     head, shown, caret, *advice = render_diagnostic(diagnostic, source, path).split("\n")
-    place, _, message = head.partition(f"{diagnostic.code} {diagnostic.severity}: ")
+    position, _, message = head.partition(f"{diagnostic.code} {diagnostic.severity}: ")
     style = _STYLES[diagnostic.severity]
     return make_line(
-        (place, "bold"),
+        (position, "bold"),
         (f"{diagnostic.code} {diagnostic.severity}: ", style),
         (message, "bold"),
         f"\n{shown}\n",
@@ -55,9 +55,9 @@ def diagnostic_json(diagnostic: Diagnostic, path: str) -> str:
 
 def diagnostic_annotation(diagnostic: Diagnostic, path: str) -> str:
     """Returns a diagnostic as a GitHub workflow command, which shows it at its line in a review."""
-    place = f"file={_escape_property(path)},line={diagnostic.line},col={diagnostic.column}"
+    position = f"file={_escape_property(path)},line={diagnostic.line},col={diagnostic.column}"
     text = _escape_message(f"{diagnostic.message}\n{diagnostic.help}")
-    return f"::{diagnostic.severity} {place},title={_escape_property(diagnostic.code)}::{text}"
+    return f"::{diagnostic.severity} {position},title={_escape_property(diagnostic.code)}::{text}"
 
 
 def _escape_message(text: str) -> str:

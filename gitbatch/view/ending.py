@@ -30,20 +30,20 @@ def _describe_checks(event: EndEvent) -> str:
     return f"; checks took {share:.0%} of the time of the items that they judged"
 
 
-def list_next_steps(failures: tuple[FailedItem, ...], place: str, plan: str = "") -> Iterator[str]:
+def list_next_steps(failures: tuple[FailedItem, ...], folder_option: str, plan: str = "") -> Iterator[str]:
     """Yields the commands for the failures of a batch that has ended.
 
     A checkpoint's commit has what the agents said, for all failures of its group.
 
     Args:
         failures: of the batch.
-        place: the option `-C` with a space before it.
+        folder_option: the option `-C` with a space before it.
         plan: the argument that names the plan, with a space before it; empty if none is needed.
     """
     for commit in dict.fromkeys(failure.commit for failure in failures):
         named = ", ".join(failure.name for failure in failures if failure.commit == commit)
-        yield f"look:  git{place} show {commit[:10]}   ({named})"
+        yield f"look:  git{folder_option} show {commit[:10]}   ({named})"
     if any(failure.rescued for failure in failures):
-        yield f"kept:  gitbatch rescue{place}   (what failed agents had written)"
+        yield f"kept:  gitbatch rescue{folder_option}   (what failed agents had written)"
     if failures:
-        yield f"again: gitbatch run{place}{plan} --items failed"
+        yield f"again: gitbatch run{folder_option}{plan} --items failed"

@@ -21,7 +21,7 @@ _SHORT = 10
 
 
 def render_item_page(
-    batch: str, item: ItemState, details: ItemDetails, errors: tuple[CleanText, ...], place: str = ""
+    batch: str, item: ItemState, details: ItemDetails, errors: tuple[CleanText, ...], folder_option: str = ""
 ) -> Block:
     """Returns an item in full.
 
@@ -30,7 +30,7 @@ def render_item_page(
         item: its state.
         details: what git knows of it.
         errors: the last lines that its agent wrote to standard error.
-        place: the options that name the folder again, with a space before them.
+        folder_option: the options that name the folder again, with a space before them.
     """
     return (
         *_render_head(batch, item, details),
@@ -40,7 +40,7 @@ def render_item_page(
         *_render_checks(details),
         *_render_reviews(details.reviews),
         *_render_lines("standard error, last lines", errors),
-        *_render_hints(item, details, place),
+        *_render_hints(item, details, folder_option),
     )
 
 
@@ -152,11 +152,11 @@ def _render_reviews(reviews: tuple[PersonDecision, ...]) -> Iterator[StyledLine]
         yield from (make_line(line, indent=4) for line in each.comment.splitlines())
 
 
-def _render_hints(item: ItemState, details: ItemDetails, place: str) -> Iterator[StyledLine]:
+def _render_hints(item: ItemState, details: ItemDetails, folder_option: str) -> Iterator[StyledLine]:
     word = item.name if item.name != item.item else f"{item.group}:{item.item}"  # groups may write one file
-    command = f"gitbatch show{place} {shlex.quote(word)}"
+    command = f"gitbatch show{folder_option} {shlex.quote(word)}"
     diff = ("diff",) if details.commit else ()
     log = ("log",) if item.attempts or item.since else ()
     yield from (make_line((f"{option}:  {command} --{option}", "dim")) for option in (*diff, "prompt", *log))
     if item.rescued:
-        yield make_line((f"take:  gitbatch rescue take{place} {shlex.quote(item.name)}", "dim"))
+        yield make_line((f"take:  gitbatch rescue take{folder_option} {shlex.quote(item.name)}", "dim"))

@@ -243,13 +243,13 @@ def _begin_revision(state: LiveState, event: GroupStarted) -> LiveState:
 
 def _count_cost(state: LiveState, outcome: Outcome) -> LiveState:
     """Returns the state with the cost of an item that has ended; one that ends again, as it was stale, has it in its sum."""
-    key, place, cost = outcome.item.key, (outcome.item.group, outcome.item.output), outcome.spent.usage.cost
+    key, name, cost = outcome.item.key, (outcome.item.group, outcome.item.output), outcome.spent.usage.cost
     if cost is None:
         return state
-    if place in state.uncounted:
-        return replace(state, costs={**state.costs, key: cost - state.uncounted[place]})
+    if name in state.uncounted:
+        return replace(state, costs={**state.costs, key: cost - state.uncounted[name]})
     state = _add_cost(state, key, _find_last_cost(outcome))
-    return replace(state, uncounted={**state.uncounted, place: cost - state.costs.get(key, 0.0)})
+    return replace(state, uncounted={**state.uncounted, name: cost - state.costs.get(key, 0.0)})
 
 
 def _find_last_cost(outcome: Outcome) -> float | None:

@@ -33,12 +33,15 @@ class EndReport(Struct, frozen=True):
     """For people, on standard error: what the events have not said."""
 
 
-def describe_end(result: Result, place: str, plan: str = "") -> EndReport:
-    """Returns the end of a run. `place`, `plan`: see `list_next_steps`."""
-    command = f"gitbatch run{place}"
+def describe_end(result: Result, folder_option: str, plan: str = "") -> EndReport:
+    """Returns the end of a run. `folder_option`, `plan`: see `list_next_steps`."""
+    command = f"gitbatch run{folder_option}"
     resume = f"resume: {command}"
     if result.ending is Ending.PAUSED and result.needs_review:
-        message, advice = "paused: items are undecided", f"decide: gitbatch review{place}; then {resume}"
+        message, advice = (
+            "paused: items are undecided",
+            f"decide: gitbatch review{folder_option}; then {resume}",
+        )
         return EndReport(
             ExitCode.PAUSED, ErrorKind.PAUSED, message, advice, (f"gitbatch: {message}. {advice}",)
         )
@@ -59,23 +62,23 @@ def describe_end(result: Result, place: str, plan: str = "") -> EndReport:
         code = _HALTS.get(result.halt.cause, ExitCode.FAILED)
         reason, advice = result.halt.reason, result.halt.advice
         return EndReport(code, ErrorKind.HALTED, reason, advice, (f"gitbatch: {reason}", advice))
-    return _describe_ended(result, place, plan)
+    return _describe_ended(result, folder_option, plan)
 
 
-def _describe_ended(result: Result, place: str, plan: str) -> EndReport:
+def _describe_ended(result: Result, folder_option: str, plan: str) -> EndReport:
     """Returns the end of a run whose batch has ended, or that a hard stop has ended."""
     if not result.has_ended:
         return EndReport(ExitCode.FAILED, ErrorKind.STOPPED, "the batch has stopped", "see the last event")
     if result.failed:
         message = f"{format_count(result.failed, 'item')} did not succeed"
-        lines = tuple(list_next_steps(result.failures, place, plan))
+        lines = tuple(list_next_steps(result.failures, folder_option, plan))
         return EndReport(ExitCode.FAILED, ErrorKind.ITEMS_FAILED, message, "\n".join(lines), lines)
     if result.not_run:
         return EndReport(ExitCode.FAILED, ErrorKind.STOPPED, result.not_run, PHASE_COMPLETE)
     return EndReport(ExitCode.DONE)
 
 
-def describe_interruption(code: ExitCode, place: str) -> EndReport:
+def describe_interruption(code: ExitCode, folder_option: str) -> EndReport:
     """Returns the end of a run that a signal ended."""
-    message, advice = "interrupted; every finished item is in git", f"resume: gitbatch run{place}"
+    message, advice = "interrupted; every finished item is in git", f"resume: gitbatch run{folder_option}"
     return EndReport(code, ErrorKind.INTERRUPTED, message, advice, (f"gitbatch: {message}. {advice}",))

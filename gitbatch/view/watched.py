@@ -9,18 +9,18 @@ from gitbatch.view.run_end import EndReport, describe_end
 NO_END = "the run ended without a result: it was interrupted or killed"
 
 
-def describe_watched(event: EndEvent | None, *, has_ended: bool, place: str) -> EndReport:
+def describe_watched(event: EndEvent | None, *, has_ended: bool, folder_option: str) -> EndReport:
     """Returns how a run ended.
 
     Args:
         event: its last event; None if it ended without one.
         has_ended: whether its batch has ended.
-        place: see `list_next_steps`.
+        folder_option: see `list_next_steps`.
     """
     if event is None:
-        advice = f"resume: gitbatch run{place}   (finished items are in git)"
+        advice = f"resume: gitbatch run{folder_option}   (finished items are in git)"
         return EndReport(ExitCode.FAILED, ErrorKind.INTERRUPTED, NO_END, advice)
-    return describe_end(_read_result(event, has_ended=has_ended), place)
+    return describe_end(_read_result(event, has_ended=has_ended), folder_option)
 
 
 def _read_result(event: EndEvent, *, has_ended: bool) -> Result:

@@ -9,7 +9,7 @@ from gitbatch.text import clean_text, format_count
 def render_worker_report(report: WorkerReport) -> Iterator[str]:
     """Yields the lines about a worker's machine."""
     yield f"worker {clean_text(report.host)}: gitbatch {report.version}, protocol {report.protocol}"
-    yield f"  folder     {clean_text(report.place, 2000)} ({format_count(report.spooled, 'result')} waiting)"
+    yield f"  folder     {clean_text(report.folder, 2000)} ({format_count(report.spooled, 'result')} waiting)"
     for check in report.checks:
         yield f"  {check.name:<9}  {check.found or f'missing: {check.problem}'}"
         more = (*check.details.splitlines(), check.advice)

@@ -15,7 +15,7 @@ from gitbatch.agents.acp.table import AcpAgent
 from gitbatch.agents.process.files import ExchangeFiles
 from gitbatch.agents.process.program import ProgramExit
 from gitbatch.agents.process.watch import ExitWait, OutputWatch
-from gitbatch.agents.protocol import Failure, LocalPlace, Reply
+from gitbatch.agents.protocol import AgentFolders, Failure, Reply
 from gitbatch.agents.secrets import Secrets
 from gitbatch.limits.budget import Budget
 from gitbatch.sandbox.model import SandboxKind
@@ -45,7 +45,7 @@ def a_program(
         budget or Budget(),
         sandbox,
         an_assignment(**more),
-        LocalPlace(worktree, Path("/scratch")),
+        AgentFolders(worktree, Path("/scratch")),
         FILES,
     )
     assert isinstance(made, AcpProgram)

@@ -10,7 +10,7 @@ from gitbatch.agents.claude_code.key import KeyVariable
 from gitbatch.agents.claude_code.table import ClaudeCodeAgent
 from gitbatch.agents.process.files import ExchangeFiles
 from gitbatch.agents.process.starter import Starter
-from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, Reply
+from gitbatch.agents.protocol import AgentFolders, Assignment, Failure, Reply
 from gitbatch.agents.services import AgentServices
 from gitbatch.limits.budget import Budget
 from gitbatch.plan.model import ItemKey
@@ -39,7 +39,7 @@ def a_program(
     worktree: Path = WORKTREE,
 ) -> ClaudeCodeProgram:
     """A start of Claude Code that is made."""
-    place = LocalPlace(worktree, Path("/scratch"))
+    place = AgentFolders(worktree, Path("/scratch"))
     made = make_program(
         table or ClaudeCodeAgent(), KEY, state or a_state(), assignment or an_assignment(), place, FILES
     )

@@ -8,7 +8,7 @@ from agents.stream_player import judge_printed
 from gitbatch.agents.command.event_program import EventProgram, EventPrograms
 from gitbatch.agents.command.table import CommandAgent, ExitMeaning, FormatName
 from gitbatch.agents.process.files import ExchangeFiles
-from gitbatch.agents.protocol import Failure, LocalPlace, Reply
+from gitbatch.agents.protocol import AgentFolders, Failure, Reply
 from gitbatch.limits.rate_limit import RateLimit
 
 STREAMS = Path(__file__).parent / "streams"
@@ -26,7 +26,7 @@ def a_start(
 ) -> EventProgram:
     names = ("prompt.md", "context", "progress", "reply.json")
     files = ExchangeFiles(*(scratch / name for name in names))
-    return programs.make_program(an_assignment(), LocalPlace(worktree, scratch), files)
+    return programs.make_program(an_assignment(), AgentFolders(worktree, scratch), files)
 
 
 def play(

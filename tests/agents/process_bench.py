@@ -17,7 +17,7 @@ from gitbatch.agents.command.agent import make_command_agent
 from gitbatch.agents.command.table import CommandAgent, ExitMeaning
 from gitbatch.agents.process.agent import ProcessAgent
 from gitbatch.agents.process.starter import Starter
-from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStream, Reply, ReplyFlag
+from gitbatch.agents.protocol import AgentFolders, Assignment, Failure, OutputStream, Reply, ReplyFlag
 from gitbatch.agents.services import AgentServices
 from gitbatch.limits.causes import Cause
 from gitbatch.plan.model import ItemKey
@@ -114,7 +114,7 @@ class Bench:
         if isinstance(self.sandbox, Served):
             self.starters[-1].start_server()
         runner = an_agent(table, self.environment, self.sandbox, self.starters[-1])
-        place = LocalPlace(self.worktree, self.scratch)
+        place = AgentFolders(self.worktree, self.scratch)
         return runner.run(assignment, place, self._show)
 
     def _show(self, stream: OutputStream, line: str) -> None:

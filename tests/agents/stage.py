@@ -14,7 +14,7 @@ from gitbatch.agents.anthropic.agent import ClaudeAgent, make_anthropic_agent
 from gitbatch.agents.anthropic.scripted.server import KEY, RecordedRequest, ScriptedServer
 from gitbatch.agents.anthropic.table import AnthropicAgent, Price
 from gitbatch.agents.process.starter import Starter
-from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStream, Reply
+from gitbatch.agents.protocol import AgentFolders, Assignment, Failure, OutputStream, Reply
 from gitbatch.agents.services import AgentServices
 from gitbatch.limits import rate_limit as limits_module
 from gitbatch.limits.budget import Budget
@@ -78,11 +78,11 @@ class Stage:
         )
         return replace(made, **more)
 
-    def place(self, assignment: Assignment) -> LocalPlace:
+    def place(self, assignment: Assignment) -> AgentFolders:
         name = PurePosixPath(assignment.item).stem
         worktree = self.folder / name
         worktree.mkdir(exist_ok=True)
-        return LocalPlace(worktree, self.folder / f"{name}.io", base=self.base)
+        return AgentFolders(worktree, self.folder / f"{name}.io", base=self.base)
 
     def context(self, path: str, reason: ContextReason) -> ContextFile:
         return ContextFile(path, self.base.snapshot.blob(path) or "", reason)

@@ -14,7 +14,7 @@ from gitbatch.agents.acp.table import AcpAgent
 from gitbatch.agents.process import agent as process_agent
 from gitbatch.agents.process.interruption import AttemptInterruptedError
 from gitbatch.agents.process.starter import Starter
-from gitbatch.agents.protocol import Failure, LocalPlace, Reply
+from gitbatch.agents.protocol import AgentFolders, Failure, Reply
 from gitbatch.agents.services import AgentServices
 from gitbatch.limits.budget import Budget
 from gitbatch.limits.causes import Cause
@@ -39,7 +39,7 @@ async def hang(folder: Path, services: AgentServices) -> Reply | Failure:
     table = AcpAgent(command=(sys.executable, "-ES", str(PROGRAM), str(folder)))
     agent = make_acp_agent("a", table, services)
     prompt = "- Write one file: docs/p1.md. It is the only thing.\nact: hang\n"
-    place = LocalPlace(folder / "tree", folder / "scratch")
+    place = AgentFolders(folder / "tree", folder / "scratch")
     return await agent.run(an_assignment(prompt=prompt), place, lambda _stream, _line: None)
 
 

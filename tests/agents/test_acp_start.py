@@ -12,7 +12,7 @@ from gitbatch.agents.acp.presets import PRESETS, PresetName
 from gitbatch.agents.acp.table import AcpAgent
 from gitbatch.agents.process.environment import passed_variables
 from gitbatch.agents.process.starter import Starter
-from gitbatch.agents.protocol import Failure, LocalPlace
+from gitbatch.agents.protocol import AgentFolders, Failure
 from gitbatch.agents.services import AgentServices
 from gitbatch.errors import GitbatchError, PlanError
 from gitbatch.limits.budget import Budget
@@ -106,7 +106,7 @@ def test_presets(preset: PresetName, command: list[str], mode: str, auth: str) -
 
 def test_folders_of_a_preset_exist_when_it_starts(tmp_path: Path) -> None:
     """Codex ends at once if its own does not."""
-    place = LocalPlace(tmp_path, tmp_path / "io")
+    place = AgentFolders(tmp_path, tmp_path / "io")
     place.scratch.mkdir()
     make_program(AcpAgent(preset="codex"), Budget(), SandboxKind.LANDLOCK, an_assignment(), place, FILES)
     assert (place.scratch / "codex").is_dir()
@@ -204,7 +204,7 @@ def test_what_presets_report(preset: PresetName, cost: bool, usage: bool) -> Non
 def test_nothing_is_started_without_money(budget: Budget, used: Usage, cause: Cause) -> None:
     table = AcpAgent(preset="claude", max_cost=0.5, max_tokens=9)
     assignment = an_assignment(used=used)
-    place = LocalPlace(Path("/worktree"), Path("/scratch"))
+    place = AgentFolders(Path("/worktree"), Path("/scratch"))
     made = make_program(table, budget, SandboxKind.NONE, assignment, place, FILES)
     assert isinstance(made, Failure)
     assert (made.cause, made.usage.cost) == (cause, 0.0)

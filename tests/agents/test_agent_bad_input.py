@@ -26,7 +26,7 @@ from gitbatch.agents.command.table import CommandAgent, FormatName
 from gitbatch.agents.json_lines.verdict import find_usage_problem, judge_error
 from gitbatch.agents.process.placeholders import fill_placeholders
 from gitbatch.agents.process.starter import Starter
-from gitbatch.agents.protocol import Failure, LocalPlace
+from gitbatch.agents.protocol import AgentFolders, Failure
 from gitbatch.agents.services import AgentServices
 from gitbatch.errors import GitbatchError
 from gitbatch.limits.causes import TREATMENTS, Cause, Remedy, WaitReason
@@ -226,12 +226,12 @@ def test_odd_names_of_outputs(output: str, rule: str) -> None:
 def test_odd_names_in_rules_that_are_json(output: str) -> None:
     table = parse_config(render_agent_table("opencode", "a", Language.EN).encode()).agents["a"]
     assert isinstance(table, CommandAgent)
-    program = CommandProgram(table, an_assignment(output=output), LocalPlace(Path("/w"), Path("/s")), FILES)
+    program = CommandProgram(table, an_assignment(output=output), AgentFolders(Path("/w"), Path("/s")), FILES)
     rules = json.loads(program.environment()["OPENCODE_CONFIG_CONTENT"])
     assert rules["permission"]["edit"] == {"*": "deny", output: "allow"}
-    filled = fill_placeholders('\n{ "edit": [\n  "{output}"\n]}', program.assignment, program.place, FILES)
+    filled = fill_placeholders('\n{ "edit": [\n  "{output}"\n]}', program.assignment, program.folders, FILES)
     assert json.loads(filled) == {"edit": [output]}
-    assert fill_placeholders("{output} {x}", program.assignment, program.place, FILES) == f"{output} {{x}}"
+    assert fill_placeholders("{output} {x}", program.assignment, program.folders, FILES) == f"{output} {{x}}"
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from gitbatch.agents.claude_code.key import find_key
 from gitbatch.agents.claude_code.table import ClaudeCodeAgent
 from gitbatch.agents.last_message import INSTRUCTION
 from gitbatch.agents.process.starter import Starter
-from gitbatch.agents.protocol import Failure, LocalPlace
+from gitbatch.agents.protocol import AgentFolders, Failure
 from gitbatch.agents.services import AgentServices
 from gitbatch.errors import GitbatchError, PlanError
 from gitbatch.limits.causes import Cause
@@ -181,7 +181,7 @@ def services_of(environment: dict[str, str]) -> AgentServices:
 )
 def test_first_key_that_is_set(environment: dict[str, str], name: str) -> None:
     agent = make_claude_code_agent("a", ClaudeCodeAgent(), services_of(environment))
-    program = agent.make_program(an_assignment(), LocalPlace(Path("/w"), Path("/scratch")), FILES)
+    program = agent.make_program(an_assignment(), AgentFolders(Path("/w"), Path("/scratch")), FILES)
     assert not isinstance(program, Failure)
     passed = set(program.environment()) & set(ClaudeCodeAgent().api_key_env)
     assert passed == {name}
@@ -298,7 +298,7 @@ def test_nothing_is_started_without_money(
     table: ClaudeCodeAgent, batch: float | None, cause: Cause, reason: str
 ) -> None:
     assignment = replace(an_assignment(), used=Usage(input=9, requests=1, cost=0.5))
-    place = LocalPlace(Path("/w"), Path("/scratch"))
+    place = AgentFolders(Path("/w"), Path("/scratch"))
     failure = make_program(table, KEY, a_state(max_cost=batch), assignment, place, FILES)
     assert isinstance(failure, Failure)
     assert (failure.cause, failure.reason) == (cause, reason)

@@ -21,7 +21,7 @@ from agents.values import a_failure, a_reply
 from gitbatch.agents.command.table import CommandAgent, ExitMeaning
 from gitbatch.agents.process.confine import confinement_of
 from gitbatch.agents.process.starter import Starter
-from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, Reply, ReplyFlag
+from gitbatch.agents.protocol import AgentFolders, Assignment, Failure, Reply, ReplyFlag
 from gitbatch.limits.causes import Cause
 from gitbatch.plan.model import ItemKey
 from gitbatch.project.context import ContextFile, ContextReason
@@ -180,7 +180,7 @@ def test_the_sandbox_is_told_what_the_program_may_do(tmp_path: Path) -> None:
         timeout=NEVER,
         attempt=1,
     )
-    place = LocalPlace(
+    place = AgentFolders(
         worktree=tmp_path / "tree",
         scratch=tmp_path / "scratch",
         git=(tmp_path / "item.git",),

@@ -18,7 +18,7 @@ from gitbatch.agents.process.api_session import ApiSession
 from gitbatch.agents.process.network import AgentNetwork
 from gitbatch.agents.process.spending import AttemptLimits
 from gitbatch.agents.process.starter import Starter
-from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStream
+from gitbatch.agents.protocol import AgentFolders, Assignment, Failure, OutputStream
 from gitbatch.agents.reply import make_reply
 from gitbatch.agents.services import AgentServices
 from gitbatch.api_proxy.rules import ProxyRules
@@ -193,7 +193,7 @@ def test_launcher_that_sends_no_listener(tmp_path: Path) -> None:
     services = AgentServices({"PATH": "/usr/bin:/bin"}, None, Starter())
     made = make_command_agent("a", table, services)
     agent = replace(made, network=AgentNetwork(Network.API, ACCESS))
-    place = LocalPlace(tmp_path, tmp_path / "scratch")
+    place = AgentFolders(tmp_path, tmp_path / "scratch")
     assignment = Assignment(item=ItemKey("a"), output="a", prompt="", context=(), timeout=600, attempt=1)
     answer = asyncio.run(agent.run(assignment, place, lambda _stream, _line: None))
     assert isinstance(answer, Failure)

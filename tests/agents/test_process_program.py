@@ -14,7 +14,7 @@ from gitbatch.agents.process.program import ProgramExit, describe_exit, feed_and
 from gitbatch.agents.process.starter import Starter
 from gitbatch.agents.process.table import ProcessTable
 from gitbatch.agents.process.watch import ExitWait, OutputWatch, ShownLine
-from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStream, Reply
+from gitbatch.agents.protocol import AgentFolders, Assignment, Failure, OutputStream, Reply
 from gitbatch.agents.reply import PartialReply, make_reply
 from gitbatch.agents.secrets import Secrets
 from gitbatch.limits.causes import Cause
@@ -77,10 +77,10 @@ def play(
     shown: list[tuple[str, str]] = []
     seen: list[str] = []
 
-    def make(assignment: Assignment, _place: LocalPlace, _files: ExchangeFiles) -> Talker:
+    def make(assignment: Assignment, _place: AgentFolders, _files: ExchangeFiles) -> Talker:
         return Talker(script, seen, assignment)
 
-    place = LocalPlace(folder, folder.parent / "scratch")
+    place = AgentFolders(folder, folder.parent / "scratch")
     agent = ProcessAgent("t", ProcessTable(), {}, NoSandbox(), Starter(), (sys.executable,), make)
     assignment = Assignment(item=ItemKey("a"), output="a", prompt="", context=(), timeout=timeout, attempt=1)
     answer = asyncio.run(agent.run(assignment, place, lambda stream, line: shown.append((stream, line))))

@@ -7,7 +7,7 @@ from typing import get_type_hints
 import msgspec
 import pytest
 
-from gitbatch.agents.protocol import Assignment, Contribution, EarlierOutput, Failure, LocalPlace, Reply
+from gitbatch.agents.protocol import AgentFolders, Assignment, Contribution, EarlierOutput, Failure, Reply
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import Usage
 from gitbatch.plan.model import ItemKey
@@ -43,7 +43,7 @@ def test_values_survive_encoding(codec: ModuleType, value: Assignment | Reply | 
 
 
 def test_an_assignment_names_no_folder() -> None:
-    assert not set(Assignment.__struct_fields__) & set(LocalPlace.__struct_fields__)
+    assert not set(Assignment.__struct_fields__) & set(AgentFolders.__struct_fields__)
     assert Path not in get_type_hints(Assignment).values()
 
 
@@ -52,7 +52,7 @@ def test_worktree_is_mounted_where_it_hides_nothing_that_a_program_uses(tmp_path
     for path in (checkout / ".venv/bin", checkout / "tools", checkout / "links", layer / "tools", own):
         path.mkdir(parents=True)
     (checkout / "links/venv").symlink_to(tmp_path)
-    place = LocalPlace(checkout, tmp_path / "io", overlay=Overlay((layer,), own, tmp_path / "work"))
+    place = AgentFolders(checkout, tmp_path / "io", overlay=Overlay((layer,), own, tmp_path / "work"))
     stays = ((), (Path("/usr/bin"), layer), (checkout / "tools",))
     moves = (
         (checkout / ".venv",),
@@ -62,7 +62,7 @@ def test_worktree_is_mounted_where_it_hides_nothing_that_a_program_uses(tmp_path
     )
     assert [place.show_to(used).worktree for used in stays] == [checkout] * 3
     assert [place.show_to(used).worktree for used in moves] == [own] * 4
-    plain = LocalPlace(checkout, tmp_path / "io")
+    plain = AgentFolders(checkout, tmp_path / "io")
     assert plain.show_to((checkout / ".venv",)) == plain
     assert (place.changed, plain.changed) == (own, checkout)
     assert [place.has_file(path) for path in ("tools", "other")] == [True, False]

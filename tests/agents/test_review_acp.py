@@ -14,7 +14,7 @@ from gitbatch.agents.acp.program import AcpProgram
 from gitbatch.agents.acp.table import AcpAgent
 from gitbatch.agents.process.program import ProgramExit
 from gitbatch.agents.process.watch import OutputWatch
-from gitbatch.agents.protocol import Failure, LocalPlace, OutputStream, Reply
+from gitbatch.agents.protocol import AgentFolders, Failure, OutputStream, Reply
 from gitbatch.agents.review.model import Review, ReviewDecision, ReviewRequest
 from gitbatch.agents.secrets import Secrets
 from gitbatch.limits.budget import Budget
@@ -22,7 +22,7 @@ from gitbatch.limits.causes import Cause
 from gitbatch.sandbox.model import SandboxKind
 
 REQUEST = ReviewRequest("0f1e", lines=12)
-PLACE = LocalPlace(Path("/worktree"), Path("/scratch"))
+PLACE = AgentFolders(Path("/worktree"), Path("/scratch"))
 ACCEPT = '{"review": "0f1e", "verdict": "accept", "findings": []}'
 
 

@@ -14,7 +14,7 @@ from gitbatch.agents.command.table import FormatName
 from gitbatch.agents.process.files import ExchangeFiles
 from gitbatch.agents.process.program import show_shortened
 from gitbatch.agents.process.watch import OutputWatch
-from gitbatch.agents.protocol import Failure, LocalPlace, Reply
+from gitbatch.agents.protocol import AgentFolders, Failure, Reply
 from gitbatch.agents.review.model import Review, ReviewDecision, ReviewFinding, ReviewRequest
 from gitbatch.agents.secrets import Secrets
 from gitbatch.limits.causes import Cause
@@ -103,7 +103,7 @@ def test_the_last_message_of_every_format_has_its_verdict(
 
 def test_a_command_gives_its_verdict_in_its_reply_only(tmp_path: Path) -> None:
     assignment = an_assignment(review=REQUEST)
-    files = ExchangeFiles.prepare(assignment, LocalPlace(tmp_path, tmp_path / "io"))
+    files = ExchangeFiles.prepare(assignment, AgentFolders(tmp_path, tmp_path / "io"))
     secrets = Secrets.from_environment({"KEY": "key-of-a-test"}, ("KEY",))
 
     async def read() -> Reply | Failure:

@@ -121,7 +121,7 @@ def wait_for(done: Callable[[], bool], what: str) -> None:
 
 def _list_options(folder: Path, sandbox: str, slots: int, *how: str) -> list[str]:
     options = ["--name", folder.name, "--slots", str(slots), "--sandbox", sandbox]
-    return [sys.executable, "-m", "gitbatch", "worker", *how, *options, "--place", str(folder / "place")]
+    return [sys.executable, "-m", "gitbatch", "worker", *how, *options, "--folder", str(folder / "place")]
 
 
 def _open_cluster(repo: Repository, sandbox: str, stack: ExitStack) -> Fleet:

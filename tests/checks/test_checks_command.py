@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gitbatch.agents.process.starter import Starter
-from gitbatch.agents.protocol import LocalPlace, OutputStream
+from gitbatch.agents.protocol import AgentFolders, OutputStream
 from gitbatch.agents.services import AgentServices
 from gitbatch.checks.command import FINDING_LINES, CheckTools, Subject, find_missing_program, run_command
 from gitbatch.checks.verdict import CheckResult, CheckVerdict
@@ -49,7 +49,7 @@ class Bench:
         for folder in (worktree, scratch):
             folder.mkdir(exist_ok=True)
         (self.root / "blob").write_text("the bytes\n")
-        subject = Subject(LocalPlace(worktree, scratch), "docs/a.md", self.root / "blob")
+        subject = Subject(AgentFolders(worktree, scratch), "docs/a.md", self.root / "blob")
         tools = CheckTools(services, self.pause, lambda: self.now)
         return asyncio.run(run_command(tools, "links", table, subject, self.show))
 
@@ -111,7 +111,7 @@ def test_a_program_that_cannot_be_started_gives_no_verdict(bench: Bench) -> None
 
 def test_a_folder_that_is_gone_gives_no_verdict(bench: Bench) -> None:
     services = AgentServices({"PATH": os.environ["PATH"]}, SandboxKind.NONE, Starter())
-    subject = Subject(LocalPlace(bench.root / "gone", bench.root / "io"))
+    subject = Subject(AgentFolders(bench.root / "gone", bench.root / "io"))
     result = asyncio.run(
         run_command(CheckTools(services), "links", CheckTable(command=("true",)), subject, bench.show)
     )
@@ -152,7 +152,7 @@ def test_a_check_without_an_output_has_an_empty_standard_input(bench: Bench) -> 
     (bench.root / "tree").mkdir()
     (bench.root / "io").mkdir()
     services = AgentServices({"PATH": os.environ["PATH"]}, SandboxKind.NONE, Starter())
-    subject = Subject(LocalPlace(bench.root / "tree", bench.root / "io"))
+    subject = Subject(AgentFolders(bench.root / "tree", bench.root / "io"))
     table = CheckTable(command=("sh", "-c", "cat; exit 1"))
     result = asyncio.run(run_command(CheckTools(services), "gate", table, subject, bench.show))
     assert (result.verdict, result.findings) == (CheckVerdict.RED, ())
@@ -175,7 +175,7 @@ def test_a_cancelled_check_ends_its_program(bench: Bench) -> None:
         begun = asyncio.Event()
         for folder in ("tree", "io"):
             (bench.root / folder).mkdir()
-        subject = Subject(LocalPlace(bench.root / "tree", bench.root / "io"))
+        subject = Subject(AgentFolders(bench.root / "tree", bench.root / "io"))
         running = asyncio.create_task(
             run_command(CheckTools(services), "links", table, subject, lambda *_: begun.set())
         )

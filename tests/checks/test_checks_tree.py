@@ -51,7 +51,7 @@ def test_a_folder_has_the_files_and_git_shows_the_output_as_the_last_commit(
         command = ["git", *arguments]
         done = subprocess.run(
             command,
-            cwd=folder.place.worktree,
+            cwd=folder.folders.worktree,
             env=place.environment,
             capture_output=True,
             text=True,
@@ -61,7 +61,7 @@ def test_a_folder_has_the_files_and_git_shows_the_output_as_the_last_commit(
 
     async def scene() -> None:
         async with open_tree(trees, "1-a.check", content) as folder:
-            tree = folder.place.worktree
+            tree = folder.folders.worktree
             found = [path.relative_to(tree).as_posix() for path in tree.rglob("*") if path.is_file()]
             assert sorted(path for path in found if path != ".git") == files
             assert git(folder, "status", "--porcelain") == ""
@@ -69,7 +69,7 @@ def test_a_folder_has_the_files_and_git_shows_the_output_as_the_last_commit(
             assert git(folder, "diff", "--name-only", "main", "HEAD") == "out/b.txt"
             assert folder.blob
             assert (folder.blob.name, folder.blob.read_text()) == ("b.txt", "new\n")
-            assert folder.place.checkouts == (trees.repo.root,)
+            assert folder.folders.checkouts == (trees.repo.root,)
             (tree / "left.txt").write_text("x")
         assert [path.name for path in trees.folder.iterdir()] == [trees.agent_git.shared(content.base).name]
 
@@ -83,8 +83,8 @@ def test_each_check_has_a_folder_of_its_own(trees: FreshTrees) -> None:
 
     async def scene() -> None:
         async with open_tree(trees, "a", content) as one, open_tree(trees, "a", content) as other:
-            assert one.place.worktree != other.place.worktree
-            assert one.place.scratch != other.place.scratch
+            assert one.folders.worktree != other.folders.worktree
+            assert one.folders.scratch != other.folders.scratch
 
     asyncio.run(scene())
 

@@ -15,7 +15,7 @@ def test_check_shows_what_the_machine_has(place: Place, here: Here) -> None:
     spool = folder / "spool/0123456789abcdef"
     spool.mkdir(parents=True)
     (spool / ("ab" * 16)).touch()
-    options = ("worker", "--check", "--place", str(folder), "--name", "w1", "--sandbox", "none")
+    options = ("worker", "--check", "--folder", str(folder), "--name", "w1", "--sandbox", "none")
     code, said, _ = here(*options, "--json")
     found = json.loads(said)["worker"]
     assert code == 0
@@ -28,7 +28,7 @@ def test_check_shows_what_the_machine_has(place: Place, here: Here) -> None:
 
 
 def test_check_says_what_is_missing(place: Place, here: Here) -> None:
-    code, said, _ = here("worker", "--check", "--place", str(place.home / "w"), "--sandbox", "seatbelt")
+    code, said, _ = here("worker", "--check", "--folder", str(place.home / "w"), "--sandbox", "seatbelt")
     assert code == 1
     assert "missing: cannot use the sandbox: seatbelt" in said
     assert "gitbatch help deployments" in said
@@ -41,7 +41,7 @@ def test_check_says_why_no_sandbox_works(place: Place, here: Here, monkeypatch: 
         "gitbatch.sandbox.selection._FINDERS",
         dict.fromkeys(SandboxKind, lambda: Unavailable("not in this container")),
     )
-    options = ("worker", "--check", "--place", str(place.home / "w"))
+    options = ("worker", "--check", "--folder", str(place.home / "w"))
     code, said, _ = here(*options)
     assert code == 1
     assert "bubblewrap: not in this container\n" in said
@@ -84,7 +84,7 @@ def test_options_of_a_cluster_are_checked_first(here: Here, options: tuple[str, 
 
 def test_check_says_that_a_cluster_cannot_be_reached(place: Place, here: Here) -> None:
     options = ("--connect", "tcp://127.0.0.1:1", "--sandbox", "none")
-    code, said, _ = here("worker", "--check", "--place", str(place.home / "w"), *options)
+    code, said, _ = here("worker", "--check", "--folder", str(place.home / "w"), *options)
     assert code == 1
     assert "tcp://127.0.0.1:1: Connection refused" in said
 

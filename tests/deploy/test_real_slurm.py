@@ -39,7 +39,7 @@ def cluster(slurm: dict[str, str], place: Place) -> Iterator[Place]:
     place.write("agent.sh", place.read("agent.sh").replace("$HOME", str(place.home)))
     worker = [sys.executable, "-m", "gitbatch", "worker", "--stdio", "--slots", "1", "--sandbox", "none"]
     commands = [
-        ["srun", "-n1", "-J", name, *worker, "--name", name, "--place", str(place.home.parent / name)]
+        ["srun", "-n1", "-J", name, *worker, "--name", name, "--folder", str(place.home.parent / name)]
         for name in ("one", "two")
     ]
     listed = str(commands).replace("'", '"')

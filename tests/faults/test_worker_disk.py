@@ -24,8 +24,8 @@ FREE = (0, 4, 60, 80, 100, 110, 120, 130, 170, 240)
 @pytest.fixture
 def small(far: Orchestrator, disk: Path) -> Orchestrator:
     """A worker whose folder is on a small disk."""
-    far.settings = replace(far.settings, place=disk / "far")
-    (far.settings.place / "work").mkdir(parents=True)
+    far.settings = replace(far.settings, folder=disk / "far")
+    (far.settings.folder / "work").mkdir(parents=True)
     return far
 
 

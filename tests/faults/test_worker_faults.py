@@ -86,7 +86,7 @@ WORKER_STEPS: tuple[Step, ...] = (
     ("gitbatch.batch.worker.incoming_packs:IncomingPacks.take_message", "after", 1),
     (f"{_SERVICE}._start_job", "before", 1),
     (f"{_SERVICE}._start_job", "after", 2),
-    ("gitbatch.batch.worker.job_places:JobPlaces.store_pack", "after", 1),
+    ("gitbatch.batch.worker.repository_copy:RepositoryCopy.store_pack", "after", 1),
     ("gitbatch.batch.worker.item_job:JobTools.open_agent", "before", 1),
     (f"{_SENDER}.send_later", "before", 1),
     (f"{_SENDER}.send_later", "after", 3),
@@ -163,7 +163,7 @@ class Machines:
             str(SLOTS),
             "--sandbox",
             "none",
-            "--place",
+            "--folder",
             str(home / "place"),
         )
         asked = {

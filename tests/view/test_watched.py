@@ -32,11 +32,11 @@ def stopped(*items: str) -> BatchStopped:
     ],
 )
 def test_code(event: EndEvent, has_ended: bool, code: ExitCode, kind: ErrorKind | None) -> None:  # noqa: FBT001 - a row
-    end = describe_watched(event, has_ended=has_ended, place="")
+    end = describe_watched(event, has_ended=has_ended, folder_option="")
     assert (end.code, end.kind) == (code, kind)
 
 
 def test_run_without_an_end() -> None:
-    end = describe_watched(None, has_ended=False, place=" -C x")
+    end = describe_watched(None, has_ended=False, folder_option=" -C x")
     assert (end.code, end.message) == (ExitCode.FAILED, NO_END)
     assert end.advice.startswith("resume: gitbatch run -C x ")

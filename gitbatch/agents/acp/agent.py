@@ -16,7 +16,7 @@ from gitbatch.agents.process.files import ExchangeFiles
 from gitbatch.agents.process.network import open_network
 from gitbatch.agents.process.program import Program
 from gitbatch.agents.process.spending import AttemptLimits
-from gitbatch.agents.protocol import Assignment, Failure, LocalPlace
+from gitbatch.agents.protocol import AgentFolders, Assignment, Failure
 from gitbatch.agents.services import AgentServices
 from gitbatch.errors import GitbatchError
 from gitbatch.limits.budget import Budget
@@ -96,7 +96,7 @@ def make_program(
     budget: Budget,
     sandbox: SandboxKind,
     assignment: Assignment,
-    place: LocalPlace,
+    folders: AgentFolders,
     files: ExchangeFiles,
 ) -> Program | Failure:
     """Makes one start of the program; returns a failure if no money is left for it."""
@@ -111,17 +111,17 @@ def make_program(
     if of_batch is not None and of_batch <= 0:
         return Failure(clean_text(BATCH_LIMIT), cause=Cause.BUDGET, usage=FREE)
     rule = PermissionRule(
-        worktrees=tuple(dict.fromkeys((place.worktree, place.worktree.resolve()))),
-        scratch=tuple(dict.fromkeys((place.scratch, place.scratch.resolve()))),
+        worktrees=tuple(dict.fromkeys((folders.worktree, folders.worktree.resolve()))),
+        scratch=tuple(dict.fromkeys((folders.scratch, folders.scratch.resolve()))),
         output=None if assignment.review else assignment.output,
         may_read=table.reads == "worktree",
         may_execute=sandbox is not SandboxKind.NONE and "execute" in table.allow and not assignment.review,
     )
-    if place.scratch.is_dir():  # Codex does not start with a folder of its own that does not exist
+    if folders.scratch.is_dir():  # Codex does not start with a folder of its own that does not exist
         for path in table.known.folders:
-            (place.scratch / path).mkdir(parents=True, exist_ok=True)
-    turn = Turn(table, assignment, place, rule, Money(budget, own, limit or 0.0))
-    return AcpProgram(table, assignment, place, files, turn)
+            (folders.scratch / path).mkdir(parents=True, exist_ok=True)
+    turn = Turn(table, assignment, folders, rule, Money(budget, own, limit or 0.0))
+    return AcpProgram(table, assignment, folders, files, turn)
 
 
 def _find_notes(name: str, table: AcpAgent) -> tuple[CleanText, ...]:

@@ -134,7 +134,7 @@ def merge_calls(known: ToolCall | None, new: ToolCall) -> ToolCall:
 
 
 def choose_option(decision: PermissionDecision, options: Iterable[PermissionOption]) -> str | None:
-    """Returns the id of the option for a decision, by its kind and never by its place; None: the call is cancelled.
+    """Returns the id of the option for a decision, by its kind and never by its position; None: the call is cancelled.
 
     An allowed call that cannot be allowed once is rejected.
     """
@@ -143,7 +143,7 @@ def choose_option(decision: PermissionDecision, options: Iterable[PermissionOpti
 
 
 def _few(locations: tuple[Location, ...] | None) -> tuple[Location, ...] | None:
-    """Returns some locations, or in the place of very many one that is never allowed."""
+    """Returns some locations, or instead of very many one that is never allowed."""
     return (Location(_UNKNOWN),) if locations and len(locations) > _MOST_LOCATIONS else locations
 
 

@@ -21,7 +21,7 @@ from gitbatch.agents.process.last_lines import find_reason
 from gitbatch.agents.process.placeholders import fill_placeholders
 from gitbatch.agents.process.program import ProgramExit, describe_exit, get_stdin, kill_program
 from gitbatch.agents.process.watch import ExitWait, OutputWatch, ShownLine
-from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStream, Reply
+from gitbatch.agents.protocol import AgentFolders, Assignment, Failure, OutputStream, Reply
 from gitbatch.agents.reply import PartialReply, make_review
 from gitbatch.limits.causes import Cause
 from gitbatch.text import CleanText, clean_text
@@ -36,7 +36,7 @@ class AcpProgram(Struct, frozen=True):
 
     table: AcpAgent
     assignment: Assignment
-    place: LocalPlace
+    folders: AgentFolders
     files: ExchangeFiles
     turn: Turn
 
@@ -69,7 +69,7 @@ class AcpProgram(Struct, frozen=True):
         turn = self.turn
         connection = dialogue.AgentConnection(get_stdin(transport), turn.inbox)
         turn.dialogue = dialogue.Dialogue(self.table, connection, turn.events, turn.known)
-        talking = asyncio.ensure_future(turn.dialogue.hold(str(self.place.worktree), self._prompt_text()))
+        talking = asyncio.ensure_future(turn.dialogue.hold(str(self.folders.worktree), self._prompt_text()))
         try:
             return await self._wait_for_end(talking, watch)
         except asyncio.CancelledError as error:
@@ -92,7 +92,7 @@ class AcpProgram(Struct, frozen=True):
         if self.assignment.review:
             return make_review(self.turn.events.summary, self.assignment.review, self.turn.usage)
         denials = tuple(self.turn.denials)
-        if denials and not self.place.has_file(self.assignment.output):
+        if denials and not self.folders.has_file(self.assignment.output):
             reason = clean_text(f"no output file was written ({denials[-1]})")
             return Failure(reason, denials, Cause.NO_OUTPUT, usage=self.turn.usage)
         return read_last_message(self.turn.events.summary, self.turn.usage)
@@ -130,7 +130,7 @@ class AcpProgram(Struct, frozen=True):
         return self.assignment.prompt + instruction
 
     def _fill(self, text: str) -> str:
-        return fill_placeholders(text, self.assignment, self.place, self.files)
+        return fill_placeholders(text, self.assignment, self.folders, self.files)
 
     def _find_failure(self, ended: ProgramExit) -> Failure | None:
         """Returns why the conversation failed; None if it did not."""

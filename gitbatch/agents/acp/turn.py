@@ -11,7 +11,7 @@ from gitbatch.agents.acp.message import PermissionRequest
 from gitbatch.agents.acp.outcome import Stage, Stop, TurnRecord, count_usage
 from gitbatch.agents.acp.permission import PermissionDecision, PermissionRule, choose_option
 from gitbatch.agents.acp.table import AcpAgent
-from gitbatch.agents.protocol import Assignment, LocalPlace
+from gitbatch.agents.protocol import AgentFolders, Assignment
 from gitbatch.limits.budget import Budget
 from gitbatch.limits.causes import Cause, WaitReason
 from gitbatch.limits.usage import Usage, format_dollars
@@ -37,17 +37,22 @@ class Turn:
     """One attempt. Its lines come in by the inbox; what is decided about them is kept here."""
 
     def __init__(
-        self, table: AcpAgent, assignment: Assignment, place: LocalPlace, rule: PermissionRule, money: Money
+        self,
+        table: AcpAgent,
+        assignment: Assignment,
+        folders: AgentFolders,
+        rule: PermissionRule,
+        money: Money,
     ) -> None:
         self.known = TurnRecord()
-        self.events = SessionEvents(place.worktree, self._charge_cost)
+        self.events = SessionEvents(folders.worktree, self._charge_cost)
         self.inbox = Inbox(self.events, self._decide, table.known.noise)
         self.denials: deque[CleanText] = deque(maxlen=_DENIALS)
         self.dialogue: Any = None
         """The conversation, once the program has started. Its module imports the library."""
         self._table = table
         self._assignment = assignment
-        self._place = place
+        self._folders = folders
         self.rule = rule
         self._money = money
         self._is_stopping = False
@@ -126,7 +131,7 @@ class Turn:
         """Whether a part of the path of the output is a link by now."""
         output = self._assignment.output
         paths = (*ancestors(output), output)
-        return any((layer / path).is_symlink() for layer in self._place.layers for path in paths)
+        return any((layer / path).is_symlink() for layer in self._folders.layers for path in paths)
 
 
 def describe_limit(dollars: float) -> str:

@@ -16,7 +16,7 @@ from gitbatch.agents.anthropic.api_key import ApiKey
 from gitbatch.agents.anthropic.prices import Prices
 from gitbatch.agents.anthropic.table import AnthropicAgent
 from gitbatch.agents.anthropic.warmup import Warmup
-from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, Progress, Reply
+from gitbatch.agents.protocol import AgentFolders, Assignment, Failure, Progress, Reply
 from gitbatch.agents.services import AgentServices
 from gitbatch.errors import GitbatchError
 from gitbatch.limits.budget import Budget
@@ -109,7 +109,7 @@ class ClaudeAgent:
         configured = self.table.context_window if model == self.table.model else None
         return configured or self.prices.window_of(model) or _WINDOW
 
-    async def run(self, assignment: Assignment, place: LocalPlace, progress: Progress) -> Reply | Failure:
+    async def run(self, assignment: Assignment, folders: AgentFolders, progress: Progress) -> Reply | Failure:
         """Works on an assignment in a conversation of its own."""
         from gitbatch.agents.anthropic.conversation import hold_conversation  # noqa: PLC0415 - used when it runs
 
@@ -119,7 +119,7 @@ class ClaudeAgent:
             return Failure(
                 clean_text(ApiKey(self.key).remove_from(error.message)), cause=Cause.FATAL, usage=FREE
             )
-        return await hold_conversation(self, client, assignment, place, progress)
+        return await hold_conversation(self, client, assignment, folders, progress)
 
     async def close(self) -> None:
         """Closes the connections."""

@@ -34,7 +34,7 @@ from gitbatch.agents.anthropic.schemas import FINISH, GIVE_VERDICT
 from gitbatch.agents.anthropic.time_limit import pause_time_limit
 from gitbatch.agents.anthropic.tools import ToolContext, ToolResult, use_tool
 from gitbatch.agents.anthropic.transcript import Transcript
-from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, Progress, Reply, ReplyFlag
+from gitbatch.agents.protocol import AgentFolders, Assignment, Failure, Progress, Reply, ReplyFlag
 from gitbatch.agents.reply import NO_VERDICT
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import FREE, Spent, Usage
@@ -57,21 +57,21 @@ async def hold_conversation(
     agent: "ClaudeAgent",
     client: "AsyncAnthropic",
     assignment: Assignment,
-    place: LocalPlace,
+    folders: AgentFolders,
     progress: Progress,
 ) -> Reply | Failure:
     """Holds the conversation of an assignment."""
-    if place.base is None:
+    if folders.base is None:
         return Failure(
             clean_text("missing base commit: this agent reads from it"),
             cause=Cause.FATAL,
             usage=FREE,
         )
     key = ApiKey(agent.key)
-    output = OutputFile(place.layers, assignment.output)
-    tool_context = ToolContext(place.base, output, key, assignment.earlier, review=assignment.review)
+    output = OutputFile(folders.layers, assignment.output)
+    tool_context = ToolContext(folders.base, output, key, assignment.earlier, review=assignment.review)
     transcript = Transcript(progress, key)
-    files = await read_context(assignment, place.base, _LARGEST_QUOTE)
+    files = await read_context(assignment, folders.base, _LARGEST_QUOTE)
     limit = asyncio.timeout(assignment.timeout)
     talk = Conversation(agent, client, assignment, files, tool_context, transcript, limit)
     try:

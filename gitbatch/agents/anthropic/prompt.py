@@ -59,7 +59,7 @@ class Quoted(Struct, frozen=True):
     size: int
 
     def render_block(self, *, whole: bool) -> str:
-        """Returns the file between its marks; a note in its place if it is not quoted as a whole."""
+        """Returns the file between its marks; a note instead of it if it is not quoted as a whole."""
         mark, kind = f"file-{self.file.blob[:16]}", self.file.reason.value
         note = _UNREADABLE if self.text is None else _LATER.format(size=self.size)
         notes = [self.file.note, note if self.text is None or not whole else ""]

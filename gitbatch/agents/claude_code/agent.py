@@ -22,7 +22,7 @@ from gitbatch.agents.process.network import open_network
 from gitbatch.agents.process.program import Program, ProgramExit, describe_exit, feed_and_wait
 from gitbatch.agents.process.spending import AttemptLimits, ReachedLimit
 from gitbatch.agents.process.watch import EVENT_LINE, ExitWait, OutputWatch, ShownLine
-from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStream, Reply
+from gitbatch.agents.protocol import AgentFolders, Assignment, Failure, OutputStream, Reply
 from gitbatch.agents.reply import PartialReply, make_review
 from gitbatch.agents.services import AgentServices
 from gitbatch.errors import GitbatchError
@@ -84,7 +84,7 @@ def make_program(
     key: KeyVariable,
     state: SharedState,
     assignment: Assignment,
-    place: LocalPlace,
+    folders: AgentFolders,
     files: ExchangeFiles,
 ) -> Program | Failure:
     """Makes one start of Claude Code; returns a failure if no money is left for it."""
@@ -100,9 +100,9 @@ def make_program(
     if reached := limits.find_reached_tokens(0):
         return Failure(clean_text(reached.reason), cause=reached.cause, usage=FREE)
     left = min((limit for limit in (own, of_batch) if limit is not None), default=None)
-    stream = ClaudeEvents(place.worktree, state.wait_for_server)
+    stream = ClaudeEvents(folders.worktree, state.wait_for_server)
     is_own = own is not None and left == own
-    return ClaudeCodeProgram(table, key, state, assignment, place, files, stream, limits, left, is_own)
+    return ClaudeCodeProgram(table, key, state, assignment, folders, files, stream, limits, left, is_own)
 
 
 class ClaudeCodeProgram(Struct, frozen=True):
@@ -112,7 +112,7 @@ class ClaudeCodeProgram(Struct, frozen=True):
     key: KeyVariable
     state: SharedState
     assignment: Assignment
-    place: LocalPlace
+    folders: AgentFolders
     files: ExchangeFiles
     stream: ClaudeEvents
     limits: AttemptLimits
@@ -137,7 +137,7 @@ class ClaudeCodeProgram(Struct, frozen=True):
         """Returns the fixed variables, the key, and the address of the server."""
         url = _find_address(self.table, self.state.services)
         address = {"ANTHROPIC_BASE_URL": url} if url else {}
-        return {**fixed_variables(self.place.scratch), self.key.name: self.key.value, **address}
+        return {**fixed_variables(self.folders.scratch), self.key.name: self.key.value, **address}
 
     def show_line(self, stream: OutputStream, line: str) -> ShownLine | None:
         """Shows what an event says to people."""
@@ -171,7 +171,7 @@ class ClaudeCodeProgram(Struct, frozen=True):
         if review:
             return make_review(self.stream.summary, review, usage)
         denials = self.stream.denials
-        if denials and not self.place.has_file(self.assignment.output):
+        if denials and not self.folders.has_file(self.assignment.output):
             reason = clean_text(f"no output file was written ({denials[-1]})")
             return Failure(reason, denials, Cause.NO_OUTPUT, usage=usage)
         return read_last_message(self.stream.summary, usage)

@@ -17,7 +17,7 @@ from gitbatch.agents.process.files import ExchangeFiles
 from gitbatch.agents.process.last_lines import LOOKED_AT
 from gitbatch.agents.process.program import ProgramExit, feed_and_wait
 from gitbatch.agents.process.watch import EVENT_LINE, ExitWait, OutputWatch, ShownLine
-from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStream, Reply
+from gitbatch.agents.protocol import AgentFolders, Assignment, Failure, OutputStream, Reply
 from gitbatch.agents.reply import PartialReply, make_reply, make_review, require_one_verdict
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.rate_limit import RateLimit
@@ -33,10 +33,12 @@ class EventPrograms(Struct, frozen=True):
     rate_limit: RateLimit
     cut_answers: CutAnswers = field(default_factory=CutAnswers)
 
-    def make_program(self, assignment: Assignment, place: LocalPlace, files: ExchangeFiles) -> "EventProgram":
+    def make_program(
+        self, assignment: Assignment, folders: AgentFolders, files: ExchangeFiles
+    ) -> "EventProgram":
         """Makes one start, with a reader of its own."""
-        reader = open_reader(self.format, place.worktree, partial(wait_for_server, self.rate_limit))
-        return EventProgram(CommandProgram(self.table, assignment, place, files), reader, self.cut_answers)
+        reader = open_reader(self.format, folders.worktree, partial(wait_for_server, self.rate_limit))
+        return EventProgram(CommandProgram(self.table, assignment, folders, files), reader, self.cut_answers)
 
 
 class EventProgram(Struct, frozen=True):
@@ -80,8 +82,8 @@ class EventProgram(Struct, frozen=True):
         if not self.events.is_complete:
             return replace(self._fail_without_end(ended), usage=usage)
         denials = self.events.denials
-        assignment, place = self.command.assignment, self.command.place
-        if denials and not place.has_file(assignment.output):
+        assignment, folders = self.command.assignment, self.command.folders
+        if denials and not folders.has_file(assignment.output):
             reason = clean_text(f"no output file was written ({denials[-1]})")
             return Failure(reason, denials, Cause.NO_OUTPUT, usage=usage)
         written = self.command.files.read_written_reply(ended.watch, ended.secrets, assignment.review)

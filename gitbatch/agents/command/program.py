@@ -19,7 +19,7 @@ from gitbatch.agents.process.last_lines import find_reason, is_busy
 from gitbatch.agents.process.placeholders import fill_placeholders
 from gitbatch.agents.process.program import ProgramExit, describe_exit, feed_and_wait, show_shortened
 from gitbatch.agents.process.watch import TEXT_LINE, ExitWait, OutputWatch, ShownLine
-from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStream, Reply
+from gitbatch.agents.protocol import AgentFolders, Assignment, Failure, OutputStream, Reply
 from gitbatch.agents.reply import PartialReply
 from gitbatch.limits.causes import Cause
 from gitbatch.text import CleanText, clean_text
@@ -40,7 +40,7 @@ class CommandProgram(Struct, frozen=True):
 
     table: CommandAgent
     assignment: Assignment
-    place: LocalPlace
+    folders: AgentFolders
     files: ExchangeFiles
 
     @property
@@ -106,7 +106,7 @@ class CommandProgram(Struct, frozen=True):
         return self.files.read_partial_reply(ended.secrets)
 
     def _fill_placeholders(self, text: str) -> str:
-        return fill_placeholders(text, self.assignment, self.place, self.files)
+        return fill_placeholders(text, self.assignment, self.folders, self.files)
 
 
 def find_program_path(program: str) -> str:

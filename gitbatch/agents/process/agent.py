@@ -36,7 +36,7 @@ from gitbatch.agents.process.start_problem import (
 from gitbatch.agents.process.starter import LauncherError, Starter
 from gitbatch.agents.process.table import ProcessTable
 from gitbatch.agents.process.watch import ExitWait, OutputWatch
-from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStream, Progress, Reply
+from gitbatch.agents.protocol import AgentFolders, Assignment, Failure, OutputStream, Progress, Reply
 from gitbatch.agents.secrets import Secrets
 from gitbatch.concurrency import repeat_cancellation, shielded
 from gitbatch.fs.disk import is_of_disk
@@ -56,7 +56,7 @@ _SANDBOX_EXEC = "sandbox-exec: "
 _NOT_STARTED = (CANNOT_RUN, NOT_FOUND, os.EX_DATAERR, os.EX_OSERR)
 """The exit codes of what starts a program and cannot: of shells, and of `sandbox-exec`."""
 
-MakeProgram = Callable[[Assignment, LocalPlace, ExchangeFiles], Program | Failure]
+MakeProgram = Callable[[Assignment, AgentFolders, ExchangeFiles], Program | Failure]
 """Makes one start of the program; a failure: it is not started."""
 
 
@@ -95,7 +95,7 @@ class ProcessAgent(Struct, frozen=True):
         return read_in_checkouts(self.table, self.command, self.environment, checkouts)
 
     def find_used_in(self, checkouts: tuple[Path, ...]) -> tuple[Path, ...]:
-        """Returns the paths in the user's checkouts that the program needs at their own places, sandbox or not."""
+        """Returns the paths in the user's checkouts that the program needs at their own paths, sandbox or not."""
         return self.used.find_paths(self.table, self.command, self.environment, checkouts)
 
     def find_missing_program(self, has_file: Callable[[str], bool]) -> str:
@@ -104,10 +104,10 @@ class ProcessAgent(Struct, frozen=True):
         variables = passed_variables(self.table, self.environment)
         return "" if can_find_program(program, variables, has_file) else program
 
-    async def run(self, assignment: Assignment, place: LocalPlace, progress: Progress) -> Reply | Failure:
+    async def run(self, assignment: Assignment, folders: AgentFolders, progress: Progress) -> Reply | Failure:
         """Runs the program until it ends; its last lines are the details of a failure."""
         if self.network.access is None:
-            return await self._run_program(assignment, place, progress, None)
+            return await self._run_program(assignment, folders, progress, None)
         from gitbatch.agents.process.api_session import ApiSession  # noqa: PLC0415 - only agents with this network need it
 
         limits = AttemptLimits(
@@ -115,31 +115,31 @@ class ProcessAgent(Struct, frozen=True):
         )
         with ApiSession(self.network.access, limits, progress, self.sandbox.kind) as session:
             try:
-                answer = await self._run_program(assignment, place, progress, session)
+                answer = await self._run_program(assignment, folders, progress, session)
             except AttemptInterruptedError as error:
                 raise AttemptInterruptedError(session.add_usage(error.usage)) from error
         return session.judge_answer(answer)
 
     async def _run_program(
-        self, assignment: Assignment, place: LocalPlace, progress: Progress, session: "ApiSession | None"
+        self, assignment: Assignment, folders: AgentFolders, progress: Progress, session: "ApiSession | None"
     ) -> Reply | Failure:
         secrets = Secrets.from_environment(self.environment, self.table.secret_variables)
         try:
-            files = ExchangeFiles.prepare(assignment, place)
-            program = self.make_program(assignment, place, files)
+            files = ExchangeFiles.prepare(assignment, folders)
+            program = self.make_program(assignment, folders, files)
             if isinstance(program, Failure):
                 return program
             passed = passed_variables(self.table, self.environment)
-            if problem := find_format_problem(self.command[0], passed, place.layers):
+            if problem := find_format_problem(self.command[0], passed, folders.layers):
                 return Failure(clean_text(f"the agent cannot be started: {problem}"), cause=Cause.FATAL)
             output = None if assignment.review else assignment.output
-            confinement = confinement_of(self.table, self.environment, place, output, self.network.kind)
+            confinement = confinement_of(self.table, self.environment, folders, output, self.network.kind)
             confinement = confinement._replace(api_port=session.host_port if session else None)
             transport, watch = await self.starter.start_program(
                 lambda: OutputWatch(progress, files.progress, secrets, program.show_line, program.line_bytes),
                 self.sandbox.wrap_command(_list_arguments(program, session), confinement),
-                self._set_variables({SLOT: str(place.slot), **passed, **program.environment()}, session),
-                place.worktree,
+                self._set_variables({SLOT: str(folders.slot), **passed, **program.environment()}, session),
+                folders.worktree,
                 channel=session.channel if session else None,
             )
         except OSError as error:
@@ -164,7 +164,7 @@ class ProcessAgent(Struct, frozen=True):
         failure = (
             self._time_out(watch, assignment.timeout)
             if waited is ExitWait.TIMED_OUT
-            else self._find_failure(program, ended, place, has_started=session is None or session.is_served)
+            else self._find_failure(program, ended, folders, has_started=session is None or session.is_served)
         )
         known = program.read_partial_reply(ended)
         return replace(failure, retry_after=known.retry_after, usage=known.usage)
@@ -180,11 +180,11 @@ class ProcessAgent(Struct, frozen=True):
         return session.set_variables(whole) if session else whole
 
     def _find_failure(
-        self, program: Program, ended: ProgramExit, place: LocalPlace, *, has_started: bool
+        self, program: Program, ended: ProgramExit, folders: AgentFolders, *, has_started: bool
     ) -> Failure:
         """Returns why the program, or what starts it, failed."""
         may_be_ours = not has_started or ended.status in _NOT_STARTED
-        if may_be_ours and (problem := _launcher_problem(ended.watch, place)):
+        if may_be_ours and (problem := _launcher_problem(ended.watch, folders)):
             reason = clean_text(f"the agent cannot be started: {problem}")
             return Failure(reason, ended.watch.last_lines(), Cause.FATAL)
         failure = program.read_failure(ended)
@@ -226,7 +226,7 @@ def _list_arguments(program: Program, session: "ApiSession | None") -> list[str]
     return session.set_arguments(arguments) if session else arguments
 
 
-def _launcher_problem(watch: OutputWatch, place: LocalPlace) -> str:
+def _launcher_problem(watch: OutputWatch, folders: AgentFolders) -> str:
     """Returns why the launcher, or bubblewrap, could not start the program; empty if neither complains.
 
     A problem with a folder of the item is not a problem of the launcher, nor of another item.
@@ -238,5 +238,5 @@ def _launcher_problem(watch: OutputWatch, place: LocalPlace) -> str:
         return ""
     by_bubblewrap = others and others[-1].startswith("bwrap: ")
     said = describe_start_problem(others[-1] if by_bubblewrap else last.removeprefix(_COMPLAINT))
-    own = (clean_text(str(place.worktree)), clean_text(str(place.scratch)))
+    own = (clean_text(str(folders.worktree)), clean_text(str(folders.scratch)))
     return "" if any(folder in said for folder in own) else said

@@ -19,7 +19,7 @@ class ApiProgram(Struct, frozen=True):
     address_variable: str = ""
     """The variable that sets the address of its server; empty: it has none, so the key has to be in its environment."""
     address_arguments: tuple[str, ...] = ()
-    """Arguments after its name that set that address, in the place of `{address}`."""
+    """Arguments after its name that set that address, instead of `{address}`."""
     address_setting: str = ""
     """The name of that address among its settings in JSON, which the variable `own_settings` has."""
     address: str = ""

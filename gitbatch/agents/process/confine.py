@@ -8,7 +8,7 @@ from msgspec import Struct, field
 from gitbatch.agents.process.environment import certificate_variables
 from gitbatch.agents.process.settings import ProgramSettings
 from gitbatch.agents.process.table import ProcessTable
-from gitbatch.agents.protocol import LocalPlace
+from gitbatch.agents.protocol import AgentFolders
 from gitbatch.project.agent_table import AgentTable
 from gitbatch.sandbox.model import Confinement, Network, ProcessLimits, SandboxKind
 from gitbatch.sandbox.tools import tools_in_checkouts
@@ -20,16 +20,16 @@ _DENIED = ("permission denied", "read-only file system", "resource busy", "eacce
 def confinement_of(
     table: ProgramSettings,
     environment: Mapping[str, str],
-    place: LocalPlace,
+    folders: AgentFolders,
     output: str | None,
     network: Network,
 ) -> Confinement:
-    """Returns the confinement of a program that works in a place on one output.
+    """Returns the confinement of a program that works on one output.
 
     Args:
         table: its settings.
         environment: the user's.
-        place: where it works.
+        folders: those of its attempt.
         output: the path of the output; None: it reviews, and may not write its worktree.
         network: what it may reach. If that is anything, it may read the certificates of the user's network.
     """
@@ -37,19 +37,19 @@ def confinement_of(
     named = () if network is Network.NONE else certificate_variables(environment).values()
     certificates = (Path(path) for path in named if path.startswith("/"))
     return Confinement(
-        worktree=place.worktree,
-        scratch=place.scratch,
-        git=place.git,
-        checkouts=place.checkouts,
-        hidden=place.hidden,
+        worktree=folders.worktree,
+        scratch=folders.scratch,
+        git=folders.git,
+        checkouts=folders.checkouts,
+        hidden=folders.hidden,
         home=home,
         path=environment.get("PATH", ""),
         needs=(*_expand_paths(table.needs, home), *certificates),
         writable=_expand_paths(table.writable, home),
         network=network,
-        strict_output=place.worktree / output if table.strict and output is not None else None,
+        strict_output=folders.worktree / output if table.strict and output is not None else None,
         reads_only=output is None,
-        overlay=place.overlay,
+        overlay=folders.overlay,
         limits=ProcessLimits(file_bytes=table.max_file_bytes, scratch_bytes=table.max_scratch_bytes),
     )
 
@@ -69,7 +69,7 @@ def read_in_checkouts(
 
 
 class UsedPaths(Struct, frozen=True):
-    """The paths in the user's checkouts that programs need at their own places: each is looked for once.
+    """The paths in the user's checkouts that programs need at their own paths: each is looked for once.
 
     To look takes longer than all else that an item with layers costs the orchestrator.
     """

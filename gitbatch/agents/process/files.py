@@ -6,7 +6,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.agents.process.watch import OutputWatch
-from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, Reply
+from gitbatch.agents.protocol import AgentFolders, Assignment, Failure, Reply
 from gitbatch.agents.reply import (
     REPLY_BYTES,
     PartialReply,
@@ -35,9 +35,9 @@ class ExchangeFiles(Struct, frozen=True):
     reply: Path
 
     @classmethod
-    def prepare(cls, assignment: Assignment, place: LocalPlace) -> "ExchangeFiles":
+    def prepare(cls, assignment: Assignment, folders: AgentFolders) -> "ExchangeFiles":
         """Writes the files that the program reads, in an empty scratch folder."""
-        scratch = place.scratch
+        scratch = folders.scratch
         # A file of an earlier attempt could be a link, or be taken for the reply of this one.
         remove_tree(scratch)
         scratch.mkdir(parents=True)

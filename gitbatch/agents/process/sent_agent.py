@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from gitbatch.agents.process.table import ProcessTable
-from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, Progress, Reply
+from gitbatch.agents.protocol import AgentFolders, Assignment, Failure, Progress, Reply
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import FREE
 from gitbatch.text import CleanText, clean_text
@@ -38,7 +38,9 @@ class SentAgent(Struct, frozen=True):
         """Returns that nothing is missing: nothing is needed here."""
         return ""
 
-    async def run(self, _assignment: Assignment, _place: LocalPlace, _progress: Progress) -> Reply | Failure:
+    async def run(
+        self, _assignment: Assignment, _folders: AgentFolders, _progress: Progress
+    ) -> Reply | Failure:
         """Returns a failure: it does not work here."""
         return Failure(clean_text(f"agent {self.name} works on other machines"), (), Cause.FATAL, usage=FREE)
 

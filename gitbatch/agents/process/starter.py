@@ -80,7 +80,7 @@ class Starter:
             command: the command line, as a sandbox has wrapped it.
             environment: its variables.
             directory: its current folder.
-            stdin: a descriptor that it reads in the place of a pipe. The caller closes it.
+            stdin: a descriptor that it reads instead of a pipe. The caller closes it.
             channel: a descriptor that its launcher gets, for the listener of a program with the network `api`.
 
         Raises:

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from gitbatch.batch.by_hand.choice import CheckChoice, choose_checks
 from gitbatch.batch.by_hand.run import CheckedFiles, HandResult, programs_of, run_checks
-from gitbatch.batch.by_hand.trees import CheckBase, CheckHost, open_check_place
+from gitbatch.batch.by_hand.trees import CheckBase, CheckHost, open_check_setup
 from gitbatch.batch.planning.check_problems import require_program
 from gitbatch.batch.planning.project_state import ProjectView, read_project_state, require_runnable
 from gitbatch.batch.planning.working_tree import read_disk_view
@@ -82,11 +82,11 @@ def check_by_hand(
     config = view.project.config
     guarded = view.project.protected | {path_key(item.output) for item in view.plan.items}
     base = CheckBase(files.commit, guarded, tell)
-    with open_check_place(repo, config, machine, base) as place:
+    with open_check_setup(repo, config, machine, base) as setup:
         has_file = partial(_has_file, view)
         for setting, table in chosen.programs:
-            require_program(setting, table, place.tools.services, has_file)
-        running = run_checks(place, files, chosen, config.batch.jobs, show)
+            require_program(setting, table, setup.tools.services, has_file)
+        running = run_checks(setup, files, chosen, config.batch.jobs, show)
         results = asyncio.run(running)
     commit = files.commit if files.root is None else ""
     return HandRun(commit, results, chosen.unchecked, _list_not_run(chosen))

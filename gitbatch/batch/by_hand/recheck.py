@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from gitbatch.agents.protocol import OutputStream
 from gitbatch.batch.by_hand.check import find_commit
 from gitbatch.batch.by_hand.recorded import RecordedRun, TrustedSource, find_recorded_runs, find_trusted_files
-from gitbatch.batch.by_hand.trees import CheckHost, CheckPlace, open_check_place
+from gitbatch.batch.by_hand.trees import CheckHost, CheckSetup, open_check_setup
 from gitbatch.batch.history.verify.audit import AuditFinding, find_judged, resolve_revisions
 from gitbatch.batch.history.verify.rules import Check
 from gitbatch.batch.history.verify.trees import is_regular
@@ -65,11 +65,11 @@ def recheck_history(repo: Repository, revisions: str, trusted: str | None, host:
     if not wanted:
         return Recheck(source.commit, not_run=len(found))
     config = source.read_config()
-    with open_check_place(repo, config, host) as place:
+    with open_check_setup(repo, config, host) as setup:
         for run in {(type(run.table), run.name): run for run in wanted}.values():
             setting = ("gates" if isinstance(run.table, GateTable) else "checks", run.name)
-            require_program(setting, run.table, place.tools.services, partial(_has_file, source))
-        results = asyncio.run(_run_all(place, source, wanted, config.batch.jobs))
+            require_program(setting, run.table, setup.tools.services, partial(_has_file, source))
+        results = asyncio.run(_run_all(setup, source, wanted, config.batch.jobs))
     judgements = tuple(zip(wanted, results, strict=True))
     return Recheck(
         source.commit,
@@ -105,37 +105,37 @@ def _has_file(source: TrustedSource, path: str) -> bool:
 
 
 async def _run_all(
-    place: CheckPlace, source: TrustedSource, runs: tuple[RecordedRun, ...], jobs: int
+    setup: CheckSetup, source: TrustedSource, runs: tuple[RecordedRun, ...], jobs: int
 ) -> tuple[CheckResult, ...]:
     slots = asyncio.Semaphore(jobs)
 
     async def run_one(run: RecordedRun) -> CheckResult:
         async with slots:
-            result = await _run_until_sure(place, source, run)
+            result = await _run_until_sure(setup, source, run)
             if result.verdict is not CheckVerdict.RED or not _may_be_red(run):
                 return result
-            return await _judge_below(place, source, run, result)
+            return await _judge_below(setup, source, run, result)
 
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(run_one(run)) for run in runs]
     return tuple(task.result() for task in running)
 
 
-async def _run_until_sure(place: CheckPlace, source: TrustedSource, run: RecordedRun) -> CheckResult:
+async def _run_until_sure(setup: CheckSetup, source: TrustedSource, run: RecordedRun) -> CheckResult:
     """Returns what a check or gate says; a red gate runs again before it is believed."""
-    result = await _run_again(place, source, run)
+    result = await _run_again(setup, source, run)
     left = run.table.retries_of_gate if isinstance(run.table, GateTable) else 0
     while result.verdict is CheckVerdict.RED and left:
-        result, left = await _run_again(place, source, run), left - 1
+        result, left = await _run_again(setup, source, run), left - 1
     return result
 
 
 async def _judge_below(
-    place: CheckPlace, source: TrustedSource, run: RecordedRun, red: CheckResult
+    setup: CheckSetup, source: TrustedSource, run: RecordedRun, red: CheckResult
 ) -> CheckResult:
     """Returns the result of a gate that is red and is recorded as red before: a skip if it is, by a run below its group."""
     base = run.content.base
-    below = await _run_until_sure(place, source, replace(run, content=TreeContent(base, base)))
+    below = await _run_until_sure(setup, source, replace(run, content=TreeContent(base, base)))
     if below.verdict is CheckVerdict.RED:
         return replace(red, verdict=CheckVerdict.SKIP)
     if below.verdict is CheckVerdict.UNAVAILABLE:
@@ -143,15 +143,15 @@ async def _judge_below(
     return red
 
 
-async def _run_again(place: CheckPlace, source: TrustedSource, recorded: RecordedRun) -> CheckResult:
-    async with open_tree(place.trees, "verify", recorded.content) as folder:
-        await place.trees.git(_put_trusted_files, source, recorded, folder.place.worktree)
+async def _run_again(setup: CheckSetup, source: TrustedSource, recorded: RecordedRun) -> CheckResult:
+    async with open_tree(setup.trees, "verify", recorded.content) as folder:
+        await setup.trees.git(_put_trusted_files, source, recorded, folder.folders.worktree)
         output = str(folder.blob) if recorded.is_own else recorded.output
         return await run_command(
-            place.tools,
+            setup.tools,
             recorded.name,
             recorded.table,
-            Subject(folder.place, output, folder.blob),
+            Subject(folder.folders, output, folder.blob),
             _show_nothing,
         )
 
@@ -163,18 +163,18 @@ def _put_trusted_files(source: TrustedSource, recorded: RecordedRun, folder: Pat
 
 
 def _put_file(source: TrustedSource, path: str, folder: Path) -> None:
-    """Writes the trusted version of a file in the place of whatever the history's tree has on the way to it."""
+    """Writes the trusted version of a file instead of whatever the history's tree has on the way to it."""
     objects = source.repo.objects
-    place = folder / path
-    for above in reversed(place.relative_to(folder).parents[:-1]):
+    target = folder / path
+    for above in reversed(target.relative_to(folder).parents[:-1]):
         if (folder / above).is_symlink() or not (folder / above).is_dir():
             (folder / above).unlink(missing_ok=True)
             (folder / above).mkdir()
-    remove_anything(place)
+    remove_anything(target)
     entry = objects.find_entry(objects.tree_of(source.commit), path)
     mode = 0o644 if is_regular(entry) else 0o755
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(place, flags, mode), "wb") as file:
+    with os.fdopen(os.open(target, flags, mode), "wb") as file:
         file.write(objects.read_blob(entry.oid if entry else ""))
 
 

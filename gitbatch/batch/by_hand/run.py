@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from gitbatch.agents.protocol import OutputStream
 from gitbatch.batch.by_hand.choice import CheckChoice, ChosenCheck
-from gitbatch.batch.by_hand.trees import CheckPlace
+from gitbatch.batch.by_hand.trees import CheckSetup
 from gitbatch.checks.command import Subject, run_command
 from gitbatch.checks.named_paths import find_named_paths
 from gitbatch.checks.tree import CheckFolder, TreeContent, open_tree
@@ -48,7 +48,7 @@ class _Job(Struct, frozen=True):
 
 
 async def run_checks(
-    place: CheckPlace,
+    setup: CheckSetup,
     files: CheckedFiles,
     choice: CheckChoice,
     jobs: int,
@@ -57,21 +57,21 @@ async def run_checks(
     """Runs what was chosen, several at the same time; returns all results in the order of the choice.
 
     Args:
-        place: where.
+        setup: what they run with.
         files: what they judge.
         choice: checks and gates; checks of agents are left out.
         jobs: how many at the same time.
         show: gets each result when it comes.
     """
-    if place.extras:
-        await place.extras.make_ready(announce=False)
-    wanted = [*map(partial(_plan_job, place, files), programs_of(choice))]
+    if setup.extras:
+        await setup.extras.make_ready(announce=False)
+    wanted = [*map(partial(_plan_job, setup, files), programs_of(choice))]
     wanted += [_Job(name, table) for name, table in choice.gates]
     slots = asyncio.Semaphore(jobs)
 
     async def run_one(job: _Job) -> HandResult:
         async with slots:
-            result = HandResult(job.output, await _run_job(place, files, job))
+            result = HandResult(job.output, await _run_job(setup, files, job))
         show(result)
         return result
 
@@ -85,29 +85,29 @@ def programs_of(choice: CheckChoice) -> tuple[ChosenCheck, ...]:
     return tuple(check for check in choice.checks if check.table.agent is None)
 
 
-def _plan_job(place: CheckPlace, files: CheckedFiles, check: ChosenCheck) -> _Job:
+def _plan_job(setup: CheckSetup, files: CheckedFiles, check: ChosenCheck) -> _Job:
     paths = None
     if check.table.checkout == "context":
-        objects = place.trees.repo.objects
+        objects = setup.trees.repo.objects
         there = TreeSnapshot(objects, objects.tree_of(files.commit))
         wanted = dict.fromkeys((check.output, *check.reads, *find_named_paths(check.table)))
         paths = tuple(path for path in wanted if path and (there.blob(path) or path in files.changed))
     return _Job(check.name, check.table, check.output, paths)
 
 
-async def _run_job(place: CheckPlace, files: CheckedFiles, job: _Job) -> CheckResult:
+async def _run_job(setup: CheckSetup, files: CheckedFiles, job: _Job) -> CheckResult:
     content = TreeContent(commit=files.commit, base=files.commit, paths=job.paths)
-    async with open_tree(place.trees, "check", content) as folder:
-        await place.trees.git(_add_changes, files, job, folder)
-        stdin = folder.place.worktree / job.output if job.output else None
-        subject = Subject(folder.place, job.output, stdin)
-        return await run_command(place.tools, job.name, job.table, subject, _show_nothing)
+    async with open_tree(setup.trees, "check", content) as folder:
+        await setup.trees.git(_add_changes, files, job, folder)
+        stdin = folder.folders.worktree / job.output if job.output else None
+        subject = Subject(folder.folders, job.output, stdin)
+        return await run_command(setup.tools, job.name, job.table, subject, _show_nothing)
 
 
 def _add_changes(files: CheckedFiles, job: _Job, folder: CheckFolder) -> None:
     if files.root is not None:
         paths = files.changed if job.paths is None else tuple(set(files.changed) & set(job.paths))
-        copy_changed(files.root, paths, folder.place.worktree)
+        copy_changed(files.root, paths, folder.folders.worktree)
 
 
 def _show_nothing(_stream: OutputStream, _line: CleanText) -> None:

@@ -13,7 +13,7 @@ from gitbatch.batch.extras.extras import ExtraSources, WorktreeExtras, open_extr
 from gitbatch.batch.planning.start_checks import Folders
 from gitbatch.batch.planning.tls_files import find_tls_keys
 from gitbatch.batch.planning.worktrees_dir import find_worktrees_dir
-from gitbatch.batch.workplace.detached_places import CheckPlaces, CopyPlaces
+from gitbatch.batch.workplace.detached_worktrees import DetachedCopies, DetachedTrees
 from gitbatch.batch.workplace.local import LocalWorkplaces
 from gitbatch.checks.command import CheckTools
 from gitbatch.checks.tree import FreshTrees
@@ -53,7 +53,7 @@ class CheckBase(Struct, frozen=True):
     """Gets lines for the user."""
 
 
-class CheckPlace(Struct, frozen=True):
+class CheckSetup(Struct, frozen=True):
     """Where checks run, and what they use."""
 
     trees: FreshTrees
@@ -63,10 +63,10 @@ class CheckPlace(Struct, frozen=True):
 
 
 @contextmanager
-def open_check_place(
+def open_check_setup(
     repo: Repository, config: Config, machine: CheckHost, base: CheckBase | None = None
-) -> Iterator[CheckPlace]:
-    """Yields a place for checks, and removes all of it at the end. Call it outside an event loop.
+) -> Iterator[CheckSetup]:
+    """Yields what checks run with, and removes its folders at the end. Call it outside an event loop.
 
     Args:
         repo: the repository.
@@ -93,26 +93,26 @@ def open_check_place(
             hidden = find_tls_keys(config.executor.tls, environment)
             mark = take_fingerprint(repo, folder.name)
             trees = FreshTrees(repo, git, folder, agent_git, checkouts, mark, hidden=hidden)
-            place = CheckPlace(trees, CheckTools(AgentServices(environment, machine.sandbox, starter)))
+            setup = CheckSetup(trees, CheckTools(AgentServices(environment, machine.sandbox, starter)))
             if base is None:
-                yield place
+                yield setup
             else:
-                with _add_extras(place, config, machine, base) as ready:
+                with _add_extras(setup, config, machine, base) as ready:
                     yield ready
 
 
 @contextmanager
 def _add_extras(
-    place: CheckPlace, config: Config, machine: CheckHost, base: CheckBase
-) -> Iterator[CheckPlace]:
-    trees, repo = place.trees, place.trees.repo
+    setup: CheckSetup, config: Config, machine: CheckHost, base: CheckBase
+) -> Iterator[CheckSetup]:
+    trees, repo = setup.trees, setup.trees.repo
     sources = ExtraSources(repo, trees.folder.name, base.commit, trees.folder, config.batch, base.guarded)
     layers = layers_dir(repo, machine.folders.cache_dir)
-    with open_extras(sources, trees.git, place.tools, layers, base.tell) as extras:
+    with open_extras(sources, trees.git, setup.tools, layers, base.tell) as extras:
         plain = LocalWorkplaces(
             *(repo, trees.git, trees.folder, trees.agent_git, trees.checkouts, trees.fingerprint),
             hidden=trees.hidden,
         )
-        extras.places = CopyPlaces(plain)
-        source = CheckPlaces(extras.places, extras)
-        yield CheckPlace(replace(trees, source=source), place.tools, extras)
+        extras.detached = DetachedCopies(plain)
+        source = DetachedTrees(extras.detached, extras)
+        yield CheckSetup(replace(trees, source=source), setup.tools, extras)

@@ -10,7 +10,7 @@ from heapq import heapify, heappop, heappush
 
 from gitbatch.batch.executor.pool_member import PoolMember
 
-_Place = tuple[int, int, int]
+_Rank = tuple[int, int, int]
 """How often a worker was lost, its room (negative) and its number: the least is the first to get a job."""
 _SPARE = 64
 
@@ -19,40 +19,40 @@ _SPARE = 64
 class FreeSlots:
     """The workers that have room. Belongs to one event loop."""
 
-    _heap: list[_Place] = field(default_factory=list)
+    _heap: list[_Rank] = field(default_factory=list)
     """May have entries that do not count any more."""
-    _places: dict[int, _Place] = field(default_factory=dict)
+    _ranks: dict[int, _Rank] = field(default_factory=dict)
     """By number: the entry that counts."""
     _members: dict[int, PoolMember] = field(default_factory=dict)
 
     def note_room(self, member: PoolMember) -> None:
         """Notes that a worker may have more room than before."""
-        place = (member.losses, -member.room, member.number)
+        rank = (member.losses, -member.room, member.number)
         if member.room <= 0:
-            self._places.pop(member.number, None)
-        elif self._places.get(member.number) != place:
-            self._places[member.number], self._members[member.number] = place, member
-            heappush(self._heap, place)
-            if len(self._heap) > 2 * len(self._places) + _SPARE:
-                self._heap = list(self._places.values())
+            self._ranks.pop(member.number, None)
+        elif self._ranks.get(member.number) != rank:
+            self._ranks[member.number], self._members[member.number] = rank, member
+            heappush(self._heap, rank)
+            if len(self._heap) > 2 * len(self._ranks) + _SPARE:
+                self._heap = list(self._ranks.values())
                 heapify(self._heap)
 
     def remove_member(self, member: PoolMember) -> None:
         """Removes a worker that is gone for good."""
-        self._places.pop(member.number, None)
+        self._ranks.pop(member.number, None)
         self._members.pop(member.number, None)
 
     def find_best(self, can_take: Callable[[PoolMember], bool]) -> PoolMember | None:
         """Returns the worker that was lost least, and of these has most room, among those that can take a job."""
-        skipped: list[_Place] = []
+        skipped: list[_Rank] = []
         try:
             while self._heap:
-                place = self._heap[0]
-                if self._places.get(place[2]) != place:
+                rank = self._heap[0]
+                if self._ranks.get(rank[2]) != rank:
                     heappop(self._heap)
                     continue
-                member = self._members[place[2]]
-                if place != (member.losses, -member.room, member.number):
+                member = self._members[rank[2]]
+                if rank != (member.losses, -member.room, member.number):
                     heappop(self._heap)
                     self.note_room(member)
                 elif can_take(member):
@@ -61,5 +61,5 @@ class FreeSlots:
                     skipped.append(heappop(self._heap))
             return None
         finally:
-            for place in skipped:
-                heappush(self._heap, place)
+            for rank in skipped:
+                heappush(self._heap, rank)

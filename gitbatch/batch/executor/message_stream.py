@@ -24,7 +24,7 @@ class MessageStream:
     _frames: FrameReader = field(default_factory=lambda: FrameReader(WORKER_FRAME, needs_magic=True))
 
     def read_noise(self, most: int) -> tuple[str, ...]:
-        """Returns the last lines of what came in the place of a worker, as many as are kept."""
+        """Returns the last lines of what came instead of a worker, as many as are kept."""
         lines = self._frames.noise.decode(errors="replace").splitlines()
         return tuple(filter(None, map(clean_text, lines)))[-most:]
 

@@ -14,7 +14,7 @@ from msgspec import Struct, field
 
 from gitbatch.batch.extras.include import IncludedFiles, find_included
 from gitbatch.batch.extras.include_layer import make_include_layer
-from gitbatch.batch.extras.prepare import PURPOSE, NewPlace, PreparePlaces, PrepareRunner
+from gitbatch.batch.extras.prepare import PURPOSE, DetachedWorktrees, NewDetachedWorktree, PrepareRunner
 from gitbatch.batch.extras.prepare_key import hash_settings, list_deciding_files, name_layer
 from gitbatch.batch.extras.result_layer import Before, uncover_guarded
 from gitbatch.batch.extras.shown_layer import find_hidden, make_shown_layer
@@ -54,7 +54,7 @@ class WorktreeExtras(Struct):
     store: LayerStore
     runner: PrepareRunner
     tell: Tell
-    places: PreparePlaces | None = None
+    detached: DetachedWorktrees | None = None
     """Where commands run; set before the first call."""
     include: Lease | None = None
     _prepared: dict[str, Lease] = field(default_factory=dict)
@@ -63,9 +63,9 @@ class WorktreeExtras(Struct):
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
-    def _places(self) -> PreparePlaces:
-        assert self.places is not None  # noqa: S101 - see above
-        return self.places
+    def _detached(self) -> DetachedWorktrees:
+        assert self.detached is not None  # noqa: S101 - see above
+        return self.detached
 
     @property
     def has_layers(self) -> bool:
@@ -109,7 +109,7 @@ class WorktreeExtras(Struct):
         table, repo = self.sources.table, self.sources.repo
         first = await self.git(_list_files_on, repo, self.sources.base, table)
         files = await self.git(_list_files_on, repo, commit, table) if table.prepare_on else first
-        settings = hash_settings(table, self.runner.list_variables(), self._places.seen_at)
+        settings = hash_settings(table, self.runner.list_variables(), self._detached.seen_at)
         below = self.include.name if self.include else ""
         is_again = files != first
         name = name_layer(settings, files, below, self.sources.batch if is_again else "")
@@ -129,9 +129,11 @@ class WorktreeExtras(Struct):
         table, began = self.sources.table, monotonic()
         shown = "; ".join(map(join, table.prepare_commands))
         self.tell(clean_text(f"preparing worktrees, once for all: {shown}"))
-        new = NewPlace(self.sources.folder / f"{PURPOSE}-{secrets.token_hex(4)}", commit, commit, include)
-        async with self._places.open_place(new) as opened:
-            await self.runner.run_in(opened.place, network=table.prepare_network and not is_again)
+        new = NewDetachedWorktree(
+            self.sources.folder / f"{PURPOSE}-{secrets.token_hex(4)}", commit, commit, include
+        )
+        async with self._detached.open_worktree(new) as opened:
+            await self.runner.run_in(opened.folders, network=table.prepare_network and not is_again)
             unchanged: list[str] = []
             result = _PreparedResult(opened.take, self.sources, commit, include, name, unchanged)
             lease = await self.git(self.store.make, name, partial(_fill_with_result, result))
@@ -145,7 +147,7 @@ class WorktreeExtras(Struct):
 def open_extras(
     sources: ExtraSources, git: GitThread, tools: CheckTools, store: Path, tell: Tell
 ) -> Iterator[WorktreeExtras]:
-    """Yields the layers of a run, still without places, and ends their use.
+    """Yields the layers of a run, still without worktrees, and ends their use.
 
     Args:
         sources: what they are made from.

@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 from msgspec import Struct
 
 from gitbatch.agents.process.environment import passed_variables
-from gitbatch.agents.protocol import LocalPlace, OutputStream
+from gitbatch.agents.protocol import AgentFolders, OutputStream
 from gitbatch.checks.command import CheckTools, Subject, run_command
 from gitbatch.checks.verdict import CheckResult, CheckVerdict
 from gitbatch.errors import GitbatchError
@@ -30,7 +30,7 @@ class PrepareError(GitbatchError):
     """A command of `batch.prepare` failed: no agent has started."""
 
 
-class NewPlace(NamedTuple):
+class NewDetachedWorktree(NamedTuple):
     """The specification of a worktree without a branch."""
 
     path: Path
@@ -47,15 +47,15 @@ class NewPlace(NamedTuple):
     """Whether no other worktree will have the files of the commit."""
 
 
-class PreparePlace(NamedTuple):
+class DetachedWorktree(NamedTuple):
     """A worktree for the commands."""
 
-    place: LocalPlace
+    folders: AgentFolders
     take: Callable[[Path], None]
     """Moves what they changed into an empty folder, which becomes a layer."""
 
 
-class PreparePlaces(Protocol):
+class DetachedWorktrees(Protocol):
     """A supply of worktrees for the commands, of the kind that the items of the run have."""
 
     @property
@@ -63,7 +63,7 @@ class PreparePlaces(Protocol):
         """Returns the folder in which the commands run, as they see it; empty: each time another one."""
         ...
 
-    def open_place(self, new: NewPlace) -> AbstractAsyncContextManager[PreparePlace]:
+    def open_worktree(self, new: NewDetachedWorktree) -> AbstractAsyncContextManager[DetachedWorktree]:
         """Makes a worktree, and removes it at the end.
 
         Raises:
@@ -84,13 +84,13 @@ class PrepareRunner(Struct, frozen=True):
         given = passed_variables(program, self.tools.services.environment)
         return {name: value for name, value in given.items() if name != "HOME"}
 
-    async def run_in(self, place: LocalPlace, *, network: bool) -> None:
+    async def run_in(self, folders: AgentFolders, *, network: bool) -> None:
         """Runs the commands in a worktree, one after another.
 
         Raises:
             PrepareError: one failed.
         """
-        home = place.scratch / "home"
+        home = folders.scratch / "home"
         home.mkdir(parents=True, exist_ok=True)
         for command in self.table.prepare_commands:
             program = ProgramTable(
@@ -100,7 +100,7 @@ class PrepareRunner(Struct, frozen=True):
                 network=network,
                 env={"HOME": str(home)},
             )
-            result = await run_command(self.tools, PURPOSE, program, Subject(place), _ignore_line)
+            result = await run_command(self.tools, PURPOSE, program, Subject(folders), _ignore_line)
             if result.verdict is not CheckVerdict.PASS:
                 raise _describe_failure(command, result, network=network)
 

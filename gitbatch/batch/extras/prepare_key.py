@@ -6,7 +6,7 @@
 | the blobs of `batch.prepare-on` | one of these files has other content in a commit; without any, the batch's first commit is another one |
 | the layer of included files | they change: the commands ran on top of them |
 | environment and platform | a variable that the commands get has another value; another system or processor |
-| the place | the commands saw their folder at another path, which may be written into the result |
+| the folder | the commands saw their folder at another path, which may be written into the result |
 """
 
 import platform
@@ -40,17 +40,17 @@ def _find_files(snapshot: TreeSnapshot, wanted: Sequence[str]) -> Iterator[tuple
                 yield path, entry.oid
 
 
-def hash_settings(table: ExtrasTable, variables: Mapping[str, str], place: str) -> str:
+def hash_settings(table: ExtrasTable, variables: Mapping[str, str], folder: str) -> str:
     """Returns a digest of everything that the result depends on besides the files.
 
     Args:
         table: the settings.
         variables: those that the commands get.
-        place: the folder in which they run, as they see it.
+        folder: the one in which they run, as they see it.
     """
     kept = sorted((name, value) for name, value in variables.items() if name not in _OF_TERMINAL)
     machine = (sys.platform, platform.machine(), *platform.libc_ver())
-    parts = (_FORMAT, table.prepare_commands, table.prepare_sandbox, kept, machine, place)
+    parts = (_FORMAT, table.prepare_commands, table.prepare_sandbox, kept, machine, folder)
     return _hash_parts(parts)
 
 

@@ -51,10 +51,10 @@ class BaseBuilder(Struct, frozen=True):
         heads = tuple(oid for oid in made if oid not in below)
         if self.shared is None:
             return self._write_merges(item, heads, made)
-        place = (self.line, tuple(sorted(heads)))
-        if place not in self.shared:
-            self.shared[place] = self._write_merges(item, heads, made)
-        return self.shared[place]
+        key = (self.line, tuple(sorted(heads)))
+        if key not in self.shared:
+            self.shared[key] = self._write_merges(item, heads, made)
+        return self.shared[key]
 
     def has_versions(self, seen: tuple[Outcome, ...]) -> bool:
         """Returns true if a base would have a file in two versions: the older one is not on the branch when it is judged."""

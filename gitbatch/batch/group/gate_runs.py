@@ -225,7 +225,7 @@ class GateRuns(Struct):
         if remote := self.share.run.remote_checks:
             return await remote.run_check(RemoteCheck(self.name, self.table, content), _show_nothing)
         async with open_tree(self.share.trees, "gate", content) as folder:
-            subject = Subject(folder.place)
+            subject = Subject(folder.folders)
             return await run_command(self.share.tools, self.name, self.table, subject, _show_nothing)
 
     def blame(self, guilty: Iterable[Guilty]) -> Mapping[ItemKey, Outcome]:

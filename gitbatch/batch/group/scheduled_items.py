@@ -12,7 +12,7 @@ from gitbatch.batch.item.scheduled import Reopening, ScheduledItem
 from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome, Record
 from gitbatch.batch.planning.early.staleness import name_reading
 from gitbatch.batch.planning.missing_inputs import InputFinder, find_blocking_input
-from gitbatch.batch.planning.project_state import ProjectState, find_place_problem
+from gitbatch.batch.planning.project_state import ProjectState, find_path_problem
 from gitbatch.batch.planning.risks import mark_filtered
 from gitbatch.batch.planning.schedule import settings_of
 from gitbatch.batch.planning.waits import Waits
@@ -194,7 +194,7 @@ def _find_output_problem(
     writers = shared.unwritten.get(item.output, ())
     if unwritten := next((other for other in writers if other.group < item.group), None):
         return ItemStatus.BLOCKED, f"it revises {item.output}, which {unwritten.unique_name} did not write"
-    if problem := find_place_problem(start.project_state, item.output):
+    if problem := find_path_problem(start.project_state, item.output):
         return ItemStatus.CONFLICTED, f"cannot write the output: {problem}"
     try:
         require_no_filter(repo, start.project_state.tree, item.output)

@@ -167,7 +167,7 @@ def _find_unmerged(repo: Repository, refs: dict[str, str]) -> frozenset[str]:
 def _checked_out_by_user(repo: Repository, batches: Iterable[str]) -> dict[str, Path]:
     """Returns the branches that the user has checked out, without those in worktrees of finished batches."""
     ours = {path for batch in batches for path in worktrees_named(repo, f"{batch}-")}
-    return {ref: place for ref, place in list_checked_out(repo).items() if place not in ours}
+    return {ref: folder for ref, folder in list_checked_out(repo).items() if folder not in ours}
 
 
 def _find_garbage_of(
@@ -180,8 +180,8 @@ def _find_garbage_of(
     known: bool,
 ) -> Garbage:
     """Returns what one finished batch left; `known`: its refs and its log are kept."""
-    places = {*worktrees_named(repo, f"{batch}-"), *(p for p in worktrees_dirs(repo, batch) if p.exists())}
-    found = [Removal(LeftoverKind.WORKTREE, os.fspath(place), batch) for place in sorted(places)]
+    folders = {*worktrees_named(repo, f"{batch}-"), *(p for p in worktrees_dirs(repo, batch) if p.exists())}
+    found = [Removal(LeftoverKind.WORKTREE, os.fspath(folder), batch) for folder in sorted(folders)]
     branches = {ref: oid for ref, oid in refs.items() if ref.startswith(item_branches(batch))}
     kept = [Kept(ref, f"it is checked out in {taken[ref]}") for ref in branches if ref in taken]
     found += [

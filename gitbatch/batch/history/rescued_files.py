@@ -16,7 +16,7 @@ from gitbatch.batch.history.trailers import Kind, Trailers, parse_trailers
 from gitbatch.errors import GitbatchError, UsageError
 from gitbatch.plan.model import ItemKey
 from gitbatch.plan.outputs import path_problem
-from gitbatch.repo.checkout.place import place_file
+from gitbatch.repo.checkout.free_path import write_to_free_path
 from gitbatch.repo.objects.codec import REGULAR, Commit
 from gitbatch.repo.objects.reader import MissingObjectError
 from gitbatch.repo.refs.names import BATCHES, rescue_refs
@@ -74,7 +74,7 @@ def take_rescued(repo: Repository, wanted: str) -> RescuedFile:
     taken = matching[-1]
     head = repo.refs.commit("HEAD")
     tree = repo.objects.read_commit(head).tree if head else ""
-    if not place_file(repo, tree, taken.path, taken.blob):
+    if not write_to_free_path(repo, tree, taken.path, taken.blob):
         raise GitbatchError(
             f"{taken.path} in your checkout has changes or is not a file: it was not written",
             f"move it away and take again, or write it elsewhere: git show {taken.ref}:{shlex.quote(taken.path)} > FILE",

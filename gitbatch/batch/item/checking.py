@@ -215,7 +215,7 @@ async def _judge_blob(checking: _Checking, name: str, progress: Progress) -> Che
             )
         async with open_tree(run.trees, f"{scheduled.batch_item.slug}.check", content) as folder:
             output = str(folder.blob) if is_own else scheduled.item.output
-            subject = Subject(folder.place, output, folder.blob)
+            subject = Subject(folder.folders, output, folder.blob)
             return await run_command(run.check_tools, name, table, subject, progress)
     except GitError as error:  # another process has removed the objects: no ref has those of the folder
         return CheckResult(name, CheckVerdict.UNAVAILABLE, reason=clean_text(error.message))

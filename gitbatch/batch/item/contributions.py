@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from gitbatch.agents.protocol import Contribution
-from gitbatch.batch.planning.project_state import ProjectState, find_place_problem
+from gitbatch.batch.planning.project_state import ProjectState, find_path_problem
 from gitbatch.paths import path_key
 from gitbatch.plan.outputs import INVENTORIES
 from gitbatch.project.control import Project
@@ -18,7 +18,7 @@ def group_contributions(
     spelt: dict[str, str] = {}
     for contribution in contributions:
         path = project_state.project.find_artifact(contribution.artifact)
-        if path and not find_place_problem(project_state, path):
+        if path and not find_path_problem(project_state, path):
             # Two names that a file system may not tell apart create one file.
             texts.setdefault(spelt.setdefault(path_key(path), path), []).append(contribution.text)
     return {path: tuple(lines) for path, lines in texts.items()}
@@ -31,9 +31,7 @@ def describe_lost_contributions(
     found = []
     for name in dict.fromkeys(contribution.artifact for contribution in contributions):
         path = project_state.project.find_artifact(name)
-        problem = (
-            find_place_problem(project_state, path) if path else _describe_unknown(project_state.project)
-        )
+        problem = find_path_problem(project_state, path) if path else _describe_unknown(project_state.project)
         if problem:
             found.append(clean_text(f"contributed to {name}: {problem}; the text is in the item's commit"))
     return tuple(found)

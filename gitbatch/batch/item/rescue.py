@@ -1,7 +1,7 @@
 """Keeping the output of failed attempts in git, in a form that is never taken for a finished item.
 
 The output of an item's last failed attempt is kept under `refs/gitbatch/<batch>/rescue/<slug>-<attempt>`, as a commit
-of an item's form (one parent, one path) with the trailer `Gitbatch-Rescued: KEY: reason` in the place of
+of an item's form (one parent, one path) with the trailer `Gitbatch-Rescued: KEY: reason` instead of
 `Gitbatch-Item`. Resume, merge and verify count only commits with `Gitbatch-Item` as items, so they pass it over,
 wherever an agent points its branch.
 

@@ -53,9 +53,9 @@ class StopSwitch(Struct):
             self.halt = halt
             self._tripped.set()
 
-    def trip_at_disk_error(self, error: Exception, *places: Path) -> bool:
-        """Stops the batch if a disk at one of the places has failed; returns false if the error is another one."""
-        failed = disk_error_at(error, *places)
+    def trip_at_disk_error(self, error: Exception, *folders: Path) -> bool:
+        """Stops the batch if a disk at one of the folders has failed; returns false if the error is another one."""
+        failed = disk_error_at(error, *folders)
         if failed is not None:
             self.trip(disk_failed(failed))
         return failed is not None

@@ -34,8 +34,8 @@ def find_abandoned_folders(
         cache: the user's cache folder.
         prefixes: the beginnings of their names.
     """
-    places = (cache, find_worktrees_dir(repo, _read_config(repo), worktrees, cache))
-    return tuple(path for place in places for prefix in prefixes for path in find_abandoned(place, prefix))
+    folders = (cache, find_worktrees_dir(repo, _read_config(repo), worktrees, cache))
+    return tuple(path for folder in folders for prefix in prefixes for path in find_abandoned(folder, prefix))
 
 
 def _read_config(repo: Repository) -> Config:

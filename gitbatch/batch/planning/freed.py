@@ -40,8 +40,8 @@ def find_blocked_items(repo: Repository, batch: Batch, state: BatchProgress) -> 
     table, mode = project.config.batch, batch.record.checkpoint_mode
     found = []
     for item in blocked:
-        if place := planned.get(item.key):
-            missing = inputs.find_missing(place[1], place[0])
+        if planned_item := planned.get(item.key):
+            missing = inputs.find_missing(planned_item[1], planned_item[0])
             needed = (each.path for each in missing if find_blocking_input((each,), table, mode))
             found.append(BlockedItem(item, frozenset(each.path for each in missing), frozenset(needed)))
     return tuple(found)

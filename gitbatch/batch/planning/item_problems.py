@@ -1,4 +1,4 @@
-"""The problems that keep an item from running: what it reads, its agent, and the place of its output.
+"""The problems that keep an item from running: what it reads, its agent, and the path of its output.
 
 A run refuses to start with the first of them among its items, and `gitbatch lint` reports all of them: both by the same
 functions, from a commit or from the disk. No program is started.
@@ -25,7 +25,7 @@ CONTEXT_ELSEWHERE = "GB401"
 """A context file is in a submodule or in a nested repository."""
 OUTPUT_NESTED = "GB404"
 """An output is below a nested repository."""
-OUTPUT_WITHOUT_PLACE = "GB406"
+OUTPUT_BLOCKED = "GB406"
 """An output is in a submodule, below a link or a file, or a folder."""
 CONTEXT_MISSING = "GB408"
 """A context file does not exist, and no item of an earlier group writes it."""
@@ -73,7 +73,7 @@ def find_item_problems(
     yield from _find_unwritten(plan, items)
     yield from _find_context_problems(plan, project, items, around)
     yield from find_agent_problems(plan, project.config, items, agent)
-    yield from _find_place_problems(items, around)
+    yield from _find_output_problems(items, around)
 
 
 def require_no_problems(plan: Plan, problems: Iterable[ItemProblem]) -> None:
@@ -199,11 +199,11 @@ def find_agent_problems(
             )
 
 
-def _find_place_problems(items: tuple[WorkItem, ...], around: Surroundings) -> Iterator[ItemProblem]:
+def _find_output_problems(items: tuple[WorkItem, ...], around: Surroundings) -> Iterator[ItemProblem]:
     """Yields the outputs that are in or below something else than a folder: a link, submodule, file, or repository."""
     for item in items:
-        place, nested = around.find_place_problem(item.output), find_nesting(item.output, around)
-        if place or nested:
-            code = OUTPUT_WITHOUT_PLACE if place else OUTPUT_NESTED
-            before, reason = "cannot write the output ", f": {place or nested}"
+        blocked, nested = around.find_path_problem(item.output), find_nesting(item.output, around)
+        if blocked or nested:
+            code = OUTPUT_BLOCKED if blocked else OUTPUT_NESTED
+            before, reason = "cannot write the output ", f": {blocked or nested}"
             yield ItemProblem(code, item, item.output, before, reason, help_texts.OTHER_OUTPUT)

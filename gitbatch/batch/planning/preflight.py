@@ -71,8 +71,8 @@ def require_outside_worktrees_dir(repo: Repository, worktrees_dir: Path) -> None
     Raises:
         UsageError: it is inside.
     """
-    place = worktrees_dir.resolve()
-    if any(place.is_relative_to(here.resolve()) for here in (repo.root, repo.common_dir)):
+    folder = worktrees_dir.resolve()
+    if any(folder.is_relative_to(here.resolve()) for here in (repo.root, repo.common_dir)):
         raise UsageError(
             f"cannot create worktrees in {worktrees_dir}: it is inside the repository",
             "set worktrees under [batch], or GITBATCH_WORKTREES, to a folder outside",

@@ -137,7 +137,7 @@ def require_runnable(project_state: ProjectView) -> None:
         )
 
 
-def find_place_problem(project_state: ProjectState, output: str) -> str | None:
+def find_path_problem(project_state: ProjectState, output: str) -> str | None:
     """Returns why an output cannot be a file in the commit: another kind of entry is at its path or above; else None."""
     return project_state.snapshot.find_obstacle(output)
 

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from gitbatch.batch.planning.check_problems import find_check_problems, find_self_read, find_self_reviews
 from gitbatch.batch.planning.item_problems import (
+    OUTPUT_BLOCKED,
     OUTPUT_NESTED,
-    OUTPUT_WITHOUT_PLACE,
     find_default_agent,
     find_item_problems,
 )
@@ -115,7 +115,7 @@ def _report_problems(report: _Report, project: Project, around: Surroundings) ->
     problems = find_item_problems(report.plan, project, report.open_items, default, around)
     unknown = find_check_problems(report.plan, project.config, report.open_items)
     for problem in (*problems, *unknown):
-        if problem.code in {OUTPUT_NESTED, OUTPUT_WITHOUT_PLACE}:
+        if problem.code in {OUTPUT_NESTED, OUTPUT_BLOCKED}:
             unplaced.add(problem.item.output)
         message = problem.describe(quoted(problem.item.name), quoted(problem.word))
         span = report.span_of(problem.item, problem.word)

@@ -81,8 +81,8 @@ def machine_checks(repo: Repository, view: ProjectView, choice: StartChoice) -> 
         for setting, table in wanted_programs(view, choice.items)
         if not sends_checks(config, is_remote=pool.is_remote)
     )
-    places = (StartCheck(folder, ("batch", "worktrees")), StartCheck(executor, ("executor",)))
-    return (*places, *usable, *measurable, *programs)
+    general = (StartCheck(folder, ("batch", "worktrees")), StartCheck(executor, ("executor",)))
+    return (*general, *usable, *measurable, *programs)
 
 
 def start_checks(

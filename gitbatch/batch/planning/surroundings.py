@@ -12,7 +12,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from gitbatch.batch.planning.checkout_files import CheckoutFiles, read_checkout_files
-from gitbatch.batch.planning.project_state import ProjectState, find_place_problem
+from gitbatch.batch.planning.project_state import ProjectState, find_path_problem
 from gitbatch.paths import ancestors, decode_path
 from gitbatch.project.snapshot import Listing, Snapshot
 from gitbatch.repo.objects.codec import SUBMODULE
@@ -39,7 +39,7 @@ class Surroundings(Protocol):
         """Returns the nested repository, other than a submodule, that a path is in, or None."""
         ...
 
-    def find_place_problem(self, path: str) -> str | None:
+    def find_path_problem(self, path: str) -> str | None:
         """Returns why a file cannot be written at a path, or None."""
         ...
 
@@ -81,9 +81,9 @@ class CommitSurroundings(Struct, frozen=True):
         found = nested_repository(self.repo.root, path) if self.followed else None
         return None if found and self.submodule_of(path) else found
 
-    def find_place_problem(self, path: str) -> str | None:
+    def find_path_problem(self, path: str) -> str | None:
         """Returns why a file cannot be written at a path, or None."""
-        return find_place_problem(self.project_state, path)
+        return find_path_problem(self.project_state, path)
 
     def has_file(self, path: str) -> bool:
         """Whether the commit has a file."""
@@ -132,15 +132,15 @@ class DiskSurroundings(Struct, frozen=True):
         """Returns the nested repository, other than a submodule, that a path is in, or None."""
         return None if self.submodule_of(path) else nested_repository(self.repo.root, path)
 
-    def find_place_problem(self, path: str) -> str | None:
+    def find_path_problem(self, path: str) -> str | None:
         """Returns why a file cannot be written at a path, or None."""
         for above in (*ancestors(path), path):
-            place = self.repo.root / above
+            folder = self.repo.root / above
             if above in self.submodules:
                 return f"{above} is a submodule"
-            if place.is_symlink():
+            if folder.is_symlink():
                 return f"{above} is a symlink"
-            if place.exists() and place.is_dir() == (above == path):
+            if folder.exists() and folder.is_dir() == (above == path):
                 return f"{above} is a {'folder' if above == path else 'file'}"
         return None
 

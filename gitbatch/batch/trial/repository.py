@@ -52,7 +52,7 @@ This is a test of your tools and permissions, asked for by the user. Do these tw
 """
 
 
-class TrialPlace(Struct, frozen=True):
+class TrialFolder(Struct, frozen=True):
     """The folder of a trial."""
 
     folder: Path
@@ -84,7 +84,7 @@ class TrialPlace(Struct, frozen=True):
 @contextmanager
 def trial_repository(
     project: SurveyedProject, name: str, cache_dir: Path, *, keep: bool = False
-) -> Iterator[TrialPlace]:
+) -> Iterator[TrialFolder]:
     """Makes a repository to try an agent in, and removes it afterwards.
 
     Args:
@@ -99,10 +99,10 @@ def trial_repository(
         (tree / TASK).write_text(_PLAN, encoding="utf-8")
         (tree / CONFIG_FILE).write_text(render_config(name, table), encoding="utf-8")
         _copy_programs(project.root, table, tree)
-        place = TrialPlace(folder)
-        make_repository(place.repository, tree, message="Try an agent")
+        trial = TrialFolder(folder)
+        make_repository(trial.repository, tree, message="Try an agent")
         shutil.rmtree(tree)
-        yield place
+        yield trial
 
 
 def _make_folder(cache_dir: Path, *, keep: bool) -> AbstractContextManager[Path]:

@@ -36,10 +36,10 @@ async def run_check(tools: JobTools, job: CheckJob, send: Callable[[FromWorker],
 
     setup = job.setup
     content = TreeContent(setup.commit, job.base.commit, setup.paths, setup.output, setup.earlier or "")
-    trees = await tools.places.open_trees(job.base)
+    trees = await tools.copy.open_trees(job.base)
     async with open_tree(trees, f"check-{job.token[:8]}", content) as folder:
         output = str(folder.blob) if job.reads_blob else setup.output
-        subject = Subject(folder.place, output, folder.blob)
+        subject = Subject(folder.folders, output, folder.blob)
         shown = secrets.mask_progress(show_line)
         result = await run_command(CheckTools(tools.pool), job.name, table, subject, shown)
     findings = tuple(line[:_LONGEST_LINE] for line in secrets.mask_lines(result.findings))

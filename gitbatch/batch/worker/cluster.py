@@ -309,7 +309,7 @@ def _make_member(settings: WorkerSettings, cluster: ClusterSettings, address: Cl
         memory_limit=0,
         dashboard=False,
         dashboard_address="127.0.0.1:0",
-        local_directory=str(settings.place / "dask"),
+        local_directory=str(settings.folder / "dask"),
         startup_information={ANNOUNCED: lambda _worker: str(address)},
         security=security,
     )

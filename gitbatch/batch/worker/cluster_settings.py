@@ -1,4 +1,4 @@
-"""The place of a worker in a cluster, by the options of `gitbatch worker --connect`."""
+"""How a worker joins a cluster, by the options of `gitbatch worker --connect`."""
 
 from collections.abc import Mapping
 from ipaddress import ip_address

@@ -54,7 +54,7 @@ class IncomingPacks:
             tools = await self.wait_for_tools()
             if before:
                 await before
-            await tools.places.git(tools.places.store_pack, pack)
+            await tools.copy.git(tools.copy.store_pack, pack)
 
 
 async def _raise_error(error: OSError) -> None:

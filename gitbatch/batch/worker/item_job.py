@@ -26,7 +26,7 @@ from gitbatch.batch.executor.messages import (
     encode_message,
 )
 from gitbatch.batch.executor.sent_answers import send_answer
-from gitbatch.batch.worker.job_places import JobPlaces
+from gitbatch.batch.worker.repository_copy import RepositoryCopy
 from gitbatch.batch.worker.spool import Spool
 from gitbatch.batch.workplace.protocol import Collected, OutputSource, WorkplaceChanges
 from gitbatch.concurrency import shielded
@@ -54,7 +54,7 @@ class JobRefusedError(Exception):
 class JobTools(Struct, frozen=True):
     """What the jobs of a worker share."""
 
-    places: JobPlaces
+    copy: RepositoryCopy
     pool: AgentPool
     spool: Spool
     sent: frozenset[str] = frozenset()
@@ -136,22 +136,22 @@ async def run_job(
     """
     workplace, answer, collected = None, None, None
     agent, secrets = tools.open_agent(job)
-    places = tools.places
+    copy = tools.copy
     try:
         try:
-            require_room(places.folder)
-            workplaces = await places.open_base(job.setup)
+            require_room(copy.folder)
+            workplaces = await copy.open_base(job.setup)
             workplace = workplaces.open_workplace(job.batch, job.slug, job.agent)
             await workplace.prepare(job.setup)
             tools.pool.budget.begin_job(job.assignment.item, job.cost_left, job.tokens_left)
             show = secrets.mask_progress(_sending(job, send))
             answer = secrets.mask_answer(await workplace.work(agent, job.assignment, show))
             answer = _blame_stop(answer) if is_stopping() else answer
-            require_room(places.folder)  # if not, the output proves nothing
+            require_room(copy.folder)  # if not, the output proves nothing
             collected = await shielded(workplace.collect())
         except (GitbatchError, OSError) as error:
             answer = fail_job(error, answer)
-        return await shielded(places.git(_spool_result, tools.spool, job, answer, collected, secrets))
+        return await shielded(copy.git(_spool_result, tools.spool, job, answer, collected, secrets))
     finally:
         if (
             workplace

@@ -38,7 +38,7 @@ class WorkerReport(Struct, frozen=True):
     version: str
     protocol: int
     """The number of the protocol: a run and its workers must have the same."""
-    place: str
+    folder: str
     """The worker's folder."""
     spooled: int
     """Results that wait for the run that asked for them."""
@@ -64,7 +64,7 @@ def check_worker(settings: WorkerSettings, cluster: ClusterSettings | None = Non
     Raises:
         OSError: its folder cannot be made.
     """
-    settings.place.mkdir(parents=True, exist_ok=True)
+    settings.folder.mkdir(parents=True, exist_ok=True)
     checks = tuple(_check(name, settings) for name in ("git", "sandbox"))
     if all(check.found for check in checks):
         checks = (*checks, *(_check(name, settings) for name in ("worktrees", "network")))
@@ -72,7 +72,7 @@ def check_worker(settings: WorkerSettings, cluster: ClusterSettings | None = Non
         settings.host,
         __version__,
         PROTOCOL,
-        str(settings.place),
+        str(settings.folder),
         len(list_spooled(settings)),
         (*checks, *((_check_cluster(settings, cluster),) if cluster else ())),
         *list_equipment(settings.environment),
@@ -83,7 +83,7 @@ def _check(name: str, settings: WorkerSettings) -> WorkerCheck:
     try:
         match name:
             case "git":
-                found = require_git(settings.place)
+                found = require_git(settings.folder)
             case "sandbox":
                 found = str(select_sandbox_of(settings).kind)
             case "network":

@@ -19,8 +19,8 @@ from gitbatch.batch.executor.messages import MOST_SPOOLED, Welcome
 from gitbatch.batch.worker.equipment import list_equipment
 from gitbatch.batch.worker.identity import WorkerIdentity
 from gitbatch.batch.worker.item_job import JobTools
-from gitbatch.batch.worker.job_places import open_places
 from gitbatch.batch.worker.orchestrator_service import OrchestratorService, ServeEnd
+from gitbatch.batch.worker.repository_copy import open_repository_copy
 from gitbatch.batch.worker.spool import Spool
 from gitbatch.batch.workplace.kinds import KindChoice, WorktreeKind, choose_kind
 from gitbatch.concurrency import GitThread
@@ -40,7 +40,7 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGURG)
 class WorkerSettings(Struct, frozen=True, kw_only=True):
     """How a worker is started."""
 
-    place: Path
+    folder: Path
     """Its folder: the copies of repositories, the cache, the spool."""
     environment: Mapping[str, str]
     """Its variables: agents get their keys from here."""
@@ -60,7 +60,7 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
 
     def open_spool(self, repository: str) -> Spool:
         """Returns the spool of a repository; empty: of all repositories."""
-        return Spool(self.place / "spool" / repository)
+        return Spool(self.folder / "spool" / repository)
 
 
 def choose_worktrees_of(settings: WorkerSettings, files: int | None = None) -> KindChoice:
@@ -71,7 +71,7 @@ def choose_worktrees_of(settings: WorkerSettings, files: int | None = None) -> K
     """
     wanted = settings.environment.get("GITBATCH_WORKTREE") or "auto"
     sandbox = select_sandbox_of(settings).kind
-    return choose_kind(wanted, {sandbox}, settings.place / "work", settings.place / "work", files)
+    return choose_kind(wanted, {sandbox}, settings.folder / "work", settings.folder / "work", files)
 
 
 def select_sandbox_of(settings: WorkerSettings) -> Sandbox:
@@ -88,7 +88,7 @@ def select_sandbox_of(settings: WorkerSettings) -> Sandbox:
 
 def list_spooled(settings: WorkerSettings) -> tuple[str, ...]:
     """Returns the tokens of all results that a worker keeps."""
-    top = settings.place / "spool"
+    top = settings.folder / "spool"
     top.mkdir(parents=True, exist_ok=True)
     folders = sorted(path.name for path in top.iterdir() if path.is_dir())
     most = MOST_SPOOLED // max(1, len(folders))  # of each, the newest
@@ -97,7 +97,7 @@ def list_spooled(settings: WorkerSettings) -> tuple[str, ...]:
 
 def list_running(settings: WorkerSettings) -> tuple[str, ...]:
     """Returns the tokens of all jobs on which other processes of a worker still work."""
-    folders = (settings.place / "spool").glob("*/")
+    folders = (settings.folder / "spool").glob("*/")
     return tuple(token for path in folders for token in Spool(path).list_running())[:MOST_SPOOLED]
 
 
@@ -109,7 +109,7 @@ def serve_stdio(settings: WorkerSettings) -> ServeEnd:
     """
     watch_by_descriptor()
     sandbox = select_sandbox_of(settings)
-    (settings.place / "work").mkdir(parents=True, exist_ok=True)
+    (settings.folder / "work").mkdir(parents=True, exist_ok=True)
     # What anything else prints must not get between the messages.
     sent = os.dup(1)
     os.dup2(2, 1)
@@ -127,7 +127,7 @@ async def _serve(
         return await git(open_job_tools, settings, welcome, pool, git, opened)
 
     reader, writer = await _open_streams(sent)
-    folder = settings.place / "work"
+    folder = settings.folder / "work"
     service = OrchestratorService(reader, writer, open_tools, identity, folder)
     loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:
@@ -152,11 +152,11 @@ def open_job_tools(
         return kind
 
     home = Path(settings.environment.get("HOME", "/nonexistent"))
-    places = opened.enter_context(open_places(settings.place, welcome, git, find_kind, home))
-    places.hidden = (*places.hidden, *settings.hidden)
+    copy = opened.enter_context(open_repository_copy(settings.folder, welcome, git, find_kind, home))
+    copy.hidden = (*copy.hidden, *settings.hidden)
     spool = settings.open_spool(welcome.repository)
     spool.list_tokens()
-    return JobTools(places, pool, spool)
+    return JobTools(copy, pool, spool)
 
 
 async def _open_streams(sent: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

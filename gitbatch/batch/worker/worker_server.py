@@ -69,7 +69,7 @@ class WorkerServer:
         Raises:
             OSError: that is not possible there.
         """
-        (self.settings.place / "work").mkdir(parents=True, exist_ok=True)
+        (self.settings.folder / "work").mkdir(parents=True, exist_ok=True)
         host, port = self.listen.host, self.listen.port
         patience = PATIENCE if self.context else None
         loop = asyncio.get_running_loop()
@@ -127,7 +127,7 @@ class WorkerServer:
         identity = WorkerIdentity(
             settings.host, self._slots.count, self._sandbox, *kept, *list_equipment(settings.environment)
         )
-        work = settings.place / "work"
+        work = settings.folder / "work"
         service = OrchestratorService(reader, writer, open_tools, identity, work, slots=self._slots)
         self._services[task] = service
         try:

@@ -1,1 +1,1 @@
-"""The places where items are worked on: the seam between the orchestrator and the machine that an agent runs on."""
+"""The workplaces of items: the seam between the orchestrator and the machine that an agent runs on."""

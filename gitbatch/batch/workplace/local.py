@@ -13,7 +13,7 @@ from pathlib import Path
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from gitbatch.agents.protocol import Agent, Assignment, Failure, LocalPlace, Progress, Reply
+from gitbatch.agents.protocol import Agent, AgentFolders, Assignment, Failure, Progress, Reply
 from gitbatch.batch.extras.extras import WorktreeExtras, copy_layers
 from gitbatch.batch.workplace.changes import list_changes
 from gitbatch.batch.workplace.protocol import Collected, OpenOutput, OutputSource, StartPermit, WorkplaceSetup
@@ -115,7 +115,7 @@ class LocalWorkplace(Struct):
         assert self.setup is not None  # noqa: S101 - the order of calls that the protocol demands
         shared, setup = self.shared, self.setup
         snapshot = TreeSnapshot(shared.repo.objects, setup.tree)
-        place = LocalPlace(
+        place = AgentFolders(
             worktree=self.path,
             scratch=self.scratch,
             git=shared.agent_git.readable(self.path, setup.commit),

@@ -3,8 +3,8 @@
 The folder of the worktree is the upper layer: it has the pointer `.git`, and then what the agent changes. Nothing is ever
 mounted where the orchestrator is. It reads the upper layer as files, without following links, and never walks the rest.
 
-Programs see the worktree at the place of the user's checkout: a virtual environment with absolute paths in it, and
-caches that name files, then refer to the worktree. They see it at the place of its own folder if they need something of
+Programs see the worktree at the path of the user's checkout: a virtual environment with absolute paths in it, and
+caches that name files, then refer to the worktree. They see it at the path of its own folder if they need something of
 the checkout itself, or if the checkout is $HOME.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from gitbatch.agents.protocol import Agent, Assignment, Failure, LocalPlace, Progress, Reply
+from gitbatch.agents.protocol import Agent, AgentFolders, Assignment, Failure, Progress, Reply
 from gitbatch.batch.workplace.local import PROCESS, LocalWorkplaces, put_on_new_branch, raising_disk_errors
 from gitbatch.batch.workplace.protocol import Collected, StartPermit, WorkplaceSetup
 from gitbatch.batch.workplace.sparse_layers import SparseLayer, SparseLayers
@@ -47,7 +47,7 @@ class SharedLayers(Struct, frozen=True):
     sparse: SparseLayers
     """Those with some files of a commit."""
     git: LayeredGit
-    place: Path | None
+    mount_point: Path | None
     """Where all worktrees are mounted; None: each at its own folder."""
     memory: TrialMemory | None = None
     """Notes when an agent has worked in an overlay."""
@@ -115,8 +115,8 @@ class OverlayWorkplace(Struct):
         assert made is not None  # noqa: S101 - the order of calls that the protocol demands
         plain, layers = self.shared.plain, self.shared.layers
         snapshot = TreeSnapshot(plain.repo.objects, made.setup.tree)
-        place = LocalPlace(
-            worktree=layers.place or self.path,
+        folders = AgentFolders(
+            worktree=layers.mount_point or self.path,
             scratch=self.scratch,
             git=layers.git.readable(self.path),
             checkouts=plain.checkouts,
@@ -125,7 +125,7 @@ class OverlayWorkplace(Struct):
             overlay=made.overlay,
             slot=self.slot or 0,
         )
-        shown = place.show_to(agent.find_used_in(plain.checkouts))
+        shown = folders.show_to(agent.find_used_in(plain.checkouts))
         reply = await agent.run(assignment, shown, progress)
         if layers.memory and isinstance(reply, Reply):
             layers.memory.confirm(agent.sandbox_kind)
@@ -163,8 +163,8 @@ def _remove_folders(
     return all(gone)
 
 
-def choose_place(checkout: Path, home: Path, worktrees: Path) -> Path | None:
-    """Returns the checkout's place, for worktrees to be mounted there; None: that would hide what is needed.
+def choose_mount_point(checkout: Path, home: Path, worktrees: Path) -> Path | None:
+    """Returns the checkout's path, for worktrees to be mounted there; None: that would hide what is needed.
 
     Args:
         checkout: the user's.

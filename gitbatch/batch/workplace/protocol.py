@@ -1,4 +1,4 @@
-"""The seam between the orchestrator and the place where an agent works on one attempt.
+"""The seam between the orchestrator and the workplace where an agent works on one attempt.
 
 A workplace receives values (`WorkplaceSetup`, `Assignment`) and returns values: progress lines, a reply, the list of
 changed paths, and a source of bytes for the one output. It decides nothing: the orchestrator judges the changed paths,
@@ -98,7 +98,7 @@ class StartPermit(Protocol):
 
 
 class Workplace(Protocol):
-    """The place where one attempt at an item is worked on. The methods are called in this order, each at most once."""
+    """Where one attempt at an item is worked on. The methods are called in this order, each at most once."""
 
     @property
     def host(self) -> CleanText:

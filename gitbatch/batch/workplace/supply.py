@@ -9,11 +9,11 @@ from typing import NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gitbatch.batch.extras.prepare import PreparePlaces
-from gitbatch.batch.workplace.detached_places import CopyPlaces, OverlayPlaces
+from gitbatch.batch.extras.prepare import DetachedWorktrees
+from gitbatch.batch.workplace.detached_worktrees import DetachedCopies, DetachedOverlays
 from gitbatch.batch.workplace.kinds import WorktreeKind
 from gitbatch.batch.workplace.local import PROCESS, LocalWorkplaces
-from gitbatch.batch.workplace.overlay import OverlayWorkplaces, SharedLayers, choose_place
+from gitbatch.batch.workplace.overlay import OverlayWorkplaces, SharedLayers, choose_mount_point
 from gitbatch.batch.workplace.protocol import Workplaces
 from gitbatch.batch.workplace.sparse_layers import SparseLayers
 from gitbatch.repo.fingerprint import require_untouched
@@ -43,7 +43,7 @@ class Supply(NamedTuple):
     """The workplaces of a run, and the worktrees without a branch for its checks and for `batch.prepare`."""
 
     workplaces: Workplaces
-    places: PreparePlaces
+    detached: DetachedWorktrees
     """Worktrees of the same kind without a branch."""
 
 
@@ -70,10 +70,10 @@ def open_workplaces(plain: LocalWorkplaces, kind: WorktreeKind, around: UserFold
         else:
             with closing(open_layered_git(plain.agent_git, repo.root)) as git:
                 sparse = SparseLayers(repo.objects, plain.folder / f".sparse-{PROCESS}")
-                place = choose_place(repo.root, around.home, plain.folder)
-                layers = SharedLayers(templates, sparse, git, place, around.memory)
+                mount_point = choose_mount_point(repo.root, around.home, plain.folder)
+                layers = SharedLayers(templates, sparse, git, mount_point, around.memory)
                 with closing(sparse):
-                    yield Supply(OverlayWorkplaces(hidden, layers), OverlayPlaces(hidden, layers))
+                    yield Supply(OverlayWorkplaces(hidden, layers), DetachedOverlays(hidden, layers))
 
 
 @contextmanager
@@ -83,4 +83,4 @@ def _open_copies(plain: LocalWorkplaces, make: CheckOut) -> Iterator[Supply]:
         closing(KeptCheckouts(plain.repo, plain.folder / ".kept", make)) as kept,
         closing(KeptCheckouts(plain.repo, plain.folder / ".kept-checks", make)) as of_checks,
     ):
-        yield Supply(replace(plain, kept=kept), CopyPlaces(plain, of_checks))
+        yield Supply(replace(plain, kept=kept), DetachedCopies(plain, of_checks))

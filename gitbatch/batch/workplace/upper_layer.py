@@ -2,7 +2,7 @@
 
 The orchestrator never mounts the overlay: it reads the upper folder as files, by descriptors and without following
 links (`fs/layers.py`). The folder is opened by its path and compared with the one that was made, so another folder, or
-a link, in its place is not read.
+a link, at its path is not read.
 
 | in the upper layer | means |
 |---|---|
@@ -69,7 +69,7 @@ def note_upper(
 
 
 def collect_from_upper(upper: UpperLayer, output: str) -> Collected | None:
-    """Lists the changes in an upper layer; None if it is gone, or another folder is in its place.
+    """Lists the changes in an upper layer; None if it is gone, or another folder is at its path.
 
     Raises:
         OSError: the disk fails.
@@ -121,7 +121,7 @@ def _open_upper_output(upper: UpperLayer, output: str) -> Iterator[OpenOutput]:
 
 
 class _ReplacedError(OSError):
-    """An upper layer is gone, or another folder or a link is in its place."""
+    """An upper layer is gone, or another folder or a link is at its path."""
 
 
 @contextmanager

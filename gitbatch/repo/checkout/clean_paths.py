@@ -26,8 +26,8 @@ def find_blocker(repo: Repository, path: str) -> str | None:
     """Returns the outermost ancestor of a path that exists and is not a folder; a link counts as not a folder."""
 
     def is_folder(above: str) -> bool | None:
-        place = repo.root / above
-        return not place.is_symlink() and place.is_dir() if os.path.lexists(place) else None
+        folder = repo.root / above
+        return not folder.is_symlink() and folder.is_dir() if os.path.lexists(folder) else None
 
     return first_non_folder(path, is_folder)
 

@@ -33,7 +33,7 @@ class CachedLayer(Struct, frozen=True):
     """A layer of the cache."""
 
     repository: str
-    """The name of the repository's folder in the cache: its own name and a mark of its place."""
+    """The name of the repository's folder in the cache: its own name and a mark of its path."""
     name: str
     purpose: str
     """Empty: it is incomplete, or of another version of gitbatch."""

@@ -1,6 +1,6 @@
 """Checkouts that are kept for the next worktree, where worktrees are copies.
 
-To make a checkout and to remove it costs more than all else that an item does, and a file system may avoid the place of
+To make a checkout and to remove it costs more than all else that an item does, and a file system may avoid the blocks of
 files that were just removed (ext4 does for five seconds). So what an agent leaves is made equal to a checkout again, as
 files, and the next worktree takes it; if that has another base, the files that differ are replaced. A folder that cannot
 be restored is removed.

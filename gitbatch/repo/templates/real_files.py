@@ -50,7 +50,7 @@ class RealFiles(Struct, frozen=True):
 
 
 def put_lfs_files(repo: Repository, tree: str, folder: Path, paths: Iterable[str] | None = None) -> RealFiles:
-    """Puts the files of Git LFS that the repository has in the place of their pointers.
+    """Puts the files of Git LFS that the repository has instead of their pointers.
 
     Args:
         repo: the repository.
@@ -66,11 +66,11 @@ def put_lfs_files(repo: Repository, tree: str, folder: Path, paths: Iterable[str
     found = dict(_find_pointers(folder, _walk_files(folder) if paths is None else paths))
     filters = find_filters(repo, tree, found) if found else {}
     wanted = {path: pointer for path, pointer in found.items() if filters.get(path) == "lfs"}
-    lacking = {path for path, pointer in wanted.items() if not _place_of(repo, pointer.digest).exists()}
+    lacking = {path for path, pointer in wanted.items() if not _stored_path(repo, pointer.digest).exists()}
     put = tuple(
         path
         for path, pointer in wanted.items()
-        if path not in lacking and _put_file(_place_of(repo, pointer.digest), folder / path, pointer)
+        if path not in lacking and _put_file(_stored_path(repo, pointer.digest), folder / path, pointer)
     )
     return RealFiles(put, tuple(f"{_OF_LFS} {wanted[path].digest}" for path in sorted(lacking)))
 
@@ -84,9 +84,9 @@ def has_come(repo: Repository, missing: str) -> bool:
     """Whether the user's repository has by now what it did not have when a layer was made."""
     kind, *parts = missing.split(" ", 2)
     if kind == _OF_LFS:
-        return _place_of(repo, *parts).exists() if parts else has_lfs_files(repo)
-    commit, place = parts
-    name, _, path = place.partition("\0")
+        return _stored_path(repo, *parts).exists() if parts else has_lfs_files(repo)
+    commit, rest = parts
+    name, _, path = rest.partition("\0")
     store = _user_modules(repo).find_store(name, path)
     if store is None:
         return False
@@ -97,7 +97,7 @@ def has_come(repo: Repository, missing: str) -> bool:
         return git.run("cat-file", "-e", commit, check=False).status == 0
 
 
-def _place_of(repo: Repository, digest: str) -> Path:
+def _stored_path(repo: Repository, digest: str) -> Path:
     return repo.lfs_store / digest[:2] / digest[2:4] / digest
 
 
@@ -169,7 +169,7 @@ def _user_modules(repo: Repository) -> "_UserModules":
 
 
 class _UserModules(Struct, frozen=True):
-    """The places of the user's submodules."""
+    """The git directories of the user's submodules."""
 
     checkout: Path
     git_dirs: tuple[Path, ...]
@@ -180,10 +180,10 @@ class _UserModules(Struct, frozen=True):
             return None
         parts = name.split("/")
         is_plain = not set(parts) & {"", ".", ".."}
-        places = (git_dir / "modules" / name for git_dir in self.git_dirs if is_plain)
-        for place in (*places, self.checkout / path / ".git"):
-            if (place / "objects").is_dir() and not place.is_symlink():
-                return place
+        folders = (git_dir / "modules" / name for git_dir in self.git_dirs if is_plain)
+        for folder in (*folders, self.checkout / path / ".git"):
+            if (folder / "objects").is_dir() and not folder.is_symlink():
+                return folder
         return None
 
 

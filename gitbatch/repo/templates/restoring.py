@@ -101,19 +101,19 @@ def write_changes(repo: Repository, root: Path, delta: Delta) -> None:
         shutil.rmtree(made, ignore_errors=True)
 
 
-def _restore_folder(place: _Restoring, folder: str, missing: dict[str, TreeEntry]) -> None:
+def _restore_folder(restoring: _Restoring, folder: str, missing: dict[str, TreeEntry]) -> None:
     """Removes from a folder what the tree does not have there, and adds what it lacks to `missing`."""
-    repo, root = place.repo, place.root
-    entry = repo.objects.find_entry(place.tree, folder) if folder else TreeEntry(TREE, "", place.tree)
+    repo, root = restoring.repo, restoring.root
+    entry = repo.objects.find_entry(restoring.tree, folder) if folder else TreeEntry(TREE, "", restoring.tree)
     if entry is None or not entry.is_tree:
-        gone = (path for path in _folders_to(folder) if not repo.objects.find_entry(place.tree, path))
+        gone = (path for path in _folders_to(folder) if not repo.objects.find_entry(restoring.tree, path))
         _remove_entry(root, next(gone, folder))
         return
     if not os.path.lexists(root / folder):
         return  # the folder above has it among its missing ones
     wanted = repo.objects.read_folder(entry.oid)
     with directory(root, tuple(folder.split("/")) if folder else ()) as opened:
-        _restore_attributes(opened, place.usual)
+        _restore_attributes(opened, restoring.usual)
         with os.scandir(opened) as entries:
             kinds = {each.name: each.is_dir(follow_symlinks=False) for each in entries}
     right = {

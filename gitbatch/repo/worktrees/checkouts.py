@@ -16,7 +16,7 @@ from msgspec import Struct
 from gitbatch.repo.config_file import may_have
 from gitbatch.repo.process import Git
 from gitbatch.repo.repository import Repository
-from gitbatch.repo.worktrees.worktree import recorded_places
+from gitbatch.repo.worktrees.worktree import linked_worktrees
 
 _WHERE = ("rev-parse", "--path-format=absolute", "--absolute-git-dir", "--git-common-dir")
 _SETTINGS = r"^core\.(worktree|bare)$"
@@ -34,7 +34,7 @@ class Checkouts(Struct, frozen=True):
     """Git directories whose main checkout was not found."""
 
 
-class _Place(Struct, frozen=True):
+class _GitFolders(Struct, frozen=True):
     """One checkout and its git directories; without a checkout, those of one."""
 
     root: Path | None
@@ -55,18 +55,18 @@ def find_checkouts(repo: Repository, search_path: str = "") -> Checkouts:
         search_path: a value of PATH, whose folders may be in a main checkout that git does not record.
     """
     near = tuple(Path(folder) for folder in search_path.split(":") if folder.startswith("/"))
-    own = _Place(repo.root, repo.git_dir, repo.common_dir)
+    own = _GitFolders(repo.root, repo.git_dir, repo.common_dir)
     found: dict[Path, None] = {}
     mains: dict[Path, bool] = {}
-    for place in (own, *_superprojects(repo.git, own)):
-        linked = recorded_places(place.common_dir)
-        roots = (place.root,) if place.root else ()
-        settings = _main_settings(repo.git, place.common_dir)
-        recorded = (*_recorded_main(place.common_dir, settings), *(roots if place.is_main else ()))
-        main = recorded or _search_main(place.common_dir, (*roots, *linked), near)
-        found |= dict.fromkeys((*roots, *main, *linked, place.common_dir, place.git_dir))
+    for folders in (own, *_superprojects(repo.git, own)):
+        linked = linked_worktrees(folders.common_dir)
+        roots = (folders.root,) if folders.root else ()
+        settings = _main_settings(repo.git, folders.common_dir)
+        recorded = (*_recorded_main(folders.common_dir, settings), *(roots if folders.is_main else ()))
+        main = recorded or _search_main(folders.common_dir, (*roots, *linked), near)
+        found |= dict.fromkeys((*roots, *main, *linked, folders.common_dir, folders.git_dir))
         is_known = bool(main) or settings.get("core.bare") == "true"
-        mains[place.common_dir] = is_known or mains.get(place.common_dir, False)
+        mains[folders.common_dir] = is_known or mains.get(folders.common_dir, False)
     return Checkouts(
         tuple(found), tuple(common_dir for common_dir, is_known in mains.items() if not is_known)
     )
@@ -99,7 +99,7 @@ def _search_main(common_dir: Path, known: tuple[Path, ...], near: tuple[Path, ..
     folders = dict.fromkeys((common_dir.parent, *(path.parent for path in known)))
     beside = (entry for folder in folders for entry in _folders_in(folder))
     above = (folder for path in near for folder in (path, *path.parents))
-    return tuple(place for place in dict.fromkeys((*beside, *above)) if _git_dir_of(place) == common_dir)
+    return tuple(path for path in dict.fromkeys((*beside, *above)) if _git_dir_of(path) == common_dir)
 
 
 def _main_settings(git: Git, common_dir: Path) -> dict[str, str]:
@@ -131,11 +131,11 @@ def _git_dir_of(checkout: Path) -> Path | None:
     return None
 
 
-def _superprojects(git: Git, place: _Place) -> Iterator[_Place]:
+def _superprojects(git: Git, folders: _GitFolders) -> Iterator[_GitFolders]:
     """Yields the repositories that a repository is a submodule of, the innermost first."""
-    root = place.root
+    root = folders.root
     for _ in range(_MOST_SUPERPROJECTS):
-        yield from _enclosing_git_dirs(place)
+        yield from _enclosing_git_dirs(folders)
         if root is None or not any(os.path.lexists(above / ".git") for above in root.parents):
             return
         answer = git.in_directory(root).run("rev-parse", "--show-superproject-working-tree", check=False)
@@ -144,12 +144,12 @@ def _superprojects(git: Git, place: _Place) -> Iterator[_Place]:
             return
         root = Path(above)
         git_dir, common_dir, _ = os.fsdecode(git.in_directory(root).run(*_WHERE).stdout).split("\n")
-        place = _Place(root, Path(git_dir), Path(common_dir))
-        yield place
+        folders = _GitFolders(root, Path(git_dir), Path(common_dir))
+        yield folders
 
 
-def _enclosing_git_dirs(place: _Place) -> Iterator[_Place]:
+def _enclosing_git_dirs(folders: _GitFolders) -> Iterator[_GitFolders]:
     """Yields the superprojects by the git directories that a submodule's is in: `X/modules/NAME`."""
-    for folder in dict.fromkeys((*place.common_dir.parents, *place.git_dir.parents)):
-        if folder != place.common_dir and (folder / "HEAD").is_file() and (folder / "objects").is_dir():
-            yield _Place(None, folder, folder)
+    for folder in dict.fromkeys((*folders.common_dir.parents, *folders.git_dir.parents)):
+        if folder != folders.common_dir and (folder / "HEAD").is_file() and (folder / "objects").is_dir():
+            yield _GitFolders(None, folder, folder)

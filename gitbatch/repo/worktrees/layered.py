@@ -2,8 +2,8 @@
 
 Git's entry and the branch are those of any worktree (`worktree.py`). The git directory is mounted too: its lower layers are the
 index, which is shared, and the directory that the worktrees of one base share; so what git writes for an agent is its own,
-and a worktree takes few blocks of the disk. The object directories of the user's repository get further places,
-because a worktree that is mounted at the place of the checkout hides what is in it.
+and a worktree takes few blocks of the disk. The object directories of the user's repository get further paths,
+because a worktree that is mounted at the path of the checkout hides what is in it.
 """
 
 import os
@@ -25,7 +25,7 @@ class LayeredGit(Struct, frozen=True):
     """Makes the git directories of worktrees that are mounted."""
 
     agents: AgentGit
-    """Its object directories are the places that a mount does not hide."""
+    """Its object directories are the paths that a mount does not hide."""
     binds: tuple[tuple[Path, Path], ...]
     """Object directories, and where they are shown too."""
 
@@ -48,8 +48,8 @@ class LayeredGit(Struct, frozen=True):
         made = self.agents.make_upper(worktree, base, output, head)
         for folder in work_folders_of(worktree):
             folder.mkdir()
-        for _, place in self.binds:
-            place.mkdir(parents=True, exist_ok=True)
+        for _, target in self.binds:
+            target.mkdir(parents=True, exist_ok=True)
         return made
 
     def share_index(self, index: Path) -> Path:
@@ -92,8 +92,8 @@ def open_layered_git(agents: AgentGit, hidden: Path) -> LayeredGit:
     for number, objects in enumerate(agents.objects):
         if objects.is_relative_to(top):
             binds.append((objects, agents.folder / f"{mark}-{number}.objects"))
-    places = dict(binds)
-    shown = tuple(places.get(objects, objects) for objects in agents.objects)
+    targets = dict(binds)
+    shown = tuple(targets.get(objects, objects) for objects in agents.objects)
     return LayeredGit(replace(agents, mark=mark, objects=shown), tuple(binds))
 
 

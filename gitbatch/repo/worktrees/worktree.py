@@ -187,7 +187,7 @@ def _put_entry(repo: Repository, path: Path, branch: str) -> None:
 
 
 def _move_entry(new: Path, entry: Path) -> None:
-    """Gives an entry its place; again if a `git worktree prune` of the user has removed the empty folder of entries."""
+    """Puts an entry below `.git/worktrees`; again if a `git worktree prune` of the user has removed the empty folder of entries."""
     for left in reversed(range(_TRIES)):
         entry.parent.mkdir(exist_ok=True)
         try:
@@ -298,10 +298,10 @@ def list_checked_out(repo: Repository) -> dict[str, Path]:
     return found
 
 
-def recorded_places(common_dir: Path) -> tuple[Path, ...]:
+def linked_worktrees(common_dir: Path) -> tuple[Path, ...]:
     """Returns where git records the linked worktrees of a repository, present or not."""
-    places = map(_read_folder, _list_entries(common_dir))
-    return tuple(place for place in places if place != Path())
+    folders = map(_read_folder, _list_entries(common_dir))
+    return tuple(folder for folder in folders if folder != Path())
 
 
 def checked_out_elsewhere(repo: Repository, branch: str) -> Path | None:
@@ -326,8 +326,8 @@ def _read_folder(entry: Path) -> Path:
     """Returns the worktree that an entry names; a relative path starts at the entry (git 2.48)."""
     with suppress(OSError):
         text = (entry / "gitdir").read_text(encoding="utf-8", errors="surrogateescape").rstrip("\n")
-        place = Path(text).parent
+        folder = Path(text).parent
         if not text:
             return Path()
-        return place if place.is_absolute() else Path(os.path.realpath(entry / place))
+        return folder if folder.is_absolute() else Path(os.path.realpath(entry / folder))
     return Path()

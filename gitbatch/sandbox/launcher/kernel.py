@@ -67,7 +67,7 @@ def setns(namespace: int, kind: int) -> None:
     _check_result(_LIBC.setns(ctypes.c_int(namespace), ctypes.c_int(kind)))
 
 
-def mount_filesystem(source: str, place: str, kind: str | None, flags: int, options: str = "") -> None:
+def mount_filesystem(source: str, target: str, kind: str | None, flags: int, options: str = "") -> None:
     """Mounts a file system, or changes a mount; see mount(2).
 
     Raises:
@@ -76,7 +76,7 @@ def mount_filesystem(source: str, place: str, kind: str | None, flags: int, opti
     encoded = None if kind is None else kind.encode()
     _check_result(
         _LIBC.mount(
-            os.fsencode(source), os.fsencode(place), encoded, ctypes.c_ulong(flags), os.fsencode(options)
+            os.fsencode(source), os.fsencode(target), encoded, ctypes.c_ulong(flags), os.fsencode(options)
         )
     )
 

@@ -127,7 +127,7 @@ def _mount_layers(options: LauncherOptions, on_parent_death: signal.Signals) -> 
     overlays.append(
         OverlayMount(options.get_all("--lower"), uppers[0], works[0], options.get_one("--worktree"))
     )
-    binds = zip(options.get_all("--bind-source"), options.get_all("--bind-place"), strict=True)
+    binds = zip(options.get_all("--bind-source"), options.get_all("--bind-target"), strict=True)
     mount_worktree(overlays, binds, on_parent_death)
     _enter_worktree(options)
 

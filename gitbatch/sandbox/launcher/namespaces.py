@@ -68,8 +68,8 @@ def is_proc_mountable() -> bool:
             if file.read().split() == [b"0", b"0", b"4294967295"]:
                 return True
     with open("/proc/self/mounts", "rb") as file:
-        places = {line.split(b" ")[1] for line in file}
-    return not any(place.startswith(b"/proc/") for place in places - _ALWAYS_EMPTY)
+        points = {line.split(b" ")[1] for line in file}
+    return not any(point.startswith(b"/proc/") for point in points - _ALWAYS_EMPTY)
 
 
 def mount_own_proc() -> bool:

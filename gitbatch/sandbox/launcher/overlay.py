@@ -29,14 +29,16 @@ _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class OverlayMount:
-    """The folders of one overlay and the place where it is mounted."""
+    """The folders of one overlay, and its mount point."""
 
-    def __init__(self, lower: list[str], upper: str, work: str, place: str, *, index: bool = True) -> None:
+    def __init__(
+        self, lower: list[str], upper: str, work: str, mount_point: str, *, index: bool = True
+    ) -> None:
         self.lower = lower
         """The uppermost first."""
         self.upper = upper
         self.work = work
-        self.place = place
+        self.mount_point = mount_point
         self.index = index
         """Whether hard links of the lower layers stay hard links when they are written, for which the kernel has a folder more."""
 
@@ -44,21 +46,21 @@ class OverlayMount:
 def mount_worktree(
     overlays: Iterable[OverlayMount], binds: Iterable[tuple[str, str]], on_parent_death: int
 ) -> None:
-    """Mounts overlays in a new mount namespace, after folders (source, place) that one of them would hide; checks that they are there.
+    """Mounts overlays in a new mount namespace, after folders (source, target) that one of them would hide; checks that they are there.
 
     Raises:
         OSError: that is not possible here.
     """
     try:
         enter_mount_namespace(on_parent_death)
-        for source, place in binds:
-            mount_filesystem(source, place, None, MS_BIND | MS_REC)
+        for source, target in binds:
+            mount_filesystem(source, target, None, MS_BIND | MS_REC)
         for overlay in overlays:
             _forget_mount(overlay.work)
-            device = os.stat(overlay.place).st_dev
+            device = os.stat(overlay.mount_point).st_dev
             _mount_overlay(overlay)
             _forget_mount(overlay.work)
-            _require_overlay(overlay.place, device)
+            _require_overlay(overlay.mount_point, device)
     except OSError as error:
         raise OSError(error.errno, error.strerror, error.filename or OVERLAY_NAME) from error
 
@@ -86,23 +88,23 @@ def _mount_overlay(overlay: OverlayMount) -> None:
         options = (
             f"lowerdir={':'.join(lower)},upperdir={upper},workdir={work},userxattr,index={index},volatile"
         )
-        mount_filesystem("overlay", overlay.place, "overlay", MS_NOSUID | MS_NODEV, options)
+        mount_filesystem("overlay", overlay.mount_point, "overlay", MS_NOSUID | MS_NODEV, options)
     finally:
         for descriptor in opened:
             os.close(descriptor)
 
 
-def _require_overlay(place: str, device: int) -> None:
-    """Raises an error unless an overlay was mounted at a place: a program must never write in the bare folder.
+def _require_overlay(mount_point: str, device: int) -> None:
+    """Raises an error unless an overlay is mounted at a path: a program must never write in the bare folder.
 
     Args:
-        place: the path.
+        mount_point: the path.
         device: the device of what was there before.
 
     Raises:
         OSError: none was.
     """
-    descriptor = os.open(place, _FOLDER)
+    descriptor = os.open(mount_point, _FOLDER)
     try:
         is_new = os.fstat(descriptor).st_dev != device
         found = filesystem_type(descriptor)

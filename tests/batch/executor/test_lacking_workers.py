@@ -25,7 +25,7 @@ from gitbatch.agents.command.table import CommandAgent
 from gitbatch.agents.pool import make_idle_pool
 from gitbatch.agents.process.sent_agent import describe_sent_agent
 from gitbatch.agents.process.table import ProcessTable, Reports
-from gitbatch.agents.protocol import Failure, LocalPlace
+from gitbatch.agents.protocol import AgentFolders, Failure
 from gitbatch.batch.executor.messages import ItemJob, JobRefused
 from gitbatch.errors import GitbatchError
 from gitbatch.limits.causes import Cause
@@ -96,7 +96,7 @@ def test_what_settings_say_of_an_agent_that_is_sent(table: ProcessTable, reports
 
 def test_agent_that_is_sent_does_not_work_here(tmp_path: Path) -> None:
     agent = describe_sent_agent("a", ClaudeCodeAgent())
-    answer = asyncio.run(agent.run(ASSIGNMENT, LocalPlace(tmp_path, tmp_path), lambda *_: None))
+    answer = asyncio.run(agent.run(ASSIGNMENT, AgentFolders(tmp_path, tmp_path), lambda *_: None))
     assert isinstance(answer, Failure)
     assert (answer.cause, answer.reason) == (Cause.FATAL, "agent a works on other machines")
 

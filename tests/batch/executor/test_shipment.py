@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from gitbatch.batch.executor.messages import PackEnd, PackPart, ToWorker, Welcome
 from gitbatch.batch.executor.object_sender import ObjectSender, SmallPacks
 from gitbatch.batch.executor.shipment import HaveSet, plan_shipment, write_pack
-from gitbatch.batch.worker.job_places import JobPlaces, open_places
+from gitbatch.batch.worker.repository_copy import RepositoryCopy, open_repository_copy
 from gitbatch.batch.workplace.kinds import WorktreeKind
 from gitbatch.batch.workplace.local import LocalWorkplaces, make_worktree
 from gitbatch.batch.workplace.protocol import WorkplaceSetup
@@ -127,11 +127,11 @@ def test_worktree_of_what_was_sent_is_that_of_a_local_run(
     )
     with (
         tempfile.TemporaryFile() as pack,
-        open_places(tmp_path / "far", welcome, git, find_kind, tmp_path) as places,
+        open_repository_copy(tmp_path / "far", welcome, git, find_kind, tmp_path) as places,
     ):
         if paths is None:
             write_pack(filled, shipment.oids, pack.fileno())
-            monkeypatch.setattr("gitbatch.batch.worker.job_places.FEW_BYTES", 8)
+            monkeypatch.setattr("gitbatch.batch.worker.repository_copy.FEW_BYTES", 8)
         else:
             pack.write(SmallPacks(filled.objects).make_pack(shipment.oids) or b"")
         places.store_pack(pack)
@@ -157,7 +157,7 @@ def test_worktree_of_what_was_sent_is_that_of_a_local_run(
     assert not list((tmp_path / "far/work").iterdir())
 
 
-def _make(places: JobPlaces, setup: WorkplaceSetup, name: str = "tree") -> Path:
+def _make(places: RepositoryCopy, setup: WorkplaceSetup, name: str = "tree") -> Path:
     supply = places._open_base(setup).workplaces
     assert isinstance(supply, LocalWorkplaces)
     path = supply.folder / name

@@ -17,7 +17,7 @@ from sessions import run_here
 from waiting import loop_turns
 
 from gitbatch.agents.process.agent import ProcessAgent
-from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, Progress, Reply
+from gitbatch.agents.protocol import AgentFolders, Assignment, Failure, Progress, Reply
 from gitbatch.batch.ending import Ending
 from gitbatch.batch.item import attempt, judge, unexpected
 from gitbatch.batch.item import commit as item_commit
@@ -91,7 +91,7 @@ def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException, times: int) -
     really = ProcessAgent.run
 
     async def run(
-        self: ProcessAgent, assignment: Assignment, place: LocalPlace, progress: Progress
+        self: ProcessAgent, assignment: Assignment, place: AgentFolders, progress: Progress
     ) -> Reply | Failure:
         if assignment.output == "out/T2.md" and assignment.attempt <= times:
             met.append(assignment.attempt)

@@ -15,7 +15,7 @@ from processes import agents_below
 from sessions import run_here
 from waiting import wait_until
 
-from gitbatch.batch.workplace import detached_places
+from gitbatch.batch.workplace import detached_worktrees
 from gitbatch.limits.causes import Cause
 
 KEPT = "refs/gitbatch/*/unchecked/*"
@@ -170,7 +170,7 @@ def test_a_folder_that_cannot_be_made_halts_the_batch_and_costs_nothing_again(
         raise full
 
     with monkeypatch.context() as patch:
-        patch.setattr(detached_places, "make_detached", fail)
+        patch.setattr(detached_worktrees, "make_detached", fail)
         for _ in range(2):  # while the attempt is new, and when its output is held
             result, _ = run_here(place, monkeypatch)
             assert result.halt

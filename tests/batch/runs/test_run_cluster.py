@@ -65,7 +65,7 @@ class Cluster:
         """Start a worker with a folder and a home of its own."""
         home = self.place.home.parent / f"far{name}"
         home.mkdir()
-        options = ("--name", name, "--slots", "2", "--place", str(home / "place"), "--sandbox", "none")
+        options = ("--name", name, "--slots", "2", "--folder", str(home / "place"), "--sandbox", "none")
         command = (sys.executable, "-m", "gitbatch", "worker", "--connect", self.url, *options)
         return self._start(command, name, {**self.place.environment, **self.variables, "HOME": str(home)})
 
@@ -167,7 +167,7 @@ def test_cluster_and_the_death_of_its_scheduler(place: Place, cluster: Cluster) 
     assert hosts(place) == {"w1", "w2"}
     assert len(audit(place).items) == 4
     assert spooled(place) == []
-    options = ("worker", "--check", "--connect", cluster.url, "--place", str(place.home / "w"))
+    options = ("worker", "--check", "--connect", cluster.url, "--folder", str(place.home / "w"))
     said = place.gitbatch(*options, "--sandbox", "none", code=0, **cluster.variables).stdout
     assert "2 workers there, besides this one" in said
     refused = "it does not accept this certificate|the connection is gone"

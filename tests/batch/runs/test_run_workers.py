@@ -38,7 +38,7 @@ def name_workers(
             "--slots",
             "2",
         ]
-        commands.append(["env", *env, f"HOME={home}", *worker, "--place", str(home / "place"), *options])
+        commands.append(["env", *env, f"HOME={home}", *worker, "--folder", str(home / "place"), *options])
     listed = ",\n".join(str(command).replace("'", '"') for command in commands)
     text = place.read("gitbatch.toml")
     place.write(

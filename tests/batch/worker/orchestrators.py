@@ -75,7 +75,7 @@ class Orchestrator:
         our_reader, self.writer = await asyncio.open_connection(sock=ours)
         spooled = list_spooled(self.settings) if self.names_spooled else ()
         identity = WorkerIdentity("here", 2, "none", spooled)
-        work = self.settings.place / "work"
+        work = self.settings.folder / "work"
         self.service = OrchestratorService(reader, writer, self._open_tools, identity, work)
         serving = asyncio.create_task(self.service.serve())
         listening = asyncio.create_task(self._listen(our_reader))
@@ -158,11 +158,11 @@ class Orchestrator:
 @pytest.fixture
 def far(repo: Repository, place: Place, tmp_path: Path) -> Iterator[Orchestrator]:
     settings = WorkerSettings(
-        place=tmp_path / "far",
+        folder=tmp_path / "far",
         environment={**place.environment, "KEY": KEY},
         sandbox=SandboxKind.NONE,
     )
-    (settings.place / "work").mkdir(parents=True)
+    (settings.folder / "work").mkdir(parents=True)
     with closing(Starter()) as starter, closing(GitThread()) as git:
         pool = AgentPool(dict(settings.environment), settings.sandbox, starter)
         yield Orchestrator(repo, settings, git, pool)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gitbatch.batch.executor.messages import Welcome
-from gitbatch.batch.worker.job_places import open_places
+from gitbatch.batch.worker.repository_copy import open_repository_copy
 from gitbatch.batch.workplace.kinds import WorktreeKind
 from gitbatch.concurrency import GitThread
 
@@ -17,7 +17,7 @@ def test_agents_of_two_connections_have_different_numbers(tmp_path: Path) -> Non
     welcome = Welcome(1, "1", "0" * 16, "sha1")
     with closing(GitThread()) as git:
         given = (tmp_path / "far", welcome, git, lambda _: WorktreeKind.COPY, tmp_path)
-        with open_places(*given) as one, open_places(*given) as other:
+        with open_repository_copy(*given) as one, open_repository_copy(*given) as other:
             assert [places.slots.take_slot() for places in (one, other, one, one)] == [0, 1, 2, 3]
             one.slots.give_back(2)
             one.slots.give_back(None)

@@ -82,7 +82,7 @@ def test_agent_gets_a_sent_key_and_its_worker_keeps_it_in_memory_alone(far: Orch
 
     async def wait(far: Orchestrator) -> None:
         await far.wait_for_result(2)
-        kept = [path.read_bytes() for path in far.settings.place.rglob("*") if path.is_file()]
+        kept = [path.read_bytes() for path in far.settings.folder.rglob("*") if path.is_file()]
         assert any(TOKEN.encode() in data for data in kept), "the spool has the results"
         assert not any(VALUE.encode() in data for data in kept)
         assert VALUE not in repr(far.service)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gitbatch.batch.worker.job_places import _locked, remove_left_over
+from gitbatch.batch.worker.repository_copy import _locked, remove_left_over
 from gitbatch.batch.worker.spool import Spool
 
 TOKEN, OTHER = "ab" * 16, "cd" * 16

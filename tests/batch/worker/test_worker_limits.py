@@ -46,7 +46,7 @@ WRITE = "cat >/dev/null; echo hello >out/a.md; echo 'A. Wrote it.'"
 
 def test_result_that_the_spool_cannot_keep_is_sent(far: Orchestrator) -> None:
     """It is paid for."""
-    (far.settings.place / "spool" / ("0" * 16) / _temporary_name(TOKEN)).mkdir(parents=True)
+    (far.settings.folder / "spool" / ("0" * 16) / _temporary_name(TOKEN)).mkdir(parents=True)
     talk(far, lambda far: far.send_job(WRITE, left=2.0, reports_usage=True), Orchestrator.wait_for_result)
     [result] = far.of(JobResult)
     assert isinstance(result.answer, SentReply)
@@ -82,7 +82,7 @@ def test_what_a_machine_lacks_is_said_before_anything_begins(far: Orchestrator) 
 
 def test_worker_that_cannot_make_its_copy_says_so(far: Orchestrator) -> None:
     """Its disk is full from the start: that is no failure of the item."""
-    (far.settings.place / "spool").touch()
+    (far.settings.folder / "spool").touch()
     far.names_spooled = False
     talk(far, lambda far: far.send_job(WRITE), Orchestrator.wait_for_result)
     [result] = far.of(JobResult)
@@ -134,7 +134,7 @@ def test_greeting_names_no_more_results_than_are_accepted(
         spool.list_tokens()
         for number in "abc":
             spool.path_of((name + number) * 16).touch()
-    assert len(list_spooled(WorkerSettings(place=tmp_path, environment={}))) == 4
+    assert len(list_spooled(WorkerSettings(folder=tmp_path, environment={}))) == 4
 
 
 def test_item_is_cancelled_at_a_worker_that_was_asked_to_stop(far: Orchestrator) -> None:

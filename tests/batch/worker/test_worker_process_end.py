@@ -35,7 +35,7 @@ def tell(text):
         os.kill(os.getpid(), signal.SIGTERM)
 
 place = Path(sys.argv[1])
-settings = WorkerSettings(place=place, environment=dict(os.environ), sandbox=SandboxKind.NONE)
+settings = WorkerSettings(folder=place, environment=dict(os.environ), sandbox=SandboxKind.NONE)
 serve_cluster(settings, read_cluster_settings("tcp://127.0.0.1:1", None, (None, None, None), {}), tell)
 """
 """A worker of a cluster that gets SIGTERM, and in whose loop a task ignores that it is cancelled."""

@@ -50,7 +50,7 @@ def test_two_runs_share_the_slot_of_a_worker(far: Orchestrator, tmp_path: Path) 
         make_tls_context(files, side) for side in (ssl.Purpose.SERVER_AUTH, ssl.Purpose.CLIENT_AUTH)
     )
     far.settings = type(far.settings)(
-        place=far.settings.place,
+        folder=far.settings.folder,
         environment=far.settings.environment,
         sandbox=far.settings.sandbox,
         slots=1,
@@ -92,7 +92,7 @@ def test_two_runs_share_the_slot_of_a_worker(far: Orchestrator, tmp_path: Path) 
             run.writer.transport.abort()
 
     asyncio.run(scene())
-    assert not [*(far.settings.place / "work").iterdir()]
+    assert not [*(far.settings.folder / "work").iterdir()]
 
 
 def test_one_without_a_certificate_of_the_cluster_gets_nothing(far: Orchestrator, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_job_is_done_and_its_result_is_kept_until_it_is_forgotten(far: Orchestra
     [result] = far.of(JobResult)
     assert isinstance(result.answer, SentReply)
     assert (result.size, result.answer.summary) == (6, "a A. Wrote it.")
-    assert not list(far.settings.place.glob("work/*"))
+    assert not list(far.settings.folder.glob("work/*"))
     assert list_spooled(far.settings) == (TOKEN,)
     # A new connection: nothing is sent, and nothing runs.
     far.have = HaveSet({"anything"}, set())

@@ -17,7 +17,7 @@ from sessions import run_here
 from gitbatch.agents.protocol import Agent, Assignment, Failure, OutputStream, Progress, Reply
 from gitbatch.batch.item.strays import Strays, find_strays
 from gitbatch.batch.workplace.changes import list_changes
-from gitbatch.batch.workplace.detached_places import CopyPlaces
+from gitbatch.batch.workplace.detached_worktrees import DetachedCopies
 from gitbatch.batch.workplace.protocol import (
     Collected,
     OpenOutput,
@@ -104,7 +104,7 @@ class RemoteWorkplaces:
 
 
 def use(monkeypatch: pytest.MonkeyPatch, remote: RemoteWorkplaces) -> None:
-    supply = Supply(remote, CopyPlaces(cast("LocalWorkplaces", remote)))
+    supply = Supply(remote, DetachedCopies(cast("LocalWorkplaces", remote)))
     monkeypatch.setattr("gitbatch.batch.opening.open_workplaces", lambda *_: nullcontext(supply))
 
 

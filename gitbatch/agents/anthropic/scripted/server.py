@@ -195,7 +195,7 @@ class ScriptedServer:
         return await self._stream_answer(writer, list(stream_events(step, request["model"], usage)), fault)
 
     def _with_key(self, step: Step) -> Step:
-        r"""Returns a step with the key in the place of each \k."""
+        r"""Returns a step with the key instead of each \k."""
         blocks = json.dumps(step.blocks).replace("\\\\k", self.key)
         return replace(step, blocks=tuple(json.loads(blocks)))
 

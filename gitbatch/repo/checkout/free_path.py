@@ -6,7 +6,7 @@ from gitbatch.repo.checkout.follow import find_converted
 from gitbatch.repo.repository import Repository
 
 
-def place_file(repo: Repository, tree: str, path: str, blob: str) -> bool:
+def write_to_free_path(repo: Repository, tree: str, path: str, blob: str) -> bool:
     """Writes a blob to a path of the checkout that is free, or whose file is the one of a tree.
 
     No link is followed. The index stays as it is.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gitbatch.batch.workplace.detached_places import _take_upper
+from gitbatch.batch.workplace.detached_worktrees import _take_upper
 from gitbatch.fs.layers import LayerLookup, find_in_layer
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has overlays")

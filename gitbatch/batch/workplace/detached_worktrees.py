@@ -9,9 +9,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from gitbatch.agents.protocol import LocalPlace
+from gitbatch.agents.protocol import AgentFolders
 from gitbatch.batch.extras.extras import WorktreeExtras, copy_layers
-from gitbatch.batch.extras.prepare import NewPlace, PreparePlace, PreparePlaces
+from gitbatch.batch.extras.prepare import DetachedWorktree, DetachedWorktrees, NewDetachedWorktree
 from gitbatch.batch.workplace.changes import list_changes
 from gitbatch.batch.workplace.local import LocalWorkplaces, raising_disk_errors
 from gitbatch.batch.workplace.overlay import SharedLayers, make_git_layer
@@ -31,8 +31,8 @@ from gitbatch.repo.worktrees.worktree import Worktree, make_detached, wait_for_c
 from gitbatch.sandbox.model import Overlay
 
 
-class CopyPlaces(Struct, frozen=True):
-    """Plain worktrees: `prepare.PreparePlaces`."""
+class DetachedCopies(Struct, frozen=True):
+    """Plain worktrees: `prepare.DetachedWorktrees`."""
 
     plain: LocalWorkplaces
     kept: KeptCheckouts | None = None
@@ -44,21 +44,21 @@ class CopyPlaces(Struct, frozen=True):
         return ""
 
     @asynccontextmanager
-    async def open_place(self, new: NewPlace) -> AsyncIterator[PreparePlace]:
+    async def open_worktree(self, new: NewDetachedWorktree) -> AsyncIterator[DetachedWorktree]:
         """Makes a worktree, and removes it at the end."""
         plain, path = self.plain, new.path
         kept = None if new.layers or new.paths is not None or not new.is_rare else self.kept
         made, has_ended = None, False
         try:
             made = await plain.git(_make_copy, plain, new, kept)
-            place = LocalPlace(
+            folders = AgentFolders(
                 worktree=path,
                 scratch=_scratch_of(path),
                 git=plain.agent_git.readable(path, new.base),
                 checkouts=plain.checkouts,
                 hidden=(plain.folder.parent.parent, *plain.hidden),
             )
-            yield PreparePlace(place, partial(_take_written, made))
+            yield DetachedWorktree(folders, partial(_take_written, made))
             has_ended = True
         finally:
             if kept and made is not None and has_ended:
@@ -66,43 +66,43 @@ class CopyPlaces(Struct, frozen=True):
             await shielded(plain.git(_remove_folders, path))
 
 
-class OverlayPlaces(Struct, frozen=True):
-    """Worktrees of layers: `prepare.PreparePlaces`."""
+class DetachedOverlays(Struct, frozen=True):
+    """Worktrees of layers: `prepare.DetachedWorktrees`."""
 
     plain: LocalWorkplaces
     layers: SharedLayers
 
     @property
     def seen_at(self) -> str:
-        """The checkout's place, unless that is not possible."""
-        return str(self.layers.place or "")
+        """The checkout's path, unless that is not possible."""
+        return str(self.layers.mount_point or "")
 
     @asynccontextmanager
-    async def open_place(self, new: NewPlace) -> AsyncIterator[PreparePlace]:
+    async def open_worktree(self, new: NewDetachedWorktree) -> AsyncIterator[DetachedWorktree]:
         """Makes a worktree of layers, and removes it at the end."""
         plain, path, held = self.plain, new.path, None
         try:
             held = await plain.git(_hold_layers, plain, self.layers, new)
             overlay = await plain.git(_make_overlay, self.layers, new, held.layers)
-            place = LocalPlace(
-                worktree=self.layers.place or path,
+            folders = AgentFolders(
+                worktree=self.layers.mount_point or path,
                 scratch=_scratch_of(path),
                 git=self.layers.git.readable(path),
                 checkouts=plain.checkouts,
                 hidden=(plain.folder.parent.parent, *plain.hidden),
                 overlay=overlay,
             )
-            yield PreparePlace(place, partial(_take_upper, path))
+            yield DetachedWorktree(folders, partial(_take_upper, path))
         finally:
             await shielded(plain.git(_remove_folders, path))
             if held is not None:
                 await shielded(plain.git(held.release))
 
 
-class CheckPlaces(Struct, frozen=True):
+class DetachedTrees(Struct, frozen=True):
     """The folders of checks, with the layers that worktrees have: `checks.tree.TreeSource`."""
 
-    places: PreparePlaces
+    detached: DetachedWorktrees
     extras: WorktreeExtras | None = None
     """None: there are no layers."""
 
@@ -111,22 +111,22 @@ class CheckPlaces(Struct, frozen=True):
         return content.paths is None or (self.extras is not None and self.extras.has_layers)
 
     @asynccontextmanager
-    async def open_place(self, path: Path, content: TreeContent) -> AsyncIterator[LocalPlace]:
+    async def open_folders(self, path: Path, content: TreeContent) -> AsyncIterator[AgentFolders]:
         """Makes a folder with the files of a commit, and removes it at the end.
 
         The layers are those of the branch's tip: what the checked output would change in them is not prepared yet.
         """
         layers = await self.extras.list_layers(content.base) if self.extras else ()
-        new = NewPlace(path, content.commit, content.base, layers, content.paths, is_rare=True)
-        async with self.places.open_place(new) as opened:
-            yield opened.place
+        new = NewDetachedWorktree(path, content.commit, content.base, layers, content.paths, is_rare=True)
+        async with self.detached.open_worktree(new) as opened:
+            yield opened.folders
 
 
 def _scratch_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.io")
 
 
-def _make_copy(plain: LocalWorkplaces, new: NewPlace, kept: KeptCheckouts | None) -> Worktree:
+def _make_copy(plain: LocalWorkplaces, new: NewDetachedWorktree, kept: KeptCheckouts | None) -> Worktree:
     repo, path = plain.repo, new.path
     with raising_disk_errors(path.parent):
         require_untouched(repo, plain.fingerprint)
@@ -161,7 +161,7 @@ class _HeldLayers(Struct, frozen=True):
     """Ends their use."""
 
 
-def _hold_layers(plain: LocalWorkplaces, layers: SharedLayers, new: NewPlace) -> _HeldLayers:
+def _hold_layers(plain: LocalWorkplaces, layers: SharedLayers, new: NewDetachedWorktree) -> _HeldLayers:
     """Returns the layers with the files of a commit. One that was made for a rare commit is removed after its use."""
     with raising_disk_errors(plain.folder):
         require_untouched(plain.repo, plain.fingerprint)
@@ -183,7 +183,7 @@ def _release_rare(store: LayerStore, held: Layers) -> None:
     remove_layer(store.root, name)
 
 
-def _make_overlay(layers: SharedLayers, new: NewPlace, held: Layers | SparseLayer) -> Overlay:
+def _make_overlay(layers: SharedLayers, new: NewDetachedWorktree, held: Layers | SparseLayer) -> Overlay:
     path = new.path
     with raising_disk_errors(path.parent):
         path.mkdir(parents=True)
@@ -195,7 +195,7 @@ def _make_overlay(layers: SharedLayers, new: NewPlace, held: Layers | SparseLaye
 
 
 def _take_upper(upper: Path, target: Path) -> None:
-    """Moves an upper layer, which nothing is mounted on any more, to the place of a lower one."""
+    """Moves an upper layer, which nothing is mounted on any more, to the path of a lower one."""
     remove_anything(upper / ".git")
     target.rmdir()
     try:

@@ -18,7 +18,7 @@ from typing import IO, NamedTuple
 from msgspec.structs import replace
 
 from gitbatch.batch.executor.messages import Welcome
-from gitbatch.batch.workplace.detached_places import CheckPlaces
+from gitbatch.batch.workplace.detached_worktrees import DetachedTrees
 from gitbatch.batch.workplace.kinds import FEW_FILES, WorktreeKind
 from gitbatch.batch.workplace.local import LocalWorkplaces
 from gitbatch.batch.workplace.protocol import Workplaces, WorkplaceSetup
@@ -45,8 +45,8 @@ FindKind = Callable[[int | None], WorktreeKind]
 """Returns the kind of a worktree, by how many files it has; None: all of a commit."""
 
 
-class BasePlaces(NamedTuple):
-    """The places for one commit that work starts from."""
+class BaseWorkplaces(NamedTuple):
+    """The workplaces for one commit that work starts from."""
 
     workplaces: Workplaces
     trees: FreshTrees
@@ -54,7 +54,7 @@ class BasePlaces(NamedTuple):
 
 
 @dataclass(slots=True)
-class JobPlaces:
+class RepositoryCopy:
     """The copy of one repository, and the workplaces in it, by the commit that they start from."""
 
     repo: Repository
@@ -71,7 +71,7 @@ class JobPlaces:
     """Numbers that no other agent of this worker has, of whatever run and connection."""
     _kinds: dict[int | None, WorktreeKind] = field(default_factory=dict)
     """By how many files there are."""
-    _bases: dict[tuple[str, WorktreeKind], BasePlaces] = field(default_factory=dict)
+    _bases: dict[tuple[str, WorktreeKind], BaseWorkplaces] = field(default_factory=dict)
 
     async def open_base(self, setup: WorkplaceSetup) -> Workplaces:
         """Returns the workplaces for a setup, whose objects have been sent.
@@ -85,7 +85,7 @@ class JobPlaces:
         """Returns the folders for checks on top of a base, whose objects have been sent. Raises as `open_base` does."""
         return (await self.git(self._open_base, base)).trees
 
-    def _open_base(self, setup: WorkplaceSetup) -> BasePlaces:
+    def _open_base(self, setup: WorkplaceSetup) -> BaseWorkplaces:
         files = self._count_files(setup)
         if files not in self._kinds:  # it may take a trial
             self._kinds[files] = self.find_kind(files)
@@ -101,7 +101,7 @@ class JobPlaces:
         wanted = list_wanted_objects(self.repo.objects, setup.tree, setup.paths)
         return sum(1 for _ in islice(wanted, FEW_FILES + 1))
 
-    def _make_base(self, commit: str, kind: WorktreeKind) -> BasePlaces:
+    def _make_base(self, commit: str, kind: WorktreeKind) -> BaseWorkplaces:
         folder = self.folder / "trees" / f"{commit[:16]}-{kind}"
         folder.mkdir(parents=True, exist_ok=True)
         agent_git = read_agent_git(self.repo, folder, _TARGET)
@@ -111,8 +111,8 @@ class JobPlaces:
         shared = (self.repo, self.git, folder, agent_git, (self.repo.root,), self.fingerprint)
         plain = LocalWorkplaces(*shared, hidden=self.hidden, slots=self.slots)
         supply = self.opened.enter_context(open_workplaces(plain, kind, self.around))
-        trees = FreshTrees(*shared, source=CheckPlaces(supply.places), hidden=self.hidden)
-        return BasePlaces(supply.workplaces, trees)
+        trees = FreshTrees(*shared, source=DetachedTrees(supply.detached), hidden=self.hidden)
+        return BaseWorkplaces(supply.workplaces, trees)
 
     def store_pack(self, pack: IO[bytes]) -> None:
         """Stores the objects of a pack.
@@ -136,11 +136,11 @@ class JobPlaces:
 
 
 @contextmanager
-def open_places(
-    place: Path, welcome: Welcome, git: GitThread, find_kind: FindKind, home: Path
-) -> Iterator[JobPlaces]:
+def open_repository_copy(
+    top: Path, welcome: Welcome, git: GitThread, find_kind: FindKind, home: Path
+) -> Iterator[RepositoryCopy]:
     """Yields a new copy of a repository below the folder of a worker, and removes it."""
-    work, numbers = place / "work", place / "slots"
+    work, numbers = top / "work", top / "slots"
     for each in (work, numbers):
         each.mkdir(parents=True, exist_ok=True)
     remove_left_over(work)
@@ -153,7 +153,7 @@ def open_places(
         mark = take_fingerprint(repo, "")
         around = UserFolders(folder / "cache", home, UNLIMITED)
         stack = opened.enter_context(ExitStack())
-        yield JobPlaces(repo, git, folder, (place,), find_kind, around, mark, stack, Slots(numbers))
+        yield RepositoryCopy(repo, git, folder, (top,), find_kind, around, mark, stack, Slots(numbers))
 
 
 def remove_left_over(work: Path) -> None:
