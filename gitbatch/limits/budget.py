@@ -31,6 +31,8 @@ class Budget(Struct):
     _given: dict[ItemKey, float | None] = field(default_factory=dict)
     """What items may spend by the word of a run on another machine, which has the budget of the batch."""
     _given_tokens: dict[ItemKey, int | None] = field(default_factory=dict)
+    _reports: dict[ItemKey, Callable[[Usage], None] | None] = field(default_factory=dict)
+    """By such an item: called with all that it has used so far, at each charge."""
     _freed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -75,10 +77,23 @@ class Budget(Struct):
         is_first, self._has_refused = not self._has_refused, True
         return is_first
 
-    def begin_job(self, item: ItemKey, left: float | None, tokens: int | None = None) -> None:
-        """Notes what an item may use that a run on another machine has sent; nothing of it is charged yet."""
+    def begin_job(
+        self,
+        item: ItemKey,
+        left: float | None,
+        tokens: int | None = None,
+        report: Callable[[Usage], None] | None = None,
+    ) -> None:
+        """Notes what an item may use that a run on another machine has sent; nothing of it is charged yet.
+
+        Args:
+            item: its key.
+            left: US dollars; None: no limit.
+            tokens: the same of tokens.
+            report: called with all that it has used so far, at each charge.
+        """
         self._charged.pop(item, None)
-        self._given[item], self._given_tokens[item] = left, tokens
+        self._given[item], self._given_tokens[item], self._reports[item] = left, tokens, report
 
     def cost_left_for(self, item: ItemKey) -> float | None:
         """Returns the US dollars that an item may still spend; None: no limit. Other items keep their reservations."""
@@ -111,6 +126,8 @@ class Budget(Struct):
         if item in self._reserved and usage.cost is not None:
             self._reserved[item] = max(0.0, self._reserved[item] - usage.cost)
         self.listener(item, usage)
+        if report := self._reports.get(item):
+            report(self._charged[item])
 
     def close_attempt(self, item: ItemKey, usage: Usage) -> Usage:
         """Ends an attempt and returns its usage.
@@ -164,6 +181,11 @@ class Budget(Struct):
         """Whether a limit is reached, so that no further request may be made."""
         over_cost = self.max_cost is not None and self.estimate_cost(self.spent) >= self.max_cost
         return over_cost or (self.max_tokens is not None and self.known_usage.total_tokens >= self.max_tokens)
+
+    def is_exhausted_for(self, item: ItemKey) -> bool:
+        """Whether an item that works may use no more: of a limit, nothing is left but what other items have reserved."""
+        cost, tokens = self.cost_left_for(item), self.tokens_left_for(item)
+        return self.is_reached or (cost is not None and cost <= 0) or (tokens is not None and tokens <= 0)
 
     def _committed_cost(self) -> float:
         return self.estimate_cost(self.spent) + sum(self._reserved.values())

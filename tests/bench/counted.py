@@ -12,7 +12,8 @@ from typing import Any
 from gitbatch.__main__ import main as gitbatch
 from gitbatch.batch.executor import command_carrier
 from gitbatch.batch.executor.frames import FrameReader, pack_frame
-from gitbatch.batch.executor.messages import ItemJob, ToWorker, encode_message
+from gitbatch.batch.executor.message_codec import encode_message
+from gitbatch.batch.executor.messages import ItemJob, ToWorker
 from gitbatch.batch.executor.object_sender import SmallPacks
 from gitbatch.repo.objects.pack import parse_pack, render_entry
 

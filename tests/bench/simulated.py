@@ -23,6 +23,7 @@ from gitbatch.agents.protocol import Agent, Assignment, Reply
 from gitbatch.batch.executor import remote_workplace
 from gitbatch.batch.executor.carrier import Carrier, WorkerChannel, WorkerLink
 from gitbatch.batch.executor.frames import FrameReader, pack_frame
+from gitbatch.batch.executor.message_codec import decode_from_worker, decode_to_worker, encode_message
 from gitbatch.batch.executor.messages import (
     ORCHESTRATOR_FRAME,
     PROTOCOL,
@@ -35,9 +36,6 @@ from gitbatch.batch.executor.messages import (
     JobResult,
     SentReply,
     ToWorker,
-    decode_from_worker,
-    decode_to_worker,
-    encode_message,
 )
 from gitbatch.batch.workplace.protocol import WorkplaceSetup
 from gitbatch.concurrency import GitThread

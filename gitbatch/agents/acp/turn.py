@@ -100,7 +100,7 @@ class Turn:
             money.budget.charge_request(self._assignment.item, Usage(cost=rest))
         if money.own_left is not None and cost >= money.own_left:
             self.stop(Stop(Cause.LIMIT, describe_limit(money.own_limit)))
-        elif money.budget.is_reached:
+        elif money.budget.is_exhausted_for(self._assignment.item):
             self.stop(Stop(Cause.BUDGET, BATCH_LIMIT))
 
     def _decide(self, request: PermissionRequest) -> Decided:

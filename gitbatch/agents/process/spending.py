@@ -104,7 +104,8 @@ class AttemptLimits(Struct, frozen=True):
             needs_cost: whether the cost is to be found: it takes 0.2 s the first time.
         """
         total = sum(usages, Usage())
-        if not usages or not (needs_cost or self.cost_limit is not None or self.budget.max_cost is not None):
+        has_limit = self.cost_limit is not None or self.budget.cost_left_for(self.item) is not None
+        if not usages or not (needs_cost or has_limit):
             return total
         cost, is_whole = self.sum_cost(usages)
         return replace(total, cost=cost if is_whole else None)

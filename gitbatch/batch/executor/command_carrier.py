@@ -18,8 +18,9 @@ from subprocess import PIPE
 
 from gitbatch.batch.executor.carrier import CarrierTools, ChannelError, WorkerLink
 from gitbatch.batch.executor.frames import pack_frame
+from gitbatch.batch.executor.message_codec import encode_message
 from gitbatch.batch.executor.message_stream import READ_BYTES, SILENCE, MessageStream
-from gitbatch.batch.executor.messages import FromWorker, ToWorker, encode_message
+from gitbatch.batch.executor.messages import FromWorker, ToWorker
 from gitbatch.patterns import compile_later
 from gitbatch.plan.duration import require_duration
 from gitbatch.project.private_commands import is_module

@@ -15,8 +15,9 @@ from gitbatch.agents.process.children import make_room
 from gitbatch.batch.executor.carrier import CarrierTools, ChannelError, WorkerLink
 from gitbatch.batch.executor.dask_scheduler import SchedulerConnection
 from gitbatch.batch.executor.frames import pack_frame
+from gitbatch.batch.executor.message_codec import encode_message
 from gitbatch.batch.executor.message_stream import READ_BYTES, SILENCE, MessageStream
-from gitbatch.batch.executor.messages import FromWorker, ToWorker, encode_message
+from gitbatch.batch.executor.messages import FromWorker, ToWorker
 from gitbatch.batch.executor.tls import connect_streams, describe_loss
 from gitbatch.batch.planning.tls_files import make_tls_context
 from gitbatch.errors import GitbatchError

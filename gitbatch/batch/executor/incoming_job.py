@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from gitbatch.agents.protocol import OutputStream, Progress
 from gitbatch.batch.executor.carrier import ChannelError
+from gitbatch.batch.executor.live_usage import LiveUsage
 from gitbatch.batch.executor.messages import (
     MOST_PATHS,
     PATH_CHARACTERS,
@@ -23,10 +24,12 @@ from gitbatch.batch.executor.messages import (
     JobEvent,
     JobRefused,
     JobResult,
+    JobUsage,
     NoSlot,
     SentFailure,
     SentUsage,
 )
+from gitbatch.batch.executor.sent_answers import read_usage
 from gitbatch.batch.workplace.protocol import Collected, OpenOutput, WorkplaceChanges
 from gitbatch.fs.nofollow import NotRegularError
 from gitbatch.limits.causes import Cause
@@ -52,6 +55,8 @@ class JobEnd(Struct, frozen=True):
     """Whether another worker has the result already."""
     slots: int | None = None
     """The jobs that the worker takes at a time now, if it has no slot for this one."""
+    is_over_limit: bool = False
+    """Whether its agent is to be stopped, as a limit of the batch is reached."""
 
 
 @dataclass(slots=True)
@@ -70,6 +75,8 @@ class IncomingJob:
     """Whether it is a check, whose verdict comes back, and which no worker keeps."""
     is_sent: bool = False
     """Whether the worker may have begun with it."""
+    live: LiveUsage | None = None
+    """What its agent uses; None: it has none."""
     _lines: int = 0
     _received: int = 0
     _characters: int = 0
@@ -78,7 +85,8 @@ class IncomingJob:
     )
 
     def take_message(
-        self, message: JobEvent | JobChanges | JobChunk | JobRefused | NoSlot | JobResult | CheckDone
+        self,
+        message: JobEvent | JobUsage | JobChanges | JobChunk | JobRefused | NoSlot | JobResult | CheckDone,
     ) -> None:
         """Takes a message of the worker.
 
@@ -90,6 +98,8 @@ class IncomingJob:
         match message:
             case JobEvent():
                 self._show_line(message)
+            case JobUsage():
+                self._count_usage(message)
             case JobChanges():
                 self._note_changes(message)
             case JobChunk():
@@ -153,6 +163,11 @@ class IncomingJob:
         return (self._end.slots if self._end else None) or 0
 
     @property
+    def is_over_limit(self) -> bool:
+        """Whether its agent is to be stopped, as a limit of the batch is reached."""
+        return bool(self._end and self._end.is_over_limit)
+
+    @property
     def has_result(self) -> bool:
         """Whether the worker has sent a result."""
         return self._result is not None
@@ -213,6 +228,12 @@ class IncomingJob:
             self.progress(
                 OutputStream.PROGRESS, clean_text(f"(more than {MOST_LINES:,} lines: the rest is not shown)")
             )
+
+    def _count_usage(self, message: JobUsage) -> None:
+        if self.live is None:
+            raise ChannelError("the usage of what has no agent")
+        if not self.live.take_report(read_usage(message.usage)):
+            self.ended.set_result(JobEnd(None, "a limit is reached", is_over_limit=True))
 
     def _require_whole(self, message: JobResult) -> None:
         """Refuses a result whose output did not come, or came in part; and one of a check that is about it."""

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from gitbatch.batch.executor.carrier import ChannelError
 from gitbatch.batch.executor.frames import FrameError, FrameReader
-from gitbatch.batch.executor.messages import WORKER_FRAME, FromWorker, MessageError, decode_from_worker
+from gitbatch.batch.executor.message_codec import MessageError, decode_from_worker
+from gitbatch.batch.executor.messages import WORKER_FRAME, FromWorker
 from gitbatch.text import clean_text
 
 SILENCE = 60.0

@@ -1,17 +1,14 @@
-"""The messages between the orchestrator and a worker: `Hello`, `ItemJob`, `JobEvent`s and a `JobResult`, `CancelJob`, `ForgetJobs`.
+"""The messages of an orchestrator and a worker: `Hello`, `ItemJob`, `JobEvent`s, `JobUsage`s, a `JobResult`, `CancelJob`, `ForgetJobs`.
 
 Every value has bounds, which are checked when it is decoded: lengths, counts, and no negative cost. A worker is believed
 nothing that matters: it names no path, no object and no ref that is used. Texts are made harmless in one place, `sent_answers.py`.
 """
 
-from contextlib import suppress
-from typing import Annotated, Literal, TypeAlias, TypeVar
+from typing import Annotated, Literal, TypeAlias
 
-import msgspec
 from msgspec import Meta, Struct
 
 from gitbatch.agents.protocol import Assignment, OutputStream, ReplyFlag
-from gitbatch.batch.executor.message_texts import TextDecoder, encode_texts
 from gitbatch.batch.workplace.protocol import WorkplaceSetup
 from gitbatch.checks.verdict import CheckVerdict
 from gitbatch.limits.causes import Cause, WaitReason
@@ -107,14 +104,6 @@ class Hello(Struct, frozen=True, tag="hello"):
     """The names of the variables for their keys that are set there."""
 
 
-class _AnyHello(Struct, frozen=True, tag="hello"):
-    """The part of a greeting that stays the same in every protocol: it is refused by what it says here."""
-
-    protocol: Annotated[int, Meta(ge=0, le=10**6)]
-    version: _Name
-    host: _Name = ""
-
-
 class Alive(Struct, frozen=True, tag="alive"):
     """Shows that a worker is there, while it has nothing to say."""
 
@@ -138,6 +127,13 @@ class JobEvent(Struct, frozen=True, tag="event"):
     token: Token
     stream: OutputStream
     line: _Line
+
+
+class JobUsage(Struct, frozen=True, tag="usage"):
+    """What an agent has used so far, while it works: all of the job, never less than before."""
+
+    token: Token
+    usage: SentUsage
 
 
 class JobChanges(Struct, frozen=True, tag="changes"):
@@ -254,6 +250,8 @@ class ItemJob(Struct, frozen=True, tag="job"):
     """The US dollars that the batch has left for it; None: no limit."""
     tokens_left: int | None = None
     """The tokens that the batch has left; None: no limit."""
+    counts_usage: bool = False
+    """Whether the run counts `JobUsage`: one of an earlier version does not know it."""
 
     @property
     def setups(self) -> tuple[WorkplaceSetup, ...]:
@@ -294,57 +292,19 @@ class ForgetJobs(Struct, frozen=True, tag="forget"):
     tokens: tuple[Token, ...]
 
 
-_T = TypeVar("_T")
-
 FromWorker: TypeAlias = (
-    Hello | Alive | NoSlot | JobEvent | JobChanges | JobChunk | JobResult | JobRefused | CheckDone | Bye
+    Hello
+    | Alive
+    | NoSlot
+    | JobEvent
+    | JobUsage
+    | JobChanges
+    | JobChunk
+    | JobResult
+    | JobRefused
+    | CheckDone
+    | Bye
 )
 ToWorker: TypeAlias = (
     SentSecrets | Welcome | PackPart | PackEnd | ItemJob | CheckJob | CancelJob | ForgetJobs | Bye
 )
-
-
-class MessageError(Exception):
-    """The content of a frame is not a message that this side accepts. The message is one line."""
-
-
-_FROM_WORKER: msgspec.msgpack.Decoder[FromWorker] = msgspec.msgpack.Decoder(FromWorker)
-_ANY_HELLO: msgspec.msgpack.Decoder[_AnyHello] = msgspec.msgpack.Decoder(_AnyHello)
-_TO_WORKER: TextDecoder[ToWorker] = TextDecoder(ToWorker)
-
-
-def encode_message(message: FromWorker | ToWorker) -> bytes:
-    """Returns a message as the content of a frame."""
-    return encode_texts(message)
-
-
-def decode_from_worker(content: bytes) -> FromWorker:
-    """Returns the message of a worker.
-
-    Raises:
-        MessageError: it is not one, or a value is out of its bounds.
-    """
-    try:
-        return _decode(_FROM_WORKER, content)
-    except MessageError:
-        with suppress(MessageError):
-            other = _decode(_ANY_HELLO, content)
-            if other.protocol != PROTOCOL:
-                return Hello(other.protocol, other.version, other.host, 1, "")
-        raise
-
-
-def decode_to_worker(content: bytes) -> ToWorker:
-    """Returns a message of the orchestrator.
-
-    Raises:
-        MessageError: it is not one.
-    """
-    return _decode(_TO_WORKER, content)
-
-
-def _decode(decoder: msgspec.msgpack.Decoder[_T] | TextDecoder[_T], content: bytes) -> _T:
-    try:
-        return decoder.decode(content)
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise MessageError(f"an invalid message: {error}") from error

@@ -131,6 +131,8 @@ class PoolMember:
 
     def _note_end(self, job: IncomingJob) -> None:
         """Notes that it has ended a job. One that could not begin with it would not with the next one either."""
+        if job.is_over_limit:  # it works on until it is cancelled
+            return
         if job.found_no_slot:
             self._note_no_slot(job.slots_left)
         elif job.disk_problem:

@@ -23,6 +23,7 @@ from gitbatch.agents.process.table import ProcessTable
 from gitbatch.agents.protocol import Agent, Assignment, Failure, Progress, Reply
 from gitbatch.batch.executor.carrier import CarrierTools, open_carrier
 from gitbatch.batch.executor.incoming_job import IncomingJob
+from gitbatch.batch.executor.live_usage import LiveUsage
 from gitbatch.batch.executor.messages import PROTOCOL, ItemJob, JobResult, Welcome
 from gitbatch.batch.executor.pool_member import PoolMember
 from gitbatch.batch.executor.pool_members import NoWorker, PoolMembers
@@ -50,6 +51,7 @@ from gitbatch.text import CleanText, clean_text
 
 _HURRY, _PATIENCE = 0.5, 10.0
 """Seconds that workers have to end."""
+_BUDGET_REACHED = "the budget of the batch is reached"
 _SPARE = 60.0
 """Seconds that a worker has beyond the time limit of an agent, before it counts as lost."""
 
@@ -145,7 +147,8 @@ class RemoteWorkplace:
         pool.start()
         await pool.forget_results(frozenset(self.shared.recorded.pop(self.slug, ())))
         most = tools.config.batch.max_output_bytes
-        sent = ItemJob(token, self.batch, self.slug, agent.name, self.table, assignment, self.setup, most)
+        order = (token, self.batch, self.slug, agent.name, self.table, assignment, self.setup, most)
+        sent = ItemJob(*order, counts_usage=True)
         unfit: list[PoolMember] = []
         while True:
             job = self._receive_job(sent, progress)
@@ -189,7 +192,9 @@ class RemoteWorkplace:
         self.file.seek(0)
         self.file.truncate()
         ended = asyncio.get_running_loop().create_future()
-        self.job = IncomingJob(sent.token, progress, f"agent {sent.agent}", sent.most_bytes, self.file, ended)
+        live = LiveUsage(self.shared.tools.budget, sent.assignment.item)
+        purpose = f"agent {sent.agent}"
+        self.job = IncomingJob(sent.token, progress, purpose, sent.most_bytes, self.file, ended, live=live)
         return self.job
 
     async def _work_at(self, member: PoolMember, job: IncomingJob, sent: ItemJob) -> Reply | Failure:
@@ -210,8 +215,11 @@ class RemoteWorkplace:
             await pool.give_up_job(member, token)
         finally:
             pool.release_job(member, token)
-        if end.is_elsewhere:
+        if end.is_elsewhere or end.is_over_limit:
             await pool.cancel_job(member, token)
+        if end.is_over_limit:
+            used = self.shared.tools.budget.charged_usage(sent.assignment.item)
+            return Failure(clean_text(_BUDGET_REACHED), cause=Cause.BUDGET, usage=used)
         if not isinstance(end.result, JobResult):
             reason = clean_text(f"worker {member.host} was lost: {end.lost}")
             return Failure(reason, cause=Cause.LOST, usage=Usage() if job.is_sent else FREE)

@@ -75,7 +75,7 @@ def read_usage(sent: SentUsage) -> Usage:
 
 def send_answer(answer: Reply | Failure) -> SentReply | SentFailure:
     """Returns the answer of an agent as a worker sends it."""
-    usage = _send_usage(answer.usage)
+    usage = send_usage(answer.usage)
     if isinstance(answer, Failure):
         details = tuple(line[:_TEXT] for line in answer.details[-MOST_DETAILS:])
         return SentFailure(
@@ -100,7 +100,8 @@ def _send_contribution(given: Contribution) -> SentContribution:
     return SentContribution(given.artifact[:LIMIT], given.text[:_TEXT])
 
 
-def _send_usage(usage: Usage) -> SentUsage:
+def send_usage(usage: Usage) -> SentUsage:
+    """Returns what an agent has used as a worker sends it."""
     return SentUsage(
         usage.model[:_NAME],
         usage.input,

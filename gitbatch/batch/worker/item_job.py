@@ -11,6 +11,7 @@ from gitbatch.agents.pool import AgentPool
 from gitbatch.agents.protocol import Agent, Failure, OutputStream, Reply
 from gitbatch.agents.secrets import Secrets
 from gitbatch.batch.executor.frames import pack_frame
+from gitbatch.batch.executor.message_codec import encode_message
 from gitbatch.batch.executor.messages import (
     CHUNK_BYTES,
     MOST_PATHS,
@@ -22,10 +23,10 @@ from gitbatch.batch.executor.messages import (
     JobChunk,
     JobEvent,
     JobResult,
+    JobUsage,
     SentSecrets,
-    encode_message,
 )
-from gitbatch.batch.executor.sent_answers import send_answer
+from gitbatch.batch.executor.sent_answers import send_answer, send_usage
 from gitbatch.batch.worker.repository_copy import RepositoryCopy
 from gitbatch.batch.worker.spool import Spool
 from gitbatch.batch.workplace.protocol import Collected, OutputSource, WorkplaceChanges
@@ -35,7 +36,7 @@ from gitbatch.fs.disk import DiskError
 from gitbatch.fs.nofollow import describe_open_error
 from gitbatch.fs.room import require_room
 from gitbatch.limits.causes import Cause
-from gitbatch.limits.usage import FREE
+from gitbatch.limits.usage import FREE, Usage
 from gitbatch.project.agent_kinds import find_kind
 from gitbatch.project.agent_table import AgentTable
 from gitbatch.project.config import Config
@@ -143,7 +144,8 @@ async def run_job(
             workplaces = await copy.open_base(job.setup)
             workplace = workplaces.open_workplace(job.batch, job.slug, job.agent)
             await workplace.prepare(job.setup)
-            tools.pool.budget.begin_job(job.assignment.item, job.cost_left, job.tokens_left)
+            report = _reporting(job, send) if job.counts_usage else None
+            tools.pool.budget.begin_job(job.assignment.item, job.cost_left, job.tokens_left, report)
             show = secrets.mask_progress(_sending(job, send))
             answer = secrets.mask_answer(await workplace.work(agent, job.assignment, show))
             answer = _blame_stop(answer) if is_stopping() else answer
@@ -172,6 +174,15 @@ def _sending(job: ItemJob, send: Send) -> Callable[[OutputStream, CleanText], No
         send(JobEvent(job.token, stream, line[:_LONGEST_LINE]))
 
     return show_line
+
+
+def _reporting(job: ItemJob, send: Send) -> Callable[[Usage], None]:
+    def report_usage(
+        usage: Usage,
+    ) -> None:  # the model is named by the result, after the keys in it were hidden
+        send(JobUsage(job.token, replace(send_usage(usage), model="")))
+
+    return report_usage
 
 
 def fail_job(error: GitbatchError | OSError, answer: Reply | Failure | None) -> Failure:

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gitbatch.batch.executor.frames import MAGIC, pack_frame
-from gitbatch.batch.executor.messages import FromWorker, JobEvent, encode_message
+from gitbatch.batch.executor.message_codec import encode_message
+from gitbatch.batch.executor.messages import FromWorker, JobEvent
 
 _MOST_WAITING = 4 * 1024 * 1024
 """Bytes of lines that may wait to be sent; a line more is dropped."""

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from gitbatch.agents.protocol import Failure
 from gitbatch.batch.executor.frames import FrameError, FrameReader
+from gitbatch.batch.executor.message_codec import MessageError, decode_to_worker
 from gitbatch.batch.executor.messages import (
     ORCHESTRATOR_FRAME,
     Alive,
@@ -26,14 +27,12 @@ from gitbatch.batch.executor.messages import (
     ItemJob,
     JobRefused,
     JobResult,
-    MessageError,
     NoSlot,
     PackEnd,
     PackPart,
     SentSecrets,
     ToWorker,
     Welcome,
-    decode_to_worker,
 )
 from gitbatch.batch.executor.sent_answers import send_answer
 from gitbatch.batch.worker.check_job import run_check

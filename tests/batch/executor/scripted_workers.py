@@ -12,6 +12,12 @@ from sessions import run_here
 
 from gitbatch.batch.ending import Result
 from gitbatch.batch.executor.carrier import CarrierTools, ChannelError, WorkerLink
+from gitbatch.batch.executor.message_codec import (
+    MessageError,
+    decode_from_worker,
+    decode_to_worker,
+    encode_message,
+)
 from gitbatch.batch.executor.messages import (
     PROTOCOL,
     Bye,
@@ -22,13 +28,9 @@ from gitbatch.batch.executor.messages import (
     JobChanges,
     JobChunk,
     JobResult,
-    MessageError,
     SentReply,
     ToWorker,
     Welcome,
-    decode_from_worker,
-    decode_to_worker,
-    encode_message,
 )
 
 REPLY = SentReply("Wrote the page. It is short.")

@@ -16,7 +16,8 @@ from gitbatch.batch.executor.command_carrier import (
     shorten_command,
 )
 from gitbatch.batch.executor.frames import MAGIC, pack_frame
-from gitbatch.batch.executor.messages import Alive, Bye, Hello, encode_message
+from gitbatch.batch.executor.message_codec import encode_message
+from gitbatch.batch.executor.messages import Alive, Bye, Hello
 from gitbatch.project.executor_table import ExecutorTable
 
 HELLO = Hello(1, "1", "far", 2, "bubblewrap")

@@ -12,7 +12,8 @@ from waiting import wait_until_async
 from gitbatch.batch.executor.carrier import CarrierTools, ChannelError, WorkerLink
 from gitbatch.batch.executor.dask_carrier import DaskCarrier, StreamChannel
 from gitbatch.batch.executor.frames import MAGIC, pack_frame
-from gitbatch.batch.executor.messages import Alive, Bye, Hello, encode_message
+from gitbatch.batch.executor.message_codec import encode_message
+from gitbatch.batch.executor.messages import Alive, Bye, Hello
 from gitbatch.batch.executor.pool_members import PoolMembers
 from gitbatch.project.executor_table import ExecutorTable
 

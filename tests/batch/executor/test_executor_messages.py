@@ -11,6 +11,12 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gitbatch.agents.protocol import Contribution, Failure, OutputStream, Reply, ReplyFlag
+from gitbatch.batch.executor.message_codec import (
+    MessageError,
+    decode_from_worker,
+    decode_to_worker,
+    encode_message,
+)
 from gitbatch.batch.executor.messages import (
     CHUNK_BYTES,
     PATHS_AT_ONCE,
@@ -21,13 +27,9 @@ from gitbatch.batch.executor.messages import (
     JobChunk,
     JobEvent,
     JobResult,
-    MessageError,
     SentFailure,
     SentReply,
     SentUsage,
-    decode_from_worker,
-    decode_to_worker,
-    encode_message,
 )
 from gitbatch.batch.executor.sent_answers import read_answer, send_answer
 from gitbatch.batch.workplace.protocol import WorkplaceSetup

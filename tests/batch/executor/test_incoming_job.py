@@ -10,7 +10,7 @@ from batch.executor.scripted_workers import REPLY
 
 from gitbatch.batch.executor.carrier import ChannelError
 from gitbatch.batch.executor.incoming_job import IncomingJob
-from gitbatch.batch.executor.messages import JobChanges, JobChunk, JobResult
+from gitbatch.batch.executor.messages import JobChanges, JobChunk, JobResult, JobUsage
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 TOKEN = "ab" * 16
 
 
-def receive(file: IO[bytes], *messages: JobChanges | JobChunk | JobResult) -> IncomingJob:
+def receive(file: IO[bytes], *messages: JobChanges | JobChunk | JobResult | JobUsage) -> IncomingJob:
     """A job for which some messages have come."""
 
     async def take_all() -> IncomingJob:

@@ -25,15 +25,8 @@ from gitbatch.agents.process.spending import AttemptLimits
 from gitbatch.batch.executor.carrier import Carrier, ChannelError
 from gitbatch.batch.executor.command_carrier import CommandLink
 from gitbatch.batch.executor.frames import MAGIC, pack_frame
-from gitbatch.batch.executor.messages import (
-    Bye,
-    ItemJob,
-    JobResult,
-    SentFailure,
-    SentUsage,
-    ToWorker,
-    encode_message,
-)
+from gitbatch.batch.executor.message_codec import encode_message
+from gitbatch.batch.executor.messages import Bye, ItemJob, JobResult, SentFailure, SentUsage, ToWorker
 from gitbatch.batch.executor.pool_member import PoolMember
 from gitbatch.batch.executor.pool_members import PoolMembers
 from gitbatch.batch.executor.worker_pool import PoolTools, WorkerPool

@@ -19,6 +19,7 @@ from gitbatch.agents.pool import AgentPool
 from gitbatch.agents.process.starter import Starter
 from gitbatch.agents.protocol import Assignment
 from gitbatch.batch.executor.frames import FrameReader, pack_frame
+from gitbatch.batch.executor.message_codec import decode_from_worker, encode_message
 from gitbatch.batch.executor.messages import (
     CHUNK_BYTES,
     WORKER_FRAME,
@@ -31,8 +32,6 @@ from gitbatch.batch.executor.messages import (
     PackPart,
     ToWorker,
     Welcome,
-    decode_from_worker,
-    encode_message,
 )
 from gitbatch.batch.executor.shipment import HaveSet, open_temporary, plan_shipment, write_pack
 from gitbatch.batch.worker.identity import WorkerIdentity

@@ -17,6 +17,7 @@ from conftest import Place
 
 from gitbatch.agents.claude_code.table import ClaudeCodeAgent
 from gitbatch.agents.command.table import CommandAgent
+from gitbatch.batch.executor.message_codec import MessageError, decode_to_worker, encode_message
 from gitbatch.batch.executor.messages import (
     MOST_VALUE,
     CheckDone,
@@ -24,12 +25,9 @@ from gitbatch.batch.executor.messages import (
     JobChunk,
     JobEvent,
     JobRefused,
-    MessageError,
     SentFailure,
     SentSecrets,
     SentValue,
-    decode_to_worker,
-    encode_message,
 )
 from gitbatch.batch.executor.sent_secrets import collect_secrets, remove_sent
 from gitbatch.batch.executor.shipment import HaveSet

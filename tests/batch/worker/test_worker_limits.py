@@ -15,6 +15,7 @@ from waiting import DEADLINE, wait_until_async
 
 from gitbatch.agents.claude_code.table import ClaudeCodeAgent
 from gitbatch.agents.command.table import CommandAgent
+from gitbatch.agents.process.spending import AttemptLimits
 from gitbatch.agents.protocol import Reply
 from gitbatch.agents.secrets import Secrets
 from gitbatch.batch.executor.messages import (
@@ -27,9 +28,11 @@ from gitbatch.batch.executor.messages import (
     JobEvent,
     JobRefused,
     JobResult,
+    JobUsage,
     PackPart,
     SentFailure,
     SentReply,
+    SentUsage,
 )
 from gitbatch.batch.worker.item_job import list_messages
 from gitbatch.batch.worker.orchestrator_service import ServeEnd
@@ -38,6 +41,7 @@ from gitbatch.batch.worker.stdio import WorkerSettings, list_spooled
 from gitbatch.batch.workplace.protocol import Collected, WorkplaceChanges
 from gitbatch.fs.durable import _temporary_name
 from gitbatch.limits.causes import Cause
+from gitbatch.limits.usage import Usage
 from gitbatch.plan.model import ItemKey
 from gitbatch.text import clean_text
 
@@ -152,3 +156,28 @@ def test_item_is_cancelled_at_a_worker_that_was_asked_to_stop(far: Orchestrator)
 
     assert asyncio.run(serve()) is ServeEnd.STOPPED
     assert far.of(JobResult) == []
+
+
+@pytest.mark.parametrize("counts", [True, False], ids=["counted", "older-run"])
+def test_usage_is_reported_while_an_agent_works(far: Orchestrator, counts: bool) -> None:  # noqa: FBT001 - a parameter
+    """To a run that counts it; the program goes on when the test has heard it, and the model is named by the result."""
+
+    async def work(far: Orchestrator) -> None:
+        go_on = far.settings.folder / "go-on"
+        far.send_job("true", token=OTHER)
+        await far.wait_for_result()
+        script = f"echo begun; while ! [ -e {go_on} ]; do sleep 0.02; done; {WRITE}"
+        table = msgspec.json.encode(CommandAgent(command=("sh", "-c", script), reports_usage=True))
+        far.send(replace(far.last, token=TOKEN, slug="1", table=table, cost_left=0.5, counts_usage=counts))
+        await wait_until_async(lambda: far.of(JobEvent), "it has begun")
+        limits = AttemptLimits(far.pool.budget, ItemKey("a"), find_cost=lambda *_: 0.2)
+        for answers in (1, 1, 2):
+            limits.charge_usages((Usage(clean_text("m"), input=10),) * answers)
+        go_on.touch()
+        await far.wait_for_result(2)
+
+    talk(far, work)
+    reported = [JobUsage(TOKEN, SentUsage(input=10 * n, cost=0.2 * n)) for n in (1, 2)]
+    assert far.of(JobUsage) == (reported if counts else [])
+    assert far.pool.budget.cost_left_for(ItemKey("a")) == pytest.approx(0.1)
+    assert not far.pool.budget.is_exhausted_for(ItemKey("a"))
