@@ -1,5 +1,7 @@
 """The processes that a test's run has started."""
 
+import os
+from contextlib import suppress
 from pathlib import Path
 
 from conftest import Place
@@ -14,6 +16,16 @@ def agents_below(place: Place) -> list[int]:
                 found.append(int(entry.name))
         except OSError:
             continue
+    return found
+
+
+def processes_below(ancestor: int) -> dict[int, tuple[str, int]]:
+    """The name and the process group of each process that another has started; those that end meanwhile are left out."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and is_below(pid := int(entry.name), ancestor):
+            with suppress(OSError):
+                found[pid] = (entry / "comm").read_text(encoding="utf-8").strip(), os.getpgid(pid)
     return found
 
 

@@ -6,9 +6,13 @@ deadline here only ends a test that would wait for ever.
 
 import asyncio
 import selectors
+import subprocess
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
+
+import pytest
 
 T = TypeVar("T")
 
@@ -76,6 +80,58 @@ def run_skipping(scene: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine in a loop whose clock skips each wait; for what waits for nothing but time."""
     with asyncio.Runner(loop_factory=_SkippingLoop) as runner:
         return runner.run(scene)
+
+
+def expire_once(patch: pytest.MonkeyPatch, condition: Callable[[], object]) -> None:
+    """Let the time of a program that `subprocess` waits for pass once something is so, and not before."""
+    communicate = subprocess.Popen.communicate
+
+    def wait_and_communicate(
+        process: "subprocess.Popen[Any]",
+        given: bytes | str | None = None,
+        timeout: float | None = None,
+    ) -> tuple[Any, Any]:
+        if timeout is not None:
+            wait_until(condition, "what the program does in its time")
+        return communicate(process, given, timeout)
+
+    patch.setattr(subprocess.Popen, "communicate", wait_and_communicate)
+
+
+class HeldLimits:
+    """The time limits of a number of seconds: they pass when the test says so, and not before."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, seconds: float) -> None:
+        self._held: list[asyncio.Timeout] = []
+        self._is_over = False
+        really = asyncio.timeout
+
+        def hold_limit(delay: float | None) -> asyncio.Timeout:
+            if delay != seconds:
+                return really(delay)
+            self._held.append(really(0 if self._is_over else None))
+            return self._held[-1]
+
+        patch.setattr(asyncio, "timeout", hold_limit)
+
+    def expire(self) -> None:
+        """Let them pass, also one that begins later: a program may say something before it is waited for."""
+        self._is_over = True
+        for limit in self._held:
+            with suppress(RuntimeError):  # it has ended
+                limit.reschedule(asyncio.get_running_loop().time())
+
+
+class JumpingLoop(asyncio.SelectorEventLoop):
+    """A loop whose clock a test can put forward."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+        super().__init__()
+
+    def time(self) -> float:
+        """Return the time of its clock."""
+        return super().time() + self.ahead
 
 
 def _reference() -> int:

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from agents.claude_code_values import an_assignment
 from msgspec import Struct, field
+from waiting import run_skipping
 
 from gitbatch.agents.acp.agent import make_program
 from gitbatch.agents.acp.program import AcpProgram
@@ -171,7 +172,7 @@ def play(
         done = waited is ExitWait.FINISHED or not status
         return program.read_reply(ended) if done else program.read_failure(ended)
 
-    return Played(asyncio.run(run()), player, shown)
+    return Played(run_skipping(run()), player, shown)
 
 
 def read_stream(name: str, worktree: Path = Path("/worktree")) -> list[Message]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from agents.values import a_failure, a_reply
-from waiting import loop_turns, wait_until
+from waiting import HeldLimits, loop_turns, wait_until
 
 from gitbatch.agents.command.agent import make_command_agent
 from gitbatch.agents.command.table import CommandAgent, ExitMeaning
@@ -120,6 +120,11 @@ class Bench:
     def _show(self, stream: OutputStream, line: str) -> None:
         self.shown.append((stream, line))
         self.listen(line)
+
+    def expire_at(self, patch: pytest.MonkeyPatch, wanted: str) -> None:
+        """Let the time of the attempt be over when the program has shown a line."""
+        limits = HeldLimits(patch, self.timeout)
+        self.listen = lambda line: limits.expire() if line == wanted else None
 
     def run(self, *argv: str) -> Reply | Failure:
         """Run a program to its end, and see that nothing of it is left in the loop."""

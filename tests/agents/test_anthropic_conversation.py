@@ -4,22 +4,24 @@
 import asyncio
 import gc
 import re
+import threading
 from collections.abc import Callable, Coroutine
 from math import inf
 from typing import Any
 
 import msgspec
 import pytest
+from agents.busy_server import nap_until_busy, nap_until_limited
 from agents.stage import PRICE, Stage, base, server, stage  # noqa: F401 - fixtures
-from waiting import wait_until_async
+from waiting import DEADLINE, HeldLimits, JumpingLoop, loop_turns, wait_until_async
 
 from gitbatch.agents.anthropic.agent import make_anthropic_agent
 from gitbatch.agents.anthropic.prices import Prices
-from gitbatch.agents.anthropic.scripted.script import SUMMARY
-from gitbatch.agents.anthropic.scripted.server import KEY
+from gitbatch.agents.anthropic.scripted.script import SUMMARY, Fault
+from gitbatch.agents.anthropic.scripted.server import KEY, ScriptedServer
 from gitbatch.agents.anthropic.table import AnthropicAgent
 from gitbatch.agents.process.starter import Starter
-from gitbatch.agents.protocol import EarlierOutput, Failure, OutputStream, Reply
+from gitbatch.agents.protocol import Assignment, EarlierOutput, Failure, OutputStream, Reply
 from gitbatch.agents.services import AgentServices
 from gitbatch.errors import GitbatchError
 from gitbatch.limits.budget import Budget
@@ -105,14 +107,17 @@ def test_token_of_a_subscription_is_refused() -> None:
     assert 'kind = "claude-code"' in raised.value.advice
 
 
-def test_items_of_a_group_share_the_start_and_the_first_goes_alone(stage: Stage) -> None:
+def test_items_of_a_group_share_the_start_and_the_first_goes_alone(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     names = [f"i{number}" for number in range(20)]
+    nap_until_busy(monkeypatch, stage.server, 11)
     results = stage.run(*(stage.assignment("nap 0.05 + write x; finish", name) for name in names))
     assert all(isinstance(result, Reply) for result in results)
     assert len({seen.start for seen in stage.server.seen}) == 1
     first, *rest = [seen for seen in stage.server.seen if seen.turn == 0]
     assert min(seen.at for seen in rest) > first.at
-    assert stage.server.most_under_way > 10
+    assert stage.server.most_under_way >= 11
     written = [result.usage.cache_write for result in results if result.usage.cache_write]
     assert len(written) == 1, "one wrote the cache, all others read it"
 
@@ -140,7 +145,8 @@ def test_a_busy_server_is_waited_for(stage: Stage, status: int) -> None:
 
 
 @pytest.mark.rule("F3")
-def test_a_rate_limit_makes_all_wait_and_none_fail(stage: Stage) -> None:
+def test_a_rate_limit_makes_all_wait_and_none_fail(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    nap_until_limited(monkeypatch, stage.server)
     scripts = {f"i{n}": "nap 0.1 + write x; finish" for n in range(20)} | {
         "limited": "write x; fail 429 after=3 + finish"
     }
@@ -383,8 +389,39 @@ def test_there_is_a_limit_of_turns(stage: Stage) -> None:
     assert len(stage.asked) == 4
 
 
-def test_what_a_request_used_is_charged_even_if_the_time_of_the_item_ends_in_it(stage: Stage) -> None:
-    failure = stage.failure("cut hang + write x", timeout=0.5)
+def expire_when(
+    stage: Stage, patch: pytest.MonkeyPatch, assigned: Assignment, condition: Callable[[], object]
+) -> Failure:
+    """Let the time of an item be over when the server has sent so much, and the client has read it."""
+    limits, agent = HeldLimits(patch, assigned.timeout), stage.agent()
+
+    async def scene() -> Reply | Failure:
+        task = asyncio.ensure_future(agent.run(assigned, stage.place(assigned), stage.hear))
+        await wait_until_async(condition, "the request")
+        await loop_turns(100)
+        limits.expire()
+        try:
+            return await task
+        finally:
+            await agent.close()
+
+    result = asyncio.run(scene())
+    assert isinstance(result, Failure)
+    return result
+
+
+def test_what_a_request_used_is_charged_even_if_the_time_of_the_item_ends_in_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging, break_off = threading.Event(), ScriptedServer._break_off
+
+    async def note_hang(server: ScriptedServer, writer: asyncio.StreamWriter, fault: Fault) -> bool:
+        hanging.set()
+        return await break_off(server, writer, fault)
+
+    monkeypatch.setattr(ScriptedServer, "_break_off", note_hang)
+    assigned = stage.assignment("cut hang + write x", timeout=0.5)
+    failure = expire_when(stage, monkeypatch, assigned, hanging.is_set)
     assert (failure.cause, failure.usage.requests) == (Cause.TIMEOUT, 1)
     assert failure.usage.input > 0
     assert failure.usage.cost
@@ -392,11 +429,32 @@ def test_what_a_request_used_is_charged_even_if_the_time_of_the_item_ends_in_it(
 
 
 def test_the_time_of_an_item_does_not_run_while_it_waits(stage: Stage) -> None:
-    waits = stage.assignment("fail 429 after=0.7 + write x; finish", timeout=0.6)
-    hangs = stage.assignment("say x; nap 5", "b", timeout=0.6)
-    (reply,), (failure,) = stage.run(waits), stage.run(hangs)
-    assert isinstance(reply, Reply)
-    assert isinstance(failure, Failure)
+    loop = JumpingLoop()
+
+    def jump() -> None:
+        loop.ahead += 2 * DEADLINE
+
+    def jump_soon(_seconds: float, _reason: WaitReason) -> None:
+        loop.call_soon(loop.call_soon, jump)  # when it is waited for
+
+    stage.rate_limit = RateLimit(listener=jump_soon)
+    assigned = stage.assignment(f"fail 429 after={2 * DEADLINE} + write x; finish", timeout=DEADLINE)
+    agent = stage.agent()
+
+    async def scene() -> Reply | Failure:
+        try:
+            return await agent.run(assigned, stage.place(assigned), stage.hear)
+        finally:
+            await agent.close()
+
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        assert isinstance(runner.run(scene()), Reply)
+    assert loop.ahead
+
+
+def test_the_time_of_an_item_ends_in_a_request(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    hangs = stage.assignment("say x; nap 60", "b", timeout=0.6)
+    failure = expire_when(stage, monkeypatch, hangs, lambda: len(stage.server.requests_of("out/b.md")) == 2)
     assert (failure.cause, failure.usage.requests) == (Cause.TIMEOUT, 1)
 
 

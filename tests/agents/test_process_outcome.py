@@ -149,8 +149,11 @@ def test_what_counts_as_busy_is_configured(
     assert (answer.cause is Cause.BUSY, answer.is_guess) == (is_busy, is_busy)
 
 
-def test_a_program_that_succeeds_or_takes_too_long_is_not_busy(bench: Bench) -> None:
+def test_a_program_that_succeeds_or_takes_too_long_is_not_busy(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert bench.sh("echo rate limit") == a_reply("rate limit")
     bench.timeout = 0.5
+    bench.expire_at(monkeypatch, "rate limit")
     answer = bench.sh("echo rate limit; sleep 60")
     assert answer == a_failure("it took longer than 0.5 seconds", ("rate limit",), Cause.TIMEOUT)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from msgspec import Struct
+from waiting import DEADLINE
 
 from gitbatch.agents.process import watch
 from gitbatch.agents.process.agent import ProcessAgent
@@ -122,6 +123,7 @@ def test_program_that_hangs_after_its_last_line(folder: Path, monkeypatch: pytes
     script = "import time\nprint('say x\\nraw END', flush=True)\ntime.sleep(300)"
     answer, _, _ = play(folder, script)
     assert answer == make_reply("It took 2 turns. It is done.")
+    monkeypatch.setattr(watch, "_LINGER", DEADLINE)
     answer, _, _ = play(folder, "print('raw END')\nraise SystemExit(3)")
     assert isinstance(answer, Failure)
 

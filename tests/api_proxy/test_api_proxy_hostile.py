@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 from api_proxy.proxied import KEY, MESSAGES, Origin, Proxied, post, run_proxy
-from waiting import DEADLINE, wait_until_async
+from waiting import DEADLINE, HeldLimits, loop_turns, wait_until_async
 
 from gitbatch.api_proxy import client as client_module
 from gitbatch.api_proxy import server as server_module
@@ -116,10 +116,15 @@ def test_a_request_that_stops_is_not_waited_for(
 ) -> None:
     monkeypatch.setattr(client_module, "IDLE_PATIENCE", 0.05)
     monkeypatch.setattr(client_module, "HEAD_PATIENCE", 0.05)
+    limits = HeldLimits(monkeypatch, 0.05)
 
     async def scene() -> None:
         async with run_proxy() as proxied:
-            assert (await begin(proxied, sent))[9:12] == said
+            client = await proxied.connect()
+            client.send(sent)
+            await loop_turns(100)  # the proxy has read it
+            limits.expire()
+            assert (await client.rest())[9:12] == said
 
     asyncio.run(scene())
 

@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from waiting import HeldLimits
 
 from gitbatch.agents.process.starter import Starter
 from gitbatch.agents.protocol import AgentFolders, OutputStream
@@ -25,9 +27,11 @@ class Bench:
     shown: list[str] = field(default_factory=list)
     pauses: list[float] = field(default_factory=list)
     now: float = 0.0
+    listen: Callable[[str], None] = lambda _: None
 
     def show(self, _stream: OutputStream, line: CleanText) -> None:
         self.shown.append(line)
+        self.listen(line)
 
     async def pause(self, seconds: float) -> None:
         self.pauses.append(seconds)
@@ -97,7 +101,9 @@ def test_a_check_that_asks_again_until_its_time_is_up_gives_no_verdict(bench: Be
     assert result.findings == ("later",)
 
 
-def test_a_check_that_takes_too_long_gives_no_verdict(bench: Bench) -> None:
+def test_a_check_that_takes_too_long_gives_no_verdict(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = HeldLimits(monkeypatch, 0.3)
+    bench.listen = lambda line: limits.expire() if line == "begun" else None
     result = bench.run("echo begun; sleep 60", timeout="0.3s")
     assert (result.verdict, result.reason) == (CheckVerdict.UNAVAILABLE, "it took longer than 0.3s")
     assert result.findings == ("begun",)

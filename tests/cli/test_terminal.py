@@ -17,7 +17,7 @@ import pytest
 from conftest import Place
 from forked_terminal import GITBATCH, open_terminal
 from history import assert_tidy, audit, ticked
-from processes import agents_below, is_below
+from processes import agents_below, processes_below
 from waiting import pass_moment, wait_until
 
 DOWN, ENTER = "\x1b[B", "\r"
@@ -251,21 +251,23 @@ def test_colour_is_for_terminals(three: Place) -> None:
         assert end(child) == 0
 
 
-STUBBORN = 'stubborn) page >"$output"; trap "" TERM INT HUP; while :; do sleep 1; done ;;\nfail) echo'
+STUBBORN = 'stubborn) page >"$output"; trap "" TERM INT HUP; : >%s; while :; do sleep 1; done ;;\nfail) echo'
 
 
 @pytest.mark.rule("F4")
 def test_a_second_ctrl_c_kills_agents(three: Place, tmp_path: Path) -> None:
     """After the first one alone, the agent would have an hour to end, and this test would time out."""
-    patient = "import gitbatch.agents.process.agent as agent\nagent._GRACE = 3600.0\n"
+    patient = "import gitbatch.agents.process.program as program\nprogram._GRACE = 3600.0\n"
     (tmp_path / "sitecustomize.py").write_text(patient, encoding="utf-8")
     three.environment["PYTHONPATH"] = str(tmp_path)
-    three.edit("tools/agent.sh", "fail) echo", STUBBORN)
+    deaf = three.home / "deaf"
+    three.edit("tools/agent.sh", "fail) echo", STUBBORN % deaf)
     three.edit("task.md", "Write a →", "Write a do: stubborn →")
     three.commit()
     before = three.git("rev-parse", "main")
     with terminal(three, "run", "--items", "group:1", "--checkpoint", "at-end") as child:
         child.expect("3 of 4 items")
+        wait_until(deaf.exists, "the agent ignores signals")
         assert hears_ctrl_c(child) == {pid_of(child)}
         child.sendcontrol("c")
         child.expect("Ctrl-C again kills them")
@@ -284,10 +286,10 @@ def test_a_second_ctrl_c_kills_agents(three: Place, tmp_path: Path) -> None:
 def hears_ctrl_c(child: "pexpect.spawn[str]") -> set[int]:
     """The processes of a terminal that its Ctrl-C reaches."""
     foreground = os.tcgetpgrp(child.child_fd)
-    pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
-    below = {pid_of(child), *(pid for pid in pids if is_below(pid, pid_of(child)))}
+    below = {pid_of(child): os.getpgid(pid_of(child))}
+    below |= {pid: group for pid, (_, group) in processes_below(pid_of(child)).items()}
     assert len(below) > 3, "agents and gits are at work"
-    return {pid for pid in below if os.getpgid(pid) == foreground}
+    return {pid for pid, group in below.items() if group == foreground}
 
 
 @pytest.mark.parametrize("times", [1, 2])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from waiting import wait_until
+from waiting import expire_once, wait_until
 
 from gitbatch.notify.notification import Notification
 from gitbatch.notify.sending import Sending, post_message, run_command
@@ -81,9 +81,12 @@ def test_server_that_does_not_answer_has_its_time() -> None:
     assert problem == "127.0.0.1: ReadTimeout"
 
 
-def test_program_that_does_not_end_is_gone_with_what_it_started(tmp_path: Path) -> None:
-    script = f"sleep 600 & echo $! >{tmp_path}/child; sleep 600"
-    problem = run_command(["sh", "-c", script, "x"], b"{}", ENVIRONMENT, patience=0.5)
+def test_program_that_does_not_end_is_gone_with_what_it_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = f"sleep 600 & echo $! >{tmp_path}/new; mv {tmp_path}/new {tmp_path}/child; sleep 600"
+    expire_once(monkeypatch, (tmp_path / "child").exists)
+    problem = run_command(["sh", "-c", script, "x"], b"{}", ENVIRONMENT, patience=0.1)
     assert problem == "sh: it took longer than 0 s"
     stat = Path("/proc", (tmp_path / "child").read_text().strip(), "stat")
     wait_until(lambda: not stat.exists() or stat.read_text().split()[2] == "Z", "the sleep is killed")

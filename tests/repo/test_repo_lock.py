@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -110,13 +109,14 @@ def test_what_stands_where_the_holder_is_named_is_replaced(
 
 def test_the_gits_of_a_dead_run_are_waited_for(repo: Repository) -> None:
     told: list[str] = []
-    with orphan(repo) as git:
-        timer = threading.Timer(0.6, git.kill)
-        timer.start()
-        threading.Thread(target=git.wait).start()
-        with repository_lock(repo, told.append):
-            pass
-        timer.join()
+
+    def end_git(text: str) -> None:
+        told.append(text)
+        git.kill()
+        git.wait()
+
+    with orphan(repo) as git, repository_lock(repo, end_git):
+        pass
     assert told == [f"waiting for git processes of a killed run (process {git.pid})"]
 
 

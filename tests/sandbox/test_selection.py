@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from sandbox.arena import Arena, Wall, behind
+from waiting import expire_once
 
 from gitbatch.sandbox import bubblewrap
 from gitbatch.sandbox.bubblewrap import SEARCH_PATH, Bubblewrap, find_bubblewrap
@@ -98,6 +99,7 @@ def test_bubblewrap_that_hangs_is_tried_once(tmp_path: Path, monkeypatch: pytest
     """As with a network file system that does not answer. The command of the trial is not in the reason."""
     monkeypatch.setattr(bubblewrap, "_TIMEOUT", 0.1)
     starts = tmp_path / "starts"
+    expire_once(monkeypatch, starts.exists)
     found = find_bubblewrap(bwrap(tmp_path, f"#!/bin/sh\necho >> {starts}\nexec sleep 60\n"))
     assert found == Unavailable(f"{tmp_path}/bwrap took longer than 0.1 seconds")
     assert starts.read_text() == "\n"

@@ -266,7 +266,6 @@ def test_what_is_not_a_worker_is_disconnected(said: bytes, words: str) -> None:
 @pytest.mark.parametrize("drips", [False, True], ids=["silence", "drip"])
 def test_slow_worker_is_lost(monkeypatch: pytest.MonkeyPatch, drips: bool) -> None:  # noqa: FBT001
     """Whole messages count, not bytes."""
-    monkeypatch.setattr("gitbatch.batch.executor.message_stream.SILENCE", 0.2)
 
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(MAGIC + pack_frame(encode_message(HELLO)))
@@ -279,6 +278,7 @@ def test_slow_worker_is_lost(monkeypatch: pytest.MonkeyPatch, drips: bool) -> No
         async with serving(drip) as address:
             channel = StreamChannel(*await asyncio.open_connection(address.host, address.port))
             assert await channel.receive() == [HELLO]
+            monkeypatch.setattr("gitbatch.batch.executor.message_stream.SILENCE", 0.2)
             with pytest.raises(ChannelError, match=r"no message for 0\.2 seconds"):
                 await channel.receive()
             await channel.close(0.0)

@@ -13,6 +13,7 @@ import pytest
 from batch.executor.scripted_scheduler import GREETING, Script, answering, pack, say, serving
 from certificates import write_certificates, write_stranger
 from msgspec.structs import replace
+from waiting import DEADLINE
 
 from gitbatch.batch.executor.carrier import ChannelError
 from gitbatch.batch.executor.dask_scheduler import ANSWER_BYTES, MOST_WORKERS, SchedulerConnection
@@ -161,7 +162,6 @@ def test_address_that_is_not_connected_to(address: ClusterAddress, words: str) -
 def test_host_that_says_nothing_or_cannot_be_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """With encryption: it is silent, says something else, or has no name of a host."""
     context = make_tls_context(write_certificates(tmp_path), ssl.Purpose.SERVER_AUTH)
-    monkeypatch.setattr("gitbatch.batch.executor.tls.PATIENCE", 0.2)
 
     async def listen(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         while await reader.read(1000):
@@ -175,7 +175,9 @@ def test_host_that_says_nothing_or_cannot_be_one(monkeypatch: pytest.MonkeyPatch
         async with serving(script) as address:
             await connect_streams(replace(address, is_encrypted=True), context)
 
-    for script, words in ((listen, "does not answer"), (refuse, "WRONG_VERSION_NUMBER|RECORD_LAYER")):
+    refused = "WRONG_VERSION_NUMBER|RECORD_LAYER"
+    for script, words, patience in ((refuse, refused, DEADLINE), (listen, "does not answer", 0.2)):
+        monkeypatch.setattr("gitbatch.batch.executor.tls.PATIENCE", patience)
         with pytest.raises(ChannelError, match=words):
             asyncio.run(connect(script))
     with pytest.raises(ChannelError, match="not the name of a host"):

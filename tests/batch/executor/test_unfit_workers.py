@@ -19,7 +19,7 @@ from batch.executor.test_remote_runs import notes, of_kind
 from batch.programs import set_up
 from conftest import Place
 from msgspec.structs import replace
-from waiting import loop_turns
+from waiting import DEADLINE, loop_turns
 
 from gitbatch.agents.process.spending import AttemptLimits
 from gitbatch.batch.executor.carrier import Carrier, ChannelError
@@ -208,7 +208,7 @@ class SlowChannel:
 
 def test_workers_are_ended_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that does not read must not keep the others waiting: Ctrl-C leaves a second for all of them."""
-    monkeypatch.setattr("gitbatch.batch.executor.worker_pool._HURRY", 0.1)
+    monkeypatch.setattr("gitbatch.batch.executor.worker_pool._HURRY", DEADLINE)
     told: list[ToWorker] = []
     heard: list[ToWorker] = []
 

@@ -127,13 +127,13 @@ def runs(place: Place, name: str) -> int:
 def test_a_check_without_a_verdict_halts_and_the_output_is_only_checked_again(place: Place) -> None:
     waits = counting("waits", 'exit "$(cat "$HOME/code")"')
     checks = check("good", counting("good", "exit 0"), on=["out/T1.md"])
-    checks += check("waits", waits, on=["out/T1.md"], timeout="5s")
+    checks += check("waits", waits, on=["out/T1.md"], timeout="9s")
     set_up(place, checks, "- [ ] T1 do: paid → Output: out/T1.md\n- [ ] T2 b → Output: out/T2.md\n")
     (place.home / "code").write_text("75")
     told = run(place, code=75)
     (halted,) = told.of("batch-halted")
     assert halted["cause"] == "check-unavailable"
-    assert "T1: check waits gave no verdict: it still asks to be run again after 5s" in halted["reason"]
+    assert "T1: check waits gave no verdict: it still asks to be run again after 9s" in halted["reason"]
     assert (starts(place, "T1"), ticked(place), told.of("attempt-failed")) == (1, [], [])
     assert told.of("batch-waiting") == [], "the agents do not wait for a check"
     status = json.loads(place.gitbatch("status", "--json").stdout)

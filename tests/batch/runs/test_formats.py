@@ -25,9 +25,10 @@ echo "$count" >"$HOME/$name.starts"
 words=$(printf '%s\n' "$prompt" | sed -n 's/^> .*play: \([a-z0-9 -]*[a-z0-9]\).*/\1/p' | head -n 1)
 word=$(echo "$words" | cut -d ' ' -f "$count")
 [ -n "$word" ] || word=${words##* }
+[ "$word" != success ] || { mkdir -p "$(dirname "$GITBATCH_OUTPUT")"; echo "$name $count" >"$GITBATCH_OUTPUT"; }
 sed "s#/worktree#$(pwd)#g" "$(dirname "$0")/streams/$1/$word.jsonl"
 case $word in
-success) mkdir -p "$(dirname "$GITBATCH_OUTPUT")"; echo "$name $count" >"$GITBATCH_OUTPUT" ;;
+success) ;;
 no-network) exec sleep 60 ;;
 *) exit 1 ;;
 esac

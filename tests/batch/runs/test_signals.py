@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import Place, Running
 from history import assert_tidy, audit, ticked
-from processes import agents_below, is_below
+from processes import agents_below, processes_below
 from waiting import pass_moment, wait_until
 
 ENDLESS_GRACE = """
@@ -18,7 +18,7 @@ from gitbatch.agents.process import program
 program._GRACE = 600
 """
 """Gitbatch, but who waits for an agent's grace to pass waits longer than a test does."""
-STUBBORN = "trap '' TERM INT HUP; while :; do sleep 1; done"
+STUBBORN = "trap '' TERM INT HUP; echo deaf >&2; while :; do sleep 1; done"
 
 
 def with_agent(place: Place, letter: str, script: str) -> None:
@@ -64,13 +64,13 @@ def done_items(place: Place) -> list[str]:
 def test_the_second_signal_does_not_wait_for_an_agent_that_does_not_listen(
     three: Place, sandbox: str
 ) -> None:
-    with_agent(three, "a", "trap 'echo not yet >&2' TERM; trap '' INT HUP; while :; do sleep 1; done")
+    with_agent(
+        three, "a", "trap 'echo not yet >&2' TERM; trap '' INT HUP; echo deaf >&2; while :; do sleep 1; done"
+    )
     before = three.git("rev-parse", "main")
     with running(three, "--sandbox", sandbox, change=ENDLESS_GRACE) as process:
         try:
-            read_until(
-                process, "working on out/letters/a.md", "succeeded T102", "succeeded T103", "succeeded T104"
-            )
+            read_until(process, ": deaf", "succeeded T102", "succeeded T103", "succeeded T104")
         except AssertionError:
             pytest.skip(f"no {sandbox} here")
         process.send_signal(signal.SIGINT)
@@ -90,11 +90,9 @@ def test_the_second_signal_does_not_wait_for_an_agent_that_does_not_listen(
 
 
 def test_the_first_signal_alone_gives_an_agent_its_time(three: Place) -> None:
-    with_agent(three, "a", "trap 'echo farewell >&2; exit 1' TERM; sleep 600 & wait")
+    with_agent(three, "a", "trap 'echo farewell >&2; exit 1' TERM; echo ready >&2; sleep 600 & wait")
     with running(three, change=ENDLESS_GRACE) as process:
-        read_until(
-            process, "working on out/letters/a.md", "succeeded T102", "succeeded T103", "succeeded T104"
-        )
+        read_until(process, ": ready", "succeeded T102", "succeeded T103", "succeeded T104")
         process.send_signal(signal.SIGTERM)
         read_until(process, "farewell")
         process.wait(timeout=100)
@@ -131,7 +129,7 @@ def test_no_item_starts_after_the_first_signal(three: Place) -> None:
     three.edit("gitbatch.toml", "jobs = 4", "jobs = 1")
     three.commit()
     with running(three) as process:
-        read_until(process, "working on out/letters/a.md")
+        read_until(process, ": deaf")
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=100)
     assert process.returncode == 130
@@ -170,13 +168,8 @@ def test_agents_and_gits_are_in_process_groups_of_their_own(three: Place) -> Non
         read_until(
             process, "working on out/letters/a.md", "succeeded T102", "succeeded T103", "succeeded T104"
         )
-        below = [
-            int(entry.name)
-            for entry in Path("/proc").iterdir()
-            if entry.name.isdigit() and is_below(int(entry.name), process.pid)
-        ]
-        names = {Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip() for pid in below}
-        assert {"git", "sh"} <= names, "the open gits and the agent"
-        assert os.getpgid(process.pid) not in {os.getpgid(pid) for pid in below}
+        below = processes_below(process.pid)
+        assert {"git", "sh"} <= {name for name, _ in below.values()}, "the open gits and the agent"
+        assert os.getpgid(process.pid) not in {group for _, group in below.values()}
         process.send_signal(signal.SIGINT)
         process.wait(timeout=100)
