@@ -118,15 +118,15 @@ class Spent(Struct, frozen=True):
     usage: Usage = Usage()
     """Its cost is the sum of the known costs; None if all are unknown."""
     known: int = 0
-    """Attempts of known cost."""
+    """Attempts of known cost that have used something."""
     unknown: int = 0
     """Attempts of unknown cost."""
 
     @classmethod
     def of_attempt(cls, usage: Usage) -> Self:
-        """Returns the spending of one attempt."""
+        """Returns the spending of one attempt. One that has used nothing, as it was never sent, is none: it says nothing of costs."""
         is_known = usage.cost is not None
-        return cls(usage, int(is_known), int(not is_known))
+        return cls(usage, int(is_known and not usage.is_empty), int(not is_known))
 
     def __add__(self, other: "Spent") -> "Spent":
         """Returns the sum of both."""

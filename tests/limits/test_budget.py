@@ -3,7 +3,7 @@
 import pytest
 
 from gitbatch.limits.budget import Budget
-from gitbatch.limits.usage import Spent, Usage, format_dollars
+from gitbatch.limits.usage import FREE, Spent, Usage, format_dollars
 from gitbatch.plan.model import ItemKey
 from gitbatch.text import clean_text
 
@@ -97,6 +97,15 @@ def test_an_attempt_of_unknown_cost_counts_as_the_mean_of_those_that_have_ended(
     assert budget.estimate_cost(spent) == pytest.approx(0.7)
     budget.close_attempt(ItemKey("d"), a_request(None))
     assert budget.is_reached
+
+
+def test_an_attempt_that_was_not_sent_is_not_in_the_mean() -> None:
+    budget = Budget(max_cost=1.0)
+    budget.close_attempt(ItemKey("a"), a_request(0.4))
+    for item in "bcd":  # the connection of their worker was cut before
+        budget.close_attempt(ItemKey(item), FREE)
+    budget.close_attempt(ItemKey("e"), Usage(requests=1, cost=0.0))  # by a model that costs nothing
+    assert (budget.mean_cost, budget.spent.known) == (0.2, 2)
 
 
 @pytest.mark.rule("F2")
