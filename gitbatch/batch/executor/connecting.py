@@ -109,5 +109,7 @@ async def _read_messages(members: PoolMembers, member: PoolMember, channel: Work
                 members.note_end(member, job)
         if member.slots > before:
             members.note_room(member)
+        elif member.slots < before:
+            members.note_slots()
         if member.unfit and not member.unended:
             raise ChannelError(member.unfit)

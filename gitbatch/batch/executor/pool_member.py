@@ -59,6 +59,16 @@ class PoolMember:
         is_known = self.channel or self.losses or self.is_refused
         return not is_known and self.failures < ENOUGH_FAILURES
 
+    @property
+    def is_there(self) -> bool:
+        """Whether it is connected, and works for this run or may do so."""
+        return bool(self.channel) and (self.slots > 0 or bool(self.jobs))
+
+    @property
+    def missing_reason(self) -> str:
+        """Why it does nothing for this run."""
+        return self.problem or ("it has no slot for this run" if self.channel else "it has not answered yet")
+
     def can_run(self, purpose: str) -> bool:
         """Whether it is there, and lacks nothing for a purpose as far as is known."""
         return bool(self.channel) and not self.unfit and purpose not in self.lacks

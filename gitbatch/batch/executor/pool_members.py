@@ -60,6 +60,8 @@ class PoolMembers:
     _carrier: Carrier | None = None
     _begun: float = 0.0
     _empty_since: float = 0.0
+    _is_empty: bool = True
+    """Whether no worker has a slot, or an item, of this run."""
     _is_told: bool = False
 
     def begin_waiting(self, carrier: Carrier) -> None:
@@ -101,9 +103,21 @@ class PoolMembers:
         return known
 
     def note_room(self, member: PoolMember) -> None:
-        """Notes that a worker may take more jobs than before."""
+        """Notes that a worker may take more jobs than before, or has ended one."""
         self._free.note_room(member)
+        self.note_slots()
         self.changed.set()
+
+    def note_slots(self) -> None:
+        """Notes since when no worker has a slot, or an item, of this run: that is as if none were connected."""
+        is_empty = not self._has_any()
+        if is_empty and not self._is_empty:
+            self._empty_since = time.monotonic()
+            self.changed.set()
+        self._is_empty = is_empty
+
+    def _has_any(self) -> bool:
+        return any(member.is_there for member in self.all)
 
     def take_recorded(self, tokens: frozenset[str]) -> dict[PoolMember, list[str]]:
         """Notes that results count no more; returns which of them the workers keep, and may remove."""
@@ -126,7 +140,7 @@ class PoolMembers:
     def note_lost(self, member: PoolMember, reason: CleanText) -> None:
         """Notes that a worker was lost, or cannot be reached."""
         # A worker that connects each time, and can do nothing, is not there.
-        was_there = member.channel is not None and (member.has_worked or not member.unfit)
+        was_there = member.is_there and (member.has_worked or not member.unfit)
         if member.channel:
             self.tell(f"worker {member.host} {'has left' if member.has_left else 'was lost'}: {reason}")
             member.losses += 1
@@ -138,7 +152,8 @@ class PoolMembers:
                 self.tell(f"worker {member.host} cannot be reached: {reason}")
         member.problem = reason
         self.lose_jobs(member, reason)
-        if was_there and not any(other.channel for other in self.all):
+        self._is_empty = not self._has_any()
+        if was_there and self._is_empty:
             self._empty_since = time.monotonic()
         self.changed.set()
 
@@ -171,7 +186,7 @@ class PoolMembers:
 
     def find_why_none(self) -> NoWorker | None:
         """Returns why the batch must halt, unless a worker is there or may still come."""
-        if any(member.channel for member in self.all):
+        if self._has_any():
             return None
         are_refused = bool(self.all) and all(member.is_refused for member in self.all)
         said = self._describe_missing()
@@ -187,9 +202,9 @@ class PoolMembers:
         """Returns why each worker is missing; one that has not answered yet is among them after a while."""
         has_waited = min(self._settling_time(), self._time_left()) <= 0
         reasons = (
-            f"{member.host}: {member.problem or 'it has not answered yet'}"
+            f"{member.host}: {member.missing_reason}"
             for member in self.all
-            if member.problem or has_waited
+            if member.problem or member.channel or has_waited
         )
         return "; ".join(filter(None, (self._carrier.problem if self._carrier else "", *reasons)))
 
@@ -201,7 +216,7 @@ class PoolMembers:
             left: the seconds for which a worker may come that has what its agent needs.
         """
         waiting = self._waiting_time(token)
-        if waiting <= 0 and any(member.channel for member in self.all):
+        if waiting <= 0 and self._has_any():
             return left + 0.01 if 0 < left < math.inf else None
         return (waiting if waiting > 0 else max(0.0, self._time_left())) + 0.01
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import math
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -22,7 +23,16 @@ from msgspec.structs import replace
 
 from gitbatch.batch.ending import Ending
 from gitbatch.batch.executor.incoming_job import IncomingJob
-from gitbatch.batch.executor.messages import ItemJob, JobChunk, JobResult, SentFailure, SentUsage
+from gitbatch.batch.executor.messages import (
+    Alive,
+    ItemJob,
+    JobChunk,
+    JobResult,
+    NoSlot,
+    SentFailure,
+    SentUsage,
+)
+from gitbatch.batch.executor.pool_members import PoolMembers
 from gitbatch.batch.executor.worker_pool import WorkerPool
 from gitbatch.batch.group.early_pool import EarlyPool
 from gitbatch.batch.history.ledger import SpendingLimits
@@ -209,3 +219,41 @@ def test_early_items_that_wait_for_a_slot_do_not_start_in_a_pause(
         continues=True,
     )
     assert (result.succeeded, len(sent_items(later))) == (5, 3)
+
+
+def test_worker_that_offers_no_slot_is_as_none(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is connected, and its slots are those of other runs: for `no-worker`, then the batch halts."""
+    set_up(place, "ok", "ok")
+    name_executor(place, 'no-worker = "0.2s"\n')
+
+    async def have_no_slot(channel: ScriptedChannel, job: ItemJob) -> None:
+        channel.tell(NoSlot(job.token, 0))
+
+    result, events = run_with(place, monkeypatch, ScriptedLink(have_no_slot))
+    assert result.halt is not None
+    assert result.halt.cause is Cause.NO_WORKER
+    assert "far: it has no slot for this run" in result.halt.reason
+    assert "waiting for a worker, for up to 0.2 seconds" in of_kind(events, "notice")[-1]["text"]
+
+
+def test_worker_without_slots_is_there_while_it_works() -> None:
+    """It was asked to stop, and finishes what it has; one that comes back with slots is there again."""
+    members = PoolMembers(lambda _: None, 0.0)
+    member = members.add_member(ScriptedLink(work_for_money))
+    channel = ScriptedChannel(work_for_money, ONE_SLOT)
+    member.begin_connection(channel, ONE_SLOT)
+    members.note_greeting(member)
+    member.jobs["a"] = None  # type: ignore[assignment] - only that there is one counts
+    member.take_message(Alive(takes_jobs=False))
+    members.note_slots()
+    assert members.find_why_none() is None
+    assert members.find_patience("b", math.inf) is None
+    del member.jobs["a"]
+    members.note_room(member)
+    missing = members.find_why_none()
+    assert missing
+    assert "it has no slot for this run" in missing.reason
+    assert members.find_patience("b", math.inf) is not None
+    member.take_message(Alive(slots=1))
+    members.note_room(member)
+    assert members.find_why_none() is None
