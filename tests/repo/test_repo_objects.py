@@ -58,6 +58,14 @@ def test_a_written_tree_is_the_base_plus_the_blob(
     assert made == place.git("write-tree")
 
 
+@pytest.mark.parametrize("path", ["a/b/a.txt", "a/a/a.txt", "a.x", "a-x"])
+def test_a_written_folder_is_cached_in_the_order_of_git(objects: Objects, tree: str, path: str) -> None:
+    made = objects.write_tree(tree, {path: objects.write_blob(b"new\n")})
+    for part in (*path.split("/")[:-1], ""):
+        assert tuple(objects.read_folder(made).values()) == objects.read_tree(made)
+        made = objects.read_folder(made)[part].oid if part else ""
+
+
 def test_modes_as_old_programs_wrote_them_are_read_as_git_reads_them(
     place: Place, objects: Objects, tree: str
 ) -> None:

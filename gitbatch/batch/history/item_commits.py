@@ -17,8 +17,12 @@ PARENTS = 16
 """The most item branches in one merge: a graph with more is hard to read."""
 
 
-def as_item_commit(objects: Objects, commit: Commit, output: str) -> ItemCommit | None:
+def as_item_commit(
+    objects: Objects, commit: Commit, output: str, *, is_stored: bool = False
+) -> ItemCommit | None:
     """Returns a commit as an item's commit if it has one parent and changes only the output; else None.
+
+    `is_stored`: its trees are known to exist, so those that are cached are not read again.
 
     Raises:
         MissingObjectError: one of its trees is missing.
@@ -28,12 +32,12 @@ def as_item_commit(objects: Objects, commit: Commit, output: str) -> ItemCommit 
     old, trees = objects.tree_of(commit.parents[0]), [commit.tree]
     *folders, name = output.split("/")
     for folder in folders:
-        was, now = _only_difference(objects, old, trees[-1], folder)
+        was, now = _only_difference(objects, old, trees[-1], folder, is_stored=is_stored)
         if now is None or not now.is_tree or (was and not was.is_tree):
             return None
         old = was.oid if was else ""
         trees.append(now.oid)
-    was, now = _only_difference(objects, old, trees[-1], name)
+    was, now = _only_difference(objects, old, trees[-1], name, is_stored=is_stored)
     if now is None or now.mode != REGULAR or (was and was.is_tree):
         return None
     plan_item = parse_trailers(commit.message).plan_item if "Gitbatch-Plan-Item" in commit.message else ""
@@ -41,11 +45,12 @@ def as_item_commit(objects: Objects, commit: Commit, output: str) -> ItemCommit 
 
 
 def _only_difference(
-    objects: Objects, old: str, new: str, name: str
+    objects: Objects, old: str, new: str, name: str, *, is_stored: bool
 ) -> tuple[TreeEntry | None, TreeEntry | None]:
     """Returns the old and the new entry of a name in a folder, if that is the only difference; else twice None."""
     before = objects.read_folder(old) if old else {}
-    after = objects.read_tree(new)  # read again, not from the cache: the tree must still exist
+    # If it is not known to exist, it is read again.
+    after = _list_cached(objects, new) if is_stored else objects.read_tree(new)
     was, now = before.get(name), next((entry for entry in after if entry.name == name), None)
     if now is None or was == now:
         return None, None
@@ -54,9 +59,14 @@ def _only_difference(
     return (was, now) if after == tuple(wanted) else (None, None)
 
 
+def _list_cached(objects: Objects, tree: str) -> tuple[TreeEntry, ...]:
+    return tuple(sorted(objects.read_folder(tree).values(), key=lambda entry: entry.sort_key))
+
+
 def _is_of_item(trailers: Trailers, batch: str, item: BatchItem) -> bool:
     """Whether trailers name an item: its path alone does not, as a later group's item may write it too."""
-    return (trailers.batch, trailers.group, trailers.output) == (batch, item.group, item.output)
+    named = (trailers.kind, trailers.batch, trailers.group, trailers.output)
+    return named == (Kind.ITEM, batch, item.group, item.output)
 
 
 def read_item_commit(repo: Repository, batch: str, item: BatchItem, oid: str | None) -> Outcome | None:
@@ -75,13 +85,28 @@ def read_item_commit(repo: Repository, batch: str, item: BatchItem, oid: str | N
     return replace(found, commit=made)
 
 
+def check_new_commit(repo: Repository, batch: str, item: BatchItem, commit: Commit) -> ItemCommit | None:
+    """Returns a commit that this process has just stored as an item's commit; None if `read_item_commit` would return None.
+
+    Its parts are checked as they were stored: git has confirmed their ids, which are the hashes of them. So git is asked
+    one question, whether all of them still exist, and not one for each.
+    """
+    if not _is_of_item(parse_trailers(commit.message), batch, item):
+        return None
+    made = as_item_commit(repo.objects, commit, item.output, is_stored=True)
+    if made is None:
+        return None
+    parts = {made: "commit", **dict.fromkeys(made.trees, "tree"), made.blob: "blob"}
+    return made if repo.objects.are_stored(parts) else None
+
+
 def parse_item_commit(batch: str, item: BatchItem, commit: Commit) -> Outcome | None:
     """Returns the outcome that the message of a commit records; None if it does not name the item.
 
     Whether the commit changes one file, and whether its objects exist, is not known: the outcome has no commit.
     """
     trailers, reply = parse_item_message(commit.message)
-    if trailers.kind is not Kind.ITEM or not _is_of_item(trailers, batch, item):
+    if not _is_of_item(trailers, batch, item):
         return None
     took = re.fullmatch(r"[0-9]{1,9}\.[0-9]", trailers.first_value("Seconds"))
     tries = re.fullmatch(r"[1-9][0-9]{0,5}", trailers.first_value("Attempt"))

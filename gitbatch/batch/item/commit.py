@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from gitbatch.agents.process.confine import strict_advice
 from gitbatch.agents.protocol import Failure
-from gitbatch.batch.history.item_commits import read_item_commit
+from gitbatch.batch.history.item_commits import check_new_commit
 from gitbatch.batch.history.messages import render_item_message
 from gitbatch.batch.history.unchecked import Unchecked, write_unchecked
 from gitbatch.batch.item.harvest import Harvest, harvest_output, judge_change
@@ -22,6 +22,7 @@ from gitbatch.fs.room import disk_error_at
 from gitbatch.limits.causes import Cause
 from gitbatch.project.context import ContextFile
 from gitbatch.repo.fingerprint import require_untouched
+from gitbatch.repo.objects.codec import Commit, end_message
 from gitbatch.repo.repository import Repository, VanishedObjectsError
 from gitbatch.text import clean_text
 
@@ -121,10 +122,10 @@ def _write_commit(
     context: tuple[ContextFile, ...],
 ) -> Outcome:
     commit = _commit_output(repo, commits, scheduled, outcome, blob, context)
-    done = read_item_commit(repo, commits.batch.id, scheduled.batch_item, commit)
+    done = check_new_commit(repo, commits.batch.id, scheduled.batch_item, commit)
     if done is None:
         raise VanishedObjectsError
-    return replace(outcome, commit=done.commit)
+    return replace(outcome, commit=done)
 
 
 def _publish(
@@ -161,7 +162,7 @@ def _commit_output(
     outcome: Outcome,
     blob: str,
     context: tuple[ContextFile, ...],
-) -> str:
+) -> Commit:
     branch = scheduled.branch_of(commits.batch.id)
     tree = repo.objects.write_tree(scheduled.project_state.tree, {scheduled.item.output: blob})
     message = render_item_message(
@@ -173,17 +174,11 @@ def _commit_output(
         scheduled.item.criteria,
         scheduled.plan_item,
     )
-    parts = (
-        tree,
-        (scheduled.project_state.commit,),
-        message,
-        commits.ident_of(scheduled.agent),
-        commits.user,
-    )
+    parents, author = (scheduled.project_state.commit,), commits.ident_of(scheduled.agent)
     # The key may be gone since the start: what is paid for is kept, and signed at the checkpoint.
-    commit = repo.objects.write_signed_if_possible(*parts)
+    commit = repo.objects.write_signed_if_possible(tree, parents, message, author, commits.user)
     require_untouched(repo, commits.fingerprint)
     # An agent may have committed on its branch, or deleted it: its state does not matter.
     if not repo.commit_point(branch, commit, repo.refs.read(branch), "gitbatch: item"):
         raise GitError(("update-ref", branch, commit), 1, f"{branch} moved while we moved it")
-    return commit
+    return Commit(commit, tree, parents, author.render(), commits.user.render(), False, end_message(message))

@@ -144,6 +144,18 @@ class ObjectReader:
         gone = tuple(oid for oid, answer in found if len(answer.split(b" ")) != 3)
         return tuple(oid for oid in gone if not self.writer.spares.restore_object(oid))
 
+    def are_stored(self, kinds: Mapping[str, str]) -> bool:
+        """Whether all of some objects are in the repository, by one question to git; no content is read.
+
+        `kinds`: by the ids of the objects.
+        """
+        self._prepare()
+        with suppress(GitError):  # of a partial clone, git ends at an object that is missing
+            answers = self._reader.ask_all([f"info {oid}\n".encode() for oid in kinds])
+            if [answer.split(b" ")[1] for answer in answers] == [kind.encode() for kind in kinds.values()]:
+                return True
+        return all(self._query_info(oid)[1:2] == [kind.encode()] for oid, kind in kinds.items())
+
     def read_few(self, oids: Sequence[str], most: int) -> tuple[WholeObject, ...] | None:
         """Returns some objects as they are; None: they have more bytes than `most` together, or one is missing."""
         self._prepare()

@@ -22,9 +22,6 @@ from gitbatch.repo.objects.codec import (
 from gitbatch.repo.objects.reader import ObjectReader
 from gitbatch.repo.signing import Signer, SigningError, UnansweredSigningError
 
-_LONG = 100
-"""The entries from which on a folder that was written is cached."""
-
 
 @dataclass(slots=True)
 class Objects(ObjectReader):
@@ -47,12 +44,19 @@ class Objects(ObjectReader):
         Missing folders are created, and those that become empty are left out. A file where a folder is needed is
         replaced: callers check that before.
         """
+        return self._write_folder(self._put_in(base, blobs))
+
+    def _write_folder(self, entries: Mapping[str, TreeEntry]) -> str:
+        """Stores a tree with these entries, and caches them: the check of an item's commit and the next merge read them."""
         # Every entry exists: it was written here, or was in the tree before. git does not check that (`--literally`), so
         # a folder of 10,000 files is cheap, and a partial clone fetches nothing.
-        return self.writer.write("tree", render_tree(self._put_in(base, blobs)))
+        ordered = sorted(entries.values(), key=lambda entry: entry.sort_key)
+        made = self.writer.write("tree", render_tree(ordered))
+        self.keep_folder(made, {entry.name: entry for entry in ordered})
+        return made
 
-    def _put_in(self, base: str | None, blobs: Mapping[str, str | None]) -> tuple[TreeEntry, ...]:
-        """Returns the entries of such a tree; the folders below it are stored."""
+    def _put_in(self, base: str | None, blobs: Mapping[str, str | None]) -> Mapping[str, TreeEntry]:
+        """Returns the entries of such a tree by name; the folders below it are stored."""
         entries = dict(self.read_folder(base)) if base else {}
         below: dict[str, dict[str, str | None]] = {}
         for path, oid in blobs.items():
@@ -70,11 +74,8 @@ class Objects(ObjectReader):
             inside = self._put_in(old.oid if old and old.is_tree else None, inner)
             entries.pop(name, None)
             if inside:
-                made = self.writer.write("tree", render_tree(inside))
-                if len(inside) >= _LONG:  # the next merge of a long group begins with it
-                    self.keep_folder(made, {entry.name: entry for entry in inside})
-                entries[name] = TreeEntry(TREE, name, made)
-        return tuple(entries.values())
+                entries[name] = TreeEntry(TREE, name, self._write_folder(inside))
+        return entries
 
     def write_commit(
         self, tree: str, parents: tuple[str, ...], message: str, author: Ident, committer: Ident

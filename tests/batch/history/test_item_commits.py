@@ -6,12 +6,15 @@ import random
 import pytest
 from conftest import Place
 
-from gitbatch.batch.history.item_commits import as_item_commit, read_item_commit
+from gitbatch.batch.history.item_commits import as_item_commit, check_new_commit, read_item_commit
 from gitbatch.batch.model import BatchItem
+from gitbatch.repo.objects.codec import Commit, Ident
 from gitbatch.repo.objects.reader import MissingObjectError
+from gitbatch.repo.pipe import Pipe
 from gitbatch.repo.repository import Repository
 
 LONG = os.environ.get("GITBATCH_FAULTS") == "long"
+BATCH = "20260102-030405-abcd"
 OUTPUT = "out/deep/page.md"
 PATHS = (OUTPUT, "out/deep/page.md/x", "out/deep/other", "out/deep", "out", "out/a", "top", "outer", "z/y")
 MODES = ("100644", "100755", "120000", "160000")
@@ -129,7 +132,7 @@ def test_a_tree_that_git_would_not_have_written_is_no_items(
         "path as name": lambda: tree(a, ("40000", "d", tree(("100644", "y", one))), ("100644", "d/x", two)),
     }[what]()
     parent = place.git("commit-tree", base, "-m", "base")
-    batch = "20260102-030405-abcd"
+    batch = BATCH
     told = f"Batch: {batch}|Group: 1 g|Item: d/x|Agent: a|Attempt: 1|Seconds: 0.1".split("|")
     message = "gitbatch: x\n\n" + "".join(f"Gitbatch-{line}\n" for line in told)
     oid = place.git("commit-tree", new, "-p", parent, "-m", message)
@@ -146,3 +149,76 @@ def test_a_commit_whose_tree_is_gone_is_no_item(place: Place, repo: Repository) 
     (place.root / ".git/objects" / lost[:2] / lost[2:]).unlink()
     with pytest.raises(MissingObjectError):
         as_item_commit(repo.objects, repo.objects.read_commit(oid), OUTPUT)
+
+
+def store_item_commit(
+    place: Place, repo: Repository, item: BatchItem, files: dict[str, str | None]
+) -> Commit:
+    """A commit that names an item, as this process stores it: with files changed in the tree of HEAD."""
+    base = place.git("rev-parse", "HEAD")
+    tree = repo.objects.write_tree(repo.objects.tree_of(base), files)
+    told = f"Batch: {BATCH}|Group: {item.group} g|Item: {item.output}|Agent: a|Attempt: 1|Seconds: 0.1".split(
+        "|"
+    )
+    message = "gitbatch: x\n\n" + "".join(f"Gitbatch-{line}\n" for line in told)
+    who = Ident("A", "a@example.org", 1)
+    oid = repo.objects.write_commit(tree, (base,), message, who, who)
+    return Commit(oid, tree, (base,), who.render(), who.render(), False, message)
+
+
+def test_a_commit_of_ours_is_checked_as_it_was_stored(place: Place, repo: Repository) -> None:
+    item, other = (BatchItem(OUTPUT, "x", "Write x", "1-x", group) for group in (1, 2))
+    one = repo.objects.write_blob(b"1")
+    commit = store_item_commit(place, repo, item, {OUTPUT: one})
+    made = check_new_commit(repo, BATCH, item, commit)
+    read = read_item_commit(repo, BATCH, item, commit.oid)
+    assert made
+    assert read
+    assert read.commit
+    assert (made, made.base, made.trees, made.blob) == (
+        read.commit,
+        read.commit.base,
+        read.commit.trees,
+        read.commit.blob,
+    )
+    assert check_new_commit(repo, BATCH, other, commit) is None  # it names another item
+    more = store_item_commit(place, repo, item, {OUTPUT: one, "out/a": one})
+    assert check_new_commit(repo, BATCH, item, more) is None
+    same = store_item_commit(place, repo, item, {})
+    assert check_new_commit(repo, BATCH, item, same) is None
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_a_commit_of_ours_that_lost_an_object_is_no_item(place: Place, repo: Repository, number: int) -> None:
+    item = BatchItem(OUTPUT, "x", "Write x", "1-x", 1)
+    commit = store_item_commit(place, repo, item, {OUTPUT: repo.objects.write_blob(b"1")})
+    made = check_new_commit(repo, BATCH, item, commit)
+    assert made
+    lost = (made, *made.trees, made.blob)[number]
+    (place.root / ".git/objects" / lost[:2] / lost[2:]).unlink()
+    assert check_new_commit(repo, BATCH, item, commit) is None
+
+
+def test_a_commit_of_ours_whose_output_is_a_folder_is_no_item(place: Place, repo: Repository) -> None:
+    item = BatchItem(OUTPUT, "x", "Write x", "1-x", 1)
+    folder = repo.objects.write_tree(None, {"x": repo.objects.write_blob(b"1")})
+    commit = store_item_commit(place, repo, item, {OUTPUT: folder})
+    assert check_new_commit(repo, BATCH, item, commit) is None
+
+
+def test_a_commit_of_ours_is_checked_by_one_question(
+    place: Place, repo: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item = BatchItem(OUTPUT, "x", "Write x", "1-x", 1)
+    commit = store_item_commit(place, repo, item, {OUTPUT: repo.objects.write_blob(b"1")})
+    repo.objects.writer.flush()
+    asked: list[bytes] = []
+    send = Pipe.send
+
+    def note(pipe: Pipe, query: bytes) -> None:
+        asked.append(query)
+        send(pipe, query)
+
+    monkeypatch.setattr(Pipe, "send", note)
+    assert check_new_commit(repo, BATCH, item, commit)
+    assert len(asked) == 1
