@@ -124,7 +124,7 @@ class Spent(Struct, frozen=True):
 
     @classmethod
     def of_attempt(cls, usage: Usage) -> Self:
-        """Returns the spending of one attempt. One that has used nothing, as it was never sent, is none: it says nothing of costs."""
+        """Returns the spending of one attempt. One that has used nothing, as it was never sent, is not counted: it says nothing of costs."""
         is_known = usage.cost is not None
         return cls(usage, int(is_known and not usage.is_empty), int(not is_known))
 

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import math
 from dataclasses import dataclass, field
+from io import BytesIO
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +17,7 @@ from batch.executor.scripted_workers import (
     name_executor,
     run_with,
 )
+from batch.executor.test_incoming_job import TOKEN, receive
 from batch.programs import set_up
 from conftest import Place
 from history import ticked
@@ -243,12 +245,12 @@ def test_worker_without_slots_is_there_while_it_works() -> None:
     channel = ScriptedChannel(work_for_money, ONE_SLOT)
     member.begin_connection(channel, ONE_SLOT)
     members.note_greeting(member)
-    member.jobs["a"] = None  # type: ignore[assignment] - only that there is one counts
+    member.jobs[TOKEN] = receive(BytesIO())
     member.take_message(Alive(takes_jobs=False))
     members.note_slots()
     assert members.find_why_none() is None
     assert members.find_patience("b", math.inf) is None
-    del member.jobs["a"]
+    del member.jobs[TOKEN]
     members.note_room(member)
     missing = members.find_why_none()
     assert missing
