@@ -86,7 +86,7 @@ def test_program_is_only_spawned_where_it_is(tmp_path: Path, monkeypatch: pytest
         folder.mkdir()
     for folder in folders[1:]:
         (folder / "tool").symlink_to("/bin/true")
-    monkeypatch.setenv("PATH", ":".join(map(str, (tmp_path / "missing", *folders))))
+    variables = {b"PATH": b":".join(map(os.fsencode, (tmp_path / "missing", *folders)))}
     tried: list[str] = []
     spawn = os.posix_spawn
 
@@ -95,6 +95,6 @@ def test_program_is_only_spawned_where_it_is(tmp_path: Path, monkeypatch: pytest
         return spawn(path, *arguments, **more)
 
     monkeypatch.setattr(os, "posix_spawn", note)
-    child = spawn_program(["tool"])
+    child = spawn_program(["tool"], variables)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert tried == [f"{folders[1]}/tool"]

@@ -38,12 +38,18 @@ _KERNEL = tuple(
 class LauncherOptions:
     """The command line: `--name value …`, then `--` and the program."""
 
-    def __init__(self, arguments: list[str], *, is_served: bool = False) -> None:
+    def __init__(
+        self, arguments: list[str], environment: dict[bytes, bytes], *, is_served: bool = False
+    ) -> None:
+        self.environment = environment
+        """The variables of the program. Its own process takes no notice of them."""
         self.is_served = is_served
         """Whether the server has forked this process: it kills what this process leaves behind."""
         end = arguments.index("--")
         self.argv = arguments[end + 1 :]
-        self._pairs = list(zip(arguments[0:end:2], arguments[1:end:2], strict=True))
+        self._values: dict[str, list[str]] = {}
+        for name, value in zip(arguments[0:end:2], arguments[1:end:2], strict=True):
+            self._values.setdefault(name, []).append(value)
 
     @property
     def network(self) -> str:
@@ -52,11 +58,11 @@ class LauncherOptions:
 
     def get_all(self, name: str) -> list[str]:
         """Returns the values of an option that may be repeated."""
-        return [value for key, value in self._pairs if key == name]
+        return self._values.get(name, [])
 
     def get_one(self, name: str) -> str:
         """Returns the value of a required option."""
-        return self.get_all(name)[0]
+        return self._values[name][0]
 
     def get_number(self, name: str) -> int | None:
         """Returns the value of a numeric option, None if it is absent."""
@@ -66,17 +72,17 @@ class LauncherOptions:
 def main(arguments: list[str]) -> None:
     """Runs the command line's mode, and exits with the program's exit code."""
     _undo_locale_coercion()
-    options = LauncherOptions(arguments)
+    options = LauncherOptions(arguments, dict(os.environb))
     sys.exit(
         probe_landlock(_landlock_rules(options))
         if options.get_one("--mode") == "probe"
-        else run_launcher(arguments)
+        else run_launcher(arguments, options.environment)
     )
 
 
-def run_launcher(arguments: list[str], *, is_served: bool = False) -> int:
-    """Runs the command line's mode; returns the exit code. `is_served`: see `LauncherOptions`."""
-    options = LauncherOptions(arguments, is_served=is_served)
+def run_launcher(arguments: list[str], environment: dict[bytes, bytes], *, is_served: bool = False) -> int:
+    """Runs the command line's mode; returns the exit code. The others: see `LauncherOptions`."""
+    options = LauncherOptions(arguments, environment, is_served=is_served)
     first = CHANNEL + 1 if options.network == "api" else CHANNEL
     os.closerange(first, os.sysconf("SC_OPEN_MAX"))  # the program inherits none of gitbatch's descriptors
     try:
@@ -92,9 +98,10 @@ def _prepare_folders(options: LauncherOptions) -> None:
     scratch = options.get_one("--scratch")
     for name in ("tmp", "home"):
         os.makedirs(f"{scratch}/{name}", exist_ok=True)
-    os.environ["TMPDIR"] = f"{scratch}/tmp"  # noqa: S108 - its own
+    options.environment[b"TMPDIR"] = os.fsencode(f"{scratch}/tmp")  # noqa: S108 - its own
     for home in options.get_all("--home"):
         _make_home(home, f"{scratch}/home", options.get_all("--home-link"))
+        options.environment[b"HOME"] = os.fsencode(f"{scratch}/home")
     if not options.get_all("--upper"):
         _enter_worktree(options)
     set_limits(
@@ -138,7 +145,6 @@ def _make_home(home: str, own: str, shown: list[str]) -> None:
         os.makedirs(os.path.dirname(f"{own}/{name}"), exist_ok=True)
         with suppress(FileExistsError):  # of an earlier attempt
             os.symlink(f"{home}/{name}", f"{own}/{name}")
-    os.environ["HOME"] = own
 
 
 def _undo_locale_coercion() -> None:
@@ -173,7 +179,9 @@ def _keep_program(options: LauncherOptions) -> None:
     _mount_layers(options, signal.SIGTERM)
     is_confined = options.get_one("--mode") == "landlock"
     execute = (
-        partial(_execute_confined, options) if is_confined else partial(process.execute_program, options.argv)
+        partial(_execute_confined, options)
+        if is_confined
+        else partial(process.execute_program, options.argv, options.environment)
     )
     os._exit(run_contained(execute))
 
@@ -205,7 +213,7 @@ def _keep_namespace(options: LauncherOptions, reading: int, writing: int) -> Non
         execute = partial(_execute_confined, options, has_own_proc=has_own_proc)
         child = process.fork_process(execute, on_our_death=signal.SIGKILL)
     else:
-        child = process.spawn_program(options.argv)
+        child = process.spawn_program(options.argv, options.environment)
     os._exit(await_program(child))
 
 
@@ -239,12 +247,12 @@ def _watch_bubblewrap(options: LauncherOptions, argv: list[str], written: Writte
 
 def _spawn_in_layers(options: LauncherOptions, argv: list[str]) -> int:
     _mount_layers(options, signal.SIGTERM)
-    return process.spawn_program(argv)
+    return process.spawn_program(argv, options.environment)
 
 
 def _execute_in_layers(options: LauncherOptions, argv: list[str]) -> None:
     _mount_layers(options, signal.SIGKILL)
-    process.execute_program(argv)
+    process.execute_program(argv, options.environment)
 
 
 def _enter_network_with_listener() -> None:
@@ -285,7 +293,7 @@ def _execute_confined(options: LauncherOptions, *, has_own_proc: bool = False) -
     if has_own_proc:  # it shows the program's processes, and our keeper
         rules["/proc"] = READ
     confine_process(rules, network=options.network != "none")
-    process.execute_program(options.argv)
+    process.execute_program(options.argv, options.environment)
 
 
 def _landlock_rules(options: LauncherOptions) -> dict[str, int]:

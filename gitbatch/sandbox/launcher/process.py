@@ -6,7 +6,7 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from gitbatch.sandbox.launcher import CANNOT_RUN, NOT_FOUND
@@ -60,15 +60,16 @@ def fork_process(run: Callable[[], None], *, on_our_death: signal.Signals) -> in
         os._exit(CANNOT_RUN)
 
 
-def candidate_paths(program: str) -> list[str]:
+def candidate_paths(program: str, environment: Mapping[bytes, bytes]) -> list[str]:
     """Returns the paths at which a program may be, like `os.execvp`, which would import a module for it."""
     if "/" in program:
         return [program]
-    return [f"{folder or '.'}/{program}" for folder in os.environ.get("PATH", os.defpath).split(":")]
+    folders = os.fsdecode(environment.get(b"PATH", os.defpath))
+    return [f"{folder or '.'}/{program}" for folder in folders.split(":")]
 
 
-def execute_program(argv: list[str]) -> None:
-    """Replaces this process by a program. Signals have their default actions, whatever was inherited or set by Python.
+def execute_program(argv: list[str], environment: Mapping[bytes, bytes]) -> None:
+    """Replaces this process by a program with some variables. Signals have their default actions, whatever was inherited or set by Python.
 
     It opens no file and imports nothing.
     """
@@ -76,26 +77,26 @@ def execute_program(argv: list[str]) -> None:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _AWAITED)
     problem = errno.ENOENT
-    for path in candidate_paths(argv[0]):
+    for path in candidate_paths(argv[0], environment):
         try:
-            os.execv(path, argv)  # noqa: S606 - no shell is meant
+            os.execve(path, argv, environment)  # noqa: S606 - no shell is meant
         except OSError as error:
             if error.errno not in _NOT_HERE:
                 problem = error.errno or problem
     os._exit(_report_unstarted(argv[0], problem))
 
 
-def spawn_program(argv: list[str]) -> int:
+def spawn_program(argv: list[str], environment: Mapping[bytes, bytes]) -> int:
     """Starts a program in a session of its own without a copy of this process, which would take longer; returns its id.
 
     If it cannot be started, this process ends as in `execute_program`. It has no death signal.
     """
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, ()) - set(_AWAITED)
     problem = errno.ENOENT
-    for path in filter(_may_be_there, candidate_paths(argv[0])):
+    for path in filter(_may_be_there, candidate_paths(argv[0], environment)):
         try:
             return os.posix_spawn(
-                path, argv, os.environ, setsid=True, setsigmask=mask, setsigdef=_DEFAULT_ACTIONS
+                path, argv, environment, setsid=True, setsigmask=mask, setsigdef=_DEFAULT_ACTIONS
             )
         except OSError as error:
             if error.errno not in _NOT_HERE:

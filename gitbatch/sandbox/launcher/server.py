@@ -142,9 +142,7 @@ def _run_request(writing: io.BufferedWriter, descriptors: list[int]) -> None:
     directory, arguments, environment = _read_parts(request)
     try:
         os.chdir(directory)
-        os.environb.clear()
-        os.environb.update(environment)
-        code = run_launcher([os.fsdecode(argument) for argument in arguments], is_served=True)
+        code = run_launcher(list(map(os.fsdecode, arguments)), environment, is_served=True)
     except OSError as error:
         print_error(describe_error(error))
         code = CANNOT_RUN
