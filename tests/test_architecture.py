@@ -39,6 +39,7 @@ ORDER = (
         "repo.ignored",
     ),
     *(
+        "repo.index_bytes",
         "repo.attributes",
         "repo.base",
         "repo.checkout",

@@ -11,7 +11,8 @@ from conftest import Place
 from gitbatch.repo.checkout import follow
 from gitbatch.repo.checkout.clean_paths import leave_clean_out
 from gitbatch.repo.checkout.follow import find_uncommitted
-from gitbatch.repo.checkout.index_lookup import UnreadableIndexError, open_lookup
+from gitbatch.repo.checkout.index_lookup import open_lookup
+from gitbatch.repo.index_bytes import UnreadableIndexError
 from gitbatch.repo.opening import open_repository
 
 BLOB = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"

@@ -8,7 +8,8 @@ import os
 from contextlib import suppress
 
 from gitbatch.paths import ancestors, encode_path, first_non_folder
-from gitbatch.repo.checkout.index_lookup import IndexLookup, UnreadableIndexError, open_lookup
+from gitbatch.repo.checkout.index_lookup import IndexLookup, open_lookup
+from gitbatch.repo.index_bytes import UnreadableIndexError
 from gitbatch.repo.repository import Repository
 
 

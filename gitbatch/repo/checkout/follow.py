@@ -8,7 +8,6 @@ user's in between would commit the old index, and so revert the checkpoint; it h
 """
 
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,14 +18,15 @@ from msgspec import Struct
 
 from gitbatch.errors import BusyError
 from gitbatch.fs.disk import is_at_the_path, naming
-from gitbatch.fs.durable import replacing, sync_file
+from gitbatch.fs.durable import replacing
 from gitbatch.fs.nofollow import directory, regular_file
 from gitbatch.paths import ancestors, decode_path, encode_path
 from gitbatch.repo.attributes import as_committed, read_rules
 from gitbatch.repo.checkout.clean_paths import find_blocker, leave_clean_out
 from gitbatch.repo.checkout.files import FileChange, drop_all_remains, find_differing, update_files
-from gitbatch.repo.checkout.index_lookup import UnreadableIndexError, open_lookup
-from gitbatch.repo.objects.codec import REGULAR
+from gitbatch.repo.checkout.index_lookup import open_lookup
+from gitbatch.repo.checkout.index_update import update_index
+from gitbatch.repo.index_bytes import UnreadableIndexError
 from gitbatch.repo.private_dir import private_git
 from gitbatch.repo.process import Git
 from gitbatch.repo.refs.lock_files import is_same_file, release_index
@@ -188,7 +188,7 @@ def _update_paths(
             kept.add(path)
     drop_all_remains(repo, paths)
     kept |= update_files(repo, entries, converting) | find_differing(repo, followed, converting)
-    _update_index(repo, entries)
+    update_index(repo, entries)
     return Followed(tuple(path for path in paths if path in kept))
 
 
@@ -230,7 +230,7 @@ def rewrite_file(repo: Repository, path: str, change: Callable[[bytes], bytes]) 
         before = repo.objects.read_blob(staged)
         after = change(before)
         if after != before:
-            _update_index(repo, [FileChange(path, staged, repo.objects.write_blob(after), skipped=skipped)])
+            update_index(repo, [FileChange(path, staged, repo.objects.write_blob(after), skipped=skipped)])
     try:
         with naming(repo.root / path), suppress(_SavedAgain):
             _rewrite_on_disk(repo, path, change)
@@ -281,35 +281,3 @@ def _replace_file(repo: Repository, path: str) -> Iterator[int]:
     *parents, name = path.split("/")
     with directory(repo.root, tuple(parents), create=True) as parent, replacing(parent, name) as descriptor:
         yield descriptor
-
-
-def _update_index(repo: Repository, changes: list[FileChange]) -> None:
-    """Puts the new versions into a new index, which then replaces the old one."""
-    if not changes:
-        return
-    repo.objects.writer.sync()
-    index, copy = repo.git_dir / "index", repo.git_dir / "index.gitbatch"
-    copy.unlink(missing_ok=True)
-    if index.exists():
-        _link_or_copy(index, copy)
-    entries = (f"{REGULAR} {c.new} 0" if c.new else f"0 {'0' * 2 * repo.id_bytes}" for c in changes)
-    lines = b"".join(
-        entry.encode() + b"\t" + encode_path(c.path) + b"\0"
-        for c, entry in zip(changes, entries, strict=True)
-    )
-    skipped = b"".join(encode_path(c.path) + b"\0" for c in changes if c.skipped and c.new)
-    with private_git(repo, repo.root, index=copy) as git:
-        git.run("update-index", "-z", "--index-info", input=lines)
-        if skipped:
-            git.run("update-index", "--skip-worktree", "-z", "--stdin", input=skipped)
-    sync_file(copy)
-    copy.replace(index)
-    copy.unlink(missing_ok=True)  # git wrote nothing: both names are still those of one file
-
-
-def _link_or_copy(index: Path, copy: Path) -> None:
-    """Gives an index a second name: git writes a new file under that, and never into the old one. It may be 10 MB."""
-    try:
-        copy.hardlink_to(index)
-    except OSError:  # no hard links there
-        shutil.copy2(index, copy)

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-_HEADER = struct.Struct(">4sII")
+from gitbatch.repo.index_bytes import HEADER, UnreadableIndexError
+
 _STAT = struct.Struct(">10I")
 _MODE_AT = 24
 _MODES = frozenset(mode.to_bytes(4) for mode in (0o100644, 0o100755, 0o120000, 0o160000))
@@ -28,10 +29,6 @@ _MOST_NAME = 8192
 _SIGNATURE = 8
 _LAST = b"\xff"
 """After every path."""
-
-
-class UnreadableIndexError(Exception):
-    """The index has another form than the one that is read here: git has to be asked."""
 
 
 class FoundEntry(NamedTuple):
@@ -69,39 +66,51 @@ class IndexLookup:
     def __init__(self, data: mmap.mmap, id_bytes: int, mtime_ns: int) -> None:
         """Raises UnreadableIndexError for another form."""
         self.mtime_ns = mtime_ns
-        self._data = data
+        self.data = data
         self._limit = len(data) - id_bytes
         self._fixed = _STAT.size + id_bytes + 2
         self._found: dict[tuple[int, int], tuple[int, bytes] | None] = {}
         """What was found between two places: paths that are close to each other are looked for at the same ones."""
-        if self._limit < _HEADER.size:
+        if self._limit < HEADER.size:
             raise UnreadableIndexError
-        signature, version, self._count = _HEADER.unpack_from(data)
+        signature, version, self.count = HEADER.unpack_from(data)
         if (signature, version) != (b"DIRC", 2):
             raise UnreadableIndexError
-        self._require_plain(self._find_place(_LAST) if self._count else _HEADER.size)
+        self.end = self._find_place(_LAST) if self.count else HEADER.size
+        """The place after the last entry."""
+        self.extensions = dict(self._list_extensions())
+        """The places of what follows the entries, by its kind."""
 
-    def _require_plain(self, at: int) -> None:
+    def _list_extensions(self) -> Iterator[tuple[bytes, slice]]:
         """Raises an error unless known extensions follow the entries, to the end: a split or a sparse index has others."""
+        at = self.end
         while at < self._limit:
             if at + _SIGNATURE > self._limit:
                 raise UnreadableIndexError
-            kind, size = struct.unpack_from(">4sI", self._data, at)
+            kind, size = struct.unpack_from(">4sI", self.data, at)
             if not kind[:1].isupper():
                 raise UnreadableIndexError
+            yield kind, slice(at + _SIGNATURE, at + _SIGNATURE + size)
             at += _SIGNATURE + size
         if at != self._limit:
             raise UnreadableIndexError
 
     def find_entry(self, path: bytes) -> FoundEntry | None:
         """Returns the entry of a path; None: it has no entry."""
-        at = self._find_place(path)
-        if at >= self._limit or not self._is_entry(at) or self._name_at(at) != path:
+        place = self.find_span(path)
+        if place.start == place.stop:
             return None
+        at = place.start
         flags = self._flags_at(at)
-        oid = self._data[at + _STAT.size : at + self._fixed - 2].hex()
-        status = _STAT.unpack_from(self._data, at)
+        oid = self.data[at + _STAT.size : at + self._fixed - 2].hex()
+        status = _STAT.unpack_from(self.data, at)
         return FoundEntry(oid, not flags & _STAGE, bool(flags & _ASSUMED), status)
+
+    def find_span(self, path: bytes) -> slice:
+        """Returns the place of the entry of a path; an empty one, where the entry would be: it has none."""
+        at = self._find_place(path)
+        is_there = at < self._limit and self._is_entry(at) and self._name_at(at) == path
+        return slice(at, self._end_at(at) if is_there else at)
 
     def has_below(self, folder: bytes) -> bool:
         """Whether a path below a folder has an entry."""
@@ -110,7 +119,7 @@ class IndexLookup:
 
     def _find_place(self, name: bytes) -> int:
         """Returns where the entry of a path begins, or would begin."""
-        low, high = _HEADER.size, self._limit
+        low, high = HEADER.size, self._limit
         while high - low > _WINDOW:
             middle = low + (high - low) // 16 * 8
             if (middle, high) not in self._found:
@@ -130,7 +139,7 @@ class IndexLookup:
 
     def _find_next(self, at: int, before: int) -> int | None:
         """Returns the first entry that begins at a place or after it; None: another place comes first."""
-        data = self._data
+        data = self.data
         for start in range(at, min(at + _MOST_NAME, before), 8):
             mode = start + _MODE_AT
             if data[mode : mode + 4] in _MODES and self._is_entry(start) and self._is_followed(start):
@@ -142,11 +151,11 @@ class IndexLookup:
         end = self._end_at(at)
         if end < self._limit and self._is_entry(end):
             return self._name_at(end) >= self._name_at(at)
-        return end == self._limit or self._data[end : end + 4].isalpha()
+        return end == self._limit or self.data[end : end + 4].isalpha()
 
     def _is_entry(self, at: int) -> bool:
         """Whether an entry begins at a place."""
-        data, name = self._data, at + self._fixed
+        data, name = self.data, at + self._fixed
         if name >= self._limit or data[at + _MODE_AT : at + _MODE_AT + 4] not in _MODES:
             return False
         length = self._flags_at(at) & _LONG_NAME
@@ -157,15 +166,15 @@ class IndexLookup:
         return after <= self._limit and not data[end:after].strip(b"\0")
 
     def _end_at(self, at: int) -> int:
-        length = self._data.find(b"\0", at + self._fixed) - at
+        length = self.data.find(b"\0", at + self._fixed) - at
         return at + length + 8 - length % 8
 
     def _flags_at(self, at: int) -> int:
-        return int.from_bytes(self._data[at + self._fixed - 2 : at + self._fixed])
+        return int.from_bytes(self.data[at + self._fixed - 2 : at + self._fixed])
 
     def _name_at(self, at: int) -> bytes:
         name = at + self._fixed
-        return self._data[name : self._data.find(b"\0", name)]
+        return self.data[name : self.data.find(b"\0", name)]
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from gitbatch.fs.disk import naming
 from gitbatch.fs.nofollow import directory
 from gitbatch.paths import ancestors, encode_path
 from gitbatch.repo.attributes import Rules, read_rules
+from gitbatch.repo.index_bytes import IndexRecord
 from gitbatch.repo.objects.codec import SUBMODULE, TreeEntry
 from gitbatch.repo.objects.reader import PathChange
 from gitbatch.repo.path_rules import rule_files
@@ -23,7 +24,7 @@ from gitbatch.repo.private_dir import private_git
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.templates.index_file import IndexChange
 from gitbatch.repo.templates.real_files import put_lfs_files
-from gitbatch.repo.worktrees.sparse import IndexRecord, write_entry
+from gitbatch.repo.worktrees.sparse import write_entry
 
 
 class Delta(Struct, frozen=True):

@@ -3,9 +3,6 @@
 git would read and write an entry for every file. Here, the entries of the few files that differ are put into a copy of the
 bytes of the old index, found by a table of offsets that was made with the template. Only an index of version 2 in one
 file is read (gitformat-index(5)), as `plain_index` makes git write it.
-
-An index also caches the trees of folders. Those of folders with other files than before are marked invalid, as git marks
-them when it adds a file; the others stay, so that `git status` need not read every tree of the commit.
 """
 
 import hashlib
@@ -22,10 +19,17 @@ from typing import BinaryIO, NamedTuple
 from msgspec import Struct
 
 from gitbatch.paths import encode_path
+from gitbatch.repo.index_bytes import (
+    HEADER,
+    IndexRecord,
+    UnreadableIndexError,
+    invalidate_trees,
+    render_entry,
+    render_status,
+    write_index,
+)
 from gitbatch.repo.templates.marker import BLOCK, FilesSize
-from gitbatch.repo.worktrees.sparse import IndexRecord, render_entry, render_status
 
-_HEADER = struct.Struct(">4sII")
 _STEP = 64
 """An offset is kept for each 64th entry."""
 _STAT_BYTES = 40
@@ -34,10 +38,6 @@ _MODE_AT = 24
 _SUBMODULE = 0o160000
 _NUL = b"\0"
 _MOST_PARTS = 10_000
-
-
-class UnknownIndexError(Exception):
-    """The index has another form than the one that is read here."""
 
 
 class IndexChange(NamedTuple):
@@ -56,7 +56,7 @@ def write_offsets(index: Path, table: Path, id_bytes: int) -> FilesSize | None:
     size = blocks = submodules = 0
     with _open_bytes(index) as data:
         count = _read_count(data)
-        offsets, at = array("Q"), _HEADER.size
+        offsets, at = array("Q"), HEADER.size
         fixed = _STAT_BYTES + id_bytes + 2
         find, read_status = data.find, _MODE_AND_SIZE.unpack_from
         for number in range(count):
@@ -84,7 +84,7 @@ def splice_index(index: Path, table: Path, made: Path, changes: Iterable[IndexCh
         id_bytes: the length of a raw object id.
 
     Raises:
-        UnknownIndexError: the old one has another form.
+        UnreadableIndexError: the old one has another form.
     """
     offsets = array("Q")
     offsets.frombytes(table.read_bytes())
@@ -92,26 +92,21 @@ def splice_index(index: Path, table: Path, made: Path, changes: Iterable[IndexCh
     with _open_bytes(index) as data:
         old = _OldIndex(data, offsets, _read_count(data), id_bytes)
         parts, count = old.replace_entries(by_path)
-        digest = hashlib.sha1(usedforsecurity=False) if id_bytes == 20 else hashlib.sha256()
-        with made.open("wb") as file, memoryview(data) as view:
-            for part in (_HEADER.pack(b"DIRC", 2, count), *parts, old.render_extensions(by_path)):
-                with view[part] if isinstance(part, slice) else memoryview(part) as content:
-                    digest.update(content)
-                    file.write(content)
-            file.write(digest.digest())
+        whole = (HEADER.pack(b"DIRC", 2, count), *parts, old.render_extensions(by_path))
+        write_index(made, data, whole, id_bytes)
 
 
 def renew_status(index: Path, made: Path, folder: Path, id_bytes: int) -> None:
     """Writes the index that has the entries of an old one, with the status of the files in a folder.
 
     Raises:
-        UnknownIndexError: the old one has another form.
+        UnreadableIndexError: the old one has another form.
         OSError: a file is missing.
     """
     digest = hashlib.sha1(usedforsecurity=False) if id_bytes == 20 else hashlib.sha256()
     root = f"{folder}/".encode()
     with _open_bytes(index) as data, made.open("wb") as file:
-        at, fixed = _HEADER.size, _STAT_BYTES + id_bytes + 2
+        at, fixed = HEADER.size, _STAT_BYTES + id_bytes + 2
         parts = [data[:at]]
         for _ in range(_read_count(data)):
             end = data.find(_NUL, at + fixed)
@@ -146,7 +141,7 @@ class _OldIndex(Struct, frozen=True):
     def replace_entries(self, changes: dict[bytes, IndexChange]) -> tuple[list[slice | bytes], int]:
         """Returns the parts of the new entries, in order, and their number."""
         parts: list[slice | bytes] = []
-        start, count = _HEADER.size, self.count
+        start, count = HEADER.size, self.count
         for name in sorted(changes):
             at, end = self._find_entry(name)
             parts.append(slice(start, at))
@@ -187,50 +182,15 @@ class _OldIndex(Struct, frozen=True):
                 trees = invalidate_trees(self.data[at + 8 : at + 8 + size], changes, self.id_bytes)
                 return struct.pack(">4sI", kind, len(trees)) + trees
             if kind[:1].islower():
-                raise UnknownIndexError(f"extension {kind!r}")
+                raise UnreadableIndexError
             at += 8 + size
         return b""
 
 
-def invalidate_trees(content: bytes, changes: Iterable[bytes], id_bytes: int) -> bytes:
-    """Returns the cached trees of an index, with the folders of changed paths marked invalid.
-
-    Each folder has a name, the number of its entries (-1: invalid, then without an id) and of its folders, and its id;
-    its folders follow it.
-    """
-    changed = {b""}
-    for path in changes:
-        above = path
-        while above:
-            changed.add(above)
-            above = above.rpartition(b"/")[0]
-    parts: list[bytes] = []
-    start = at = 0
-    left = [(b"", 1)]
-    """The prefix of the folders that are read, and how many of them are to come."""
-    while left:
-        prefix, count = left.pop()
-        if not count:
-            continue
-        left.append((prefix, count - 1))
-        nul = content.index(b"\0", at)
-        line = content.index(b"\n", nul)
-        entries, _, folders = content[nul + 1 : line].partition(b" ")
-        path = prefix + content[at:nul]
-        end = line + 1 + (id_bytes if entries[:1] != b"-" else 0)
-        if path in changed:
-            parts += (content[start : nul + 1], b"-1 ", folders, b"\n")
-            start = end
-        at = end
-        left.append((path + b"/" if path else b"", int(folders)))
-    parts.append(content[start:])
-    return b"".join(parts)
-
-
 def _read_count(data: mmap.mmap) -> int:
-    signature, version, count = _HEADER.unpack_from(data)
+    signature, version, count = HEADER.unpack_from(data)
     if (signature, version) != (b"DIRC", 2):
-        raise UnknownIndexError(f"version {version}")
+        raise UnreadableIndexError
     return int(count)
 
 

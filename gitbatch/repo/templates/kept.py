@@ -23,11 +23,12 @@ from gitbatch.errors import GitError
 from gitbatch.fs.holders import is_in_use
 from gitbatch.fs.removal import remove_anything
 from gitbatch.fs.touched import ClockMark, Touched, find_touched, shows_mapped_writes
+from gitbatch.repo.index_bytes import UnreadableIndexError
 from gitbatch.repo.objects.reader import MissingObjectError, PathChange
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.templates.complete import needs_new_template
 from gitbatch.repo.templates.delta import Delta, index_changes
-from gitbatch.repo.templates.index_file import UnknownIndexError, splice_index, write_offsets
+from gitbatch.repo.templates.index_file import splice_index, write_offsets
 from gitbatch.repo.templates.restoring import NotRestorableError, restore_checkout, write_changes
 from gitbatch.repo.worktrees.worktree import CheckOut, Worktree
 
@@ -94,7 +95,7 @@ class KeptCheckouts(Struct):
         if used is None:
             return
         kept, mark = used
-        with suppress(OSError, GitError, NotRestorableError, UnknownIndexError):
+        with suppress(OSError, GitError, NotRestorableError, UnreadableIndexError):
             worktree.path.rename(kept.folder)
             if is_in_use(kept.folder) or mark.went_back():
                 raise NotRestorableError
@@ -125,7 +126,7 @@ class KeptCheckouts(Struct):
         self._free.sort(key=lambda kept: kept.tree == tree)
         while self._free:
             kept = self._free.pop()
-            with suppress(OSError, GitError, UnknownIndexError, NotRestorableError):
+            with suppress(OSError, GitError, UnreadableIndexError, NotRestorableError):
                 return kept if kept.tree == tree else self._change_base(kept, tree)
             self._remove_waiting(kept)
         return None

@@ -15,12 +15,13 @@ from pathlib import Path
 
 import msgspec
 
+from gitbatch.repo.index_bytes import UnreadableIndexError
 from gitbatch.repo.objects.reader import MissingObjectError, PathChange
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.templates.complete import check_out_complete, needs_new_template
 from gitbatch.repo.templates.delta import Delta, fill_delta, index_changes
 from gitbatch.repo.templates.expiry import LAYERS, UNLIMITED, CacheLimits, remove_expired
-from gitbatch.repo.templates.index_file import UnknownIndexError, splice_index, write_offsets
+from gitbatch.repo.templates.index_file import splice_index, write_offsets
 from gitbatch.repo.templates.layers import Layers
 from gitbatch.repo.templates.marker import FORMAT, INDEX, LayerInfo
 from gitbatch.repo.templates.real_files import has_come
@@ -124,7 +125,7 @@ class Templates:
         try:
             fill = partial(self._fill_delta, below, Delta(tree, changes))
             lease = self.store.make(self._name_of(tree), fill)
-        except (PermissionError, UnknownIndexError):  # no whiteouts here; a template of another program
+        except (PermissionError, UnreadableIndexError):  # no whiteouts here; a template of another program
             below.close()
             return None
         except BaseException:

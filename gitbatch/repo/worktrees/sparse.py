@@ -14,30 +14,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from msgspec import Struct
-
 from gitbatch.errors import GitError
 from gitbatch.fs.nofollow import directory
-from gitbatch.paths import encode_path
+from gitbatch.repo.index_bytes import IndexRecord, render_entry
 from gitbatch.repo.objects.codec import SUBMODULE, SYMLINK, TREE, TreeEntry
 from gitbatch.repo.objects.store import Objects
 
 _Wanted = dict[str, "_Wanted"]
 """The wanted names of a folder, each with those below it; empty: everything."""
-
-_EXTENDED, _LONGEST_NAME = 0x4000, 0xFFF
-_SKIP_WORKTREE = 0x4000
-_NO_STAT = struct.pack(">10I", *(0,) * 10)
-
-
-class IndexRecord(Struct, frozen=True):
-    """An entry of the index; `status`: of the file, where it is checked out."""
-
-    path: str
-    mode: int
-    oid: str
-    present: bool
-    status: os.stat_result | None = None
 
 
 def check_out(objects: Objects, tree: str, paths: tuple[str, ...], folder: Path) -> bytes:
@@ -145,31 +129,3 @@ def _render_index(entries: list[IndexRecord], id_bytes: int) -> bytes:
     content = b"".join(parts)
     digest = hashlib.sha1 if id_bytes == 20 else hashlib.sha256
     return content + digest(content).digest()
-
-
-def render_entry(entry: IndexRecord) -> bytes:
-    """Returns the bytes of an entry."""
-    name = encode_path(entry.path)
-    length = min(len(name), _LONGEST_NAME)
-    flags = (
-        struct.pack(">H", length) if entry.present else struct.pack(">HH", _EXTENDED | length, _SKIP_WORKTREE)
-    )
-    raw = _render_stat(entry) + bytes.fromhex(entry.oid) + flags + name
-    return raw + b"\0" * (8 - len(raw) % 8)
-
-
-def _render_stat(entry: IndexRecord) -> bytes:
-    """Returns the part of an entry that git compares with a file's status; zeros make git read the file."""
-    if entry.status is None:
-        return _NO_STAT[:24] + struct.pack(">I", entry.mode) + _NO_STAT[28:]
-    return render_status(entry.status, entry.mode)
-
-
-def render_status(status: os.stat_result, mode: int) -> bytes:
-    """Returns the status of a file as an entry has it; `mode`: the one that git gives the file."""
-    numbers = (
-        *divmod(status.st_ctime_ns, 1_000_000_000),
-        *divmod(status.st_mtime_ns, 1_000_000_000),
-        *(status.st_dev, status.st_ino, mode, status.st_uid, status.st_gid, status.st_size),
-    )
-    return struct.pack(">10I", *(number & 0xFFFFFFFF for number in numbers))
