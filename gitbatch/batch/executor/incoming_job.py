@@ -153,6 +153,13 @@ class IncomingJob:
         return bool(self._end and self._end.is_elsewhere)
 
     @property
+    def is_lost(self) -> bool:
+        """Whether its worker was lost after it may have begun."""
+        end = self._end
+        is_ours = end is not None and not (end.is_elsewhere or end.is_over_limit)
+        return self.is_sent and is_ours and bool(end and end.lost)
+
+    @property
     def found_no_slot(self) -> bool:
         """Whether the worker had no slot for it."""
         return bool(self._end and self._end.slots is not None)

@@ -168,12 +168,7 @@ class PoolMembers:
         self, job: IncomingJob, avoided: Sequence[PoolMember] = (), *, is_early: bool = False
     ) -> PoolMember | None:
         """Returns the worker to give a job to: one that has its result, else one that was lost least, and has most room."""
-        keeping = (
-            member
-            for member in self._keeping.get(job.token, ())
-            if member.can_run(job.purpose) and member.has_begun(job.token)
-        )
-        kept = min(keeping, key=lambda member: member.number, default=None)
+        kept = self.find_keeping(job)
         if kept or self._waiting_time(job.token) > 0 or (is_early and self.waiting):
             return kept
         if avoided:
@@ -183,6 +178,19 @@ class PoolMembers:
                     lambda member: member.can_run(job.purpose) and member not in avoided
                 )
         return self._free.find_best(lambda member: member.can_run(job.purpose))
+
+    def find_keeping(self, job: IncomingJob) -> PoolMember | None:
+        """Returns a worker that keeps the result of a job, or works on it since an earlier connection."""
+        keeping = (
+            member
+            for member in self._keeping.get(job.token, ())
+            if member.can_run(job.purpose) and member.has_begun(job.token)
+        )
+        return min(keeping, key=lambda member: member.number, default=None)
+
+    def find_return_time(self, token: str) -> float:
+        """Returns the seconds for which a job may still wait for the worker that it was lost with."""
+        return self._awaited.get(token, (None, 0.0))[1] - time.monotonic()
 
     def find_why_none(self) -> NoWorker | None:
         """Returns why the batch must halt, unless a worker is there or may still come."""
@@ -244,8 +252,7 @@ class PoolMembers:
 
     def _waiting_time(self, token: str) -> float:
         """Returns the seconds for which a job may still wait for a worker that may have its result."""
-        _, until = self._awaited.get(token, (None, 0.0))
-        return max(self._settling_time(), until - time.monotonic())
+        return max(self._settling_time(), self.find_return_time(token))
 
     def _settling_time(self) -> float:
         """Returns the seconds for which workers may still be waited for that have neither greeted nor failed since the start."""

@@ -150,6 +150,7 @@ class RemoteWorkplace:
         order = (token, self.batch, self.slug, agent.name, self.table, assignment, self.setup, most)
         sent = ItemJob(*order, counts_usage=True)
         unfit: list[PoolMember] = []
+        stopped, returns = Usage(), 0
         while True:
             job = self._receive_job(sent, progress)
             member = await self._take_member(job, unfit)
@@ -162,10 +163,21 @@ class RemoteWorkplace:
             answer = await self._work_at(member, job, sent)
             # Its machine lacks something, or has no slot; or the worker that was lost before is back with the result.
             if job.refusal or job.found_no_slot or job.is_elsewhere:
+                stopped += job.live.known if job.live else Usage()
+                continue
+            if job.is_lost and returns < tools.config.executor.max_lost and await self._wait_for_return(job):
+                returns += 1
                 continue
             unfit.append(member)
             if not job.could_not_begin or len(unfit) > tools.config.executor.max_lost:
-                return answer
+                return answer if stopped.is_empty else replace(answer, usage=answer.usage + stopped)
+
+    async def _wait_for_return(self, job: IncomingJob) -> bool:
+        """Waits for the worker that a job was lost with: its result has the cost of what it was lost with."""
+        try:
+            return await self.shared.pool.wait_for_return(job)
+        except asyncio.CancelledError as error:
+            raise AttemptInterruptedError(Usage()) from error
 
     async def _take_member(self, job: IncomingJob, unfit: Sequence[PoolMember]) -> PoolMember | NoWorker:
         """Waits for a worker with room. One that has begun with the job is taken in any case: that is paid for.

@@ -110,6 +110,18 @@ class WorkerPool:
                 async with asyncio.timeout(members.find_patience(job.token, left)):
                     await members.changed.wait()
 
+    async def wait_for_return(self, job: IncomingJob) -> bool:
+        """Waits a moment for the worker that a job was lost with; returns whether one is there that has its result, or works on it."""
+        members = self.members
+        while not members.find_keeping(job):
+            if (left := members.find_return_time(job.token)) <= 0:
+                return False
+            members.changed.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await members.changed.wait()
+        return True
+
     async def send_job(self, member: PoolMember, incoming: IncomingJob, job: ItemJob | CheckJob) -> None:
         """Sends a job, and before it the objects that the worker lacks. It may be lost before it is sent.
 

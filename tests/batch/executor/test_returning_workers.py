@@ -1,11 +1,12 @@
 """Workers that are lost and come back, with a result or without; and which name each of them has."""
 
 import asyncio
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from batch.executor.scripted_workers import (
     HELLO,
+    REPLY,
     ScriptedChannel,
     ScriptedLink,
     give_output,
@@ -20,7 +21,18 @@ from msgspec.structs import replace
 from waiting import loop_turns
 
 from gitbatch.batch.executor.connecting import choose_host, keep_connected
-from gitbatch.batch.executor.messages import Alive, Bye, CancelJob, ItemJob, ToWorker
+from gitbatch.batch.executor.incoming_job import IncomingJob
+from gitbatch.batch.executor.messages import (
+    Alive,
+    Bye,
+    CancelJob,
+    ItemJob,
+    JobResult,
+    JobUsage,
+    SentReply,
+    SentUsage,
+    ToWorker,
+)
 from gitbatch.batch.executor.pool_member import PoolMember
 from gitbatch.batch.executor.pool_members import PoolMembers
 from gitbatch.batch.executor.worker_pool import PoolTools, WorkerPool
@@ -32,7 +44,7 @@ TOKEN, OTHER = "ab" * 16, "cd" * 16
 BUSY = replace(HELLO, slots=9, host="other")
 
 
-def make_losing_link(*, keeps_result: bool) -> ScriptedLink:
+def make_losing_link(*, keeps_result: bool, reply: SentReply = REPLY) -> ScriptedLink:
     """A worker whose first connection ends with its first job, and that is back soon."""
     link = ScriptedLink(work_honestly, (replace(HELLO, slots=10),))
 
@@ -41,7 +53,8 @@ def make_losing_link(*, keeps_result: bool) -> ScriptedLink:
             link.hellos = (HELLO, replace(HELLO, spooled=(job.token,) * keeps_result))
             channel.die()
         else:
-            channel.tell(*give_output(job, b"kept\n"))
+            *output, _ = give_output(job, b"kept\n")
+            channel.tell(*output, JobResult(job.token, reply, 5))
 
     link.script = lose_first
     return link
@@ -54,19 +67,19 @@ def test_item_waits_for_the_worker_that_it_was_lost_with(
     set_up(place, "ok")
     name_executor(place)
     link, other = make_losing_link(keeps_result=keeps_result), ScriptedLink(work_honestly, (BUSY,))
-    choose, connect, asked = PoolMembers.choose_member, link.connect, asyncio.Event()
+    find, connect, asked = PoolMembers.find_keeping, link.connect, asyncio.Event()
 
-    def note_asking(members: PoolMembers, *given: Any, **named: Any) -> PoolMember | None:  # noqa: ANN401 - passed on
+    def note_asking(members: PoolMembers, job: IncomingJob) -> PoolMember | None:
         if link.channels and not members.all[0].channel:
             asked.set()
-        return choose(members, *given, **named)
+        return find(members, job)
 
     async def connect_late() -> ScriptedChannel:
         if link.channels:
             await asked.wait()
         return await connect()
 
-    monkeypatch.setattr(PoolMembers, "choose_member", note_asking)
+    monkeypatch.setattr(PoolMembers, "find_keeping", note_asking)
     link.connect = connect_late  # type: ignore[method-assign]
     result, events = run_with(place, monkeypatch, link, other)
     assert result.succeeded == 1
@@ -74,6 +87,10 @@ def test_item_waits_for_the_worker_that_it_was_lost_with(
         "far",
         "far" if keeps_result else "other",
     ]
+    # The result has the cost of what was cut.
+    [done] = of_kind(events, "item-finished")
+    assert done["outcome"]["spent"]["unknown"] == (1 if keeps_result else 2)
+    assert len(of_kind(events, "attempt-failed")) == (0 if keeps_result else 1)
 
 
 def test_resume_waits_for_a_worker_that_fails_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +108,7 @@ def test_resume_waits_for_a_worker_that_fails_once(place: Place, monkeypatch: py
 def test_result_that_comes_back_ends_the_second_attempt(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both are counted: the one that was lost, at an unknown cost, and the one whose result is taken."""
+    """All is counted: what was lost, at an unknown cost, what the second one has used, and the result that is taken."""
     set_up(place, "ok")
     name_executor(place)
     monkeypatch.setattr("gitbatch.batch.executor.pool_members._RETURN", 0.0)
@@ -99,10 +116,12 @@ def test_result_that_comes_back_ends_the_second_attempt(
 
     async def work_on(channel: ScriptedChannel, job: ItemJob) -> None:
         assert channel.jobs() == [job]
+        channel.tell(JobUsage(job.token, SentUsage(cost=0.25)))
         begun.set()
         await asyncio.Event().wait()
 
-    link, other = make_losing_link(keeps_result=True), ScriptedLink(work_on, (BUSY,))
+    paid = replace(REPLY, usage=SentUsage(requests=2, cost=1.0))
+    link, other = make_losing_link(keeps_result=True, reply=paid), ScriptedLink(work_on, (BUSY,))
     connect = link.connect
 
     async def connect_late() -> ScriptedChannel:
@@ -117,7 +136,8 @@ def test_result_that_comes_back_ends_the_second_attempt(
     assert [event["host"] for event in of_kind(events, "item-sent")] == ["far", "other", "far"]
     assert other.channels[0].kinds()[-1] == "CancelJob"
     [done] = of_kind(events, "item-finished")
-    assert (done["outcome"]["attempts"], done["outcome"]["spent"]["unknown"]) == (1, 2)
+    spent = done["outcome"]["spent"]
+    assert (done["outcome"]["attempts"], spent["unknown"], spent["usage"]["cost"]) == (1, 1, 1.25)
 
 
 def test_result_that_came_too_late_is_removed() -> None:
