@@ -5,6 +5,8 @@ import gc
 import io
 import os
 import sys
+import threading
+from contextlib import suppress
 
 from gitbatch.errors import ExitCode
 
@@ -16,18 +18,43 @@ _OUTPUT = "GITBATCH_OUTPUT_ENCODING"
 """The variable that has the encoding of the terminal over a restart."""
 
 
+def run_process() -> None:
+    """Runs the command line as all that this process does, and ends the process with its code."""
+    try:
+        main()
+    except SystemExit as ended:
+        if isinstance(ended.code, int):
+            _end_process(ended.code)
+        raise
+
+
 def main() -> None:
     """Runs the command line and exits with its code."""
     if sys.getfilesystemencoding() != "utf-8":
         _start_in_utf_8()
     _use_encoding(os.environ.pop(_OUTPUT, ""))
     gc.set_threshold(_OBJECTS)
-    atexit.register(gc.freeze)  # no collection at exit: the end of the process frees all memory
     try:
         from gitbatch.cli.main import main as run
     except KeyboardInterrupt:  # the import takes a moment, and nothing has been started
         sys.exit(ExitCode.INTERRUPTED)
     run()
+
+
+def _end_process(code: int) -> None:
+    """Ends the process as Python does, but without freeing each object before: that takes longer than a query to git.
+
+    Returns if what was printed cannot be written: Python reports that.
+    """
+    with suppress(KeyboardInterrupt):  # everything is done, and what is waited for can be left
+        threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001 - waits for threads, as Python does first
+    atexit._run_exitfuncs()  # noqa: SLF001 - then it calls these
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        return
+    os._exit(code)
 
 
 def _start_in_utf_8() -> None:
@@ -44,4 +71,4 @@ def _use_encoding(encoding: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_process()
