@@ -43,6 +43,7 @@ if TYPE_CHECKING:  # most runs meet no review
     from gitbatch.batch.group.review import RecordedReview
     from gitbatch.batch.review.choices import Choice
     from gitbatch.batch.review.deciding import StartCheck
+    from gitbatch.sandbox.server import LauncherServer
 
 
 class Session(Struct, frozen=True):
@@ -147,6 +148,7 @@ def open_session(
     settings: SessionSettings,
     listeners: tuple[Listener, ...] = (),
     frontend: Frontend | None = None,
+    server: "LauncherServer | None" = None,
 ) -> Iterator[Session]:
     """Locks the repository and prepares the unfinished batch, or a new one, to run. Call it outside an event loop.
 
@@ -155,6 +157,7 @@ def open_session(
         settings: the caller's choices.
         listeners: receive each event, on one thread.
         frontend: is asked for what the settings leave out; None: nothing can be asked.
+        server: starts programs, and is closed with the session; None: one is started if a program needs it.
 
     Raises:
         GitbatchError: the batch cannot run; a new one has not been started.
@@ -169,7 +172,7 @@ def open_session(
     with (
         ExitStack() as held,
         ExitStack() as waiting,
-        closing(Starter()) as starter,
+        closing(Starter(server)) as starter,
         closing(GitThread()) as git,
     ):
         locked = held.enter_context(repository_lock(repo, frontend.report_waiting))

@@ -4,10 +4,11 @@ import asyncio
 import os
 import shlex
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from math import inf
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -42,6 +43,10 @@ from gitbatch.project.control import TASK, PlanChoice
 from gitbatch.repo.repository import Repository
 from gitbatch.sandbox.model import SandboxKind
 from gitbatch.view.run_end import describe_end, describe_interruption
+
+if TYPE_CHECKING:
+    from gitbatch.cli.early_opening import EarlyOpening
+    from gitbatch.sandbox.server import LauncherServer
 
 Opened = AbstractContextManager[Repository]
 
@@ -104,32 +109,31 @@ class RunOptions(Struct, frozen=True, kw_only=True):
 def run_command(
     options: RunOptions,
     prepare: Callable[[Repository], None] | None = None,
-    opened: Opened | None = None,
-    inherited: Mapping[str, str] | None = None,
+    opening: "EarlyOpening | None" = None,
 ) -> ExitCode:
     """Starts or resumes a batch; returns how it ended.
 
     Args:
         options: as they were given.
         prepare: called before, with the open repository.
-        opened: yields the repository; None: it is opened now.
-        inherited: the GIT_* variables that the process was started with; None: it still has them.
+        opening: opens the repository already; None: it is opened now.
     """
     view = make_view(json=options.json, progress=options.progress)
     prompts = PromptFrontend(
         can_ask=options.can_ask,
         progress=options.progress,
-        inherited=read_git_variables() if inherited is None else inherited,
+        inherited=read_git_variables(opening.environment if opening else os.environ),
         directory=options.directory,
     )
-    with opened or open_repository_of(options.directory) as repo:
+    with opening.wait_for_repository() if opening else open_repository_of(options.directory) as repo:
         if prepare:
             prepare(repo)
         settings = options.make_settings(repo)
         unfinished = unfinished_batch(repo)
         plan = _choose_recorded(settings, unfinished)
         tell_unused_changes(repo, plan)
-        result = run_session(repo, settings, view, prompts)
+        server = opening.find_server() if opening else None
+        result = run_session(repo, settings, view, prompts, server)
         if isinstance(result, signal.Signals) or result.ending is not Ending.COMPLETE:
             with suppress(OSError):  # the terminal may be gone
                 tell_unused_changes(repo, plan)
@@ -153,7 +157,10 @@ def _name_plan(repo: Repository, options: RunOptions, resumed: Batch | None) -> 
 
 
 def preview_command(options: RunOptions, opened: Opened | None = None) -> ExitCode:
-    """Shows what a run with the same options would do; starts nothing. `opened`: as for `run_command`."""
+    """Shows what a run with the same options would do; starts nothing.
+
+    `opened`: yields the repository; None: it is opened now.
+    """
     from gitbatch.batch.preview import preview_batch
     from gitbatch.view.dry_run import dry_run_output, render_preview
 
@@ -170,11 +177,15 @@ def preview_command(options: RunOptions, opened: Opened | None = None) -> ExitCo
 
 
 def run_session(
-    repo: Repository, settings: SessionSettings, view: EventView, prompts: PromptFrontend
+    repo: Repository,
+    settings: SessionSettings,
+    view: EventView,
+    prompts: PromptFrontend,
+    server: "LauncherServer | None" = None,
 ) -> Result | signal.Signals:
-    """Runs a session that signals end in good order; returns its result, or the signal."""
+    """Runs a session that signals end in good order; returns its result, or the signal. `server`: see `open_session`."""
     notifier = make_notifier(view, repo.root.resolve())
-    with open_session(repo, settings, (view, notifier), prompts) as session:
+    with open_session(repo, settings, (view, notifier), prompts, server) as session:
         signals = Signals(session)
         keys = TerminalKeys(view, session, can_ask=prompts.can_ask)
         reviewer: Reviewer = PromptReviewer(session, view, signals, keys, prompts)

@@ -102,34 +102,32 @@ def run(
 
     An unfinished batch is resumed by the same command, or without options. Options that say something else start nothing.
     """
-    opening = EarlyOpening(directory, has_sandbox=sandbox in {None, SandboxKind.AUTO, SandboxKind.BUBBLEWRAP})
-    from gitbatch.batch.history.ledger import SpendingLimits
-    from gitbatch.cli.batch import RunOptions, preview_command, run_command
-    from gitbatch.cli.pager import read_git_variables
+    wants_bubblewrap = sandbox in {None, SandboxKind.AUTO, SandboxKind.BUBBLEWRAP}
+    with EarlyOpening(directory, has_sandbox=wants_bubblewrap, has_launcher=not dry_run) as opening:
+        from gitbatch.batch.history.ledger import SpendingLimits
+        from gitbatch.cli.batch import RunOptions, preview_command, run_command
 
-    options = RunOptions(
-        task_md=task_md,
-        items=items,
-        checkpoint=checkpoint,
-        agent=agent,
-        jobs=jobs,
-        branch=branch,
-        continues=continues,
-        sandbox=sandbox,
-        limits=SpendingLimits(max_cost, max_tokens),
-        eager=eager,
-        cluster=cluster,
-        wait=wait,
-        no_fetch=no_fetch,
-        accept_config=accept_config,
-        no_input=no_input,
-        dry_run=dry_run,
-        progress=progress,
-        json=json,
-        directory=directory,
-    )
-    opened = opening.wait_for_repository()
-    if dry_run:
-        raise typer.Exit(preview_command(options, opened))
-    inherited = read_git_variables(opening.environment)
-    raise typer.Exit(run_command(options, opened=opened, inherited=inherited))
+        options = RunOptions(
+            task_md=task_md,
+            items=items,
+            checkpoint=checkpoint,
+            agent=agent,
+            jobs=jobs,
+            branch=branch,
+            continues=continues,
+            sandbox=sandbox,
+            limits=SpendingLimits(max_cost, max_tokens),
+            eager=eager,
+            cluster=cluster,
+            wait=wait,
+            no_fetch=no_fetch,
+            accept_config=accept_config,
+            no_input=no_input,
+            dry_run=dry_run,
+            progress=progress,
+            json=json,
+            directory=directory,
+        )
+        if dry_run:
+            raise typer.Exit(preview_command(options, opening.wait_for_repository()))
+        raise typer.Exit(run_command(options, opening=opening))

@@ -68,6 +68,7 @@ class LauncherServer:
                 start_new_session=True,
             )
             undone.pop_all()
+        self._was_asked = False
 
     def start_program(
         self,
@@ -87,6 +88,7 @@ class LauncherServer:
         Raises:
             OSError: the server has ended, or too many descriptors are open.
         """
+        self._was_asked = True
         with os.fdopen(os.memfd_create("request"), "w+b") as file:
             file.write(_render_request(arguments, environment, directory))
             file.seek(0)
@@ -157,6 +159,8 @@ class LauncherServer:
     def close(self) -> None:
         """Ends the server and the programs that it has started."""
         self.socket.close()
+        if not self._was_asked:  # it may still be importing what it needs to end by itself
+            self._process.kill()
         try:
             self._process.wait(_CLOSE_TIMEOUT)
         except subprocess.TimeoutExpired:

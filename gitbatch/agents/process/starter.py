@@ -43,9 +43,10 @@ class Starter:
     starts_programs = True
     """Whether it starts any: one for agents that are only looked at starts none."""
 
-    def __init__(self) -> None:
+    def __init__(self, server: "LauncherServer | None" = None) -> None:
+        """`server`: one that runs already, which `start_server` returns."""
         self._has_launcher = False
-        self._server: LauncherServer | None = None
+        self._server = server
         self._loop: asyncio.AbstractEventLoop | None = None
         """The loop that reads the events of the server."""
         self._one_at_a_time = asyncio.Lock()
