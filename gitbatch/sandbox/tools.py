@@ -45,6 +45,9 @@ _FIRST_LINE = 512
 _MOST_LINKS = 40
 """As in the kernel: more symlinks in a row are a loop."""
 
+_Folders = tuple[tuple[str, str], ...]
+"""Folders, each by its name and by where it is without symlinks, both with a slash at the end."""
+
 
 def tool_paths(
     argv: Sequence[str],
@@ -70,18 +73,20 @@ def tool_paths(
     """
     program = _find_program(argv[0], path, worktree)
     files = [program, *_files_named_in(argv[1:])]
-    closed = (home, *checkouts)
-    installed = () if _is_below(program, worktree) else _installed_with(program, closed)
-    return _on_path(path, closed) | _follow_links((*map(_tool_folder, files), *installed), closed)
+    closed = _resolve_folders((home, *checkouts))
+    installed = () if _is_below(program, _resolve_folders(worktree)) else _installed_with(program, closed)
+    on_path = _on_path(path, (home, *checkouts))
+    return on_path | _follow_links((*map(_tool_folder, files), *installed), closed)
 
 
 def tools_in_checkouts(
     argv: Sequence[str], path: str, home: Path, checkouts: tuple[Path, ...]
 ) -> tuple[Path, ...]:
     """Returns the prefixes and files in the user's checkouts that a program must be able to read, in any worktree."""
-    closed = (home, *checkouts)
-    found = _on_path(path, closed) | _follow_links(map(_tool_folder, _files_named_in(argv)), closed)
-    inside = {_prefix_of(tool, closed) for tool in found if _is_below(tool, checkouts)}
+    closed, ours = _resolve_folders((home, *checkouts)), _resolve_folders(checkouts)
+    on_path = _on_path(path, (home, *checkouts))
+    found = on_path | _follow_links(map(_tool_folder, _files_named_in(argv)), closed)
+    inside = {_prefix_of(tool, closed) for tool in found if _is_below(tool, ours)}
     return tuple(sorted(tool for tool in inside if inside.isdisjoint(tool.parents)))
 
 
@@ -91,7 +96,7 @@ def _files_named_in(arguments: Sequence[str]) -> list[Path]:
     return [path for path in paths if os.path.isfile(path)]  # noqa: PTH113 - see _is_program
 
 
-def _installed_with(program: Path, closed: tuple[Path, ...]) -> Iterator[Path]:
+def _installed_with(program: Path, closed: _Folders) -> Iterator[Path]:
     """Yields what a program needs that is not on PATH: its package, and the folder of its interpreter.
 
     Not for a program in the worktree: an item may have written it.
@@ -115,7 +120,7 @@ def _read_interpreter(program: Path) -> Path | None:
     return Path(os.fsdecode(words[0])) if words else None
 
 
-def _prefix_of(path: Path, closed: tuple[Path, ...]) -> Path:
+def _prefix_of(path: Path, closed: _Folders) -> Path:
     """Returns the prefix that a folder of programs or code belongs to, or the folder itself."""
     is_part = path.name in (*_BIN, *_CODE) and not _would_expose(path.parent, closed)
     return path.parent if is_part else path
@@ -134,10 +139,11 @@ def _find_program(name: str, path: str, worktree: tuple[Path, ...]) -> Path:
 @cache
 def _on_path(path: str, closed: tuple[Path, ...]) -> frozenset[Path]:
     """Returns the paths that the folders on PATH need. Cached: a batch starts many programs with one PATH."""
-    return _follow_links((Path(folder) for folder in path.split(":") if folder.startswith("/")), closed)
+    folders = (Path(folder) for folder in path.split(":") if folder.startswith("/"))
+    return _follow_links(folders, _resolve_folders(closed))
 
 
-def _follow_links(paths: Iterable[Path], closed: tuple[Path, ...]) -> frozenset[Path]:
+def _follow_links(paths: Iterable[Path], closed: _Folders) -> frozenset[Path]:
     """Returns folders and files, the code that belongs to them, and the targets of their symlinks, by the same rule."""
     found: set[Path] = set()
     waiting = list(paths)
@@ -181,18 +187,20 @@ def _is_system(path: Path) -> bool:
     return any(form.startswith(_SYSTEM) for form in forms)
 
 
-def _would_expose(path: Path, closed: tuple[Path, ...]) -> bool:
+def _resolve_folders(folders: Iterable[Path]) -> _Folders:
+    """Returns folders by their names and by where they are, once for all paths that are compared with them."""
+    return tuple((_with_slash(folder), _with_slash(real_path(folder))) for folder in folders)
+
+
+def _would_expose(path: Path, closed: _Folders) -> bool:
     """Returns whether a folder contains one of the closed folders ($HOME, the checkouts) as a whole."""
     given, real = _with_slash(path), _with_slash(real_path(path))
-    return any(
-        _with_slash(folder).startswith(given) or _with_slash(real_path(folder)).startswith(real)
-        for folder in closed
-    )
+    return any(name.startswith(given) or place.startswith(real) for name, place in closed)
 
 
-def _is_below(path: Path, closed: tuple[Path, ...]) -> bool:
+def _is_below(path: Path, closed: _Folders) -> bool:
     """Whether a path is inside a closed folder, and so is not visible even in a system folder."""
-    return is_within(real_path(path), map(real_path, closed))
+    return _with_slash(real_path(path)).startswith(tuple(place for _, place in closed))
 
 
 def is_within(path: Path, folders: Iterable[Path]) -> bool:

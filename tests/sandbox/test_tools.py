@@ -1,11 +1,13 @@
 """The parts of $HOME that a program sees because its tools are there; never a key."""
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from gitbatch.sandbox.tools import tool_paths
+from gitbatch.sandbox import tools
+from gitbatch.sandbox.tools import real_path, tool_paths, tools_in_checkouts
 
 FILES = (
     ".pyenv/shims/python",
@@ -166,3 +168,18 @@ def test_unreadable_folder_is_ignored(home: Path) -> None:
     (home / ".cargo").chmod(0)
     assert needed(home, ".cargo/bin", "scripts") == {"scripts"}
     (home / ".cargo").chmod(0o700)
+
+
+def test_closed_folders_are_resolved_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    resolved: Counter[Path] = Counter()
+
+    def resolve(path: Path) -> Path:
+        resolved[path] += 1
+        return real_path(path)
+
+    monkeypatch.setattr(tools, "real_path", resolve)
+    checkout = home / ".cargo"
+    folders = (".cargo/bin", ".venv/bin", ".local/bin", ".pyenv/bin")
+    path = ":".join(str(home / folder) for folder in folders)
+    assert tools_in_checkouts(("sh",), path, home, (checkout,)) == (checkout / "bin",)
+    assert resolved[home] == 2, "once for the folders on PATH, and once for what the command line names"
