@@ -71,7 +71,8 @@ def quote_path(path: str) -> str:
 def quote_for_message(path: str) -> str:
     """Returns a path for a commit message, in which no forge finds a command, an issue or a name."""
     unsafe = {at for at, c in enumerate(path) if not c.isprintable() or c in _FORGE}
-    unsafe |= {found.end() - 1 for found in _KEYWORD.finditer(path)}
+    if " " in path:  # as few have
+        unsafe |= {found.end() - 1 for found in _KEYWORD.finditer(path)}
     return _quoted(path, unsafe) if unsafe else path
 
 

@@ -128,7 +128,9 @@ def _spell_character(character: str) -> str:
 
 def neutralise_forge_commands(message: str) -> str:
     """A message in which nothing is an order to a forge: `[skip ci]` and `Closes #1` would be obeyed on a push."""
-    return _CLOSING.sub("\\1№", _SKIPPING.sub(r"(\1)", message))
+    if "[" in message or "***" in message:  # most messages have neither
+        message = _SKIPPING.sub(r"(\1)", message)
+    return _CLOSING.sub("\\1№", message) if "#" in message else message
 
 
 def markdown(text: str, limit: int = LIMIT) -> CleanText:

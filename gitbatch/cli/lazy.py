@@ -1,7 +1,7 @@
 """Commands that are imported when they are used: start-up does not pay for what another command needs."""
 
+from importlib import import_module
 from inspect import cleandoc
-from pkgutil import resolve_name
 from typing import Any
 
 import typer
@@ -24,7 +24,8 @@ class LazyCommand(TyperCommand):
 
 def load_command(name: str, target: str) -> Any:  # noqa: ANN401 - as above
     """Returns the command that `module:NAME` defines: a function, or a `typer.Typer` with commands of its own."""
-    found = resolve_name(target)
+    module, _, attribute = target.partition(":")
+    found = getattr(import_module(module), attribute)
     if not isinstance(found, typer.Typer):
         single = typer.Typer(add_completion=False)
         single.command(name)(found)
