@@ -178,7 +178,7 @@ class _GroupFiles(Struct, frozen=True):
     places: dict[ItemReference, int]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class ManifestBuilder:
     """Lists what the items of a plan read in one commit."""
 

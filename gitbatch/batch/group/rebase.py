@@ -55,7 +55,7 @@ def _from_below(done: dict[ItemCommit, Outcome], reader: BaseReader) -> list[Ite
     return list(ordered)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Rebase:
     """What is known while the items of a group are written again."""
 

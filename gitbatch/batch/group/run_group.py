@@ -62,7 +62,7 @@ async def run_group(
     return outcomes if len(outcomes) == len(start.items) else None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _RunningGroup:
     """The items of a group while they run."""
 

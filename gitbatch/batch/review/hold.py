@@ -52,7 +52,7 @@ class DecidedElsewhereError(GitbatchError):
     """Decisions cannot be recorded because another process has decided about the same items since."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Hold:
     """The hold of a session on its repository, from the moment in which its batch is known."""
 

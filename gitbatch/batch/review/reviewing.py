@@ -49,7 +49,7 @@ class Answer(StrEnum):
     STOP = "stop"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Reviews:
     """The reviews of a run. A review covers every group since the one before, also those of earlier starts of the batch."""
 

@@ -45,7 +45,7 @@ class MissingObjectError(GitError):
         )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class ObjectReader:
     """Reads the objects of one repository. Close it when done."""
 

@@ -23,7 +23,7 @@ from gitbatch.repo.objects.reader import ObjectReader
 from gitbatch.repo.signing import Signer, SigningError, UnansweredSigningError
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Objects(ObjectReader):
     """Reads and writes the objects of one repository. Close it when done."""
 

@@ -48,7 +48,7 @@ class _Pending(NamedTuple):
     """An anonymous file, which git opens through the descriptor of this process."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Writer:
     """Stores the objects of one repository. Close it when done."""
 

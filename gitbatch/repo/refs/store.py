@@ -43,7 +43,7 @@ def split_rescued_output(name: str) -> tuple[str, int] | None:
     return (found[1], int(found[2])) if found else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Refs:
     """The refs of one repository. A write changes the named ref itself, never a ref that it points to."""
 

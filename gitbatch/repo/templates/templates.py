@@ -39,7 +39,7 @@ _FEW, _MANY = 64, 2000
 """The most paths that differ in a thin layer, in a small repository and in any."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Templates:
     """The templates of one repository, for one run."""
 
