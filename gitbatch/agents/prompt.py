@@ -35,7 +35,7 @@ def render_prompt(
 
     Args:
         item: the item.
-        group: the item's group; its prose is part of the task.
+        group: the item's group; its prose is part of the prompt.
         context: the files to read first.
         previous: why the last attempt failed; None on the first.
         earlier: the output of an earlier attempt; it is at its path.

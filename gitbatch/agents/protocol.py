@@ -106,7 +106,7 @@ class EarlierOutput(Struct, frozen=True):
 
 
 class Assignment(Struct, frozen=True):
-    """The task of one attempt, as values only: it can be encoded and sent to another machine."""
+    """What is asked of an agent in one attempt, as values only: it can be encoded and sent to another machine."""
 
     item: ItemKey
     """The item's key."""
@@ -127,7 +127,7 @@ class Assignment(Struct, frozen=True):
     """Usage of all earlier attempts at the item, over all starts of the batch; the cost as far as it is known."""
     group: str = ""
     """The title and prose of the group: the same for all of its items."""
-    task: str = ""
+    instructions: str = ""
     """The item as it stands in the plan. An agent that builds its own prompt uses this and `group`."""
     artifacts: tuple[str, ...] = ()
     """The shared artifacts that it may contribute to. The prompt names them."""

@@ -123,7 +123,7 @@ class Record(Struct, frozen=True):
     target: str
     """The branch that checkpoints go to, a full ref name."""
     phase: str
-    task: str
+    plan_path: str = field(name="task")
     mode: str
     agent: str
     jobs: int
@@ -148,7 +148,7 @@ class Record(Struct, frozen=True):
     @property
     def plan(self) -> PlanChoice:
         """Returns the plan that the batch runs, as a choice for reading a commit."""
-        return PlanChoice(self.task, is_recorded=True)
+        return PlanChoice(self.plan_path, is_recorded=True)
 
     @property
     def checkpoint_mode(self) -> CheckpointMode:

@@ -48,7 +48,7 @@ def require_resumable(repo: Repository, batch: Batch, progress: BatchProgress) -
         # during a run does.
         require_no_nested_repositories(repo, project_state, remaining)
         require_clean(
-            repo, project_state, remaining, exempt=frozenset({project_state.project.task, CONFIG_FILE})
+            repo, project_state, remaining, exempt=frozenset({project_state.project.plan_path, CONFIG_FILE})
         )
     require_unlocked(repo, target)
     repo.objects.require_signer()

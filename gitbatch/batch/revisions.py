@@ -68,7 +68,7 @@ def _find_reopening(
 ) -> Reopening:
     decision, is_there = decided.decision, bool(standing.brought_by)
     made = outputs.objects.read_commit(last.commit) if is_there and last and last.commit else None
-    read = outputs.read_context(made, parse_trailers(made.message), batch.record.task) if made else {}
+    read = outputs.read_context(made, parse_trailers(made.message), batch.record.plan_path) if made else {}
     return Reopening(
         decision.kind,
         decided.review,

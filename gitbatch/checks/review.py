@@ -16,7 +16,7 @@ from gitbatch.agents.review.prompt import (
     ReviewMaterial,
     describe_finding,
     render_review_prompt,
-    render_review_task,
+    render_review_subject,
 )
 from gitbatch.checks.tree import FreshTrees, TreeContent, open_tree
 from gitbatch.checks.verdict import CheckResult, CheckVerdict
@@ -36,7 +36,7 @@ LARGEST_OUTPUT = 256 * 1024
 """Bytes of an output that a reviewer is given. A larger one is not cut: it has no verdict."""
 
 
-class ReviewTask(Struct, frozen=True):
+class ReviewSubject(Struct, frozen=True):
     """What a reviewer is asked, for all of its tries."""
 
     item: ItemKey
@@ -52,14 +52,14 @@ class ReviewTask(Struct, frozen=True):
 
 
 async def ask_reviewer(
-    trees: FreshTrees, agent: Agent, task: ReviewTask, nonce: str, used: Usage, progress: Progress
+    trees: FreshTrees, agent: Agent, subject: ReviewSubject, nonce: str, used: Usage, progress: Progress
 ) -> Reply | Failure:
     """Returns the answer of a reviewer; a failure if it changed a file. Cancelling the call ends its processes.
 
     Args:
         trees: the supply of folders.
         agent: the reviewer.
-        task: what it judges.
+        subject: what it judges.
         nonce: the code of this try, which nothing that it reads can know.
         used: what it has used in the tries before.
         progress: gets its lines.
@@ -68,11 +68,11 @@ async def ask_reviewer(
         DiskError: the folder cannot be made.
         AttemptInterruptedError: it was cancelled.
     """
-    assignment = make_review_assignment(task, nonce, used)
-    async with open_tree(trees, f"{task.item}-review", task.content) as folder:
+    assignment = make_review_assignment(subject, nonce, used)
+    async with open_tree(trees, f"{subject.item}-review", subject.content) as folder:
         folders = folder.folders.show_to(agent.find_used_in(trees.checkouts))
-        snapshot = TreeSnapshot(trees.repo.objects, task.tree)
-        base = Base(task.content.commit, snapshot, trees.git, trees.repo.git)
+        snapshot = TreeSnapshot(trees.repo.objects, subject.tree)
+        base = Base(subject.content.commit, snapshot, trees.git, trees.repo.git)
         before = await trees.git(_read_first_state, folders.changed)
         answer = await agent.run(assignment, replace(folders, base=base), progress)
         changed = find_changed_paths(before, await trees.git(read_tree_state, folders.changed))
@@ -92,21 +92,21 @@ def _require_verdict(answer: Reply | Failure) -> Reply | Failure:
     return Failure(reason, cause=Cause.UNREVIEWED, usage=answer.usage)
 
 
-def make_review_assignment(task: ReviewTask, nonce: str, used: Usage) -> Assignment:
+def make_review_assignment(subject: ReviewSubject, nonce: str, used: Usage) -> Assignment:
     """Returns the assignment of a reviewer."""
-    material = task.material
+    material = subject.material
     criteria = tuple(number for number, _ in material.criteria)
-    request = ReviewRequest(nonce, len(material.lines), criteria, task.open_lines)
+    request = ReviewRequest(nonce, len(material.lines), criteria, subject.open_lines)
     return Assignment(
-        item=task.item,
+        item=subject.item,
         output=material.path,
         prompt=render_review_prompt(material, request),
         context=material.context,
-        timeout=task.timeout,
-        attempt=task.attempt,
+        timeout=subject.timeout,
+        attempt=subject.attempt,
         used=used,
         group=material.group,
-        task=render_review_task(material, request),
+        instructions=render_review_subject(material, request),
         review=request,
     )
 

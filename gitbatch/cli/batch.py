@@ -39,7 +39,7 @@ from gitbatch.cli.unused_changes import tell_unused_changes
 from gitbatch.cli.verbosity import show_prose
 from gitbatch.cli.views import EventView, ProgressKind, make_view
 from gitbatch.errors import ExitCode
-from gitbatch.project.control import TASK, PlanChoice
+from gitbatch.project.control import PLAN_FILE, PlanChoice
 from gitbatch.repo.repository import Repository
 from gitbatch.sandbox.model import SandboxKind
 from gitbatch.view.run_end import describe_end, describe_interruption
@@ -149,8 +149,8 @@ def _choose_recorded(settings: SessionSettings, unfinished: Batch | None) -> Pla
 def _name_plan(repo: Repository, options: RunOptions, resumed: Batch | None) -> str:
     """Returns the argument that names the plan again, with a space before it; empty if it is found without one."""
     path = choose_plan(repo, options.directory, options.task_md).path
-    if path is None and resumed and not resumed.record.phase and resumed.record.task != TASK:
-        path = resumed.record.task
+    if path is None and resumed and not resumed.record.phase and resumed.record.plan_path != PLAN_FILE:
+        path = resumed.record.plan_path
     if path is None:
         return ""
     return f" {shlex.quote(os.path.relpath(repo.root.resolve() / path, options.directory.resolve()))}"

@@ -41,7 +41,7 @@ def read_runner(repo: Repository) -> Holder | None:
 
 def runs_batch(holder: Holder | None, batch: Batch) -> bool:
     """Returns true if a process runs a batch."""
-    return holder is not None and not batch.ended and holder.plan == batch.record.task
+    return holder is not None and not batch.ended and holder.plan == batch.record.plan_path
 
 
 def order_batches(batches: tuple[Batch, ...]) -> tuple[Batch, ...]:

@@ -37,7 +37,7 @@ Directory = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="For programs: one JSON object on a line.")]
-TaskMd = Annotated[
+PlanPath = Annotated[
     Path | None,
     typer.Argument(
         metavar="[TASK_MD]", help="The plan; by default the active phase's, else the nearest task.md."

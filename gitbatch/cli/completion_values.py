@@ -119,7 +119,7 @@ def _list_batches(folder: Path, _: str) -> Iterator[CompletionWord]:
 
     with _open_repository(folder) as repo:
         for batch in reversed(all_batches(repo)):
-            yield CompletionWord(batch.id, batch.record.task)
+            yield CompletionWord(batch.id, batch.record.plan_path)
 
 
 def _list_batches_by_digit(folder: Path, typed: str) -> Iterator[CompletionWord]:

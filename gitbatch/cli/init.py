@@ -18,7 +18,7 @@ from gitbatch.errors import PlanError, UsageError
 from gitbatch.plan.help_texts import Language
 from gitbatch.project.agent_scaffold import AddedAgent, AgentChange, add_agent_on_disk, require_agent_word
 from gitbatch.project.config import CONFIG_FILE, Config, parse_config
-from gitbatch.project.control import TASK
+from gitbatch.project.control import PLAN_FILE
 from gitbatch.project.disk import DiskSnapshot
 from gitbatch.project.scaffold import TEMPLATE, Scaffold, append_scope, scaffold_plan, scaffold_project
 from gitbatch.project.scope import find_active_phase
@@ -145,7 +145,7 @@ def _describe_files(made: _Written) -> Iterator[str]:
     if made.agent:
         yield _describe_agent(made.agent)
     all_files = (*made.files.written, *made.files.kept)
-    plan = next((path for path in all_files if path.endswith(TASK) and path != TEMPLATE), "")
+    plan = next((path for path in all_files if path.endswith(PLAN_FILE) and path != TEMPLATE), "")
     yield f"\nnext: write your plan into {plan}, then" if plan else "\nnext:"
     if made.agent and made.agent.change is not AgentChange.BY_HAND:
         yield f"  gitbatch agents try {made.agent.name}"

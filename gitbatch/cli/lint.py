@@ -28,7 +28,7 @@ from gitbatch.cli.common import (
 from gitbatch.cli.verbosity import is_quiet, show_prose
 from gitbatch.errors import GitbatchError, PlanError, UsageError
 from gitbatch.plan.render import summary
-from gitbatch.project.control import TASK
+from gitbatch.project.control import PLAN_FILE
 from gitbatch.project.lint import Checked, find_active_plan, fix_plan_on_disk
 from gitbatch.text import format_count
 from gitbatch.view.diagnostics import diagnostic_annotation, diagnostic_json, diagnostic_lines
@@ -132,7 +132,7 @@ class _Linting(Struct, frozen=True):
         try:
             home = self.directory / find_active_plan(self.directory, find_checkout_files)
         except PlanError:
-            home = self.directory / TASK
+            home = self.directory / PLAN_FILE
         plan, *others = lint_plan(home, self.settings, text)
         return replace(plan, path="<stdin>"), *others
 
@@ -140,8 +140,8 @@ class _Linting(Struct, frozen=True):
         """Checks a plan of the disk; of a folder, its own, else the active one."""
         full = self.directory / path
         if full.is_dir():
-            is_own = path != HERE and (full / TASK).is_file()
-            full = full / (TASK if is_own else find_active_plan(full, find_checkout_files))
+            is_own = path != HERE and (full / PLAN_FILE).is_file()
+            full = full / (PLAN_FILE if is_own else find_active_plan(full, find_checkout_files))
         fixed = fix_plan_on_disk(full, find_checkout_files) if self.must_fix else ()
         if fixed:
             lines = ", ".join(str(line) for line in sorted({diagnostic.line for diagnostic in fixed}))

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from gitbatch.batch.planning.early.eagerness import EagerMode
-from gitbatch.cli.common import HERE, Directory, Json, TaskMd
+from gitbatch.cli.common import HERE, Directory, Json, PlanPath
 from gitbatch.cli.early_opening import EarlyOpening
 from gitbatch.cli.views import Progress, ProgressKind
 from gitbatch.sandbox.model import SandboxKind
@@ -77,7 +77,7 @@ NoInput = Annotated[bool, typer.Option("--no-input", help="Never ask; a missing 
 
 
 def run(
-    task_md: TaskMd = None,
+    task_md: PlanPath = None,
     items: Items = None,
     checkpoint: CheckpointOption = None,
     agent: AgentName = None,

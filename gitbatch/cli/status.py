@@ -78,7 +78,7 @@ def status(
 
 
 def _select_batches(batches: tuple[Batch, ...], plan: str | None) -> tuple[Batch, ...]:
-    return tuple(batch for batch in batches if plan in {None, batch.record.task})
+    return tuple(batch for batch in batches if plan in {None, batch.record.plan_path})
 
 
 def _require_plan(repo: Repository, path: str | None, wanted: str | None) -> None:

@@ -51,5 +51,5 @@ def _find_projects(snapshot: Snapshot, config: Config, plan: str | None) -> tupl
     first = find_project(snapshot, config, PlanChoice(plan, is_recorded=True))
     if plan is not None or first.phase.name:
         return (first,)
-    others = (path for path in CONVENTIONAL if path != first.task and snapshot.blob(path))
+    others = (path for path in CONVENTIONAL if path != first.plan_path and snapshot.blob(path))
     return (first, *(find_project(snapshot, config, PlanChoice(path)) for path in others))

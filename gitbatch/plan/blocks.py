@@ -41,7 +41,7 @@ class RawHeading(Struct, frozen=True):
 
 
 class Box(Struct, frozen=True, gc=False):
-    """A task item whose ancestors are lists only."""
+    """A check box whose ancestors are lists only."""
 
     inner: int
     """The character between the brackets."""

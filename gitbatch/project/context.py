@@ -172,7 +172,7 @@ def find_files(name: str, project: Project, snapshot: Snapshot) -> tuple[str, ..
 
 def possible_paths(name: str, project: Project) -> tuple[str, ...]:
     """Returns the repository paths that a name in a plan may mean, in the order in which they are tried."""
-    home = posixpath.dirname(project.task)
+    home = posixpath.dirname(project.plan_path)
     below = posixpath.normpath(name.lstrip("/"))
     paths = (below,) if name.startswith("/") else (below, posixpath.normpath(posixpath.join(home, name)))
     return tuple(dict.fromkeys(path for path in paths if path.partition("/")[0] not in {".", ".."}))

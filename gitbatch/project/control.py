@@ -24,8 +24,8 @@ from gitbatch.project.scope import SCOPE_FILE, advise_phase, find_active_phase, 
 from gitbatch.project.sections import require_text
 from gitbatch.project.snapshot import Snapshot
 
-TASK, STATUS, DECISIONS, RULES = "task.md", "status.md", "decisions-log.md", "rules.md"
-CONVENTIONAL = (TASK, f"docs/{TASK}")
+PLAN_FILE, STATUS, DECISIONS, RULES = "task.md", "status.md", "decisions-log.md", "rules.md"
+CONVENTIONAL = (PLAN_FILE, f"docs/{PLAN_FILE}")
 """The plans that a project without phases has by convention; the first that exists is the one."""
 
 _CHANGE_SCOPE = Advice(
@@ -59,7 +59,7 @@ class Project(Struct, frozen=True):
     """A project in one commit. Paths are repository paths."""
 
     phase: Phase
-    task: str
+    plan_path: str
     status: str
     """The path of the status, or the path that it will be written to."""
     decisions: str
@@ -74,12 +74,12 @@ class Project(Struct, frozen=True):
     @property
     def shared_files(self) -> tuple[str, ...]:
         """Returns the files that only an orchestrator commit changes."""
-        return (self.task, self.status, self.decisions, *self.artifacts)
+        return (self.plan_path, self.status, self.decisions, *self.artifacts)
 
     @property
     def folder(self) -> str:
         """Returns the folder of the plan; it ends in a slash or is empty."""
-        return _folder_of(self.task)
+        return _folder_of(self.plan_path)
 
     @property
     def _folders(self) -> tuple[str, ...]:
@@ -110,7 +110,7 @@ class Project(Struct, frozen=True):
     def protected(self) -> frozenset[str]:
         """Returns the keys of all paths that no item may write: control files in every folder that is searched."""
         names = [
-            TASK,
+            PLAN_FILE,
             STATUS,
             DECISIONS,
             RULES,
@@ -124,7 +124,13 @@ class Project(Struct, frozen=True):
     @property
     def read_files(self) -> tuple[str, ...]:
         """Returns the files that decide what runs and how: all are read from the commit."""
-        return (CONFIG_FILE, SCOPE_FILE, self.task, *((self.rules,) if self.rules else ()), *self.contexts)
+        return (
+            CONFIG_FILE,
+            SCOPE_FILE,
+            self.plan_path,
+            *((self.rules,) if self.rules else ()),
+            *self.contexts,
+        )
 
 
 def find_project(snapshot: Snapshot, config: Config, choice: PlanChoice = BY_CONVENTION) -> Project:
@@ -136,14 +142,14 @@ def find_project(snapshot: Snapshot, config: Config, choice: PlanChoice = BY_CON
     """
     phase, language = find_active_phase(snapshot, config), partial(find_language, snapshot, config)
     if phase is None:
-        task = _find_single_plan(snapshot, choice, language) or _refuse_without_plan(snapshot, config)
+        plan_path = _find_single_plan(snapshot, choice, language) or _refuse_without_plan(snapshot, config)
     else:
-        task = _find_plan_of_phase(snapshot, phase, language)
-        _require_active(choice, task, language)
+        plan_path = _find_plan_of_phase(snapshot, phase, language)
+        _require_active(choice, plan_path, language)
     here = phase or Phase("", "")
-    folder_of_plan = _folder_of(task)
+    folder_of_plan = _folder_of(plan_path)
     folders = _search_folders(phase) if phase else tuple(dict.fromkeys((folder_of_plan, "docs/", "")))
-    is_elsewhere = phase is None and task != _first_file(snapshot, CONVENTIONAL)
+    is_elsewhere = phase is None and plan_path != _first_file(snapshot, CONVENTIONAL)
 
     def find(name: str) -> str | None:
         return _first_file(snapshot, (f"{folder}{name}" for folder in folders))
@@ -160,7 +166,7 @@ def find_project(snapshot: Snapshot, config: Config, choice: PlanChoice = BY_CON
     configured = map(find_written, config.project.shared)
     return Project(
         phase=here,
-        task=task,
+        plan_path=plan_path,
         status=find_written(STATUS),
         decisions=find_written(DECISIONS),
         rules=rules,
@@ -177,15 +183,15 @@ def _find_inventories(snapshot: Snapshot, folder: str) -> tuple[str, ...]:
 
 
 def _find_plan_of_phase(snapshot: Snapshot, phase: Phase, language: Callable[[], Language]) -> str:
-    found = _first_file(snapshot, (f"{folder}{TASK}" for folder in _search_folders(phase)))
+    found = _first_file(snapshot, (f"{folder}{PLAN_FILE}" for folder in _search_folders(phase)))
     return found or _refuse_missing(_search_folders(phase), language)
 
 
-def _require_active(choice: PlanChoice, task: str, language: Callable[[], Language]) -> None:
+def _require_active(choice: PlanChoice, plan_path: str, language: Callable[[], Language]) -> None:
     """Refuses a plan that the user names, if it is not the one of the active phase (rule O2)."""
-    if choice.path is not None and choice.path != task and not choice.is_recorded:
+    if choice.path is not None and choice.path != plan_path and not choice.is_recorded:
         raise PlanError(
-            f"{choice.path} is not the plan of the active phase, which is {task}",
+            f"{choice.path} is not the plan of the active phase, which is {plan_path}",
             _CHANGE_SCOPE.in_language(language()),
         )
 
@@ -194,12 +200,12 @@ def _find_single_plan(snapshot: Snapshot, choice: PlanChoice, language: Callable
     """Returns the plan of a project without phases; None if none is named and none is found."""
     if choice.path is None:
         above = (*reversed((*ancestors(choice.folder), choice.folder)), "") if choice.folder else ("",)
-        near = (f"{folder}/{TASK}".lstrip("/") for folder in above)
+        near = (f"{folder}/{PLAN_FILE}".lstrip("/") for folder in above)
         return _first_file(snapshot, (*near, *CONVENTIONAL))
     if not snapshot.blob(choice.path):
         _refuse_absent(snapshot, choice, choice.path, language)
     if posixpath.basename(path_key(choice.path)) in {STATUS, DECISIONS, RULES, path_key(SCOPE_FILE)}:
-        raise PlanError(f"{choice.path} is a control file and no plan", f"name a plan, such as {TASK}")
+        raise PlanError(f"{choice.path} is a control file and no plan", f"name a plan, such as {PLAN_FILE}")
     return choice.path
 
 
@@ -207,7 +213,7 @@ def _refuse_absent(
     snapshot: Snapshot, choice: PlanChoice, path: str, language: Callable[[], Language]
 ) -> NoReturn:
     """Refuses a plan that the commit does not have."""
-    inside = TASK if path == "." else f"{path}/{TASK}"
+    inside = PLAN_FILE if path == "." else f"{path}/{PLAN_FILE}"
     if snapshot.blob(inside):
         raise PlanError(f"{path} is a folder and no plan", f"name the plan in it: {inside}")
     advice = "restore the plan and commit it, or end the batch: gitbatch abort"
@@ -220,15 +226,15 @@ def _refuse_without_plan(snapshot: Snapshot, config: Config) -> NoReturn:
     """Refuses a project in which no plan is found: a phase has to be named if there are some, else a plan written."""
     state = advise_phase(snapshot, config)
     if state:
-        message = f"missing {TASK} in the top folder or docs/, and {SCOPE_FILE} has no scope section"
+        message = f"missing {PLAN_FILE} in the top folder or docs/, and {SCOPE_FILE} has no scope section"
         raise PlanError(message, state.english)
     _refuse_missing(("", "docs/"), lambda: Language.EN)
 
 
 def _refuse_missing(folders: tuple[str, ...], language: Callable[[], Language]) -> NoReturn:
     *first, last = (folder or "the top folder" for folder in folders)
-    advice = _WRITE_PLAN.fill(path=f"{folders[0]}{TASK}").in_language(language())
-    raise PlanError(f"missing {TASK} in {', '.join(first)} or {last}", advice)
+    advice = _WRITE_PLAN.fill(path=f"{folders[0]}{PLAN_FILE}").in_language(language())
+    raise PlanError(f"missing {PLAN_FILE} in {', '.join(first)} or {last}", advice)
 
 
 def _first_file(snapshot: Snapshot, paths: Iterable[str]) -> str | None:
@@ -253,8 +259,12 @@ def plan_options(project: Project) -> PlanOptions:
     of two plans do not collide: `api/task.md` has `api/…`, and `plans/one.md` has `plans/one/…`.
     """
     name, folder = project.phase.name, project.phase.folder
-    if not name and project.task not in CONVENTIONAL:
-        folder = posixpath.dirname(project.task)
-        name = folder if project.task.endswith(f"/{TASK}") else posixpath.splitext(project.task)[0]
+    if not name and project.plan_path not in CONVENTIONAL:
+        folder = posixpath.dirname(project.plan_path)
+        name = (
+            folder
+            if project.plan_path.endswith(f"/{PLAN_FILE}")
+            else posixpath.splitext(project.plan_path)[0]
+        )
     options = project.config.plan_options(name, folder, project.protected)
     return replace(options, artifacts=project.possible_artifacts)

@@ -105,7 +105,7 @@ def find_active_plan(directory: Path, read_files: ReadFiles = DiskSnapshot) -> P
     root = find_project_root(directory.resolve())
     files = read_files(root)
     choice = PlanChoice(folder="/".join(directory.resolve().relative_to(root).parts))
-    found = root / find_project(files, _read_config(files), choice).task
+    found = root / find_project(files, _read_config(files), choice).plan_path
     return found.relative_to(directory.resolve()) if found.is_relative_to(directory.resolve()) else found
 
 
@@ -121,7 +121,7 @@ def read_project_on_disk(files: Snapshot, path: str) -> Project | None:
         project = _find_project_of(files, _read_config(files), PlanChoice(path))
     except PlanError:
         return None
-    return replace(project, task=path)
+    return replace(project, plan_path=path)
 
 
 def check_scope(files: Snapshot, shown: str = SCOPE_FILE) -> Checked | None:

@@ -13,7 +13,7 @@ from gitbatch.paths import first_non_folder
 from gitbatch.patterns import compile_later
 from gitbatch.plan.help_texts import Language
 from gitbatch.project.config import CONFIG_FILE, Config
-from gitbatch.project.control import DECISIONS, RULES, STATUS, TASK
+from gitbatch.project.control import DECISIONS, PLAN_FILE, RULES, STATUS
 from gitbatch.project.disk import DiskSnapshot
 from gitbatch.project.scope import SCOPE_FILE, find_active_phase
 
@@ -38,7 +38,7 @@ class Scaffold(Struct, frozen=True):
 
 def scaffold_plan(root: Path, language: Language) -> Scaffold:
     """Creates the missing files of a project of a single plan: the plan, and a configuration."""
-    return _write_files(root, {TASK: "simple.md", CONFIG_FILE: CONFIG_FILE}, language, {})
+    return _write_files(root, {PLAN_FILE: "simple.md", CONFIG_FILE: CONFIG_FILE}, language, {})
 
 
 def scaffold_project(root: Path, phase: str, language: Language, config: Config) -> Scaffold:
@@ -57,7 +57,7 @@ def scaffold_project(root: Path, phase: str, language: Language, config: Config)
         SCOPE_FILE: SCOPE_FILE,
         CONFIG_FILE: CONFIG_FILE,
         TEMPLATE: "template.md",
-        **{f"{folder}/{name}": name for name in (TASK, STATUS, DECISIONS, RULES)},
+        **{f"{folder}/{name}": name for name in (PLAN_FILE, STATUS, DECISIONS, RULES)},
     }
     made = _write_files(root, files, language, {"{phase}": phase, "{folder}": folder})
     missing = _missing_scope(root, phase, language, config)

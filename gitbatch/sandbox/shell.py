@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from gitbatch.sandbox.launcher.limits import count_tasks
+from gitbatch.sandbox.launcher.limits import count_threads
 from gitbatch.sandbox.model import Confinement, ProcessLimits
 
 _SHELL = "/bin/sh"
@@ -46,12 +46,12 @@ def _limit_arguments(limits: ProcessLimits) -> tuple[str, str, str]:
     """Returns the limits of blocks of a file, processes and processor seconds as text; empty if not limited."""
     processes = ""
     if limits.processes is not None and os.getuid() != 0 and Path("/proc").is_dir():  # root is not counted
-        processes = str(_count_other_tasks() + limits.processes)
+        processes = str(_count_other_threads() + limits.processes)
     seconds = "" if limits.cpu_seconds is None else str(limits.cpu_seconds)
     return str(-(-limits.file_bytes // _BLOCK)), processes, seconds
 
 
 @cache
-def _count_other_tasks() -> int:
-    """Counts the user's tasks when the first program starts. Cached: counting takes longer than starting a program."""
-    return count_tasks()
+def _count_other_threads() -> int:
+    """Counts the user's processes and threads when the first program starts. Cached: counting takes longer than starting a program."""
+    return count_threads()

@@ -163,7 +163,7 @@ def batch_state(
         batch=batch.id,
         state="ended" if batch.ended else "unfinished",
         target=batch.record.target,
-        plan=batch.record.task,
+        plan=batch.record.plan_path,
         mode=batch.record.mode,
         agent=batch.record.agent,
         groups=len(batch.record.groups),

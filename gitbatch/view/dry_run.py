@@ -50,7 +50,7 @@ def dry_run_output(preview: Preview) -> DryRunOutput:
     return DryRunOutput(
         preview.is_resumed,
         record.target if record else None,
-        record.task if record else None,
+        record.plan_path if record else None,
         record.mode if record else None,
         record.agent if record else None,
         record.jobs if record else None,
@@ -72,7 +72,7 @@ def render_preview(preview: Preview) -> Block:
     verb = f"would resume batch {record.batch}" if preview.is_resumed else "would start a batch"
     items = sum(len(group.items) for group in preview.groups)
     parts: list[StyledLine | TextTable] = [
-        make_line((verb, "bold"), f" of {record.task} on {short(record.target)}"),
+        make_line((verb, "bold"), f" of {record.plan_path} on {short(record.target)}"),
         make_line(
             f"{format_count(items, 'item')} in {format_count(len(preview.groups), 'group')}, "
             f"checkpoint {record.mode}, agent {record.agent}, {record.jobs} at a time",

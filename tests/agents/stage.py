@@ -74,7 +74,7 @@ class Stage:
             timeout=60.0,
             attempt=1,
             group="Group: G",
-            task=f"> - [ ] Write {name} `script: {script}`",
+            instructions=f"> - [ ] Write {name} `script: {script}`",
         )
         return replace(made, **more)
 

@@ -22,7 +22,9 @@ REVISE = f'give_verdict {{"verdict": "revise", "findings": [{{"line": 3, "text":
 
 
 def review(stage: Stage, script: str, **more: Any) -> Reply | Failure:  # noqa: ANN401 - fields of an assignment
-    return stage.talk(script, review=REQUEST, task=f"# Review of out/a.md\n\n`script: {script}`", **more)
+    return stage.talk(
+        script, review=REQUEST, instructions=f"# Review of out/a.md\n\n`script: {script}`", **more
+    )
 
 
 def verdict_of(answer: Reply | Failure) -> Review:
@@ -33,11 +35,11 @@ def verdict_of(answer: Reply | Failure) -> Review:
 
 def test_the_prompt_and_the_tools_of_a_review(stage: Stage) -> None:
     rules = Quoted(stage.context("rules.md", ContextReason.RULES), "Short pages.\n", 13)
-    prompt = build_prompt(stage.assignment("", review=REQUEST, task="# Review"), (rules,), 200_000, 0)
+    prompt = build_prompt(stage.assignment("", review=REQUEST, instructions="# Review"), (rules,), 200_000, 0)
     assert prompt.system[0].startswith(REVIEW_RULES)
     assert "You are one of several workers" not in prompt.system[0]
     assert "Short pages." in prompt.system[0]
-    assert prompt.task == "# Review"
+    assert prompt.request == "# Review"
     assert [tool["name"] for tool in prompt.tools] == ["read_file", "list_files", "search", "give_verdict"]
 
 

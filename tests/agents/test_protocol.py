@@ -29,7 +29,7 @@ ASSIGNMENT = Assignment(
     earlier=EarlierOutput("3" * 40, may_stay=False),
     used=Usage(input=1, output=2, cost=0.5),
     group="Group: G",
-    task="> - [ ] Write it",
+    instructions="> - [ ] Write it",
 )
 REPLY = Reply(
     clean_text("Done."), (clean_text("a decision"),), (Contribution(clean_text("a.md"), clean_text("b")),)

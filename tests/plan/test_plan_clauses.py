@@ -30,7 +30,7 @@ from gitbatch.plan.model import Hints, ItemReference
         ("a T1", None),
         ("T1a1 a", None),
         ("t1 a", None),
-        ("TASK a", None),
+        ("PLAN_FILE a", None),
         ("ABCDEFGHI1 a", None),
         ("T1-a b", None),
         ("`T1` a", None),

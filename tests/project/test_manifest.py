@@ -30,7 +30,7 @@ RULES = "# Rules\n\n## G2\n\n- out/1.md\n"
 def build(text: str, files: tuple[str, ...] = ()) -> tuple[ManifestBuilder, Plan]:
     tree = FileTree({"task.md": text, "status.md": "s", "rules.md": RULES} | {path: path for path in files})
     project = find_project(tree, Config())
-    plan = parse_plan(text.encode(), project.task, PlanOptions())
+    plan = parse_plan(text.encode(), project.plan_path, PlanOptions())
     return ManifestBuilder(plan, project, tree), plan
 
 

@@ -60,7 +60,7 @@ def project_of(files: Mapping[str, str], config: Config | None = None) -> tuple[
 def files_for(name: str, files: Mapping[str, str], config: Config | None = None) -> tuple[ContextFile, ...]:
     """The manifest of an item in a project with these files."""
     project, tree = project_of(files, config)
-    plan = parse_plan(tree.read(project.task) or b"", project.task, PlanOptions())
+    plan = parse_plan(tree.read(project.plan_path) or b"", project.plan_path, PlanOptions())
     assert not plan.errors
     group, item = next((group, item) for group in plan.groups for item in group.items if item.id == name)
     return list_context(item, group, plan, project, tree)
@@ -352,5 +352,5 @@ def test_the_top_folder_goes_before_the_plans() -> None:
 
 def test_a_group_that_the_phase_does_not_know_needs_nothing() -> None:
     project, tree = project_of({**FILES, WAVES: "## Third: C# & more\n\n`src/one.py`\n"})
-    plan = parse_plan(PLAN.encode(), project.task, PlanOptions())
+    plan = parse_plan(PLAN.encode(), project.plan_path, PlanOptions())
     assert [phase_context(group, project, tree) for group in plan.groups] == [(), (), ("src/one.py",)]

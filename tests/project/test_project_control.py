@@ -38,7 +38,7 @@ def test_everything_is_looked_for_in_the_phase_first() -> None:
     everywhere = [f"{folder}{name}" for folder in (PHASE, "docs/", "") for name in (*names, "task.md")]
     assert project(*everywhere) == Project(
         phase=Phase("one", "docs/phases/one"),
-        task=f"{PHASE}task.md",
+        plan_path=f"{PHASE}task.md",
         status=f"{PHASE}status.md",
         decisions=f"{PHASE}decisions-log.md",
         rules=f"{PHASE}rules.md",
@@ -80,7 +80,7 @@ def test_what_is_missing_will_be_written_beside_the_plan() -> None:
     ],
 )
 def test_the_plan_of_a_phase(paths: list[str], task: str) -> None:
-    assert find_project(FileTree({**SCOPE, **dict.fromkeys(paths, "")}), Config()).task == task
+    assert find_project(FileTree({**SCOPE, **dict.fromkeys(paths, "")}), Config()).plan_path == task
 
 
 def test_contexts_are_in_the_order_of_the_configuration() -> None:
@@ -108,7 +108,7 @@ def test_contexts_are_in_the_order_of_the_configuration() -> None:
 )
 def test_a_project_of_a_single_phase(paths: list[str], task: str, status: str, rules: str | None) -> None:
     found = single(*paths)
-    assert (found.phase, found.task, found.status, found.rules) == (Phase("", ""), task, status, rules)
+    assert (found.phase, found.plan_path, found.status, found.rules) == (Phase("", ""), task, status, rules)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_any_plan_that_is_named(wanted: str, status: str, rules: str, outputs: s
     """Its folder has its status and its log, even where there are some for the plan that is found by convention."""
     there = ("task.md", "status.md", "decisions-log.md", "rules.md", "services/api/rules.md", wanted)
     found = single(*there, wanted=wanted)
-    assert (found.task, found.status, found.rules) == (wanted, status, rules)
+    assert (found.plan_path, found.status, found.rules) == (wanted, status, rules)
     assert found.decisions == status.replace("status", "decisions-log")
     assert found.artifacts == (status.replace("status", "inventory"),)
     assert {path.casefold() for path in (wanted, status, rules)} <= found.protected
@@ -143,7 +143,7 @@ def test_any_plan_that_is_named(wanted: str, status: str, rules: str, outputs: s
     ],
 )
 def test_the_nearest_plan(folder: str, task: str) -> None:
-    assert single("task.md", "docs/task.md", "services/api/task.md", folder=folder).task == task
+    assert single("task.md", "docs/task.md", "services/api/task.md", folder=folder).plan_path == task
 
 
 def test_no_plan() -> None:
@@ -166,7 +166,7 @@ def test_a_plan_of_a_batch_gives_way_to_a_phase() -> None:
     """The batch must be able to see that the phase has changed."""
     tree = FileTree({**PLAN, "src/task.md": ""})
     found = find_project(tree, SHARED, PlanChoice("src/task.md", is_recorded=True))
-    assert (found.phase.name, found.task) == ("one", f"{PHASE}task.md")
+    assert (found.phase.name, found.plan_path) == ("one", f"{PHASE}task.md")
 
 
 @pytest.mark.rule("O2", "O5")

@@ -25,7 +25,7 @@ PATHS = {
     ],
     "is a shared file to some system": [
         "task.md",
-        "TASK.md",
+        "PLAN_FILE.md",
         "Status.MD",
         "CLAUDE.md",
         "claude.md",
@@ -43,7 +43,7 @@ PATHS = {
         "CON",
         "aux.md",
         "out/LPT1.txt",
-        "TASK~1.md",
+        "PLAN_FILE~1.md",
     ],
     "can't be seen": ["out/a\u200bb.md", "out/a\u202egnp.md"],
 }

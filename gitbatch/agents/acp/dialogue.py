@@ -49,7 +49,7 @@ class Dialogue:
 
         Args:
             folder: the agent's current directory.
-            prompt: the task.
+            prompt: what is asked.
         """
         try:
             await self._initialize()

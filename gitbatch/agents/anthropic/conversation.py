@@ -142,7 +142,7 @@ class Conversation:
             self.level += 1
         note = f"{self.assignment.output} has what you wrote before; read_file shows it. Continue from there."
         written = (text_block(note),) if self.tool_context.has_written else ()
-        self.messages = [Message("user", (text_block(self.prompt.task), *written))]
+        self.messages = [Message("user", (text_block(self.prompt.request), *written))]
         if self.prompt.left_out:
             self.transcript.show_notice(f"not quoted, only named: {', '.join(self.prompt.left_out)}")
 

@@ -26,7 +26,7 @@ async def count_tokens(client: "AsyncAnthropic", model: str, prompt: Prompt) -> 
             model=model,
             system=prompt.system_blocks(),
             tools=prompt.tools,
-            messages=[{"role": "user", "content": prompt.task}],
+            messages=[{"role": "user", "content": prompt.request}],
         )
     except NotFoundError:
         raise CannotCountError from None

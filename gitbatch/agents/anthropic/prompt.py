@@ -74,7 +74,7 @@ class Prompt(Struct, frozen=True):
 
     system: tuple[str, ...]
     """Blocks; the last ones are marked for the cache."""
-    task: str
+    request: str
     left_out: tuple[str, ...]
     """Paths of files that are only named."""
     tools: tuple["ToolParam", ...] = ()
@@ -87,7 +87,7 @@ class Prompt(Struct, frozen=True):
     @property
     def byte_size(self) -> int:
         """Returns the size in bytes, without the tools."""
-        return sum(len(text.encode()) for text in (*self.system, self.task))
+        return sum(len(text.encode()) for text in (*self.system, self.request))
 
     def system_blocks(self) -> list["TextBlockParam"]:
         """Returns the blocks for the API; the server can cache everything up to each of them."""
@@ -133,7 +133,7 @@ def build_prompt(assignment: Assignment, files: tuple[Quoted, ...], window: int,
     system = ("\n\n".join(filter(None, (rules, assignment.group, shared.text))), earlier.text)
     return Prompt(
         system=tuple(_replace_invalid(text) for text in system if text),
-        task=_replace_invalid("\n\n".join(filter(None, (own.text, _render_task(assignment))))),
+        request=_replace_invalid("\n\n".join(filter(None, (own.text, _render_request(assignment))))),
         left_out=(*shared.left_out, *earlier.left_out, *own.left_out),
         tools=REVIEW_TOOLS if assignment.review else TOOLS,
     )
@@ -154,10 +154,10 @@ def _build_part(files: tuple[Quoted, ...], reasons: tuple[ContextReason, ...], r
     return _Part(text, tuple(quote_path(quoted.file.path) for quoted in chosen if quoted not in whole))
 
 
-def _render_task(assignment: Assignment) -> str:
+def _render_request(assignment: Assignment) -> str:
     if assignment.review:
-        return assignment.task
-    parts = [f"# Your task\n\nYour file: {assignment.output}", assignment.task]
+        return assignment.instructions
+    parts = [f"# Your task\n\nYour file: {assignment.output}", assignment.instructions]
     if assignment.revised:
         revised = render_revised(assignment.output, assignment.revised)
         parts.append(f"{revised} read_file shows it, and edit_output changes it.")

@@ -60,7 +60,7 @@ class Program(Protocol):
         ...
 
     async def work(self, transport: asyncio.SubprocessTransport, watch: OutputWatch) -> ExitWait:
-        """Gives it its task by standard input, and waits until it ends, has done its task, or takes too long.
+        """Gives it its prompt by standard input, and waits until it ends, has done its work, or takes too long.
 
         Most kinds use `feed_and_wait`. A cancellation is raised as it is; the program is ended in every case.
         """

@@ -52,7 +52,7 @@ class ReviewMaterial(Struct, frozen=True):
     """The output, as `split_lines` gives it."""
     question: str
     """The setting `prompt` of the check."""
-    task: str
+    item: str
     """The item as `render_item` gives it."""
     group: str = ""
     """The title and prose of its group."""
@@ -73,16 +73,21 @@ def split_lines(content: str) -> tuple[str, ...]:
 
 def render_review_prompt(material: ReviewMaterial, request: ReviewRequest) -> str:
     """Renders the whole prompt, for an agent that answers with its last message or its reply file."""
-    parts = [REVIEW_RULES, material.group, render_review_task(material, request), _render_context(material)]
+    parts = [
+        REVIEW_RULES,
+        material.group,
+        render_review_subject(material, request),
+        _render_context(material),
+    ]
     return "\n\n".join(filter(None, (*parts, _ANSWER.format(nonce=request.nonce)))) + "\n"
 
 
-def render_review_task(material: ReviewMaterial, request: ReviewRequest) -> str:
+def render_review_subject(material: ReviewMaterial, request: ReviewRequest) -> str:
     """Renders the part about the one output, for an agent that has rules and context of its own."""
     parts = [
         f"# Review of {quote_path(material.path)}",
         f"The question:\n\n{_quote_text(material.question)}",
-        material.task,
+        material.item,
         _render_criteria(material.criteria),
         _render_earlier(material.earlier),
         _render_output(material, request),

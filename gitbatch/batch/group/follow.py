@@ -73,7 +73,7 @@ def _add_ticks(repo: Repository, plan: PlanChoice, commits: tuple[str, str], fol
         project_state = read_project_state(repo, after, plan)
     except PlanError:  # amended since: the plan is gone
         return followed
-    path = project_state.project.task
+    path = project_state.project.plan_path
     old = repo.objects.find_entry(repo.objects.read_commit(before).tree, path)
     if path not in followed.kept or old is None:
         return followed

@@ -104,8 +104,8 @@ class _Rebase:
         )
         if has_read and trailers.context_outputs:
             line = objects.tree_of(read_base(objects, base.commit).line)
-            task = self.commits.batch.record.task
-            has_read = self.outputs.find_outputs(trailers, line, base.tree, task) is not None
+            plan_path = self.commits.batch.record.plan_path
+            has_read = self.outputs.find_outputs(trailers, line, base.tree, plan_path) is not None
         was = objects.find_entry(objects.tree_of(old.base), output)
         if not has_read or was != objects.find_entry(base.tree, output):
             return outcome

@@ -56,7 +56,7 @@ def consolidate_review(
     line = Decision(date, f"Review {number}/{of}", describe_decisions(decisions))
     artifacts, left = _remove_lines(decided.taken, project_state)
     files = {
-        project.task: source,
+        project.plan_path: source,
         project.status: replace_section(read(project.status) or b"# Status\n", section),
         project.decisions: append_decisions(
             read(project.decisions) or b"", (line, *_withdraw_decisions(decided.taken, date))

@@ -68,7 +68,7 @@ def consolidate(
         for text in (outcome.reply.decisions if outcome.reply else ())
     )
     files = {
-        project.task: source,
+        project.plan_path: source,
         project.status: replace_section(
             read(project.status) or b"# Status\n",
             status_section(

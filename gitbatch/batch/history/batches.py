@@ -52,7 +52,7 @@ def summarize_batch(repo: Repository, batch: Batch) -> BatchSummary:
     record = batch.record
     return BatchSummary(
         batch=batch.id,
-        plan=record.task,
+        plan=record.plan_path,
         target=record.target,
         started=record.started,
         ended=batch.ended,

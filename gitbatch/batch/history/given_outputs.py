@@ -78,7 +78,7 @@ class OutputsReader(Struct):
                 self._groups.clear()
             has, reads = TreeSnapshot(self.objects, line), TreeSnapshot(self.objects, base)
             projects = read_shared_files(has, plan).projects
-            plans = (read_plan(has.read(p.task) or b"", p.task, plan_options(p)) for p in projects)
+            plans = (read_plan(has.read(p.plan_path) or b"", p.plan_path, plan_options(p)) for p in projects)
             self._builders[key] = tuple(
                 ManifestBuilder(read, project, reads) for read, project in zip(plans, projects, strict=True)
             )

@@ -195,7 +195,7 @@ def _add_commit(repo: Repository, batch: Batch, details: ItemDetails, commit: It
     """Returns details with what the message of a commit states."""
     made = repo.objects.read_commit(commit)
     trailers, reply = parse_item_message(made.message)
-    given = OutputsReader(repo.objects).read_context(made, trailers, batch.record.task)
+    given = OutputsReader(repo.objects).read_context(made, trailers, batch.record.plan_path)
     said = reply if details.is_finished else None
     return replace(
         details,

@@ -194,7 +194,7 @@ def render_checkpoint_message(
     ]
     pairs = [
         *batch_pairs(record, group),
-        ("Plan", record.task),
+        ("Plan", record.plan_path),
         ("Checkpoint", f"{number}/{of}"),
         ("Revision", group.revision or ""),
         *(_spent_pairs(spent) if spent.usage != Usage() else ()),

@@ -102,7 +102,7 @@ def _read_version(
     trailers = parse_trailers(made.message)
     before = objects.find_entry(objects.tree_of(commit.base), item.output)
     read = dict(trailers.context)
-    shared = outputs.find_outputs_of(made, trailers, batch.record.task)
+    shared = outputs.find_outputs_of(made, trailers, batch.record.plan_path)
     lacked = tuple(missing.path for missing in trailers.missing if missing.path not in read)
     return RecordedVersion(str(commit), commit.blob, before.oid if before else None, read, lacked, shared)
 

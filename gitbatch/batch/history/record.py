@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from gitbatch.batch.history.trailers import FORMAT
@@ -48,7 +48,7 @@ class _StatedVersion(Struct, frozen=True):
 class _StatedPlan(Struct, frozen=True):
     """The field by which batches are kept apart; a record of another version may lack it."""
 
-    task: str = ""
+    plan_path: str = field(default="", name="task")
 
 
 class _StatedTarget(Struct, frozen=True):
@@ -182,7 +182,7 @@ def read_plan_path(repo: Repository, batch: str) -> str:
     """Returns the plan of a batch, from a record of any version; empty if the record does not name one."""
     blob = repo.refs.read(record_ref(batch))
     with suppress(msgspec.DecodeError, MissingObjectError):
-        return msgspec.json.decode(repo.objects.read_blob(blob or ""), type=_StatedPlan).task
+        return msgspec.json.decode(repo.objects.read_blob(blob or ""), type=_StatedPlan).plan_path
     return ""
 
 

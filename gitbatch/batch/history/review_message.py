@@ -42,7 +42,7 @@ def render_review_message(record: Record, group: BatchGroup, decisions: tuple[It
     ]
     pairs: list[tuple[str, object]] = [
         *batch_pairs(record, group),
-        ("Plan", record.task),
+        ("Plan", record.plan_path),
         ("Reviewed", f"{number}/{of}"),
         *(("Review", render_decision(decision)) for decision in decisions),
         *(("Review-Agent", render_chosen_agent(decision)) for decision in decisions),

@@ -22,7 +22,7 @@ from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.scheduled import ScheduledItem
 from gitbatch.batch.item.unexpected import is_cancelled
 from gitbatch.batch.model import FailedAttempt
-from gitbatch.checks.review import ReviewTask, ask_reviewer, make_review_result
+from gitbatch.checks.review import ReviewSubject, ask_reviewer, make_review_result
 from gitbatch.checks.verdict import CheckResult, CheckVerdict
 from gitbatch.limits.causes import TREATMENTS, Cause, Remedy
 from gitbatch.limits.usage import Usage
@@ -44,7 +44,7 @@ class ReviewRun(Struct, frozen=True):
     """The name of the check."""
     tried: FailedAttempt
     """The attempt whose output is reviewed."""
-    task: ReviewTask
+    subject: ReviewSubject
     progress: Progress
     clock: Callable[[], float] = time.monotonic
 
@@ -66,7 +66,7 @@ async def run_agent_check(review: ReviewRun) -> CheckResult:
         answer = replace(answer, usage=used)
         seconds = round(review.clock() - began, 3)
         if isinstance(answer, Reply):
-            return make_review_result(review.name, answer, review.task.material, seconds)
+            return make_review_result(review.name, answer, review.subject.material, seconds)
         if _starts_wait(review, answer, waits):
             waits += 1
             continue
@@ -86,7 +86,7 @@ async def _ask_once(review: ReviewRun, agent: Agent, used: Usage) -> Reply | Fai
         return problem
     progress = scheduled.secrets.mask_progress(review.progress)
     try:
-        answer = await ask_reviewer(run.trees, agent, review.task, secrets.token_hex(8), used, progress)
+        answer = await ask_reviewer(run.trees, agent, review.subject, secrets.token_hex(8), used, progress)
     except asyncio.CancelledError as error:
         if is_cancelled():
             await record_interrupted(run, scheduled, review.tried, error, used)

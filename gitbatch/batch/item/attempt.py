@@ -143,7 +143,7 @@ def make_assignment(
         earlier=earlier,
         used=used,
         group="\n\n".join((render_group(scheduled.group), *shared)),
-        task="\n\n".join((render_item(scheduled.item), *said)),
+        instructions="\n\n".join((render_item(scheduled.item), *said)),
         artifacts=tuple(map(str, scheduled.project_state.project.artifacts)),
         missing=scheduled.missing,
         revised=start.revised,

@@ -5,11 +5,11 @@ from msgspec.structs import replace
 from gitbatch.agents.protocol import Failure, Progress
 from gitbatch.batch.item.agent_check import ReviewRun, fail_check, run_agent_check
 from gitbatch.batch.item.check_folder import CheckedItem, find_content
-from gitbatch.batch.item.review_task import ReviewedOutput, SentBack, find_review_task
+from gitbatch.batch.item.review_subject import ReviewedOutput, SentBack, find_review_subject
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.scheduled import CommitContext, FinishedWork
 from gitbatch.batch.model import FailedAttempt
-from gitbatch.checks.review import ReviewTask
+from gitbatch.checks.review import ReviewSubject
 from gitbatch.checks.verdict import CheckResult, CheckVerdict
 from gitbatch.limits.causes import Cause
 from gitbatch.repo.repository import Repository
@@ -30,10 +30,10 @@ async def review_output(
     """
     table = finished.scheduled.project_state.project.config.checks[name]
     reviewer = replace(finished.scheduled, agent=table.agent or "")
-    task = await run.git(_find_task, run.repo, run.commit_context(), finished, checked, name)
-    if isinstance(task, Failure):
-        return fail_check(name, task, 0.0)
-    result = await run_agent_check(ReviewRun(run, reviewer, name, finished.tried, task, progress))
+    subject = await run.git(_find_subject, run.repo, run.commit_context(), finished, checked, name)
+    if isinstance(subject, Failure):
+        return fail_check(name, subject, 0.0)
+    result = await run_agent_check(ReviewRun(run, reviewer, name, finished.tried, subject, progress))
     sent_back = sum(_find_red(tried, finished, name) is not None for tried in finished.past) + 1
     if result.verdict is not CheckVerdict.RED or sent_back < table.rounds:
         return result
@@ -43,15 +43,15 @@ async def review_output(
     return replace(result, failure=Failure(clean_text(said), details, Cause.LIMIT))
 
 
-def _find_task(
+def _find_subject(
     repo: Repository, commits: CommitContext, finished: FinishedWork, checked: CheckedItem, name: str
-) -> ReviewTask | Failure:
+) -> ReviewSubject | Failure:
     """Returns what the reviewer is asked. Used on the git thread."""
     table = finished.scheduled.project_state.project.config.checks[name]
     content, is_own = find_content(repo, commits, checked, table)
     before = _find_sent_back(finished, name)
     reviewed = ReviewedOutput(content, checked.context, finished.tried.number, is_own, before)
-    return find_review_task(repo, finished.scheduled, table, reviewed)
+    return find_review_subject(repo, finished.scheduled, table, reviewed)
 
 
 def _find_sent_back(finished: FinishedWork, name: str) -> SentBack | None:

@@ -48,9 +48,9 @@ def find_differences(repo: Repository, batch: Batch, given: GivenOptions) -> tup
     """
     record = batch.record
     mode = str(given.checkpoint) if given.checkpoint else None
-    task = given.plan.path or _find_meant_plan(repo, batch, given)
+    plan_path = given.plan.path or _find_meant_plan(repo, batch, given)
     compared = (
-        ("TASK_MD", task, record.task, task == record.task),
+        ("TASK_MD", plan_path, record.plan_path, plan_path == record.plan_path),
         ("--items", given.items, _describe_selection(batch), _is_same_selection(repo, batch, given)),
         ("--checkpoint", mode, record.mode, mode == record.mode),
         ("--agent", given.agent, record.agent, given.agent == record.agent),
@@ -93,7 +93,7 @@ def _find_meant_plan(repo: Repository, batch: Batch, given: GivenOptions) -> str
         project = read_project_state(repo, require_tip(repo, batch.record.target), given.plan).project
     except GitbatchError:  # what is wrong there is said at the resume
         return None
-    return None if project.phase.name else project.task
+    return None if project.phase.name else project.plan_path
 
 
 def _describe_selection(batch: Batch) -> str:

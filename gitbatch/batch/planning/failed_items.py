@@ -12,7 +12,7 @@ def find_failed_items(repo: Repository, state: ProjectState) -> frozenset[ItemRe
 
     What a person took back is not among them: it has not failed.
     """
-    batches = [batch for batch in all_batches(repo) if batch.record.task == state.project.task]
+    batches = [batch for batch in all_batches(repo) if batch.record.plan_path == state.project.plan_path]
     if not batches:
         return frozenset()
     found = state.find_items(batches[-1].record)

@@ -174,7 +174,7 @@ def lint_start(
     for error in refused:
         findings.error(CANNOT_START, Span(0, 0), error.message, Advice.in_english(error.advice))
     plan = replace(state.plan, diagnostics=(*findings.in_order(), *state.plan.diagnostics))
-    return Checked(state.project.task, state.source, plan), *_report_config(snapshot, on_config)
+    return Checked(state.project.plan_path, state.source, plan), *_report_config(snapshot, on_config)
 
 
 def _with_more(checked: Checked, more: Iterable[Diagnostic]) -> Checked:
@@ -187,8 +187,8 @@ def _report_plan(files: Snapshot, choice: PlanChoice) -> tuple[Checked, ...]:
         project = find_project(files, read_config(files.read(CONFIG_FILE)).config, choice)
     except PlanError:
         return ()
-    source = files.read(project.task) or b""
-    return (Checked(project.task, source, read_plan(source, project.task, plan_options(project))),)
+    source = files.read(project.plan_path) or b""
+    return (Checked(project.plan_path, source, read_plan(source, project.plan_path, plan_options(project))),)
 
 
 def _find_target(repo: Repository, refused: list[GitbatchError]) -> Target:

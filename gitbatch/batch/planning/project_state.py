@@ -107,8 +107,8 @@ def _read_state_of(repo: Repository, commit: str, choice: PlanChoice) -> Project
     snapshot = TreeSnapshot(repo.objects, tree)
     config = parse_config(snapshot.read(CONFIG_FILE))
     project = find_project(snapshot, config, choice)
-    source = snapshot.read(project.task) or b""
-    plan = read_plan(source, project.task, plan_options(project))
+    source = snapshot.read(project.plan_path) or b""
+    plan = read_plan(source, project.plan_path, plan_options(project))
     guarded = project.protected | {path_key(item.output) for item in plan.items}
     return ProjectState(
         commit=commit,

@@ -73,7 +73,7 @@ def _rebuild_batch(repo: Repository, name: str, line: _Line) -> Batch | None:
             started=_read_start(name),
             target=repo.refs.leads_to("HEAD") or "HEAD",
             phase="",
-            task=state.plan.path,
+            plan_path=state.plan.path,
             mode="at-end",
             agent="",
             jobs=1,

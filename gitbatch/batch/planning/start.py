@@ -88,7 +88,7 @@ def plan_batch(
         started=int(now),
         target=target.ref,
         phase=project_state.project.phase.name,
-        task=project_state.project.task,
+        plan_path=project_state.project.plan_path,
         mode=str(options.mode),
         agent=options.start.agent,
         jobs=options.jobs,

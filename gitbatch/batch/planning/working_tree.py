@@ -35,5 +35,7 @@ def read_working_tree(repo: Repository, choice: PlanChoice) -> ProjectView:
 def _read_view(around: DiskSurroundings, choice: PlanChoice) -> ProjectView:
     files = around.snapshot
     project = find_project(files, parse_config(files.read(CONFIG_FILE)), choice)
-    source = files.read(project.task) or b""
-    return ProjectView("", files, project, read_plan(source, project.task, plan_options(project)), source)
+    source = files.read(project.plan_path) or b""
+    return ProjectView(
+        "", files, project, read_plan(source, project.plan_path, plan_options(project)), source
+    )

@@ -41,7 +41,7 @@ def read_report(repo: Repository, batch: Batch) -> BatchReport:
         batch=batch.id,
         repository=repo.name,
         target=record.target,
-        plan=record.task,
+        plan=record.plan_path,
         phase=record.phase,
         mode=record.mode,
         agent=record.agent,
@@ -71,7 +71,7 @@ def _read_groups(
         entries,
         map_rescued(repo, batch.id),
         OutputsReader(repo.objects),
-        batch.record.task,
+        batch.record.plan_path,
         tuple(decision for review in reviews for decision in review.decisions),
     )
     return tuple(

@@ -81,7 +81,7 @@ class Hold:
     def open_first(self, batch: Batch) -> bool:
         """Opens what a run of a batch needs. Returns false if its configuration is not accepted."""
         repo = self.opening.repo
-        name_plan(repo.own_dir, batch.record.task)
+        name_plan(repo.own_dir, batch.record.plan_path)
         state = read_project_state(repo, require_tip(repo, batch.record.target), batch.record.plan)
         fixed = read_fixed_config(repo, batch, state)
         if not self.opening.accept_config(batch, state, fixed):
@@ -247,7 +247,7 @@ class Hold:
         return made
 
     def _end_waiting(self) -> None:
-        name_plan(self.unlocked.own_dir, self.run.batch.record.task)
+        name_plan(self.unlocked.own_dir, self.run.batch.record.plan_path)
         self.waiting.close()
 
     def _tell(self, text: str) -> None:

@@ -19,7 +19,7 @@ from gitbatch.fs.temporary import temporary_folder
 from gitbatch.plan.duration import parse_duration
 from gitbatch.project.agent_table import AgentTable
 from gitbatch.project.config import CONFIG_FILE, parse_config
-from gitbatch.project.control import TASK
+from gitbatch.project.control import PLAN_FILE
 from gitbatch.repo.sample import make_repository
 
 OUTPUT = "trial/hello.md"
@@ -96,7 +96,7 @@ def trial_repository(
     with _make_folder(cache_dir, keep=keep) as folder:
         tree, table = folder / "tree", project.config.agents[name]
         tree.mkdir()
-        (tree / TASK).write_text(_PLAN, encoding="utf-8")
+        (tree / PLAN_FILE).write_text(_PLAN, encoding="utf-8")
         (tree / CONFIG_FILE).write_text(render_config(name, table), encoding="utf-8")
         _copy_programs(project.root, table, tree)
         trial = TrialFolder(folder)

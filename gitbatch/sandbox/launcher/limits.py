@@ -22,7 +22,7 @@ def set_limits(*, file_bytes: int, processes: int | None, cpu_seconds: int | Non
     if cpu_seconds is not None:
         _lower_limit(resource.RLIMIT_CPU, cpu_seconds)
     if processes is not None and os.getuid() != 0 and os.path.isdir("/proc"):  # root is not counted
-        _lower_limit(resource.RLIMIT_NPROC, count_tasks() + processes)
+        _lower_limit(resource.RLIMIT_NPROC, count_threads() + processes)
 
 
 def _lower_limit(which: int, wanted: int) -> None:
@@ -31,7 +31,7 @@ def _lower_limit(which: int, wanted: int) -> None:
     resource.setrlimit(which, (limit, limit))
 
 
-def count_tasks() -> int:
+def count_threads() -> int:
     """Counts the processes and threads that the user runs: the kernel's limit applies to all of them."""
     user = os.getuid()
     count = 0

@@ -24,7 +24,7 @@ def record() -> Record:
         started=1,
         target="refs/heads/main",
         phase="",
-        task="task.md",
+        plan_path="task.md",
         mode="at-end",
         agent="shell",
         jobs=1,

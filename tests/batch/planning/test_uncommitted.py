@@ -9,7 +9,7 @@ from gitbatch.batch.planning.uncommitted import find_unused_changes
 from gitbatch.project.control import PlanChoice
 from gitbatch.repo.repository import Repository
 
-TOML, TASK = "gitbatch.toml", "task.md"
+TOML, PLAN_FILE = "gitbatch.toml", "task.md"
 PLAN = "# P\n\n## Work Packages\n\n### G\n\n- [ ] T1 One → Output: out/one.md\n"
 RUN = ("run", "--items", "all", "--checkpoint")
 
@@ -21,7 +21,7 @@ def note(path: str) -> str:
 @pytest.fixture
 def written(place: Place, repo: Repository) -> Place:
     """A repository with a plan, a configuration and rules."""
-    place.write(TASK, PLAN)
+    place.write(PLAN_FILE, PLAN)
     place.write(TOML, "[batch]\njobs = 2\n")
     place.write("rules.md", "# Rules\n")
     place.commit()
@@ -33,16 +33,16 @@ def change(place: Place, path: str) -> None:
     place.write(path, place.read(path) + "\n# more\n")
 
 
-@pytest.mark.parametrize("path", [TASK, TOML, "rules.md"])
+@pytest.mark.parametrize("path", [PLAN_FILE, TOML, "rules.md"])
 def test_changed_file(written: Place, repo: Repository, path: str) -> None:
     change(written, path)
     assert find_unused_changes(repo, PlanChoice()) == (path,)
 
 
 def test_files_that_are_not_committed_yet(place: Place, repo: Repository) -> None:
-    for path in (TASK, TOML, "CLAUDE.md", "other.md", "plans/a.md"):
+    for path in (PLAN_FILE, TOML, "CLAUDE.md", "other.md", "plans/a.md"):
         place.write(path, PLAN if path != TOML else "")
-    assert find_unused_changes(repo, PlanChoice()) == (TOML, "CLAUDE.md", TASK)
+    assert find_unused_changes(repo, PlanChoice()) == (TOML, "CLAUDE.md", PLAN_FILE)
     assert find_unused_changes(repo, PlanChoice("plans/a.md")) == (TOML, "CLAUDE.md", "plans/a.md")
 
 
@@ -50,21 +50,21 @@ def test_other_bytes_of_the_same_content(written: Place, repo: Repository) -> No
     """Line ends that git converts are no change of the user's."""
     written.write(".gitattributes", "*.md text\n")
     written.commit()
-    written.write(TASK, PLAN.replace("\n", "\r\n"))
-    written.git("add", TASK)
+    written.write(PLAN_FILE, PLAN.replace("\n", "\r\n"))
+    written.git("add", PLAN_FILE)
     assert find_unused_changes(repo, PlanChoice()) == ()
 
 
 def test_links_and_deleted_files(written: Place, repo: Repository) -> None:
-    (written.root / TASK).unlink()
+    (written.root / PLAN_FILE).unlink()
     (written.root / TOML).unlink()
     (written.root / TOML).symlink_to("elsewhere")
-    assert find_unused_changes(repo, PlanChoice()) == (TOML, TASK)
+    assert find_unused_changes(repo, PlanChoice()) == (TOML, PLAN_FILE)
 
 
 def test_a_repository_that_cannot_be_written(written: Place, repo: Repository) -> None:
     """No note, and no error either: looking at a plan needs no right to write."""
-    change(written, TASK)
+    change(written, PLAN_FILE)
     repo.own_dir.write_text("not a folder", encoding="utf-8")
     assert find_unused_changes(repo, PlanChoice()) == ()
     repo.own_dir.unlink()
@@ -72,34 +72,34 @@ def test_a_repository_that_cannot_be_written(written: Place, repo: Repository) -
 
 def test_no_commit(tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    place.write(TASK, PLAN)
+    place.write(PLAN_FILE, PLAN)
     assert "note" not in place.gitbatch("status", code=0).stderr
 
 
 def test_plan_and_status_say_so(three: Place) -> None:
     assert "note: " not in three.gitbatch("plan", code=0).stderr
     change(three, TOML)
-    three.edit(TASK, "Write a →", "Write a better one →")
+    three.edit(PLAN_FILE, "Write a →", "Write a better one →")
     shown = three.gitbatch("plan", code=0)
-    assert (note(TOML) in shown.stderr, note(TASK) in shown.stderr) == (True, True)
+    assert (note(TOML) in shown.stderr, note(PLAN_FILE) in shown.stderr) == (True, True)
     assert "a better one" not in shown.stdout
-    assert note(TASK) in three.gitbatch("status", code=0).stderr
+    assert note(PLAN_FILE) in three.gitbatch("status", code=0).stderr
 
 
 def test_working_tree(three: Place) -> None:
-    three.edit(TASK, "Write a →", "Write a better one →")
+    three.edit(PLAN_FILE, "Write a →", "Write a better one →")
     three.edit(TOML, "[agents.scripted]", "[agents.other]")
     shown = three.gitbatch("plan", "--working-tree", code=0)
     assert "T101 Write a better one" in shown.stdout
     assert "agent other" in shown.stdout
     assert "as the disk has it; a run reads the commit" in shown.stdout
     assert shown.stderr == ""
-    three.edit(TASK, "→ DoD: #1 →", "→ DoD: #9 →")
+    three.edit(PLAN_FILE, "→ DoD: #1 →", "→ DoD: #9 →")
     assert "GB214" in three.gitbatch("plan", "--working-tree", code=2).stderr
     assert "exclude" in three.gitbatch("plan", "--working-tree", "--branch", "main", code=2).stderr
 
 
-@pytest.mark.parametrize("path", [TASK, TOML])
+@pytest.mark.parametrize("path", [PLAN_FILE, TOML])
 def test_run_refuses(three: Place, path: str) -> None:
     change(three, path)
     before = three.state()
@@ -111,16 +111,16 @@ def test_run_refuses(three: Place, path: str) -> None:
 
 def test_every_halt_says_so(three: Place) -> None:
     """The plan is edited while a batch is paused: it is for the next step, and this one does not use it."""
-    assert note(TASK) not in three.gitbatch(*RUN, "after-each", code=3).stderr
-    change(three, TASK)
+    assert note(PLAN_FILE) not in three.gitbatch(*RUN, "after-each", code=3).stderr
+    change(three, PLAN_FILE)
     change(three, TOML)
     paused = three.gitbatch("run", code=3).stderr
-    assert paused.count(note(TASK)) == paused.count(note(TOML)) == 2, "at the start and at the end"
+    assert paused.count(note(PLAN_FILE)) == paused.count(note(TOML)) == 2, "at the start and at the end"
 
 
 def test_errors_say_so(place: Place) -> None:
     """The agent is in the file, but not in the commit."""
-    place.write(TASK, PLAN)
+    place.write(PLAN_FILE, PLAN)
     place.commit()
     place.write(TOML, '[agents.a]\nkind = "command"\ncommand = ["true"]\n')
     done = place.gitbatch(*RUN, "at-end", code=2)

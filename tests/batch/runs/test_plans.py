@@ -78,7 +78,7 @@ def test_two_plans_one_after_another(plans: Place, monkeypatch: pytest.MonkeyPat
     named = [trailers(plans, commit, "Plan") for commit in checkpoints]
     assert named == [["plans/release.md"]] * 2 + [["services/api/plan.md"]] * 2
     repo = open_repository(plans.root, read_only=True)
-    assert [batch.record.task for batch in all_batches(repo)] == [API.path, RELEASE.path]
+    assert [batch.record.plan_path for batch in all_batches(repo)] == [API.path, RELEASE.path]
     assert audit_history(repo, "main").findings == ()
     known = {removal.batch for removal in find_garbage(repo, 1).removed if removal.name.endswith("/record")}
     assert known == set(), "the last batch of each plan is kept"

@@ -34,8 +34,8 @@ def judge_checkpoint(history: History, trees: Trees, ours: Ours) -> Complaints:
     yield from _judge_changes(shared, changes)
     projects = shared.projects
     for project in projects:
-        if is_regular(changes.paths.get(project.task)) or (
-            len(projects) == 1 and project.task not in changes.paths
+        if is_regular(changes.paths.get(project.plan_path)) or (
+            len(projects) == 1 and project.plan_path not in changes.paths
         ):
             yield from _judge_plan(trees, ours, project, brought)
         yield from judge_texts(trees, ours, project, changes)
@@ -155,7 +155,7 @@ def _judge_items(ours: Ours, brought: dict[str, str] | None) -> Complaints:
 
 def _judge_plan(trees: Trees, ours: Ours, project: Project, brought: dict[str, str] | None) -> Complaints:
     """Checks that a plan changes only by one byte for each box that is ticked."""
-    first, path = ours.commit.parents[0], project.task
+    first, path = ours.commit.parents[0], project.plan_path
     old, new = trees.read_file(first, path), trees.read_file(ours.commit.oid, path)
     plan = trees.read_plan_at(first, project)
     boxes = {entry.box.offset for entries in (plan.items, plan.criteria) for entry in entries}
@@ -176,7 +176,7 @@ def _judge_ticks(
 ) -> Complaints:
     """Checks that the ticked items are those that the group merged; all of them, unless the plan was edited meanwhile."""
     first, oid = ours.commit.parents[0], ours.commit.oid
-    plan_now = trees.entry_at(first, project.task)
+    plan_now = trees.entry_at(first, project.plan_path)
     plan = trees.read_plan_at(first, project)
     merged = _match_merged(ours, plan, brought)
     for item in plan.items:
@@ -187,7 +187,7 @@ def _judge_ticks(
                     Check.TICK,
                     f"ticks {item.name}, but no merge of its group brings what it has at {item.output}",
                 )
-        elif made and not item.done and trees.base_entry(made, project.task) == plan_now:
+        elif made and not item.done and trees.base_entry(made, project.plan_path) == plan_now:
             yield Check.TICK, f"leaves {item.name} open, which a merge of its group brings"
 
 

@@ -180,7 +180,7 @@ def _judge_plan(
     history: History, trees: Trees, ours: Ours, project: Project, decisions: tuple[ItemDecision, ...]
 ) -> Complaints:
     """Checks that exactly the boxes of what is sent back or taken back are opened, and those of criteria that name it."""
-    parent, path = ours.commit.parents[0], project.task
+    parent, path = ours.commit.parents[0], project.plan_path
     old, new = trees.read_file(parent, path), trees.read_file(ours.commit.oid, path)
     plan = trees.read_plan_at(parent, project)
     titles = {

@@ -125,7 +125,7 @@ class Trees:
 
     def read_plan_at(self, oid: str, project: Project) -> Plan:
         """Returns the plan of a project, as a commit has it."""
-        return read_plan(self.read_file(oid, project.task), project.task, plan_options(project))
+        return read_plan(self.read_file(oid, project.plan_path), project.plan_path, plan_options(project))
 
     def find_writers(self, oid: str, plan: str | None, output: str) -> tuple[list[PlannedItem], ...]:
         """Returns, for each of a commit's plans, the items that write a path, with their groups."""

@@ -7,7 +7,7 @@ from gitbatch.agents.protocol import Failure
 from gitbatch.agents.review.further import find_changed_lines, find_open_lines
 from gitbatch.agents.review.prompt import EarlierReview, ReviewMaterial, split_lines
 from gitbatch.batch.item.scheduled import ScheduledItem
-from gitbatch.checks.review import ReviewTask, find_material_problem, find_named_lines
+from gitbatch.checks.review import ReviewSubject, find_material_problem, find_named_lines
 from gitbatch.checks.tree import TreeContent
 from gitbatch.limits.causes import Cause
 from gitbatch.plan.duration import require_duration
@@ -40,9 +40,9 @@ class ReviewedOutput(Struct, frozen=True):
     """The review before, if that sent the output back."""
 
 
-def find_review_task(
+def find_review_subject(
     repo: Repository, scheduled: ScheduledItem, table: CheckTable, reviewed: ReviewedOutput
-) -> ReviewTask | Failure:
+) -> ReviewSubject | Failure:
     """Returns what a reviewer is asked; a failure if the output cannot be given to one. Used on the git thread."""
     content, before = reviewed.content, reviewed.before
     output = repo.objects.read_blob(content.blob)
@@ -57,14 +57,14 @@ def find_review_task(
         path=content.output,
         lines=lines,
         question=table.prompt or "",
-        task=render_item(scheduled.item),
+        item=render_item(scheduled.item),
         group=render_group(scheduled.group),
         criteria=tuple((each.number, each.text) for each in criteria if each.number in named),
         context=reviewed.context,
         is_quoted_only=reviewed.is_quoted_only,
         earlier=EarlierReview(before.findings, find_changed_lines(old, lines)) if before else None,
     )
-    return ReviewTask(
+    return ReviewSubject(
         item=scheduled.key,
         material=material,
         content=content,
