@@ -38,6 +38,57 @@ PHRASES = {
 """What a metaphor or an aphorism is written for where the field has a word; with what to write instead."""
 FORBIDDEN = re.compile("|".join(f"(?:{phrase})" for phrase in PHRASES), re.IGNORECASE)
 
+
+class Word(NamedTuple):
+    """A word that had several meanings once, and the names that have it in the one of the glossary."""
+
+    meaning: str
+    forms: str
+    names: str
+    types: str = ""
+    """Those of values whose name is the word alone."""
+
+
+WORDS = (
+    Word(
+        "a position in a text, a list or the history; on disk there are folders and paths",
+        "places?|placed",
+        "(Error|File|Item|Key)Place|(ITEM|MERGE|REVIEW)_PLACE|PLACE_HINT|find_places?|judge_place|match_place|name_place"
+        "|place_in_config|placed|toml_places|unique_places",
+        r"(Error|File|Item|Key)Place|_Nesting|\bint\b|\bfloat\b",
+    ),
+    Word(
+        "a task of asyncio, or the file task.md",
+        "tasks?",
+        "(create|cancel|current|all)_tasks?|TaskGroup|tasks|task_md",
+        r"asyncio\.Task",
+    ),
+    Word(
+        "to sign a commit",
+        "signs?|sign(?:ed|ing|ers?|atures?)",
+        "signs|(sign|signed)_commit|sign_timeout|signing|Signer|(Unanswered)?SigningError|(find|require|wait_for)_signer|is_signed"
+        "|signer|lacks_signature|stop_signing|write_signed_if_possible",
+    ),
+    Word("nothing: name what happens", "settle[sd]?|settling", ""),
+    Word(
+        "the section of CLAUDE.md; of a git setting its scope; the kernel's own word in landlock.py",
+        "scoped?|scopes",
+        "SCOPE_(FILE|UNCLEAR|ABSTRACT|SIGNAL)|(TITLES|CHANGE)_SCOPE|(REPOSITORY|USER)_SCOPES|(missing|wants|append|check)_scope"
+        "|scope_titles|scoped",
+        r"str",
+    ),
+    Word(
+        "what a batch was started with; to write into git what became of something",
+        "records?|record(?:ed|ing|er)",
+        "RECORDED|RECORD_VERSION|Record|Recorded(Check|Gate|Item|Review|Run|Version)|(encode|read|write|rewrite)_record|record_ref"
+        "|(choose|print|read|show|describe|is|note|take)_recorded|(find_recorded)_runs|read_recorded_items|recorded_agents"
+        "|(run_and_)?record(_(alone|decisions|here|red_base|choices|gated|group|interrupted|review))?|records|recorded|recording",
+        r"\bRecord\b|RecordedReview",
+    ),
+)
+"""To give one of them to something new, read the glossary first; then add the name here."""
+ANY_WORD = re.compile("plac|task|sign|settl|scope|record", re.IGNORECASE)
+
 QUESTION_DOCSTRINGS = 0.05
 ONE_WORD_NAMES = 0.40
 FUNCTION_LINES = 60
@@ -54,7 +105,7 @@ class Finding(NamedTuple):
 
 
 class Part(NamedTuple):
-    """What can have a docstring: a module, a class or a function. It is kept, and not the syntax tree, which is large."""
+    """A module, a class, a function, or a value that has a type. It is kept, and not the syntax tree, which is large."""
 
     path: Path
     kind: str
@@ -62,6 +113,7 @@ class Part(NamedTuple):
     first: int
     last: int
     docstring: str
+    annotation: str = ""
 
     def report(self, text: str) -> Finding:
         return Finding(self.path, self.first, text)
@@ -79,10 +131,13 @@ def _find_parts(path: Path) -> Iterator[Part]:
         node = waiting.pop()
         said = ast.get_docstring(node) or "" if isinstance(node, ast.Module | _NAMED) else ""
         if isinstance(node, ast.Module):
-            yield Part(path, "module", "", 1, 1, said)
+            yield Part(path, "module", path.stem, 1, 1, said)
         elif isinstance(node, _NAMED):
             kind = "class" if isinstance(node, ast.ClassDef) else "function"
             yield Part(path, kind, node.name, node.lineno, node.end_lineno or 0, said)
+        elif isinstance(node, ast.arg | ast.AnnAssign) and node.annotation:
+            name = node.arg if isinstance(node, ast.arg) else ast.unparse(node.target).removeprefix("self.")
+            yield Part(path, "value", name, node.lineno, 0, "", ast.unparse(node.annotation))
         waiting.extend(child for child in ast.iter_child_nodes(node) if not isinstance(child, ast.expr))
 
 
@@ -168,6 +223,30 @@ def doubled_classes() -> list[Finding]:
     return [part.report(part.name) for part in classes if counts[part.name.strip("_")] > 1]
 
 
+def words_with_other_meanings() -> list[Finding]:
+    return [
+        part.report(f"{part.name}: “{found[0]}” means {word.meaning}")
+        for part in read_parts()
+        if ANY_WORD.search(part.name)
+        for word in WORDS
+        for found in re.finditer(rf"(?<![a-z])(?:{word.forms})(?![a-z])", _split_name(part.name))
+        if not _is_known(part, word)
+    ]
+
+
+def _split_name(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+
+
+def _is_known(part: Part, word: Word) -> bool:
+    name = part.name.strip("_")
+    if word.types and part.annotation and re.fullmatch(word.forms, name):
+        return re.search(word.types, part.annotation) is not None or name in word.names.split("|")
+    return re.fullmatch(word.names, name) is not None or (
+        part.kind == "module" and name in {"record", "scope"}
+    )
+
+
 def listed(findings: list[Finding]) -> str:
     return "\n".join(map(str, findings))
 
@@ -181,7 +260,7 @@ def test_sources() -> None:
     """All counts of the syntax trees in one test, as they take longest to parse."""
     asking, docstrings = question_docstrings()
     short, named = one_word_names()
-    findings = long_functions() + long_modules() + doubled_classes()
+    findings = long_functions() + long_modules() + doubled_classes() + words_with_other_meanings()
     assert len(asking) <= QUESTION_DOCSTRINGS * docstrings, listed(asking)
     assert len(short) <= ONE_WORD_NAMES * named, f"{len(short)} of {named}"
     assert not findings, listed(findings)
@@ -209,6 +288,7 @@ def main() -> None:
         "long functions": long_functions(),
         "long modules": long_modules(),
         "doubled classes": doubled_classes(),
+        "words with other meanings": words_with_other_meanings(),
     }
     for title, findings in everything.items():
         print(f"\n## {title}\n{listed(mine(findings))}")  # noqa: T201 - its command line

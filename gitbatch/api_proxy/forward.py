@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from gitbatch.api_proxy.answer_usage import AnswerUsage
 from gitbatch.api_proxy.client import IDLE_PATIENCE, ClientConnection, ClientGoneError
 from gitbatch.api_proxy.judgement import Forward, keep_answer_header
-from gitbatch.api_proxy.record import ProxyRecord
+from gitbatch.api_proxy.proxy_log import ProxyLog
 from gitbatch.api_proxy.rules import ProxyRules
 from gitbatch.api_proxy.user_proxy import LOGIN_WANTED
 from gitbatch.web.connection_error import describe_connection_error
@@ -34,9 +34,9 @@ _ERROR_BYTES = 1024 * 1024
 class Upstream:
     """The connections to the server, of one item."""
 
-    def __init__(self, rules: ProxyRules, record: ProxyRecord) -> None:
+    def __init__(self, rules: ProxyRules, log: ProxyLog) -> None:
         self._rules = rules
-        self._record = record
+        self._log = log
         self._client: AsyncClient | None = None
 
     async def pass_on(self, client: ClientConnection, request: Forward) -> None:
@@ -84,11 +84,11 @@ class Upstream:
     async def _send_failure(self, client: ClientConnection, error: Exception) -> None:
         """Answers that the server cannot be reached, or that the user's proxy wants a login."""
         if _find_proxy_refusal(error).startswith("407"):
-            self._record.add_login_problem()
+            self._log.add_login_problem()
             await client.send_error(407, LOGIN_WANTED)
             return
         why = self._describe_failure(error)
-        self._record.add_failure(why)
+        self._log.add_failure(why)
         await client.send_error(502, why)
 
     def _describe_failure(self, error: Exception) -> str:
@@ -140,7 +140,7 @@ class Upstream:
     async def _send_back(
         self, client: ClientConnection, request: Forward, answer: "Response", body: "_RequestBody"
     ) -> None:
-        self._record.add_answer(answer.status_code, answer.headers)
+        self._log.add_answer(answer.status_code, answer.headers)
         if answer.is_redirect and request.route.spends:  # `HEAD /` may lead to a page for people
             await self._refuse_redirect(client, answer.headers.get("location", ""))
             return
@@ -157,7 +157,7 @@ class Upstream:
             async for data in answer.aiter_raw():
                 await client.send_body(data)
         else:
-            count = self._record.open_answer(answer.headers.get("content-type", ""))
+            count = self._log.open_answer(answer.headers.get("content-type", ""))
             body.has_bill_coming = not count.is_stream
             try:
                 await _send_counted(client, answer, headers, count)
@@ -169,7 +169,7 @@ class Upstream:
         """Answers that the address of the server is wrong: programs would repeat the number of a redirect, and try again."""
         here = urlsplit(self._rules.origin).netloc
         said = f"invalid base URL: {here} redirects to {_find_origin(location) or 'another address'}"
-        self._record.add_problem(said)
+        self._log.add_problem(said)
         await client.send_error(403, said)
 
     async def _send_back_error(self, client: ClientConnection, answer: "Response") -> None:

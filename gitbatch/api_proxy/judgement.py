@@ -65,7 +65,7 @@ class Refusal(NamedTuple):
 
     status: int
     message: str
-    record: str
+    log_line: str
     """What was refused, for people; empty: it is not recorded."""
 
 
@@ -75,8 +75,10 @@ def judge_request(rules: ProxyRules, head: Head) -> Forward | Tunnel | Refusal:
         return _judge_tunnel(rules, head.target)
     if not head.target.startswith("/"):
         what = _shorten(head.target)
-        record = f"{head.method} {what} (other hosts are reached by https only)"
-        return Refusal(400, "only requests for this server are passed on; other hosts by https only", record)
+        log_line = f"{head.method} {what} (other hosts are reached by https only)"
+        return Refusal(
+            400, "only requests for this server are passed on; other hosts by https only", log_line
+        )
     path, _, query = head.target.partition("?")
     if _asks_for_upgrade(head) and any(_is_covered(route, route.method, path) for route in rules.routes):
         return Refusal(426, "requests are passed on by HTTP only", "")

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from gitbatch.api_proxy.client import ClientConnection, ClientError, ClientGoneError
 from gitbatch.api_proxy.forward import Upstream
 from gitbatch.api_proxy.judgement import Forward, Head, Refusal, Tunnel, judge_request
-from gitbatch.api_proxy.record import ProxyRecord
+from gitbatch.api_proxy.proxy_log import ProxyLog
 from gitbatch.api_proxy.rules import ProxyRules
 from gitbatch.api_proxy.tunnel import CHUNK, join_streams, open_tunnel
 from gitbatch.api_proxy.user_proxy import LOGIN_WANTED, ProxyLoginError
@@ -28,19 +28,19 @@ _CONNECTIONS = 32
 async def serve_item(
     listener: socket.socket,
     rules: ProxyRules,
-    record: ProxyRecord | None = None,
+    log: ProxyLog | None = None,
     find_limit: FindLimit = lambda _usages: "",
-) -> AsyncIterator[ProxyRecord]:
+) -> AsyncIterator[ProxyLog]:
     """Serves the program of one item while the block runs; after that, no connection is left.
 
     Args:
         listener: a TCP socket that is bound; it is closed at the end.
         rules: what the item may reach.
-        record: what is seen goes into it; None: a new one.
+        log: what is seen goes into it; None: a new one.
         find_limit: called before each request that a model answers, with the usage of each answer until then;
             returns why no further request may be made, or an empty text.
     """
-    seen = ProxyRecord() if record is None else record
+    seen = ProxyLog() if log is None else log
     proxy = _ItemProxy(rules, seen, find_limit, listener.getsockname()[1])
     listening = await asyncio.start_server(proxy.serve_connection, sock=listener, limit=CHUNK)
     try:
@@ -53,11 +53,11 @@ async def serve_item(
 class _ItemProxy:
     """The connections of one item."""
 
-    def __init__(self, rules: ProxyRules, record: ProxyRecord, find_limit: FindLimit, port: int) -> None:
+    def __init__(self, rules: ProxyRules, log: ProxyLog, find_limit: FindLimit, port: int) -> None:
         self._rules = rules
-        self._record = record
+        self._log = log
         self._find_limit = find_limit
-        self._upstream = Upstream(rules, record)
+        self._upstream = Upstream(rules, log)
         self._own_names = frozenset({f"127.0.0.1:{port}", f"localhost:{port}"})
         """Where it is itself: some programs send all of their requests through a proxy, also those to this address."""
         self._connections: set[asyncio.Task[None]] = set()
@@ -92,7 +92,7 @@ class _ItemProxy:
                 if not await self._serve_request(client, head):
                     return
         except ClientError as error:
-            self._record.add_refusal(error.message)
+            self._log.add_refusal(error.message)
             with suppress(ClientGoneError):
                 await client.send_error(error.status, error.message)
 
@@ -103,15 +103,15 @@ class _ItemProxy:
             return True
         judged = judge_request(self._rules, self._shorten_target(head))
         if isinstance(judged, Refusal):
-            if judged.record:
-                self._record.add_refusal(judged.record)
+            if judged.log_line:
+                self._log.add_refusal(judged.log_line)
             await client.send_error(judged.status, judged.message)
             return False
         if not isinstance(judged, Forward):
             await self._serve_tunnel(client, judged)
             return False
-        if judged.route.spends and (limit := self._find_limit(self._record.usages)):
-            self._record.limit = limit
+        if judged.route.spends and (limit := self._find_limit(self._log.usages)):
+            self._log.limit = limit
             await client.send_error(402, limit)
             return False
         await self._upstream.pass_on(client, judged)
@@ -121,12 +121,12 @@ class _ItemProxy:
         try:
             theirs = await open_tunnel(self._rules, tunnel)
         except ProxyLoginError:
-            self._record.add_login_problem()
+            self._log.add_login_problem()
             await client.send_error(407, LOGIN_WANTED)
         except OSError as error:
             way = self._rules.proxies.describe_way("https", tunnel.host, tunnel.port)
             why = f"{error.strerror}{way}" if error.strerror else error
-            self._record.add_refusal(f"{tunnel.host}:{tunnel.port} ({why})")
+            self._log.add_refusal(f"{tunnel.host}:{tunnel.port} ({why})")
             await client.send_error(502, f"no connection to {tunnel.host}: {why}")
         else:
             await join_streams((client.reader, client.writer), theirs, await client.accept_tunnel())

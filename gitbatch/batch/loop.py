@@ -28,7 +28,7 @@ from gitbatch.batch.events import (
     Notice,
 )
 from gitbatch.batch.group.checkpoint import GroupOutcomes, Unsound, drop_branches
-from gitbatch.batch.group.record import find_gates, record_group
+from gitbatch.batch.group.recording import find_gates, record_group
 from gitbatch.batch.group.run_group import run_group
 from gitbatch.batch.group.scheduled_items import GroupStart, pending_items
 from gitbatch.batch.group.set_aside import fail_unsound, set_aside

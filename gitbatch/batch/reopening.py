@@ -36,7 +36,7 @@ def find_reopened(repo: Repository, batches: tuple[Batch, ...]) -> Batch | None:
     return None if _has_findings(repo, last) else last
 
 
-def settle_review(repo: Repository, batches: tuple[Batch, ...]) -> None:
+def complete_review(repo: Repository, batches: tuple[Batch, ...]) -> None:
     """Completes the last review of the last of all batches, an ended one, that was cut between the move of the branch and the checkout.
 
     It is done only while that review is the tip: what a later commit has is not changed.

@@ -27,7 +27,7 @@ from gitbatch.batch.loop import Continuation, run_batch
 from gitbatch.batch.model import Checkpoint
 from gitbatch.batch.notices import Notices
 from gitbatch.batch.opening import HOW_TO_START, Opening
-from gitbatch.batch.reopening import reopen_batch, settle_review
+from gitbatch.batch.reopening import complete_review, reopen_batch
 from gitbatch.batch.review.hold import Hold
 from gitbatch.batch.review.reviewing import Reviewer
 from gitbatch.concurrency import GitThread, shielded
@@ -49,7 +49,7 @@ if TYPE_CHECKING:  # most runs meet no review
 class Session(Struct, frozen=True):
     """An open session; see `open_session`."""
 
-    settled: Result | None
+    known_result: Result | None
     """The result of a session that has nothing to run."""
     hold: Hold | None
     """Its hold on the repository; None if there is a result already."""
@@ -68,7 +68,7 @@ class Session(Struct, frozen=True):
         """
         hold = self.hold
         if hold is None:
-            return self.settled or Result(Ending.COMPLETE, succeeded=0, failed=0, has_ended=True)
+            return self.known_result or Result(Ending.COMPLETE, succeeded=0, failed=0, has_ended=True)
         hold.notices.attach_loop()
         try:
             result = await self._run_to_end(hold, _GivingBack(hold, reviewer))
@@ -191,7 +191,7 @@ def open_session(
         if settings.continues and unfinished is None:
             raise UsageError("there is nothing to continue: no batch is unfinished", HOW_TO_START)
         if unfinished is None:
-            settle_review(opening.repo, batches)
+            complete_review(opening.repo, batches)
         batch = opening.continue_batch(unfinished) if unfinished else opening.begin_batch()
         if isinstance(batch, BatchStopped):
             yield Session(_nothing_left(batch), None, resumed=False)

@@ -42,7 +42,7 @@ ReviewItems = Annotated[
         help="Ids or outputs; with @BLOB the decision is refused for another version.",
     ),
 ]
-Say = Annotated[str, typer.Option("--say", metavar="TEXT", help="A comment for the record.")]
+Say = Annotated[str, typer.Option("--say", metavar="TEXT", help="A comment that is kept with the decisions.")]
 
 
 Approve = Annotated[bool, typer.Option("--approve", help="Looked at, good as it is.")]

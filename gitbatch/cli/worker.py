@@ -28,7 +28,10 @@ Connect = Annotated[
     ),
 ]
 TlsCa = Annotated[
-    str | None, typer.Option(metavar="FILE", help="The certificate that has signed those of the cluster.")
+    str | None,
+    typer.Option(
+        metavar="FILE", help="The certificate of the authority that has issued those of the cluster."
+    ),
 ]
 TlsCert = Annotated[str | None, typer.Option(metavar="FILE", help="The certificate of this worker.")]
 TlsKey = Annotated[str | None, typer.Option(metavar="FILE", help="Its key.")]

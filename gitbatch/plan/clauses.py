@@ -249,12 +249,12 @@ class _Reader:
         """Where a clause without a closing bracket stops: at the next arrow, clause, comment or outer bracket."""
         depth = 0
         for found in _BOUNDARY.finditer(self._mask, start):
-            sign = found[0][0]
-            if sign == "(" and not (found["key"] and _is_key(found["key"])):
+            character = found[0][0]
+            if character == "(" and not (found["key"] and _is_key(found["key"])):
                 depth += 1
-            elif sign == ")" and depth:
+            elif character == ")" and depth:
                 depth -= 1
-            elif (sign != ">" or self._mask[found.start() - 1] in "-=") and not self._is_in_word(
+            elif (character != ">" or self._mask[found.start() - 1] in "-=") and not self._is_in_word(
                 found.start()
             ):
                 return self._arrow(found.start())

@@ -40,7 +40,7 @@ _NAMES = "|".join(sorted(_WORDS, key=len, reverse=True))
 _EMPHASIS = r"(?:\*\*|__|\*|_)?"
 _LINE_START = r"^[ \t>]*(?:[*+-][ \t]+)?(?:\[[ xX]\][ \t]+)?"
 _PART_START = r"(?:[.;,|\u2013\u2014]|[ \t]-)[ \t]+|(?<=[ \t])(?=\*|__)"
-"""Behind a sign that ends a part of a sentence, or emphasised."""
+"""Behind a character that ends a part of a sentence, or emphasised."""
 _KEYWORD = compile_later(
     rf"(?:{_LINE_START}|{_PART_START}|[(→⇒]\s*|[-=]>\s*){_EMPHASIS}(?P<word>{_NAMES}){_EMPHASIS}\s*:{_EMPHASIS}(?=\s*\S)",
     re.IGNORECASE | re.MULTILINE,
@@ -52,7 +52,7 @@ _INSIDE = compile_later(
 """Behind text, where a German noun and most words in lower case are text."""
 _DEPENDS = compile_later(r"\((?P<word>depends on|blocked by|abhängig von)\s+[^()]{1,200}\)", re.IGNORECASE)
 _PARALLEL_MARK = compile_later(r"(?<![\w\]])(?P<word>\[P\])(?![\w(\[:])")
-_SIGNS = (
+_CLUES = (
     *("[p]", "depend", "blocked", "requires", "abhängig", "file", "datei", "reads", "input", "liest"),
     *("retry", "parallel", "needs", "prerequisite", "voraussetzung"),
 )
@@ -62,7 +62,7 @@ _SIGNS = (
 def report_foreign_words(text: str, start: int, findings: Findings) -> None:
     """Says of each word of another tool in a part of an item (a text and its place) that it has no effect."""
     folded = text.casefold()
-    if not any(sign in folded for sign in _SIGNS):
+    if not any(clue in folded for clue in _CLUES):
         return
     mask = scan(text).mask
     words: dict[tuple[int, int], str] = {}

@@ -12,12 +12,12 @@ from msgspec.structs import replace
 from gitbatch.plan import help_texts
 from gitbatch.plan.after import Node, resolve
 from gitbatch.plan.findings import Findings, quoted
+from gitbatch.plan.hint_owners import OwnedHints
 from gitbatch.plan.inline import one_line, scan
 from gitbatch.plan.items import Draft, draft_item
 from gitbatch.plan.model import Group, ItemReference, PlanOptions, WorkItem
 from gitbatch.plan.naming import Home
 from gitbatch.plan.outputs import Outputs, collisions
-from gitbatch.plan.scopes import Scopes
 from gitbatch.plan.sections import GroupSection, Layout
 from gitbatch.plan.source import Source, Span
 from gitbatch.plan.titles import slugify
@@ -26,20 +26,20 @@ _DIGITS, _LETTERS = string.digits, string.ascii_letters
 
 
 def read_groups(
-    layout: Layout, scopes: Scopes, criteria: int, options: PlanOptions, findings: Findings
+    layout: Layout, owned: OwnedHints, criteria: int, options: PlanOptions, findings: Findings
 ) -> tuple[Group, ...]:
     """The groups with their items, in a plan with this number of criteria."""
     homes = [Home(n, slugify(section.heading.title), options) for n, section in enumerate(layout.groups, 1)]
     drafts = [
         draft_item(box, settings, home, criteria, findings)
-        for home, section, row in zip(homes, layout.groups, scopes.items, strict=True)
+        for home, section, row in zip(homes, layout.groups, owned.items, strict=True)
         for box, settings in zip(section.items, row, strict=True)
     ]
     drafts = _numbered(drafts)
     _report_doubled_ids(drafts, findings)
     _report_collisions(drafts, findings)
     nodes = [_make_node(draft) for draft in drafts]
-    waits = resolve(nodes, [settings.after for settings in scopes.groups], findings)
+    waits = resolve(nodes, [settings.after for settings in owned.groups], findings)
     items = iter(_waiting(draft.item, awaited) for draft, awaited in zip(drafts, waits.items, strict=True))
     return tuple(
         Group(
@@ -52,7 +52,7 @@ def read_groups(
             line=findings.source.line(section.heading.start) + 1,
         )
         for home, section, settings, awaited in zip(
-            homes, layout.groups, scopes.groups, waits.groups, strict=True
+            homes, layout.groups, owned.groups, waits.groups, strict=True
         )
     )
 

@@ -164,7 +164,7 @@ QUOTE_SPACES = Advice(
     "put a path with spaces in backticks, and other text before the clause",
     "setze einen Pfad mit Leerzeichen in Backticks, und anderen Text vor die Angabe",
 )
-QUOTE_SIGNS = Advice(
+QUOTE_CHARACTERS = Advice(
     "write the path alone, without quotation marks, emphasis, wildcards or placeholders; if it is meant so, in backticks",
     "schreibe nur den Pfad, ohne Anführungszeichen, Hervorhebung, Platzhalter; ist er so gemeint, dann in Backticks",
 )

@@ -181,8 +181,8 @@ def _is_good(hint: Hint) -> bool:
     return re.fullmatch(_FORMS[hint.name], hint.value) is not None
 
 
-def settle(hints: Sequence[Hint], findings: Findings) -> HintSettings:
-    """The hints of one place, together. Reports those that contradict each other."""
+def combine_hints(hints: Sequence[Hint], findings: Findings) -> HintSettings:
+    """Returns the settings by the hints of one owner. Reports those that contradict each other."""
     if not hints:
         return _NOTHING_SAID
     said: dict[Name, Hint] = {}

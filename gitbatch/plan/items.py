@@ -1,6 +1,6 @@
 """The items of a plan: boxes of the work section, with everything that clauses and hints say about them.
 
-An item is drafted alone (`Draft`); what concerns several (unique outputs, `after:`) is settled in `parse.py`.
+An item is drafted alone (`Draft`); what concerns several (unique outputs, `after:`) is decided in `parse.py`.
 """
 
 import re

@@ -39,10 +39,10 @@ _SAID = {
     ),
     RejectionReason.DEEP: ("GB202", f"a check box in more than {MAX_DEPTH} lists", help_texts.NEST_LESS),
 }
-_SIGNS = {"-": help_texts.IN_PROGRESS_BOX, "~": help_texts.DROPPED_BOX}
+_OTHER_BOXES = {"-": help_texts.IN_PROGRESS_BOX, "~": help_texts.DROPPED_BOX}
 _BALLOTS = frozenset("☐☑")
 _MEANT = {"": " ", "x": "x", "X": "x", "✓": "x", "✔": "x", "✅": "x", "☑": "x", "☐": " "}
-"""The content of the box that a sign means. Others (`-`, `~`, `?`, `✗`) mean one thing here and another there."""
+"""The content of the box that a character means. Others (`-`, `~`, `?`, `✗`) mean one thing here and another there."""
 _HARMLESS = frozenset({RejectionReason.QUOTED, RejectionReason.INDENTED, RejectionReason.HTML})
 
 
@@ -68,26 +68,26 @@ def _report(stray: Stray, findings: Findings) -> None:
 
 
 def _fixed_box(stray: Stray, span: Span, findings: Findings) -> str | None:
-    """Returns the box that was certainly meant: without a sign an open one, with a tick a done one."""
+    """Returns the box that was certainly meant: without a character an open one, with a tick a done one."""
     text = findings.source.text
     shown, inside, behind = text[slice(*span)], text[slice(*stray.span)], text[span.end : span.end + 1]
-    sign = inside.strip()
+    content = inside.strip()
     is_box = shown[0] == "[" or shown in _BALLOTS
-    if stray.reason is not RejectionReason.LOOKALIKE or not is_box or sign not in _MEANT:
+    if stray.reason is not RejectionReason.LOOKALIKE or not is_box or content not in _MEANT:
         return None
     if not behind.isspace() and not behind.isalnum():
         return None
-    fixed = f"[{_MEANT[sign]}]{'' if behind.isspace() else ' '}"
+    fixed = f"[{_MEANT[content]}]{'' if behind.isspace() else ' '}"
     return None if fixed == shown else fixed
 
 
 def _advice(span: Span, findings: Findings) -> Advice | None:
-    """What to write instead of a sign that another tool has."""
+    """What to write instead of a character that another tool has."""
     text = findings.source.text
     inside, behind = text[slice(*span)], text[span.end : span.end + 2]
     if behind == "]*" and inside in {" ", "x", "X"}:
         return help_texts.OPTIONAL_BOX
-    return _SIGNS.get(inside)
+    return _OTHER_BOXES.get(inside)
 
 
 def _bracketed(span: Span, findings: Findings) -> Span:

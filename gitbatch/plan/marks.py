@@ -24,7 +24,7 @@ OPENING = compile_later(
 _INTERESTING = compile_later(r"[\[\uff3b☐☑☒]|<!--")
 _BOX = compile_later(r"[ \t>*+\-0-9.)_•‣·\u2013\u2014]*[\[\uff3b]([^\[\]\uff3b\uff3d]{0,3})[\]\uff3d](.?)")
 _BALLOT = compile_later(r"[ \t>]*(?:[*+-]|[0-9]{1,9}[.)])[ \t]+([☐☑☒])")
-_SIGNS = frozenset("-~/>!?*+.=_✓✔✗✘✅❌☑")
+_CHARACTERS = frozenset("-~/>!?*+.=_✓✔✗✘✅❌☑")
 _WORDS = frozenset({"x", "xx", "o", "v", "y", "n", "j", "ok", "yes", "no", "ja"})
 """What some write into a box; other letters are more often a label or a footnote."""
 _LINK_GOES_ON = frozenset("([:")
@@ -88,7 +88,7 @@ def _sort(inside: str, following: str) -> Sort | None:
     if following in _LINK_GOES_ON and following and inside != " ":  # a link; none is called "[ ]"
         return None
     content = inside.strip()
-    looks_alike = not content or content.casefold() in _WORDS or content in _SIGNS
+    looks_alike = not content or content.casefold() in _WORDS or content in _CHARACTERS
     return Sort.LOOKALIKE if looks_alike else None
 
 

@@ -90,8 +90,10 @@ def _declared(choice: OutputChoice, findings: Findings) -> Value | None:
         message = f"the output {quoted(declared.text)} has a space in it"
         findings.error("GB213", declared.span, message, help_texts.QUOTE_SPACES)
     elif declared and declared.is_bare and _MARKED.search(declared.text):
-        message = f"the output {quoted(declared.text)} has signs in it that are hardly a part of its name"
-        findings.error("GB213", declared.span, message, help_texts.QUOTE_SIGNS)
+        message = (
+            f"the output {quoted(declared.text)} has characters in it that are hardly a part of its name"
+        )
+        findings.error("GB213", declared.span, message, help_texts.QUOTE_CHARACTERS)
     return declared
 
 

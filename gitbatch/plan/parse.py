@@ -1,6 +1,6 @@
 """`parse_plan`: the bytes of a task.md → a `Plan`, with everything that is wrong with it.
 
-The way of the text: bytes → `source` → `blocks` (what is where) → `sections` (what is work) → `scopes` (whose
+The way of the text: bytes → `source` → `blocks` (what is where) → `sections` (what is work) → `hint_owners` (whose
 hint is what) → `criteria` and `groups` → Plan. Never raises, whatever the bytes are; a plan with errors still
 has everything that could be read, so that all errors are reported at once.
 """
@@ -14,11 +14,11 @@ from gitbatch.plan.blocks import locate
 from gitbatch.plan.criteria import read_criteria
 from gitbatch.plan.findings import Findings
 from gitbatch.plan.groups import read_groups
+from gitbatch.plan.hint_owners import find_owned_hints
 from gitbatch.plan.lookalikes import report_lookalikes
 from gitbatch.plan.model import Hints, Plan, PlanOptions
 from gitbatch.plan.outputs import FIXED_FILES, INVENTORIES, control_paths
 from gitbatch.plan.reticked import retick_plan
-from gitbatch.plan.scopes import find_scopes
 from gitbatch.plan.sections import find_layout
 from gitbatch.plan.source import read
 
@@ -35,14 +35,12 @@ def parse_plan(source: bytes, path: str, options: PlanOptions) -> Plan:
     layout = find_layout(blocks, options, findings)
     report_lookalikes(blocks, layout, findings)
     criteria = read_criteria(layout.criteria, findings)
-    scopes = find_scopes(blocks, layout, findings)
+    owned = find_owned_hints(blocks, layout, findings)
     artifacts = options.artifacts | {posixpath.join(posixpath.dirname(path), INVENTORIES)}
     protected = options.protected | control_paths(options.folder) | FIXED_FILES | artifacts | {path}
     options = replace(options, protected=protected, artifacts=artifacts)
-    groups = read_groups(layout, scopes, len(criteria), options, findings)
-    return Plan(
-        path, groups, criteria, scopes.plan.hints, findings.in_order(layout.language), layout.language
-    )
+    groups = read_groups(layout, owned, len(criteria), options, findings)
+    return Plan(path, groups, criteria, owned.plan.hints, findings.in_order(layout.language), layout.language)
 
 
 @lru_cache(maxsize=4)

@@ -29,7 +29,7 @@ _NEWLINE = compile_later(r"\r\n|\n|\r")
 _NEWLINE_BYTES = compile_later(rb"\r\n|\n|\r")
 _PLANE_ENDS = "".join(chr(plane * 0x10000 + low) for plane in range(17) for low in (0xFFFE, 0xFFFF))
 _NONCHARACTER = compile_later(f"[\ufdd0-\ufdef{_PLANE_ENDS}]")
-_SIGNS_OF_NONCHARACTERS = (b"\xef\xb7", b"\xbf\xbe", b"\xbf\xbf")
+_NONCHARACTER_BYTES = (b"\xef\xb7", b"\xbf\xbe", b"\xbf\xbf")
 """Two bytes that every noncharacter has, searched first: that is a hundred times as fast."""
 _YAML_KEY = compile_later(r"[\"']?[\w.-]+[\"']?\s*:")
 
@@ -151,7 +151,7 @@ def _forbidden(source: Source, body: bytes) -> Iterator[Diagnostic]:
     if nul >= 0:
         message = "a NUL character in a text file"
         yield _refused(source, "GB001", Span(nul, nul + 1), message, help_texts.REMOVE_CHARACTER)
-    is_suspicious = any(sign in body for sign in _SIGNS_OF_NONCHARACTERS)
+    is_suspicious = any(part in body for part in _NONCHARACTER_BYTES)
     found = _NONCHARACTER.search(source.text) if is_suspicious else None
     if found:
         message = f"U+{ord(found[0]):04X} is not a character (Unicode keeps it for internal use)"

@@ -15,7 +15,7 @@ class TlsTable(ConfigTable, frozen=True):
     """The files of a certificate, in the PEM form."""
 
     ca: str
-    """The certificate that has signed those of the cluster: of the scheduler, of each worker, and of each run."""
+    """The certificate of the authority that has issued those of the cluster: of the scheduler, of each worker, and of each run."""
     cert: str
     """The certificate of this side."""
     key: str

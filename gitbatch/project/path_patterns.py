@@ -40,14 +40,14 @@ def _translate_part(part: str, *, is_last: bool) -> str:
         return ".*" if is_last else "(?:[^/]+/)*"
     found = re.split(r"(\*+|\?|\[!?\]?[^\]]*\])", part)
     written = "".join(
-        _translate_sign(piece) if at % 2 else re.escape(piece) for at, piece in enumerate(found)
+        _translate_wildcard(piece) if at % 2 else re.escape(piece) for at, piece in enumerate(found)
     )
     return written if is_last else f"{written}/"
 
 
-def _translate_sign(sign: str) -> str:
-    if sign.startswith("["):
-        inside = sign[1:-1].replace("\\", r"\\").replace("[", r"\[")
+def _translate_wildcard(wildcard: str) -> str:
+    if wildcard.startswith("["):
+        inside = wildcard[1:-1].replace("\\", r"\\").replace("[", r"\[")
         negated = inside.startswith("!")
         return f"(?!/)[{'^' * negated}{inside[negated:]}]"
-    return "[^/]" if sign == "?" else "[^/]*"
+    return "[^/]" if wildcard == "?" else "[^/]*"

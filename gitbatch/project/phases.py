@@ -26,7 +26,7 @@ _SCHEME = compile_later(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 
 
 class Phase(Struct, frozen=True):
-    """The scope of a batch. A project of a single phase has an empty name and folder."""
+    """The part of a project that a batch works on. A project of a single phase has an empty name and folder."""
 
     name: str
     folder: str

@@ -34,7 +34,7 @@ class UnreadableIndexError(Exception):
     """The index has another form than the one that is read here: git has to be asked."""
 
 
-class IndexRecord(Struct, frozen=True):
+class NewIndexEntry(Struct, frozen=True):
     """An entry of the index; `status`: of the file, where it is checked out."""
 
     path: str
@@ -44,7 +44,7 @@ class IndexRecord(Struct, frozen=True):
     status: os.stat_result | None = None
 
 
-def render_entry(entry: IndexRecord) -> bytes:
+def render_entry(entry: NewIndexEntry) -> bytes:
     """Returns the bytes of an entry."""
     name = encode_path(entry.path)
     length = min(len(name), _LONGEST_NAME)
@@ -55,7 +55,7 @@ def render_entry(entry: IndexRecord) -> bytes:
     return raw + b"\0" * (8 - len(raw) % 8)
 
 
-def _render_stat(entry: IndexRecord) -> bytes:
+def _render_stat(entry: NewIndexEntry) -> bytes:
     """Returns the part of an entry that git compares with a file's status; zeros make git read the file."""
     if entry.status is None:
         return _NO_STAT[:24] + struct.pack(">I", entry.mode) + _NO_STAT[28:]

@@ -11,7 +11,7 @@ from agents.values import committed
 from msgspec.structs import replace
 
 from gitbatch.agents.anthropic.agent import ClaudeAgent, make_anthropic_agent
-from gitbatch.agents.anthropic.scripted.server import KEY, RecordedRequest, ScriptedServer
+from gitbatch.agents.anthropic.scripted.server import KEY, ScriptedServer, SeenRequest
 from gitbatch.agents.anthropic.table import AnthropicAgent, Price
 from gitbatch.agents.process.starter import Starter
 from gitbatch.agents.protocol import AgentFolders, Assignment, Failure, OutputStream, Reply
@@ -117,7 +117,7 @@ class Stage:
         return path.read_text(encoding="utf-8") if path.exists() else None
 
     @property
-    def asked(self) -> list[RecordedRequest]:
+    def asked(self) -> list[SeenRequest]:
         return self.server.requests_of("out/a.md")
 
     def lines(self) -> str:

@@ -125,12 +125,12 @@ def test_answer_of_the_program() -> None:
     """The larger count is charged; a limit is the cause of a failure, and what was refused is in its details."""
     reported, budget = Usage(clean_text("m"), input=1, requests=1, cost=0.5), Budget(max_tokens=9)
     with ApiSession(ACCESS, AttemptLimits(budget, ItemKey("a")), lambda _stream, _line: None) as session:
-        session.record.open_answer("application/json").feed_bytes(
+        session.log.open_answer("application/json").feed_bytes(
             b'{"model": "m", "usage": {"input_tokens": 9}}'
         )
-        session.record.answers[0].finish()
-        session.record.statuses[429] += 2
-        session.record.add_refusal("evil.example:443")
+        session.log.answers[0].finish()
+        session.log.statuses[429] += 2
+        session.log.add_refusal("evil.example:443")
         counted = Usage(clean_text("m"), input=9, requests=1, cost=0.5)
         assert session.judge_answer(make_reply("Done.", usage=reported)).usage == counted
         failure = Failure(
@@ -138,20 +138,20 @@ def test_answer_of_the_program() -> None:
         )
         details = ("last line", "the server answered 429 (2 times)", "refused by the proxy: evil.example:443")
         assert session.judge_answer(failure) == replace(failure, details=details, usage=counted)
-        session.record.add_answer(429, {"retry-after": "300"})
+        session.log.add_answer(429, {"retry-after": "300"})
         busy = replace(failure, cause=Cause.BUSY, retry_after=None)
         for one, wait in ((busy, 300.0), (replace(busy, retry_after=3.0), 3.0), (failure, 3.0)):
             judged = session.judge_answer(one)
             assert isinstance(judged, Failure)
             assert judged.retry_after == wait
-        session.record.add_answer(200, {})
-        assert session.record.retry_after is None
+        session.log.add_answer(200, {})
+        assert session.log.retry_after is None
         assert _wait_reasons(session, busy, failure) == [WaitReason.SERVER_BUSY, WaitReason.SERVER_BUSY]
-        session.record.add_failure("no connection to a")
+        session.log.add_failure("no connection to a")
         assert _wait_reasons(session, busy, failure) == [WaitReason.NO_CONNECTION, WaitReason.SERVER_BUSY]
-        session.record.add_answer(200, {})
-        session.record._refusals.popitem()
-        session.record.wants_login = True
+        session.log.add_answer(200, {})
+        session.log._refusals.popitem()
+        session.log.wants_login = True
         for one in (busy, replace(busy, cause=Cause.FAILED), replace(busy, cause=Cause.TIMEOUT)):
             judged = session.judge_answer(one)
             assert isinstance(judged, Failure)
@@ -159,11 +159,11 @@ def test_answer_of_the_program() -> None:
                 Cause.FATAL,
                 "the proxy in the environment wants a login (407)",
             )
-        session.record.wants_login = False
-        session.record.statuses.clear()
-        session.record.statuses[429] += 2
+        session.log.wants_login = False
+        session.log.statuses.clear()
+        session.log.statuses[429] += 2
         why = "the budget of the batch is reached (9 tokens)"
-        assert session._find_limit(session.record.usages) == why
+        assert session._find_limit(session.log.usages) == why
         assert budget.known_usage.total_tokens == 9  # the items that run at the same time see it
         limited = Failure(clean_text(why), tuple(map(clean_text, details)), Cause.BUDGET, usage=counted)
         assert session.judge_answer(failure) == limited
@@ -182,8 +182,8 @@ def test_program_that_reports_too_little(reported: Usage, cost: float) -> None:
     """Its tokens show that; else the price, which takes time to find, is its own."""
     limits = AttemptLimits(Budget(), ItemKey("a"), find_cost=lambda _model, _usage: 0.25)
     with ApiSession(ACCESS, limits, lambda _stream, _line: None) as session:
-        session.record.open_answer("application/json").feed_bytes(b'{"usage": {"input_tokens": 9}}')
-        session.record.answers[0].finish()
+        session.log.open_answer("application/json").feed_bytes(b'{"usage": {"input_tokens": 9}}')
+        session.log.answers[0].finish()
         assert session.add_usage(reported) == Usage(input=9, requests=1, cost=cost)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from waiting import DEADLINE
 
-from gitbatch.api_proxy.record import ProxyRecord
+from gitbatch.api_proxy.proxy_log import ProxyLog
 from gitbatch.api_proxy.routes import Route
 from gitbatch.api_proxy.rules import ProxyKey, ProxyRules
 from gitbatch.api_proxy.server import serve_item
@@ -102,7 +102,7 @@ class Proxied:
     """A proxy that serves an item."""
 
     origin: Origin
-    record: ProxyRecord
+    log: ProxyLog
     port: int
     clients: list[Client] = field(default_factory=list)
 
@@ -144,8 +144,8 @@ async def run_proxy(origin: Origin | None = None, **more: Any) -> AsyncIterator[
         listener = socket.create_server(("127.0.0.1", 0))
         rules = ProxyRules(**{"origin": url or running.url, "routes": ROUTES, "key": KEY, **more})
         port = listener.getsockname()[1]
-        async with AsyncExitStack() as closing, serve_item(listener, rules, find_limit=find_limit) as record:
-            proxied = Proxied(running, record, port)
+        async with AsyncExitStack() as closing, serve_item(listener, rules, find_limit=find_limit) as log:
+            proxied = Proxied(running, log, port)
             try:
                 yield proxied
             finally:

@@ -36,7 +36,7 @@ def test_the_key_is_put_on_where_the_placeholder_stands() -> None:
             assert seen.startswith(b"POST /v1/messages?beta=true HTTP/1.1\r\n")
             assert f"x-api-key: {KEY.value}\r\n".encode() in seen
             assert KEY.placeholder.encode() not in seen
-            assert proxied.record.statuses == {200: 1}
+            assert proxied.log.statuses == {200: 1}
 
     asyncio.run(scene())
 
@@ -89,7 +89,7 @@ def test_request_with_its_whole_address() -> None:
             statuses = [(await proxied.ask(post(target)))[0] for target in asked]
             assert statuses == [200, 404, 400, 400]
             assert [seen.partition(b" HTTP")[0] for seen in proxied.origin.requests] == [b"POST /v1/messages"]
-            assert proxied.record.refusals[-1] == (
+            assert proxied.log.refusals[-1] == (
                 "refused by the proxy: POST http://docs.example/ (other hosts are reached by https only)"
             )
 
@@ -114,7 +114,7 @@ def test_events_are_passed_on_as_they_come() -> None:
             client.send(post())
             seen = await client.reader.readuntil(EVENT)
             assert b"data: 2" not in seen
-            assert proxied.record.usages == (Usage(clean_text("m"), input=9, requests=1),)
+            assert proxied.log.usages == (Usage(clean_text("m"), input=9, requests=1),)
             next_one.set()
             assert b"data: 2\n\n" in await client.reader.readuntil(b"0\r\n\r\n")
 
@@ -186,10 +186,10 @@ def test_answers_of_the_server(answer: bytes, status: int, body: bytes) -> None:
             assert headers.get("retry-after") == ("7" if status == 429 else None)
             assert headers.keys().isdisjoint({"location", "set-cookie", "x-echo", "content-encoding"})
             assert len(proxied.origin.requests) == 1
-            assert proxied.record.statuses == {status: 1}
-            assert len(proxied.record.usages) == (status < 400)
-            assert proxied.record.retry_after == (7.0 if status == 429 else None)
-            assert proxied.record.errors == (
+            assert proxied.log.statuses == {status: 1}
+            assert len(proxied.log.usages) == (status < 400)
+            assert proxied.log.retry_after == (7.0 if status == 429 else None)
+            assert proxied.log.errors == (
                 (f"the server answered {status} (1 times)",) if status >= 400 else ()
             )
 
@@ -215,9 +215,9 @@ def test_a_redirect_is_refused_and_said(location: str, there: str) -> None:
             server = proxied.origin.url.removeprefix("http://")
             said = f"invalid base URL: {server} redirects to {there}"
             assert json.loads(body)["error"]["message"] == f"gitbatch: {said}"
-            assert proxied.record.refusals == (f"the proxy: {said}",)
-            assert (len(proxied.origin.requests), proxied.record.usages) == (1, ())
-            assert not proxied.record.is_unreachable
+            assert proxied.log.refusals == (f"the proxy: {said}",)
+            assert (len(proxied.origin.requests), proxied.log.usages) == (1, ())
+            assert not proxied.log.is_unreachable
             asked = b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n"
             client = await proxied.connect()
             client.send(asked)
@@ -246,10 +246,10 @@ def test_a_server_that_cannot_be_reached_is_said() -> None:
             assert status == 502
             said = "no connection to 127.0.0.1:9: the server cannot be reached (Connection refused)"
             assert json.loads(body)["error"]["message"] == f"gitbatch: {said}"
-            assert proxied.record.refusals == (f"the proxy: {said}",)
-            assert proxied.record.is_unreachable
-            proxied.record.add_answer(529, {})
-            assert not proxied.record.is_unreachable
+            assert proxied.log.refusals == (f"the proxy: {said}",)
+            assert proxied.log.is_unreachable
+            proxied.log.add_answer(529, {})
+            assert not proxied.log.is_unreachable
 
     asyncio.run(scene())
 
@@ -267,7 +267,7 @@ def test_an_answer_that_is_cut_is_cut_for_the_program_too() -> None:
             client = await proxied.connect()
             client.send(post())
             assert b"HTTP/1.1 200" not in (await client.rest())[20:]
-            assert proxied.record.usages == (Usage(clean_text("m"), input=9, requests=1),)
+            assert proxied.log.usages == (Usage(clean_text("m"), input=9, requests=1),)
 
     asyncio.run(scene())
 
@@ -353,7 +353,7 @@ def test_a_limit_is_held_before_the_next_request() -> None:
             assert (status, json.loads(body)["error"]["message"]) == (402, "gitbatch: the limit is reached")
             assert (await proxied.ask(post("/v1/messages/count_tokens")))[0] == 200
             assert len(proxied.origin.requests) == 3
-            assert len(proxied.record.usages) == 2
+            assert len(proxied.log.usages) == 2
 
     asyncio.run(scene())
 
@@ -440,8 +440,8 @@ def test_proxy_of_the_user_that_refuses(refused: str, status: int, said: str) ->
             async with run_proxy(url="https://api.example", proxies=proxies) as proxied:
                 found, _, body = await proxied.ask(post())
                 assert (found, json.loads(body)["error"]["message"]) == (status, f"gitbatch: {said}")
-                assert proxied.record.wants_login is (status == 407)
-                assert proxied.record.is_unreachable is (status == 502)
+                assert proxied.log.wants_login is (status == 407)
+                assert proxied.log.is_unreachable is (status == 502)
 
     asyncio.run(scene())
 
@@ -470,7 +470,7 @@ def test_answer_that_the_program_does_not_read(*, is_item_over: bool) -> None:
             is_gone.set()
             if not is_item_over:
                 client.writer.close()
-                await wait_until_async(lambda: proxied.record.usages[0].input, "the end of the answer")
-        assert proxied.record.usages[0].input == 100_000
+                await wait_until_async(lambda: proxied.log.usages[0].input, "the end of the answer")
+        assert proxied.log.usages[0].input == 100_000
 
     asyncio.run(scene())

@@ -57,7 +57,7 @@ def test_refused(sent: bytes, status: int) -> None:
             assert (await client.answer())[0] == status
             await client.rest()  # and the connection has ended
             assert proxied.origin.requests == []
-            assert len(proxied.record.refusals) == 1
+            assert len(proxied.log.refusals) == 1
             assert (await proxied.ask(post()))[0] == 200
 
     asyncio.run(scene())
@@ -89,7 +89,7 @@ def test_a_name_that_leads_to_this_machine_is_refused() -> None:
                     f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode()
                 )
                 assert (status, b"this machine" in body) == (502, True)
-            assert len(proxied.record.refusals) == 2
+            assert len(proxied.log.refusals) == 2
 
     asyncio.run(scene())
 
@@ -137,7 +137,7 @@ def test_a_body_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
             chunk = b"200\r\n" + b"x" * 512 + b"\r\n"
             said = await begin(proxied, HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunk * 3)
             assert said[9:12] == b"413"
-            assert not proxied.record.statuses
+            assert not proxied.log.statuses
 
     asyncio.run(scene())
 
@@ -189,12 +189,11 @@ def test_refusals_are_counted_and_not_kept_without_end() -> None:
             for name in range(60):
                 await proxied.ask(f"CONNECT h{name}:443 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             await proxied.ask(b"CONNECT h0:443 HTTP/1.1\r\nHost: x\r\n\r\n")
-            assert len(proxied.record.refusals) == 51
+            assert len(proxied.log.refusals) == 51
             assert (
-                proxied.record.refusals[0]
-                == "refused by the proxy: h0:443 (allow-hosts adds hosts) (2 times)"
+                proxied.log.refusals[0] == "refused by the proxy: h0:443 (allow-hosts adds hosts) (2 times)"
             )
-            assert proxied.record.refusals[-1] == "refused by the proxy: more (10 times)"
+            assert proxied.log.refusals[-1] == "refused by the proxy: more (10 times)"
 
     asyncio.run(scene())
 
@@ -218,7 +217,7 @@ def test_a_tunnel_passes_bytes_both_ways_until_both_sides_are_done() -> None:
             client.send(b"and later")
             client.writer.write_eof()
             assert await client.rest() == b"AT ONCE AND LATER"
-            assert proxied.record.refusals == ()
+            assert proxied.log.refusals == ()
 
     asyncio.run(scene())
 
@@ -241,7 +240,7 @@ def test_a_host_that_cannot_be_reached_is_said() -> None:
     async def scene() -> None:
         async with run_proxy(named_hosts=("127.0.0.1:9",)) as proxied:
             assert (await proxied.ask(b"CONNECT 127.0.0.1:9 HTTP/1.1\r\nHost: x\r\n\r\n"))[0] == 502
-            (line,) = proxied.record.refusals
+            (line,) = proxied.log.refusals
             assert line.startswith("refused by the proxy: 127.0.0.1:9 (")
 
     asyncio.run(scene())
@@ -299,7 +298,7 @@ def test_a_tunnel_goes_through_the_proxy_of_the_user(answer: bytes, status: int)
             client.send(b"CONNECT nowhere.invalid:443 HTTP/1.1\r\nHost: x\r\n\r\nhello")
             assert (await client.reader.readuntil(b"\r\n"))[9:12] == str(status).encode()
             assert (b"hello" in await client.rest()) is (status == 200)
-            assert proxied.record.wants_login is (status == 407)
+            assert proxied.log.wants_login is (status == 407)
         (head,) = asked
         assert head.startswith(b"CONNECT nowhere.invalid:443 HTTP/1.1\r\nHost: nowhere.invalid:443\r\n")
         assert head.endswith(b"\r\nProxy-Authorization: Basic dXNAZXI6d29yZA==\r\n\r\n")
@@ -312,7 +311,7 @@ def test_a_proxy_of_the_user_that_is_not_there_is_named() -> None:
         proxies = UserProxies(https="http://user:word@127.0.0.1:9")
         async with run_proxy(named_hosts=("nowhere.invalid",), proxies=proxies) as proxied:
             await proxied.ask(b"CONNECT nowhere.invalid:443 HTTP/1.1\r\nHost: x\r\n\r\n")
-        (line,) = proxied.record.refusals
+        (line,) = proxied.log.refusals
         assert line.endswith(" by the proxy of your environment, 127.0.0.1:9)")
 
     asyncio.run(scene())

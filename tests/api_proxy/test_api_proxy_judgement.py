@@ -89,7 +89,7 @@ def test_requests(method: str, target: str, status: int) -> None:
     if status:
         assert isinstance(judged, Refusal)
         assert judged.status == status
-        assert judged.record
+        assert judged.log_line
     else:
         assert isinstance(judged, Forward)
         assert judged.url == f"https://api.example.com/base{target}"
@@ -133,7 +133,7 @@ def test_keys(given: list[tuple[str, str]], sent: list[tuple[str, str]] | None) 
     judged = judge_request(RULES, Head("POST", "/v1/messages", tuple(given)))
     if sent is None:
         assert isinstance(judged, Refusal)
-        assert (judged.status, judged.record) == (401, "POST /v1/messages with another key")
+        assert (judged.status, judged.log_line) == (401, "POST /v1/messages with another key")
     else:
         assert isinstance(judged, Forward)
         assert list(judged.headers[:-1]) == sent

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gitbatch.api_proxy.answer_usage import AnswerUsage
-from gitbatch.api_proxy.record import ProxyRecord
+from gitbatch.api_proxy.proxy_log import ProxyLog
 from gitbatch.limits.usage import Usage
 from gitbatch.text import clean_text
 
@@ -102,16 +102,16 @@ def test_usage(kind: str, answer: bytes, expected: Usage) -> None:
 
 def test_a_program_that_asks_without_end() -> None:
     """The last thousand answers are kept, and sums of those before: by model, for fifty models."""
-    record = ProxyRecord()
-    running = record.open_answer(JSON)
+    log = ProxyLog()
+    running = log.open_answer(JSON)
     for number in range(3000):
-        answer = record.open_answer(JSON)
+        answer = log.open_answer(JSON)
         answer.feed_bytes(json.dumps({"model": f"m{number % 60}", "usage": {"input_tokens": 2}}).encode())
         answer.finish()
-    assert running in record.answers
-    assert len(record.usages) == 1000 + 51
-    assert sum(record.usages, Usage()).input == 6000
-    assert sum(record.usages, Usage()).requests == 3001
+    assert running in log.answers
+    assert len(log.usages) == 1000 + 51
+    assert sum(log.usages, Usage()).input == 6000
+    assert sum(log.usages, Usage()).requests == 3001
 
 
 def test_what_has_come_of_an_answer_that_is_cut_counts() -> None:

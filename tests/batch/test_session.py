@@ -142,7 +142,7 @@ def test_settled_session_ignores_signals(three: Place, opened: Repository) -> No
     with open_session(opened, session_settings(three), (events.append,)) as session:
         session.notify("not shown")
         session.refuse_git()
-        assert session.settled == asyncio.run(session.run(PauseAlways()))
+        assert session.known_result == asyncio.run(session.run(PauseAlways()))
     assert [type(event) for event in events] == [BatchStopped]
 
 

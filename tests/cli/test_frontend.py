@@ -10,7 +10,7 @@ from gitbatch.batch.session import Session
 from gitbatch.cli import questions
 from gitbatch.cli.frontend import PromptReviewer
 
-SETTLED = Session(None, None, resumed=False)
+ENDED = Session(None, None, resumed=False)
 
 
 class Recorder:
@@ -57,7 +57,7 @@ def test_screen_and_signals(question: str, monkeypatch: pytest.MonkeyPatch) -> N
         return True
 
     monkeypatch.setattr(questions, "ask_to_accept_now", accept)
-    reviewer = PromptReviewer(SETTLED, recorder, recorder, recorder, Answering(recorder))
+    reviewer = PromptReviewer(ENDED, recorder, recorder, recorder, Answering(recorder))
     asked = {
         "continue with the next group": lambda: reviewer.review_checkpoint(CHECKPOINT),
         "end the batch": lambda: reviewer.review_last(CHECKPOINT, is_earlier=False),
@@ -69,7 +69,7 @@ def test_screen_and_signals(question: str, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_checkpoint_that_an_earlier_start_has_shown_is_shown_again() -> None:
     recorder = Recorder()
-    reviewer = PromptReviewer(SETTLED, recorder, recorder, recorder, Answering(recorder))
+    reviewer = PromptReviewer(ENDED, recorder, recorder, recorder, Answering(recorder))
     assert asyncio.run(reviewer.review_last(CHECKPOINT, is_earlier=True))
     assert recorder.calls == [
         f"show {CHECKPOINT.number}",
@@ -84,7 +84,7 @@ def test_a_checkpoint_that_an_earlier_start_has_shown_is_shown_again() -> None:
 def test_without_a_terminal_nothing_is_asked() -> None:
     recorder = Recorder()
     prompts = Answering(recorder, can_ask=False)
-    reviewer = PromptReviewer(SETTLED, recorder, recorder, recorder, prompts)
+    reviewer = PromptReviewer(ENDED, recorder, recorder, recorder, prompts)
     assert not asyncio.run(reviewer.review_checkpoint(CHECKPOINT))
     assert asyncio.run(reviewer.review_last(CHECKPOINT, is_earlier=True)), "the batch ends"
     assert not asyncio.run(reviewer.accept_config())

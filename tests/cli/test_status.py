@@ -41,7 +41,7 @@ def test_status_of_a_running_batch(three: Place) -> None:
     with running_batch(three) as process:
         rows: dict[str, dict[str, object]] = {}
 
-        def has_settled() -> bool:
+        def is_drawn() -> bool:
             state = json.loads(three.gitbatch("status", "--json", code=0).stdout)
             rows.update({item["name"]: item for item in state.get("items", ())})
             waiting = {"running": 1, "failed": 1, "not-merged": 2, "waiting": 8}
@@ -49,7 +49,7 @@ def test_status_of_a_running_batch(three: Place) -> None:
             counted = {status: statuses.count(status) for status in statuses}
             return counted == waiting and rows["T101"]["last_line"] != ""
 
-        wait_until(has_settled, rows)
+        wait_until(is_drawn, rows)
         assert rows["T101"]["last_line"] == "working on out/letters/a.md"
         assert rows["T102"]["reason"] == "the source is not there (exit 3)"
         said = three.gitbatch("status", code=0).stdout

@@ -150,10 +150,10 @@ def test_what_git_refuses_is_an_error_and_what_comes_after_it_is_stored(place: P
     writer.write("commit", b"no commit")
     with pytest.raises(GitError, match="hash-object"):
         writer.sync()
-    assert there(place, [good, *some_settled(writer)]) == ["blob", *KINDS]
+    assert there(place, [good, *some_flushed(writer)]) == ["blob", *KINDS]
 
 
-def some_settled(writer: Writer) -> list[str]:
+def some_flushed(writer: Writer) -> list[str]:
     made = some(writer, 1)
     writer.flush()
     return made
@@ -169,7 +169,7 @@ def test_a_name_that_git_does_not_agree_to_is_an_error(
         writer.write("blob", b"two")
         with pytest.raises(GitError, match="1111"):
             writer.flush()
-    assert there(place, some_settled(writer)) == KINDS
+    assert there(place, some_flushed(writer)) == KINDS
 
 
 @pytest.mark.parametrize("lacking", ["/proc", "memfd"])
@@ -282,7 +282,7 @@ def test_where_no_more_descriptors_or_processes_are_to_be_had_nothing_gets_out_o
     place.write("z", "the output")
     with (place.root / "z").open("rb") as file:
         assert writer.write_fd(file.fileno()) == place.git("hash-object", "z")
-    assert there(place, some_settled(writer)) == KINDS
+    assert there(place, some_flushed(writer)) == KINDS
 
 
 def test_never_more_files_are_open_than_answers_fit_into_a_pipe(writer: Writer) -> None:

@@ -16,7 +16,7 @@ from gitbatch.agents.acp.connection import (
 )
 from gitbatch.agents.acp.events import SessionEvents
 from gitbatch.agents.acp.message import Initialized, NewSession, OptionsResult, PromptResult, RpcError
-from gitbatch.agents.acp.outcome import Stage, Stop, TurnRecord
+from gitbatch.agents.acp.outcome import Stage, Stop, TurnState
 from gitbatch.agents.acp.session import SessionSetting, find_mode, find_model, offered_modes
 from gitbatch.agents.acp.table import AcpAgent
 from gitbatch.limits.causes import Cause
@@ -33,10 +33,10 @@ _MODE_LIMIT = 2.0
 
 
 class Dialogue:
-    """One conversation; what it comes to is in the `TurnRecord` that it fills."""
+    """One conversation; what it comes to is in the `TurnState` that it fills."""
 
     def __init__(
-        self, table: AcpAgent, connection: AgentConnection, events: SessionEvents, known: TurnRecord
+        self, table: AcpAgent, connection: AgentConnection, events: SessionEvents, known: TurnState
     ) -> None:
         self._table = table
         self._connection = connection

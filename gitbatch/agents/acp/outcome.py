@@ -29,7 +29,7 @@ class Stop(Struct, frozen=True):
     """What all items wait for, if the cause is BUSY."""
 
 
-class TurnRecord(Struct):
+class TurnState(Struct):
     """What is known of a conversation; filled step by step."""
 
     stage: Stage = Stage.STARTED

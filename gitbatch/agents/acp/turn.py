@@ -8,7 +8,7 @@ from msgspec import Struct
 from gitbatch.agents.acp.events import SessionEvents
 from gitbatch.agents.acp.inbox import Decided, Inbox
 from gitbatch.agents.acp.message import PermissionRequest
-from gitbatch.agents.acp.outcome import Stage, Stop, TurnRecord, count_usage
+from gitbatch.agents.acp.outcome import Stage, Stop, TurnState, count_usage
 from gitbatch.agents.acp.permission import PermissionDecision, PermissionRule, choose_option
 from gitbatch.agents.acp.table import AcpAgent
 from gitbatch.agents.protocol import AgentFolders, Assignment
@@ -44,7 +44,7 @@ class Turn:
         rule: PermissionRule,
         money: Money,
     ) -> None:
-        self.known = TurnRecord()
+        self.known = TurnState()
         self.events = SessionEvents(folders.worktree, self._charge_cost)
         self.inbox = Inbox(self.events, self._decide, table.known.noise)
         self.denials: deque[CleanText] = deque(maxlen=_DENIALS)

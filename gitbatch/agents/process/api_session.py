@@ -12,7 +12,7 @@ from gitbatch.agents.process.listener import open_listener
 from gitbatch.agents.process.spending import AttemptLimits, ReachedLimit
 from gitbatch.agents.protocol import Failure, OutputStream, Progress, Reply
 from gitbatch.api_proxy.judgement import split_host
-from gitbatch.api_proxy.record import ProxyRecord
+from gitbatch.api_proxy.proxy_log import ProxyLog
 from gitbatch.api_proxy.user_proxy import LOGIN_WANTED
 from gitbatch.limits.causes import Cause, WaitReason
 from gitbatch.limits.usage import Usage, take_larger
@@ -56,7 +56,7 @@ class ApiSession:
         self._rules = access.make_rules()
         self._reached: ReachedLimit | None = None
         self._listener = open_listener(sandbox)
-        self.record = ProxyRecord(lambda line: progress(OutputStream.PROGRESS, line))
+        self.log = ProxyLog(lambda line: progress(OutputStream.PROGRESS, line))
         self.is_served = False
         """Whether the launcher has made the listener."""
 
@@ -107,12 +107,12 @@ class ApiSession:
             yield
             return
         self.is_served = True
-        async with serve_item(listener, self._rules, self.record, self._find_limit):
+        async with serve_item(listener, self._rules, self.log, self._find_limit):
             yield
 
     def add_usage(self, reported: Usage) -> Usage:
         """Returns the usage of the attempt: the larger of what the program reports and what was counted."""
-        usages = self.record.usages
+        usages = self.log.usages
         tokens = sum(usage.total_tokens for usage in usages)
         needs_cost = reported.cost is None or tokens > reported.total_tokens
         counted = self._limits.sum_usage(usages, needs_cost=needs_cost)
@@ -123,19 +123,19 @@ class ApiSession:
         usage = self.add_usage(answer.usage)
         if isinstance(answer, Reply):
             return replace(answer, usage=usage)
-        details = (*answer.details, *self.record.errors, *self.record.refusals)
+        details = (*answer.details, *self.log.errors, *self.log.refusals)
         if self._reached is None:
             return replace(self._judge_failure(answer), usage=usage, details=details)
         return Failure(clean_text(self._reached.reason), details, self._reached.cause, usage=usage)
 
     def _judge_failure(self, failure: Failure) -> Failure:
         """Returns the failure with what the proxy knows: the program may not say why it waits, or for how long."""
-        if self.record.wants_login:
+        if self.log.wants_login:
             return replace(failure, reason=clean_text(LOGIN_WANTED), cause=Cause.FATAL)
         if failure.cause is not Cause.BUSY:
             return failure
-        wait = self.record.retry_after if failure.retry_after is None else failure.retry_after
-        reason = WaitReason.NO_CONNECTION if self.record.is_unreachable else failure.wait_reason
+        wait = self.log.retry_after if failure.retry_after is None else failure.retry_after
+        reason = WaitReason.NO_CONNECTION if self.log.is_unreachable else failure.wait_reason
         return replace(failure, retry_after=wait, wait_reason=reason)
 
     def _find_limit(self, usages: tuple[Usage, ...]) -> str:

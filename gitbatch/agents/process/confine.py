@@ -121,7 +121,7 @@ def strict_advice(table: AgentTable, asked: SandboxKind | None) -> str:
 
 def was_denied(lines: Iterable[str]) -> bool:
     """Returns whether a program complains that it may not write, or replace, a file."""
-    return any(sign in line.lower() for line in lines for sign in _DENIED)
+    return any(phrase in line.lower() for line in lines for phrase in _DENIED)
 
 
 def _home_folder(environment: Mapping[str, str]) -> Path:

@@ -19,7 +19,7 @@ from gitbatch.batch.executor.incoming_job import IncomingJob
 from gitbatch.batch.executor.pool_member import ENOUGH_FAILURES, PoolMember
 from gitbatch.text import CleanText, clean_text
 
-_SETTLE = 3.0
+_GREETINGS = 3.0
 """Seconds that a run waits for the greetings of all workers: one may have the result of what another would do again."""
 _RETURN = 3.0
 """Seconds that a job waits for the worker that it was lost with: it may have the result, or still work on it."""
@@ -49,7 +49,7 @@ class PoolMembers:
     """By token: the workers that keep a result, or work on it since an earlier connection; some do not any more."""
     _free: FreeSlots = field(default_factory=FreeSlots)
     _numbers: Iterator[int] = field(default_factory=count)
-    _are_settled: bool = False
+    _have_greeted: bool = False
     """Whether all that are known have greeted or failed."""
     waiting: int = 0
     """The jobs that wait for a worker, without those of items that start before their group."""
@@ -73,7 +73,7 @@ class PoolMembers:
         """Adds a worker, which is not connected yet."""
         member = PoolMember(link, clean_text(link.name), next(self._numbers))
         self.all.append(member)
-        self._are_settled = False
+        self._have_greeted = False
         self.changed.set()
         return member
 
@@ -208,7 +208,7 @@ class PoolMembers:
 
     def _describe_missing(self) -> str:
         """Returns why each worker is missing; one that has not answered yet is among them after a while."""
-        has_waited = min(self._settling_time(), self._time_left()) <= 0
+        has_waited = min(self._greeting_time(), self._time_left()) <= 0
         reasons = (
             f"{member.host}: {member.missing_reason}"
             for member in self.all
@@ -252,13 +252,13 @@ class PoolMembers:
 
     def _waiting_time(self, token: str) -> float:
         """Returns the seconds for which a job may still wait for a worker that may have its result."""
-        return max(self._settling_time(), self.find_return_time(token))
+        return max(self._greeting_time(), self.find_return_time(token))
 
-    def _settling_time(self) -> float:
+    def _greeting_time(self) -> float:
         """Returns the seconds for which workers may still be waited for that have neither greeted nor failed since the start."""
-        if not self._are_settled:
-            self._are_settled = bool(self.all) and not any(member.is_awaited for member in self.all)
-        return 0.0 if self._are_settled else self._begun + _SETTLE - time.monotonic()
+        if not self._have_greeted:
+            self._have_greeted = bool(self.all) and not any(member.is_awaited for member in self.all)
+        return 0.0 if self._have_greeted else self._begun + _GREETINGS - time.monotonic()
 
     def _time_left(self) -> float:
         return self._empty_since + self.no_worker - time.monotonic()

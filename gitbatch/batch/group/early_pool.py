@@ -17,7 +17,7 @@ from gitbatch.batch.events import Notice
 from gitbatch.batch.group.base import BaseBuilder, ItemBase
 from gitbatch.batch.group.early_judging import EarlyJudge, set_stale_aside
 from gitbatch.batch.group.early_turn import EarlyContext, PlannedTurn, plan_turn, schedule_early
-from gitbatch.batch.group.record import find_gates
+from gitbatch.batch.group.recording import find_gates
 from gitbatch.batch.group.scheduled_items import GroupStart, ItemDefaults, find_unwritten_files
 from gitbatch.batch.history.progress import BatchProgress
 from gitbatch.batch.item.retries import run_item

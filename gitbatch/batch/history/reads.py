@@ -40,7 +40,7 @@ class RecordedItem(Struct, frozen=True):
 
     item: BatchItem
     versions: tuple[RecordedVersion, ...]
-    is_settled: bool = True
+    is_final: bool = True
     """Whether it succeeded at last, and does not run again."""
 
     @property
@@ -89,8 +89,8 @@ def read_recorded_items(repo: Repository, batch: Batch, state: BatchProgress) ->
             versions = tuple(
                 _read_version(outputs, batch, item, commit) for commits in own for commit in commits
             )
-            is_settled = item.key not in failed and item.key not in reopened
-            found.append(RecordedItem(item, versions, is_settled))
+            is_final = item.key not in failed and item.key not in reopened
+            found.append(RecordedItem(item, versions, is_final))
     return tuple(each for each in found if each.versions)
 
 
@@ -142,7 +142,7 @@ def find_stale(
         own = find_inputs(each, (*last.read.items(), *((path, None) for path in last.lacked)))
         others = (each for each in known[key] if each.path != item.output and each.path not in last.read)
         inputs = (*own, *others)
-        if each.is_settled and inputs:
+        if each.is_final and inputs:
             found.append(StaleItem(item.group, item.output, item.name, item.key, last.commit, inputs))
     return tuple(found)
 

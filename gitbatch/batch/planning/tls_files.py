@@ -1,7 +1,7 @@
 """One side of an encrypted connection, by the files of its certificate.
 
-Each side must have a certificate that the cluster's own authority has signed. Names of hosts are not compared, as Dask does not:
-machines of a cluster come and go, and its authority signs for no others.
+Each side must have a certificate that the cluster's own authority has issued. Names of hosts are not compared, as Dask does not:
+machines of a cluster come and go, and its authority issues none for others.
 """
 
 import ssl

@@ -26,7 +26,7 @@ _WINDOW = 512
 """Bytes in which entries are read one after the other."""
 _MOST_NAME = 8192
 """Bytes in which an entry must begin, wherever one looks: no path is longer."""
-_SIGNATURE = 8
+_EXTENSION_HEADER = 8
 _LAST = b"\xff"
 """After every path."""
 
@@ -73,8 +73,8 @@ class IndexLookup:
         """What was found between two places: paths that are close to each other are looked for at the same ones."""
         if self._limit < HEADER.size:
             raise UnreadableIndexError
-        signature, version, self.count = HEADER.unpack_from(data)
-        if (signature, version) != (b"DIRC", 2):
+        magic, version, self.count = HEADER.unpack_from(data)
+        if (magic, version) != (b"DIRC", 2):
             raise UnreadableIndexError
         self.end = self._find_place(_LAST) if self.count else HEADER.size
         """The place after the last entry."""
@@ -85,13 +85,13 @@ class IndexLookup:
         """Raises an error unless known extensions follow the entries, to the end: a split or a sparse index has others."""
         at = self.end
         while at < self._limit:
-            if at + _SIGNATURE > self._limit:
+            if at + _EXTENSION_HEADER > self._limit:
                 raise UnreadableIndexError
             kind, size = struct.unpack_from(">4sI", self.data, at)
             if not kind[:1].isupper():
                 raise UnreadableIndexError
-            yield kind, slice(at + _SIGNATURE, at + _SIGNATURE + size)
-            at += _SIGNATURE + size
+            yield kind, slice(at + _EXTENSION_HEADER, at + _EXTENSION_HEADER + size)
+            at += _EXTENSION_HEADER + size
         if at != self._limit:
             raise UnreadableIndexError
 

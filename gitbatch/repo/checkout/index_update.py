@@ -22,7 +22,7 @@ from gitbatch.repo.checkout.files import FileChange
 from gitbatch.repo.checkout.index_lookup import IndexLookup, open_lookup
 from gitbatch.repo.index_bytes import (
     HEADER,
-    IndexRecord,
+    NewIndexEntry,
     UnreadableIndexError,
     invalidate_trees,
     render_entry,
@@ -85,7 +85,7 @@ def _replace_entries(old: IndexLookup, changes: dict[bytes, FileChange]) -> list
         _require_alone(old, name, changes)
         parts.append(slice(start, found.start))
         if new:
-            parts.append(render_entry(IndexRecord(changes[name].path, int(REGULAR, 8), new, present=True)))
+            parts.append(render_entry(NewIndexEntry(changes[name].path, int(REGULAR, 8), new, present=True)))
         count += bool(new) - (found.start < found.stop)
         start = found.stop
     return [HEADER.pack(b"DIRC", 2, count), *parts, slice(start, old.end)]

@@ -16,7 +16,7 @@ from gitbatch.fs.disk import naming
 from gitbatch.fs.nofollow import directory
 from gitbatch.paths import ancestors, encode_path
 from gitbatch.repo.attributes import Rules, read_rules
-from gitbatch.repo.index_bytes import IndexRecord
+from gitbatch.repo.index_bytes import NewIndexEntry
 from gitbatch.repo.objects.codec import SUBMODULE, TreeEntry
 from gitbatch.repo.objects.reader import PathChange
 from gitbatch.repo.path_rules import rule_files
@@ -70,7 +70,7 @@ def index_changes(changes: Iterable[PathChange], layers: tuple[Path, ...]) -> It
         if new.is_file:
             mode = stat.S_IFREG | (0o755 if mode & stat.S_IXUSR else 0o644)
         status = None if new.mode == SUBMODULE else _read_status(change.path, layers)
-        yield IndexChange(change.path, IndexRecord(change.path, mode, new.oid, True, status))
+        yield IndexChange(change.path, NewIndexEntry(change.path, mode, new.oid, True, status))
 
 
 def _read_status(path: str, layers: tuple[Path, ...]) -> os.stat_result | None:

@@ -21,7 +21,7 @@ from msgspec import Struct
 from gitbatch.paths import encode_path
 from gitbatch.repo.index_bytes import (
     HEADER,
-    IndexRecord,
+    NewIndexEntry,
     UnreadableIndexError,
     invalidate_trees,
     render_entry,
@@ -44,7 +44,7 @@ class IndexChange(NamedTuple):
     """A path whose entry in the index changes."""
 
     path: str
-    entry: IndexRecord | None
+    entry: NewIndexEntry | None
     """None: the path is not in the index any more."""
 
 
@@ -188,8 +188,8 @@ class _OldIndex(Struct, frozen=True):
 
 
 def _read_count(data: mmap.mmap) -> int:
-    signature, version, count = HEADER.unpack_from(data)
-    if (signature, version) != (b"DIRC", 2):
+    magic, version, count = HEADER.unpack_from(data)
+    if (magic, version) != (b"DIRC", 2):
         raise UnreadableIndexError
     return int(count)
 

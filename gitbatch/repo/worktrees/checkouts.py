@@ -62,8 +62,8 @@ def find_checkouts(repo: Repository, search_path: str = "") -> Checkouts:
         linked = linked_worktrees(folders.common_dir)
         roots = (folders.root,) if folders.root else ()
         settings = _main_settings(repo.git, folders.common_dir)
-        recorded = (*_recorded_main(folders.common_dir, settings), *(roots if folders.is_main else ()))
-        main = recorded or _search_main(folders.common_dir, (*roots, *linked), near)
+        named = (*_named_main(folders.common_dir, settings), *(roots if folders.is_main else ()))
+        main = named or _search_main(folders.common_dir, (*roots, *linked), near)
         found |= dict.fromkeys((*roots, *main, *linked, folders.common_dir, folders.git_dir))
         is_known = bool(main) or settings.get("core.bare") == "true"
         mains[folders.common_dir] = is_known or mains.get(folders.common_dir, False)
@@ -77,7 +77,7 @@ def unknown_advice(common_dir: Path) -> str:
     name = "config.worktree" if (common_dir / "config.worktree").is_file() else "config"
     command = f"git config --file {shlex.quote(str(common_dir / name))} core.worktree /path/of/it"
     return (
-        f"the main checkout of {common_dir} is not recorded, so agents might be able to read it; "
+        f"the main checkout of {common_dir} is not named, so agents might be able to read it; "
         f"record where it is: {command}"
     )
 
@@ -87,7 +87,7 @@ def name_in_checkout(path: Path, root: Path) -> str:
     return os.path.relpath(Path(os.path.realpath(path.parent)) / path.name, os.path.realpath(root))
 
 
-def _recorded_main(common_dir: Path, settings: Mapping[str, str]) -> tuple[Path, ...]:
+def _named_main(common_dir: Path, settings: Mapping[str, str]) -> tuple[Path, ...]:
     """Returns where git records the main checkout of a repository, if it does."""
     parent = (common_dir.parent,) if common_dir.name == ".git" else ()
     named = settings.get("core.worktree")

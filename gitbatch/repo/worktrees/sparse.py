@@ -16,7 +16,7 @@ from pathlib import Path
 
 from gitbatch.errors import GitError
 from gitbatch.fs.nofollow import directory
-from gitbatch.repo.index_bytes import IndexRecord, render_entry
+from gitbatch.repo.index_bytes import NewIndexEntry, render_entry
 from gitbatch.repo.objects.codec import SUBMODULE, SYMLINK, TREE, TreeEntry
 from gitbatch.repo.objects.store import Objects
 
@@ -73,7 +73,7 @@ def _add_wanted(wanted: dict[str, _Wanted], parts: list[str]) -> None:
 
 def _check_out_folder(
     objects: Objects, tree: str, prefix: str, wanted: _Wanted | None, folder: Path
-) -> Iterator[IndexRecord]:
+) -> Iterator[NewIndexEntry]:
     """Yields the entries of the index below a folder, in git's order; `wanted` None: everything is wanted."""
     for entry in objects.read_folder(tree).values():
         if entry.name in {"", ".", ".."} or "/" in entry.name:
@@ -86,13 +86,13 @@ def _check_out_folder(
         if entry.is_file:
             mode = stat.S_IFREG | (0o755 if mode & stat.S_IXUSR else 0o644)
         if entry.is_tree and below is None:
-            yield IndexRecord(f"{path}/", mode, entry.oid, present=False)
+            yield NewIndexEntry(f"{path}/", mode, entry.oid, present=False)
         elif entry.is_tree:
             yield from _check_out_folder(objects, entry.oid, f"{path}/", below or None, folder)
         else:
             present = below == {}
             status = write_entry(objects, folder, path, entry) if present else None
-            yield IndexRecord(path, mode, entry.oid, present, status)
+            yield NewIndexEntry(path, mode, entry.oid, present, status)
 
 
 def write_entry(objects: Objects, folder: Path, path: str, entry: TreeEntry) -> os.stat_result | None:
@@ -120,7 +120,7 @@ def write_entry(objects: Objects, folder: Path, path: str, entry: TreeEntry) -> 
     return None
 
 
-def _render_index(entries: list[IndexRecord], id_bytes: int) -> bytes:
+def _render_index(entries: list[NewIndexEntry], id_bytes: int) -> bytes:
     """Returns the content of the index file, in version 3."""
     parts = [struct.pack(">4sII", b"DIRC", 3, len(entries))]
     parts += [render_entry(entry) for entry in entries]

@@ -29,12 +29,12 @@ _LEGEND = (
 
 
 class _Scale(Struct, frozen=True):
-    """Seconds since the epoch as places on the picture."""
+    """Seconds since the epoch as positions on the picture."""
 
     first: float
     last: float
 
-    def place(self, at: float) -> float:
+    def position_of(self, at: float) -> float:
         """Returns the distance of a time from the left."""
         part = (min(max(at, self.first), self.last) - self.first) / max(self.last - self.first, 1.0)
         return round(_NAMES + part * (_WIDTH - _NAMES), 1)
@@ -88,7 +88,7 @@ def _draw_axis(scale: _Scale, height: float) -> Iterator[Markup]:
     span = scale.last - scale.first
     for tick in range(_TICKS):
         at = scale.first + span * tick / _TICKS
-        x = scale.place(at)
+        x = scale.position_of(at)
         yield make_element("line", x1=x, x2=x, y1=0.0, y2=height)
         yield make_element("text", format_seconds(at - scale.first), x=x + 4, y=12.0, class_="muted")
 
@@ -98,12 +98,12 @@ def _draw_item(item: ReportItem, group: ReportGroup, scale: _Scale, row: int) ->
     yield make_element("text", shorten_name(item.item.name, _LONGEST_NAME), x=0.0, y=top + 13)
     took = f"{item.item.name}: worked {format_seconds(item.seconds)}"
     if item.commit:
-        began, worked = scale.place(item.began), scale.place(item.began + item.waited)
+        began, worked = scale.position_of(item.began), scale.position_of(item.began + item.waited)
         if round(item.waited, 1):
             yield _draw_bar((began, worked), top, "wait", f"waited {format_seconds(item.waited)}")
-        yield _draw_bar((worked, scale.place(item.commit.at)), top, _kind_of(item), took)
+        yield _draw_bar((worked, scale.position_of(item.commit.at)), top, _kind_of(item), took)
     elif item.is_failure and group.checkpoints:
-        x = scale.place(group.checkpoints[0].commit.at)
+        x = scale.position_of(group.checkpoints[0].commit.at)
         said = make_element("title", f"{item.item.name}: {item.status}")
         mark = join_markup((said, "\N{MULTIPLICATION SIGN}"))
         yield make_element("text", mark, x=x, y=top + 14, class_="bad", text_anchor="middle")
@@ -111,13 +111,13 @@ def _draw_item(item: ReportItem, group: ReportGroup, scale: _Scale, row: int) ->
 
 def _draw_checkpoints(group: ReportGroup, scale: _Scale, later: float) -> Iterator[Markup]:
     for at, checkpoint in enumerate(group.checkpoints, len(group.items) + 1):
-        top, x = at * _ROW, scale.place(checkpoint.commit.at)
+        top, x = at * _ROW, scale.position_of(checkpoint.commit.at)
         number, _ = checkpoint.position
         revision = f", revision {checkpoint.revision}" if checkpoint.revision else ""
         yield make_element("text", f"checkpoint {number}{revision}", x=0.0, y=top + 13, class_="muted")
         if later > checkpoint.commit.at:
             waited = f"{format_seconds(later - checkpoint.commit.at)} until the next group began"
-            yield _draw_bar((x, scale.place(later)), top, "pause", waited)
+            yield _draw_bar((x, scale.position_of(later)), top, "pause", waited)
         yield make_element("rect", x=x - 1, y=top + 3, width=3.0, height=_ROW - 6, class_="mark")
 
 

@@ -22,10 +22,10 @@ def version(
 
 
 def item(
-    name: str, group: int, *versions: RecordedVersion, output: str = "", settled: bool = True
+    name: str, group: int, *versions: RecordedVersion, output: str = "", final: bool = True
 ) -> RecordedItem:
     made = BatchItem(output or f"{name}.md", name, name, f"{group}-{name}", group)
-    return RecordedItem(made, versions, settled)
+    return RecordedItem(made, versions, final)
 
 
 A = item("a", 1, version("a1"))
@@ -48,7 +48,7 @@ NEXT = item("n", 3, version("a2", before="a1", read={"a.md": "a1"}), output="a.m
             {"a.md": "a9"},
             {"b": [("a.md", "a1", "a9")], "n": [("a.md", "a1", "a9")]},
         ),
-        ((A, item("b", 2, version("b1", read={"a.md": "a1"}), settled=False)), {"a.md": "x"}, {}),
+        ((A, item("b", 2, version("b1", read={"a.md": "a1"}), final=False)), {"a.md": "x"}, {}),
         (
             (A, item("b", 2, version("b0", read={"a.md": "a0"}), version("b1", read={"a.md": "a1"}))),
             {"a.md": "a1"},

@@ -3,7 +3,7 @@ r"""The script of the server's answers: it is in the text of the item, with one 
     `script: say Reading + read rules.md; write # A page; finish`
 
 Steps stand between semicolons; which one is meant is the number of answers that the request has already, so the
-server needs no memory of a conversation. Parts of a step stand between plus signs:
+server needs no memory of a conversation. Parts of a step stand between `+`:
 
     say TEXT   read PATH   list FOLDER   search TEXT   write TEXT   append TEXT   edit OLD => NEW   finish [TEXT]
     TOOL JSON        a call of any tool

@@ -42,7 +42,7 @@ _TYPES = {
 }
 
 
-class RecordedRequest(Struct, frozen=True):
+class SeenRequest(Struct, frozen=True):
     """A request that was received, for tests."""
 
     at: float
@@ -73,7 +73,7 @@ class ScriptedServer:
     limit_every: int = 0
     """Every N-th request is refused once, for a second, as by a rate limit; 0: none."""
     url: str = ""
-    seen: list[RecordedRequest] = field(default_factory=list)
+    seen: list[SeenRequest] = field(default_factory=list)
     under_way: int = 0
     most_under_way: int = 0
     _asked: Counter[str] = field(default_factory=Counter)
@@ -101,7 +101,7 @@ class ScriptedServer:
         self._cached.clear()
         self.most_under_way = 0
 
-    def requests_of(self, item: str) -> list[RecordedRequest]:
+    def requests_of(self, item: str) -> list[SeenRequest]:
         """Returns the requests of one item."""
         return [seen for seen in self.seen if seen.item == item]
 
@@ -176,7 +176,7 @@ class ScriptedServer:
         fault = self._next_fault(step, request, body)
         if self.limit_every and (len(self.seen) + 1) % self.limit_every == 0:
             fault = Fault("fail", "429", after="1")
-        self._record_request("/v1/messages", request, body, fault)
+        self._keep_request("/v1/messages", request, body, fault)
         await asyncio.sleep(step.nap or self.nap)
         match fault:
             case Fault("fail"):
@@ -214,13 +214,13 @@ class ScriptedServer:
                 times -= fault.times
         return None
 
-    def _record_request(self, path: str, request: dict[str, Any], body: bytes, fault: Fault | None) -> None:
+    def _keep_request(self, path: str, request: dict[str, Any], body: bytes, fault: Fault | None) -> None:
         turn = sum(message["role"] == "assistant" for message in request["messages"])
         status = int(fault.what) if fault and fault.kind == "fail" else 200
         last = json.dumps(request["messages"][-1], ensure_ascii=False)
         start = hash_start(request)
         self.seen.append(
-            RecordedRequest(
+            SeenRequest(
                 time.monotonic(),
                 path,
                 output_of(request),

@@ -11,7 +11,7 @@ from msgspec import Struct
 from gitbatch.plan import help_texts
 from gitbatch.plan.blocks import Blocks, Comment
 from gitbatch.plan.findings import Findings
-from gitbatch.plan.hints import Hint, HintSettings, Name, read_hint, settle
+from gitbatch.plan.hints import Hint, HintSettings, Name, combine_hints, read_hint
 from gitbatch.plan.sections import Layout
 
 _IDLE_IN_ITEMS = frozenset({Name.MAX, Name.PARALLEL, Name.GATE, Name.BARRIER})
@@ -21,7 +21,7 @@ _NOT_FOR_PLANS = frozenset({Name.OUTPUT, Name.AFTER, Name.WAIT, Name.BARRIER})
 _ONLY_FOR_GROUPS = frozenset({Name.GATE, Name.BARRIER})
 
 
-class Scopes(Struct, frozen=True):
+class OwnedHints(Struct, frozen=True):
     """The settings of the plan, and those of its groups and items in the order of the layout."""
 
     plan: HintSettings
@@ -29,7 +29,7 @@ class Scopes(Struct, frozen=True):
     items: tuple[tuple[HintSettings, ...], ...]
 
 
-def find_scopes(blocks: Blocks, layout: Layout, findings: Findings) -> Scopes:
+def find_owned_hints(blocks: Blocks, layout: Layout, findings: Findings) -> OwnedHints:
     """The hints of a plan with their owners. Reports hints that have none."""
     plan: list[Hint] = []
     groups: list[list[Hint]] = [[] for _ in layout.groups]
@@ -47,10 +47,13 @@ def find_scopes(blocks: Blocks, layout: Layout, findings: Findings) -> Scopes:
                 _report_idle(hint, findings)
         else:
             (plan if owner.group is None else groups[owner.group]).append(hint)
-    return Scopes(
-        settle(plan, findings),
-        tuple(settle(hints, findings) for hints in groups),
-        tuple(tuple(settle(items[item.root], findings) for item in group.items) for group in layout.groups),
+    return OwnedHints(
+        combine_hints(plan, findings),
+        tuple(combine_hints(hints, findings) for hints in groups),
+        tuple(
+            tuple(combine_hints(items[item.root], findings) for item in group.items)
+            for group in layout.groups
+        ),
     )
 
 

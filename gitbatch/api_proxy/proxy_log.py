@@ -18,7 +18,7 @@ _LINE = 200
 
 
 @dataclass(slots=True)
-class ProxyRecord:
+class ProxyLog:
     """It grows while the item runs; no key is in it, and no content of a request."""
 
     note_refusal: Callable[[CleanText], None] = lambda _line: None
