@@ -48,8 +48,8 @@ def list_condensed(path: str, patterns: Iterable[str]) -> Iterator[tuple[str, st
     folder, base = posixpath.split(path)
     for pattern in patterns:
         named = pattern.replace("{name}", posixpath.splitext(base)[0]).replace("{folder}", folder)
-        path = named.lstrip("/") if named.startswith("/") else posixpath.join(folder, named)
-        form = posixpath.normpath(path)
+        joined = named.lstrip("/") if named.startswith("/") else posixpath.join(folder, named)
+        form = posixpath.normpath(joined)
         if form != path and form.partition("/")[0] not in {".", ".."}:
             yield form, pattern
 

@@ -79,7 +79,7 @@ def item_with_an_artifact_that_it_disowns(f: Forger) -> str:
 
 
 def item_called_like_the_plan(f: Forger) -> str:
-    return f.item({"PLAN_FILE.md": "x"}, "PLAN_FILE.md")
+    return f.item({"TASK.md": "x"}, "TASK.md")
 
 
 def item_called_like_the_configuration(f: Forger) -> str:

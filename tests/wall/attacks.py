@@ -66,7 +66,7 @@ WORKTREE = {
     "renamed_plan": Attack('mv task.md "$output"', _REFUSED.format("task.md"), Control.CHECK_NAMES),
     "shared_file": Attack("page; echo pwned >>status.md", _REFUSED.format("status.md")),
     "rules_for_all": Attack("page; echo pwned >>CLAUDE.md", _REFUSED.format("CLAUDE.md")),
-    "shared_file_by_case": Attack("page; echo pwned >PLAN_FILE.md", _REFUSED.format("PLAN_FILE.md")),
+    "shared_file_by_case": Attack("page; echo pwned >TASK.md", _REFUSED.format("TASK.md")),
     "output_of_sibling": Attack("page; echo pwned >out/sibling.md", _REFUSED.format("out/sibling.md")),
     "lost_file": Attack("page; rm docs/old.md"),
     "other_mode": Attack("page; chmod 755 notes.md"),

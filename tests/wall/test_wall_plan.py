@@ -25,7 +25,7 @@ PATHS = {
     ],
     "is a shared file to some system": [
         "task.md",
-        "PLAN_FILE.md",
+        "TASK.md",
         "Status.MD",
         "CLAUDE.md",
         "claude.md",

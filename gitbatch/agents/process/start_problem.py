@@ -85,7 +85,7 @@ def can_find_program(program: str, environment: Mapping[str, str], has_file: Cal
         return False
     folders = ("",) if "/" in program else (part for part in path.split(":") if not part.startswith("/"))
     inside = (posixpath.normpath(f"{folder}/{program}".lstrip("/")) for folder in folders)
-    return any(path.startswith("../") or has_file(path) for path in inside)
+    return any(found.startswith("../") or has_file(found) for found in inside)
 
 
 @cache

@@ -89,7 +89,7 @@ FORGERIES: dict[Callable[[Forger], str], tuple[Check, str]] = {
     item_forgeries.item_with_a_log_in_capitals: (Check.ITEM_SHARED, "changes Decisions-Log.md"),
     item_forgeries.item_with_the_scope: (Check.ITEM_SHARED, "changes CLAUDE.md"),
     item_forgeries.item_with_an_artifact_that_it_disowns: (Check.ITEM_SHARED, "changes lists.md"),
-    item_forgeries.item_called_like_the_plan: (Check.ITEM_PATH, "its output PLAN_FILE.md is a shared file"),
+    item_forgeries.item_called_like_the_plan: (Check.ITEM_PATH, "its output TASK.md is a shared file"),
     item_forgeries.item_called_like_the_configuration: (
         Check.ITEM_PATH,
         "its output gitbatch.toml decides how agents run",
