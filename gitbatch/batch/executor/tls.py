@@ -10,6 +10,8 @@ from gitbatch.text import clean_text
 
 PATIENCE = 10.0
 """Seconds that the other side has to answer, at each step of a new connection."""
+_NEXT_ADDRESS = 0.25
+"""Seconds without an answer after which the next address of a name is tried as well: those of IPv6 often come first (RFC 8305)."""
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -23,7 +25,9 @@ async def connect_streams(address: ClusterAddress, context: ssl.SSLContext | Non
         raise ChannelError(f"{address} is not connected to: it is not encrypted as the rest of the cluster")
     try:
         async with asyncio.timeout(PATIENCE):
-            return await asyncio.open_connection(address.host, address.port, ssl=context)
+            return await asyncio.open_connection(
+                address.host, address.port, ssl=context, happy_eyeballs_delay=_NEXT_ADDRESS
+            )
     except TimeoutError as error:
         raise ChannelError(f"{address} does not answer") from error
     except (OSError, UnicodeError) as error:  # the latter: a name that cannot be one of a host

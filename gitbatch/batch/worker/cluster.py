@@ -214,20 +214,29 @@ def describe_reach(address: ClusterAddress, scheduler: ClusterAddress) -> str:
 
 
 def _find_own_address(scheduler: ClusterAddress) -> str:
-    """Returns the address of this machine from which a scheduler is reached; nothing is sent."""
+    """Returns the address of this machine from which a scheduler is reached; nothing is sent.
+
+    That for the first address of the scheduler's name to which there is a way: a machine may have none by IPv6.
+    """
+    reason = "its name has no address"
     try:
-        [(family, kind, *_, there), *_] = socket.getaddrinfo(
+        for family, kind, *_, there in socket.getaddrinfo(
             scheduler.host, scheduler.port, type=socket.SOCK_DGRAM
-        )
-        with socket.socket(family, kind) as probe:
-            probe.connect(there)
-            return str(probe.getsockname()[0])
-    except (OSError, UnicodeError) as error:  # the latter: a name that cannot be one of a host
-        reason = error.strerror if isinstance(error, OSError) else "not the name of a host"
-        raise GitbatchError(
-            f"cannot find the scheduler {scheduler}: {reason}",
-            "correct --connect, or name this machine's address with --listen",
-        ) from error
+        ):
+            try:
+                with socket.socket(family, kind) as probe:
+                    probe.connect(there)
+                    return str(probe.getsockname()[0])
+            except OSError as error:
+                reason = error.strerror or str(error)
+    except OSError as error:
+        reason = error.strerror or str(error)
+    except UnicodeError:
+        reason = "not the name of a host"
+    raise GitbatchError(
+        f"cannot find the scheduler {scheduler}: {reason}",
+        "correct --connect, or name this machine's address with --listen",
+    )
 
 
 async def _keep_joined(

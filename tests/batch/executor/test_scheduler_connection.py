@@ -2,10 +2,13 @@
 
 import asyncio
 import pickle
+import socket
 import ssl
 import struct
 import subprocess
+import sys
 import warnings
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
@@ -157,6 +160,36 @@ def test_scheduler_that_hangs_up_is_gone() -> None:
 def test_address_that_is_not_connected_to(address: ClusterAddress, words: str) -> None:
     with pytest.raises(ChannelError, match=words):
         asyncio.run(connect_streams(address, None))
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="a full queue drops a connection there, and all of 127/8 is loopback"
+)
+def test_next_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one does not answer, as one by IPv6 where no router passes it on."""
+
+    async def connect() -> str:
+        server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        with socket.create_server(("127.0.0.2", port), backlog=0), ExitStack() as full:
+            for _ in range(3):
+                waiting = full.enter_context(socket.socket())
+                waiting.setblocking(False)
+                waiting.connect_ex(("127.0.0.2", port))
+            both = [
+                (socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port))
+                for host in ("127.0.0.2", "127.0.0.1")
+            ]
+            monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: both)
+            _, writer = await connect_streams(
+                ClusterAddress(is_encrypted=False, host="localhost", port=port), None
+            )
+            host = str(writer.get_extra_info("peername")[0])
+            writer.close()
+        server.close()
+        return host
+
+    assert asyncio.run(connect()) == "127.0.0.1"
 
 
 def test_host_that_says_nothing_or_cannot_be_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@
 
 import asyncio
 import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,21 @@ def test_address_that_is_taken_or_not_of_this_machine_is_named(far: Orchestrator
     nowhere = ClusterAddress(is_encrypted=True, host="a" * 70, port=8786)
     with pytest.raises(GitbatchError, match=r"cannot find the scheduler tls://a+:8786: not the name"):
         open_server(far.settings, ClusterSettings(nowhere, None), (far.pool.starter, far.git))
+
+
+def test_next_address_of_the_scheduler_counts_if_there_is_no_way_to_the_first(
+    far: Orchestrator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a machine without IPv6; here it is one to which the system lets nothing be sent."""
+    both = [
+        (socket.AF_INET, socket.SOCK_DGRAM, 17, "", (host, 1)) for host in ("255.255.255.255", "127.0.0.1")
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: both)
+    elsewhere = ClusterSettings(ClusterAddress(is_encrypted=True, host="head", port=8786), None)
+    assert open_server(far.settings, elsewhere, (far.pool.starter, far.git)).listen.host == "127.0.0.1"
+    del both[1]
+    with pytest.raises(GitbatchError, match=r"cannot find the scheduler tls://head:8786: Permission denied"):
+        open_server(far.settings, elsewhere, (far.pool.starter, far.git))
 
 
 def test_dask_must_be_installed(far: Orchestrator, monkeypatch: pytest.MonkeyPatch) -> None:
