@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,7 +23,7 @@ def remove_anything(path: Path) -> bool:
     Returns:
         Whether it is gone (see `remove_tree`).
     """
-    if path.is_symlink() or not path.is_dir():
+    if not _is_folder(path):
         path.unlink(missing_ok=True)
         return True
     return remove_tree(path)
@@ -38,7 +39,7 @@ def remove_tree(path: Path) -> bool:
         OSError: the disk fails.
     """
     for attempt in range(1, _REMOVALS + 1):
-        if path.is_symlink() or not path.is_dir():
+        if not _is_folder(path):
             return True
         try:
             with naming(path):
@@ -63,6 +64,8 @@ def _take_apart(path: Path) -> None:
         waiting = _clear_folder(top, top)
         while waiting:
             name = waiting.pop()
+            if _is_removed_empty(name, top):
+                continue
             with _open_writable(name, top) as folder:
                 waiting += _clear_folder(folder, top)
             os.rmdir(name, dir_fd=top)
@@ -78,11 +81,30 @@ def _clear_folder(folder: int, top: int) -> list[str]:
         if not is_folder:
             os.unlink(name, dir_fd=folder)
             continue
+        if folder != top and _is_removed_empty(name, folder):
+            continue
         moved.append(name if folder == top else f".{secrets.token_hex(8)}")
         if folder != top:
             with _open_writable(name, folder):  # it must be writable to be moved
                 os.rename(name, moved[-1], src_dir_fd=folder, dst_dir_fd=top)
     return moved
+
+
+def _is_removed_empty(name: str, parent: int) -> bool:
+    """Removes a folder if it is empty, whatever its permissions; most folders are, and opening one costs ten calls."""
+    try:
+        os.rmdir(name, dir_fd=parent)
+    except OSError:
+        return False
+    return True
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether a path is a folder; a link to one is not."""
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 @contextmanager

@@ -141,7 +141,7 @@ def test_several_refs_are_read_as_each_is_and_what_is_packed_once(
         read.append(path)
         return Path(path).read_bytes()
 
-    monkeypatch.setattr(store, "_read_file", note)
+    monkeypatch.setattr(store, "read_whole", note)
     assert refs.read_several((REF, *names[2:])) == {REF: commits[1]} | dict.fromkeys(names[2:])
     assert [path for path in read if path.endswith("/packed-refs")] == [f"{refs.common_dir}/packed-refs"]
     assert read[-1].endswith("/packed-refs")  # a ref may be packed meanwhile

@@ -13,10 +13,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 from gitbatch.errors import GitError
 from gitbatch.fs.durable import sync_all
+from gitbatch.fs.whole import write_all
 from gitbatch.repo.objects.codec import compute_id
 from gitbatch.repo.objects.spares import SpareLinks
 from gitbatch.repo.pipe import AT_ONCE, Pipe
@@ -44,8 +45,8 @@ class _Pending(NamedTuple):
     git: Pipe
     kind: str
     oid: str
-    content: IO[bytes]
-    """An anonymous file, which git opens through the descriptor of this process."""
+    content: int
+    """The descriptor of an anonymous file, which git opens through this process."""
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -104,13 +105,13 @@ class Writer:
         git = processes[sum(pending.kind == kind for pending in self._pending) % len(processes)]
         pending = _Pending(git, kind, compute_id(kind, content, self.id_bytes), file)
         try:
-            git.send(_proc_path(file.fileno()))
+            git.send(_proc_path(file))
             self._pending.append(pending)
         except GitError:  # the process has ended: the next one must not answer for it
             self._pending.append(pending)
             self.flush()
         except OSError:
-            file.close()
+            os.close(file)
             raise
         return self.mark_unsynced(pending.oid)
 
@@ -160,7 +161,7 @@ class Writer:
             raise
         finally:
             for each in pending:
-                each.content.close()
+                os.close(each.content)
 
     def sync(self) -> None:
         """Brings the names of the objects that were written since the last call to the disk.
@@ -187,7 +188,7 @@ class Writer:
         for process in processes:
             process.close()
         for pending in self._pending:
-            pending.content.close()
+            os.close(pending.content)
         self._pending.clear()
 
     def _restart_for_packs(self) -> None:
@@ -204,8 +205,8 @@ class Writer:
         try:
             answer = git.read_line().decode()
         except GitError:  # the process has ended, or this system has no /proc
-            content.seek(0)
-            answer = self._run_once(_WRITE[kind], content.fileno())
+            os.lseek(content, 0, os.SEEK_SET)
+            answer = self._run_once(_WRITE[kind], content)
         if answer != oid:
             raise GitError(_WRITE[kind], 0, f"git stored {answer} instead of {oid}")
 
@@ -228,22 +229,21 @@ def pack_dir_mtime(folder: Path) -> int:
     return -now if 0 <= now - changed < _TICK else changed
 
 
-def _open_anonymous(content: bytes) -> IO[bytes]:
-    """Returns a file without a name that has a content.
+def _open_anonymous(content: bytes) -> int:
+    """Returns the descriptor of a file without a name that has a content.
 
     Raises:
         OSError: the system does not provide one.
     """
     if not hasattr(os, "memfd_create"):
         raise OSError(errno.ENOSYS, "memfd_create")
-    file = os.fdopen(os.memfd_create("gitbatch"), "w+b")
+    descriptor = os.memfd_create("gitbatch")
     try:
-        file.write(content)
-        file.flush()
+        write_all(descriptor, content)
     except BaseException:
-        file.close()
+        os.close(descriptor)
         raise
-    return file
+    return descriptor
 
 
 def _proc_path(descriptor: int) -> bytes:

@@ -9,6 +9,7 @@ from pathlib import Path
 from gitbatch.errors import BusyError, GitbatchError, GitError
 from gitbatch.fs.disk import raising_only_of_disk
 from gitbatch.fs.durable import sync_all
+from gitbatch.fs.whole import read_whole
 from gitbatch.paths import ancestors
 from gitbatch.patterns import compile_later
 from gitbatch.repo.pipe import Pipe
@@ -87,7 +88,7 @@ class Refs:
     def _read_usual(self, path: str) -> str | None:
         """Returns the object that a ref's own file names; None: it has no such file, or git has to be asked."""
         with raising_only_of_disk():  # git would report a missing ref
-            content = _read_file(path)
+            content = read_whole(path)
             if len(content) == len(self.zero) + 1 and _ID.fullmatch(content):
                 return content[:-1].decode()
         return None
@@ -100,7 +101,7 @@ class Refs:
         if self.is_reftable or any(map(os.path.lexists, refs)):
             return True
         try:
-            packed = _read_file(f"{self.common_dir}/packed-refs")
+            packed = read_whole(f"{self.common_dir}/packed-refs")
         except FileNotFoundError:
             return False
         except OSError:
@@ -342,9 +343,3 @@ def _run_update_ref(git: Git, *arguments: str, stdin: bytes = b"") -> GitResult:
         return git.run("update-ref", *arguments, input=stdin, check=False)
     except GitError as killed:
         return GitResult(killed.status, b"", killed.stderr)
-
-
-def _read_file(path: str) -> bytes:
-    """Returns the content of a file; as `Path.read_bytes`, in a fraction of its time."""
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - see above
-        return file.read()

@@ -49,7 +49,8 @@ class LayeredGit(Struct, frozen=True):
         for folder in work_folders_of(worktree):
             folder.mkdir()
         for _, target in self.binds:
-            target.mkdir(parents=True, exist_ok=True)
+            if not target.is_dir():  # the first worktree makes it
+                target.mkdir(parents=True, exist_ok=True)
         return made
 
     def share_index(self, index: Path) -> Path:
@@ -104,7 +105,8 @@ def add_layered_worktree(repo: Repository, git: LayeredGit, new: NewWorktree) ->
         OSError: it cannot be written.
         GitError: the branch exists.
     """
-    new.path.parent.mkdir(parents=True, exist_ok=True)
+    if not new.path.parent.is_dir():
+        new.path.parent.mkdir(parents=True, exist_ok=True)
     git_dir = git.make(new.path, new.base, new.output)
     pointer = put_empty_worktree(repo, git_dir, new)
     return Worktree(new.path, new.branch, 0, pointer)

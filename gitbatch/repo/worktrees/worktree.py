@@ -19,6 +19,7 @@ from msgspec import Struct
 from gitbatch.errors import GitError
 from gitbatch.fs.removal import remove_anything, remove_tree
 from gitbatch.fs.room import disk_error_at
+from gitbatch.fs.whole import read_whole, write_new
 from gitbatch.repo.private_dir import private_git
 from gitbatch.repo.process import Git
 from gitbatch.repo.refs.lock_files import TEMPORARY
@@ -117,7 +118,7 @@ def put_empty_worktree(
         (new.path / ".git").write_bytes(pointer)
         return pointer
     new.path.mkdir()
-    (new.path / ".git").write_bytes(pointer)
+    write_new(f"{new.path}/.git", pointer)
     with repo.refs.creating(new.branch, new.base):
         fill()
         _put_entry(repo, new.path, new.branch)
@@ -179,22 +180,22 @@ def _put_entry(repo: Repository, path: Path, branch: str) -> None:
     entry = repo.common_dir / "worktrees" / path.name
     new = _temporary_folder(repo)
     new.mkdir()
-    for name, text in {"gitdir": str(path / ".git"), "HEAD": f"ref: {branch}"}.items():
-        (new / name).write_bytes(os.fsencode(f"{text}\n"))
+    for name, text in {"gitdir": f"{path}/.git", "HEAD": f"ref: {branch}"}.items():
+        write_new(f"{new}/{name}", os.fsencode(f"{text}\n"))
     for name, text in _IN_EACH_ENTRY.items():
         _put_shared_file(repo.own_dir / "entry" / name, new / name, f"{text}\n".encode())
     _move_entry(new, entry)
 
 
 def _move_entry(new: Path, entry: Path) -> None:
-    """Puts an entry below `.git/worktrees`; again if a `git worktree prune` of the user has removed the empty folder of entries."""
+    """Puts an entry below `.git/worktrees`, a folder that git, or a `git worktree prune` of the user, removes when it is empty."""
     for left in reversed(range(_TRIES)):
-        entry.parent.mkdir(exist_ok=True)
         try:
             new.rename(entry)
         except FileNotFoundError:
             if not left:
                 raise
+            entry.parent.mkdir(exist_ok=True)
         else:
             return
 
@@ -205,7 +206,7 @@ def _put_shared_file(kept: Path, new: Path, content: bytes) -> None:
     Git replaces or removes such a file, and never writes in it.
     """
     try:
-        if not kept.is_file() or kept.read_bytes() != content:  # a power cut may leave it empty
+        if not kept.is_file() or read_whole(f"{kept}") != content:  # a power cut may leave it empty
             kept.parent.mkdir(exist_ok=True)
             made = kept.with_name(f"{TEMPORARY}{secrets.token_hex(4)}")
             made.write_bytes(content)
@@ -225,7 +226,8 @@ def _remove_entry(repo: Repository, entry: Path) -> None:
 
 def _temporary_folder(repo: Repository) -> Path:
     """Returns the path of a temporary folder for an entry, which the next start removes if this process is killed."""
-    repo.own_dir.mkdir(exist_ok=True)
+    if not repo.own_dir.is_dir():
+        repo.own_dir.mkdir(exist_ok=True)
     return repo.own_dir / f"{TEMPORARY}{secrets.token_hex(4)}"
 
 
