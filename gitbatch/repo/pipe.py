@@ -31,6 +31,8 @@ class Pipe(Struct):
     arguments: tuple[str, ...]
     buffered: bool = True
     """False: nothing is read ahead, so that an answer can be spliced to a file (`copy_to_fd`)."""
+    shortest: int = 1
+    """The bytes that the first line of each answer has at least: where nothing is read ahead, they are read by one call."""
     _process: "subprocess.Popen[bytes] | None" = None
 
     def ask(self, query: bytes) -> bytes:
@@ -132,10 +134,19 @@ class Pipe(Struct):
         Raises:
             GitError: git has ended instead.
         """
-        line = self._open_pipes()[1].readline()
+        line = self._open_pipes()[1].readline() if self.buffered else self._read_unbuffered()
         if not line.endswith(b"\n"):
             raise self._end_error()
         return line[:-1]
+
+    def _read_unbuffered(self) -> bytes:
+        source, line = self._open_pipes()[1].fileno(), b""
+        while not line.endswith(b"\n"):
+            part = os.read(source, max(1, self.shortest - len(line)))
+            if not part:
+                break
+            line += part
+        return line
 
     def read(self, size: int) -> bytes:
         """Returns the next `size` bytes of the answer; the newline after them is dropped.
@@ -165,7 +176,7 @@ class Pipe(Struct):
             if not moved:
                 raise self._end_error()
             size -= moved
-        self.read_line()
+        self.read(0)
 
     def close(self) -> None:
         """Ends the process and waits for it."""

@@ -185,6 +185,24 @@ def test_a_blob_flows_into_a_file(objects: Objects, tmp_path: Path, size: int) -
         assert (tmp_path / name).read_bytes() == content
 
 
+def test_what_git_says_of_a_blob_is_read_by_few_calls(
+    objects: Objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.utime(objects.folder / "pack", (1, 1))  # a change of a moment ago would end the process
+    blob, read = objects.write_blob(b"x" * 3000), os.read
+    calls: list[int] = []
+
+    def note_read(descriptor: int, size: int) -> bytes:
+        calls.append(size)
+        return read(descriptor, size)
+
+    objects.start_copying()
+    monkeypatch.setattr("gitbatch.repo.pipe.os.read", note_read)
+    with (tmp_path / "x").open("wb") as file:
+        objects.copy_to_fd(blob, file.fileno())
+    assert len(calls) == 4, "the first line up to one digit, three digits and its end"
+
+
 def test_processes_that_copy_can_start_early(
     objects: Objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,7 +71,8 @@ class ObjectReader:
 
     def __post_init__(self) -> None:
         self._reader = Pipe(self.git, ("cat-file", "--batch-command"))
-        self._source = Pipe(self.git, ("cat-file", "--batch"), buffered=False)
+        shortest = len(f"{'0' * 2 * self.id_bytes} blob 0\n")
+        self._source = Pipe(self.git, ("cat-file", "--batch"), buffered=False, shortest=shortest)
         self.writer = Writer(self.git, self.folder, self.id_bytes)
 
     def close(self) -> None:
