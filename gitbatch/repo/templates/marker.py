@@ -106,6 +106,15 @@ def read_marker(folder: Path) -> LayerMarker | None:
     return None
 
 
+def stamp_marker(folder: Path) -> tuple[int, ...]:
+    """Returns a value that changes when a layer is made again; empty: it is incomplete, or gone."""
+    try:
+        status = os.stat(f"{folder}/{_MARKER}")  # noqa: PTH116 - asked for each layer of each worktree
+    except OSError:
+        return ()
+    return (status.st_ino, status.st_mtime_ns, status.st_size)
+
+
 def write_marker(folder: Path, info: LayerInfo) -> LayerMarker:
     """Makes a layer complete, durably unless it is wanted until a restart of the machine only."""
     if not info.until_restart:

@@ -29,6 +29,7 @@ from gitbatch.repo.templates.marker import (
     boot_id,
     check_files,
     read_marker,
+    stamp_marker,
     write_marker,
 )
 
@@ -71,8 +72,15 @@ class Lease(Struct):
 
 
 class _Held(Struct):
+    """A layer that this process uses: while it does, nothing changes it."""
+
     descriptor: int
+    """Of the lock."""
     leases: int = 0
+    marker: LayerMarker | None = None
+    """None: not read yet."""
+    stamp: tuple[int, ...] = ()
+    """That of the marker when it was read: a user may remove the cache."""
 
 
 class LayerStore(Struct):
@@ -88,18 +96,25 @@ class LayerStore(Struct):
             name: of the layer.
             is_below: another layer needs it, whose last use counts.
         """
-        descriptor = self._hold_layer(name)
-        if descriptor is None:
+        held = self._hold_layer(name)
+        if held is None:
             return None
-        marker = read_marker(self.root / name)
-        if marker is not None and marker.boot != boot_id():
-            marker = check_files(self.root / name, marker)
-        if marker is None:
+        stamp = stamp_marker(self.root / name)
+        if held.marker is None or not stamp or stamp != held.stamp:
+            held.stamp, held.marker = stamp, self._read_complete(name)
+        if held.marker is None:
             self.release(name)
             return None
         if not is_below:
-            _note_use(descriptor)
-        return Lease(self, name, marker)
+            _note_use(held.descriptor)
+        return Lease(self, name, held.marker)
+
+    def _read_complete(self, name: str) -> LayerMarker | None:
+        """Returns the marker of a layer; None: it is incomplete, or has lost files."""
+        marker = read_marker(self.root / name)
+        if marker is not None and marker.boot != boot_id():
+            return check_files(self.root / name, marker)
+        return marker
 
     def make(self, name: str, fill: Callable[[Path], LayerInfo]) -> Lease:
         """Makes a layer, unless it exists; returns a lease of it.
@@ -169,7 +184,7 @@ class LayerStore(Struct):
         """Returns the names of the layers, the one that was used last first; some may be incomplete."""
         return list_names(self.root)
 
-    def _hold_layer(self, name: str) -> int | None:
+    def _hold_layer(self, name: str) -> _Held | None:
         held = self._held.get(name)
         if held is None:
             descriptor = _open_lock(self.root / name, fcntl.LOCK_SH)
@@ -177,7 +192,7 @@ class LayerStore(Struct):
                 return None
             held = self._held[name] = _Held(descriptor)
         held.leases += 1
-        return held.descriptor
+        return held
 
     def _make_folder(self) -> tuple[Path, int]:
         """Creates an empty folder for a new layer, and returns it with its lock, which is held.

@@ -1,6 +1,7 @@
 """Layers in the cache: complete or not there, held while they are used, checked after another boot."""
 
 import os
+import shutil
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from msgspec.structs import replace
 from gitbatch.repo.templates import marker as marker_module
 from gitbatch.repo.templates import store as store_module
 from gitbatch.repo.templates.expiry import LAYERS, UNLIMITED, CacheLimits, list_cache, remove_expired
-from gitbatch.repo.templates.marker import LayerInfo
+from gitbatch.repo.templates.marker import LayerInfo, LayerMarker, read_marker
 from gitbatch.repo.templates.store import (
     LayerStore,
     list_remains,
@@ -51,6 +52,29 @@ def test_a_layer_in_use_is_not_removed(tmp_path: Path) -> None:
     assert remove_layer(tmp_path, "one")
     assert list(tmp_path.iterdir()) == []
     assert store.find("one") is None
+
+
+def test_the_marker_of_a_layer_in_use_is_read_again_only_where_it_was_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LayerStore(tmp_path)
+    read: list[Path] = []
+
+    def note_read(folder: Path) -> LayerMarker | None:
+        read.append(folder)
+        return read_marker(folder)
+
+    monkeypatch.setattr("gitbatch.repo.templates.store.read_marker", note_read)
+    store.make("one", fill)
+    leases = [store.find("one") for _ in range(3)]
+    assert len(read) == 1
+    shutil.rmtree(tmp_path / "one")  # by the user
+    assert store.find("one") is None
+    other = LayerStore(tmp_path).make("one", lambda folder: replace(fill(folder), key="other"))
+    found = store.find("one")
+    assert found
+    assert leases[0]
+    assert (found.marker, leases[0].marker.key) == (other.marker, "key")
 
 
 def test_a_killed_maker_leaves_nothing_that_is_used(tmp_path: Path) -> None:
