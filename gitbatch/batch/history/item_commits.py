@@ -65,8 +65,8 @@ def _list_cached(objects: Objects, tree: str) -> tuple[TreeEntry, ...]:
 
 def _is_of_item(trailers: Trailers, batch: str, item: BatchItem) -> bool:
     """Whether trailers name an item: its path alone does not, as a later group's item may write it too."""
-    named = (trailers.kind, trailers.batch, trailers.group, trailers.output)
-    return named == (Kind.ITEM, batch, item.group, item.output)
+    named = (batch, item.group, item.output)
+    return trailers.kind is Kind.ITEM and (trailers.batch, trailers.group, trailers.output) == named
 
 
 def read_item_commit(repo: Repository, batch: str, item: BatchItem, oid: str | None) -> Outcome | None:

@@ -5,8 +5,14 @@ import random
 
 import pytest
 from conftest import Place
+from msgspec.structs import replace
 
-from gitbatch.batch.history.item_commits import as_item_commit, check_new_commit, read_item_commit
+from gitbatch.batch.history.item_commits import (
+    as_item_commit,
+    check_new_commit,
+    parse_item_commit,
+    read_item_commit,
+)
 from gitbatch.batch.model import BatchItem
 from gitbatch.repo.objects.codec import Commit, Ident
 from gitbatch.repo.objects.reader import MissingObjectError
@@ -186,6 +192,14 @@ def test_a_commit_of_ours_is_checked_as_it_was_stored(place: Place, repo: Reposi
     assert check_new_commit(repo, BATCH, item, more) is None
     same = store_item_commit(place, repo, item, {})
     assert check_new_commit(repo, BATCH, item, same) is None
+
+
+@pytest.mark.parametrize("message", ["x", "x\n\nGitbatch-Batch: 20260102-030405-abcd"])
+def test_a_commit_of_another_kind_is_no_item(place: Place, repo: Repository, message: str) -> None:
+    item = BatchItem(OUTPUT, "x", "Write x", "1-x", 1)
+    commit = store_item_commit(place, repo, item, {OUTPUT: repo.objects.write_blob(b"1")})
+    assert check_new_commit(repo, BATCH, item, replace(commit, message=message)) is None
+    assert parse_item_commit(BATCH, item, replace(commit, message=message)) is None
 
 
 @pytest.mark.parametrize("number", range(5))
