@@ -1,10 +1,12 @@
 """The processes that a test's run has started."""
 
 import os
+import signal
 from contextlib import suppress
 from pathlib import Path
 
 from conftest import Place
+from waiting import wait_until
 
 
 def agents_below(place: Place) -> list[int]:
@@ -17,6 +19,24 @@ def agents_below(place: Place) -> list[int]:
         except OSError:
             continue
     return found
+
+
+def kill_agents(place: Place) -> None:
+    """Kill what works below the test's home, and what it starts meanwhile; some of it ends by itself."""
+
+    def kill_all() -> bool:
+        left = agents_below(place)
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return not left
+
+    wait_until(kill_all, "the agents are gone")
+
+
+def require_no_agents(place: Place) -> None:
+    """Require that all agents have ended: the kernel takes a moment to remove what was killed."""
+    wait_until(lambda: not agents_below(place), "the agents have ended")
 
 
 def processes_below(ancestor: int) -> dict[int, tuple[str, int]]:

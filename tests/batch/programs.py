@@ -4,14 +4,11 @@
 is for all starts. What was started when, and each prompt, is kept in the test's home folder.
 """
 
-import os
-import signal
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from conftest import Place, read_run
-from processes import agents_below
+from processes import kill_agents
 from waiting import wait_until
 
 AGENT = r"""
@@ -155,7 +152,5 @@ def killed_when(place: Place, name: str, start: int, *arguments: str) -> None:
         assert process.poll() is None
     finally:
         process.kill()
-        for pid in agents_below(place):
-            with suppress(ProcessLookupError):  # it may have ended since
-                os.kill(pid, signal.SIGKILL)
+        kill_agents(place)
         process.wait()

@@ -3,12 +3,11 @@
 import os
 import shutil
 import signal
-from contextlib import suppress
 
 import pytest
 from conftest import Place, Running
 from history import assert_tidy, audit, ticked
-from processes import agents_below
+from processes import agents_below, kill_agents, require_no_agents
 from waiting import wait_until
 
 ARGUMENTS = ("run", "--items", "all", "--checkpoint", "at-end")
@@ -28,9 +27,7 @@ def start(place: Place, done: int = 3, word: str = "  succeeded") -> Running:
 def kill(process: Running, place: Place) -> None:
     """End a run as a power cut does: without a word, agents and all."""
     process.kill()
-    for pid in agents_below(place):
-        with suppress(ProcessLookupError):  # it has ended meanwhile
-            os.kill(pid, signal.SIGKILL)
+    kill_agents(place)
     process.communicate()
 
 
@@ -56,7 +53,7 @@ def test_a_signal_ends_in_good_order(hanging: Place, number: signal.Signals) -> 
     said, _ = process.communicate(timeout=100)
     assert process.returncode == 128 + number
     assert "interrupted; every finished item is in git" in said
-    assert agents_below(hanging) == []
+    require_no_agents(hanging)
     assert hanging.git("worktree", "list", "--porcelain").count("worktree ") == 1
     told = go_on(hanging)
     assert "resumes after 0 of 3 groups" in told

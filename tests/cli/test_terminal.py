@@ -17,7 +17,7 @@ import pytest
 from conftest import Place
 from forked_terminal import GITBATCH, open_terminal
 from history import assert_tidy, audit, ticked
-from processes import agents_below, processes_below
+from processes import processes_below, require_no_agents
 from waiting import pass_moment, wait_until
 
 DOWN, ENTER = "\x1b[B", "\r"
@@ -274,7 +274,7 @@ def test_a_second_ctrl_c_kills_agents(three: Place, tmp_path: Path) -> None:
         child.sendcontrol("c")
         child.expect("interrupted; every finished item is in git. resume: gitbatch run")
         assert end(child) == 130
-    assert agents_below(three) == []
+    require_no_agents(three)
     assert three.git("rev-parse", "main") == before
     assert three.git("status", "--porcelain") == ""
     three.edit("task.md", "Write a do: stubborn →", "Write a →")

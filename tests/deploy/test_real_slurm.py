@@ -13,7 +13,7 @@ from batch.programs import set_up, starts
 from conftest import Place, Running, read_run
 from deploy.slurm_cluster import IS_THERE, run_slurm, serve_slurm
 from history import audit, ticked
-from processes import agents_below
+from processes import require_no_agents
 from waiting import wait_until
 
 pytestmark = pytest.mark.skipif(
@@ -105,7 +105,7 @@ def test_ctrl_c_gives_the_nodes_back(cluster: Place) -> None:
     finally:
         process.kill()
     assert process.returncode == 130
-    assert agents_below(cluster) == []
+    require_no_agents(cluster)
 
 
 def test_jobs_of_dask_jobqueue(slurm: dict[str, str], place: Place) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from conftest import Place
 from history import assert_tidy, audit, ticked, trailers
-from processes import agents_below
+from processes import require_no_agents
 from sessions import run_here
 
 from gitbatch.batch.ending import Ending, Result
@@ -83,7 +83,7 @@ def test_streams_in_a_whole_run(place: Place, monkeypatch: pytest.MonkeyPatch, s
     shown = [event["line"] for event in events if event["event"] == "item-progress"]
     assert {"not allowed: edit: task.md", "read: rules.md", "edit: out/T1.md"} <= set(shown)
     assert outcomes["T8"]["reason"] == "it ended in the middle of its turn: half a turn (exit 1)"
-    assert not agents_below(place)
+    require_no_agents(place)
 
 
 def test_limits_hold_while_an_agent_works(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,4 +104,4 @@ def test_agent_that_never_answers_stops_the_batch(place: Place, monkeypatch: pyt
     assert (result.ending, result.succeeded) == (Ending.HALTED, 0)
     assert result.halt
     assert "no answer to initialize in 0.5 s" in result.halt.reason
-    assert not agents_below(place)
+    require_no_agents(place)

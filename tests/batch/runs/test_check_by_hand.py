@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from conftest import Here, Place
-from processes import agents_below
+from processes import agents_below, require_no_agents
 from waiting import wait_until
 
 PLAN = """# P
@@ -216,5 +216,5 @@ def test_signal_leaves_nothing(written: Place, number: signal.Signals) -> None:
     running.send_signal(number)
     assert running.wait(30) == 128 + number
     assert below
-    wait_until(lambda: not agents_below(written), "the kernel has removed what was killed")
+    require_no_agents(written)
     assert not list((written.home / "cache").rglob("check-*"))

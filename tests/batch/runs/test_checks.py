@@ -5,13 +5,12 @@ import json
 import os
 import signal
 import sys
-from contextlib import suppress
 
 import pytest
 from batch.programs import AGENT, found, prompt, run, starts
 from conftest import Place
 from history import assert_tidy, audit, ticked, trailers
-from processes import agents_below
+from processes import kill_agents
 from sessions import run_here
 from waiting import wait_until
 
@@ -242,12 +241,9 @@ def test_a_run_that_ends_in_a_check_asks_only_that_check_again(place: Place, num
             lambda: runs(place, "slow") and "never good" in _held_state(place), "the verdict of one check"
         )
     finally:
-        below = agents_below(place)
         process.send_signal(number)
         process.wait(60)
-    for agent in below if number is signal.SIGKILL else ():
-        with suppress(ProcessLookupError):
-            os.kill(agent, signal.SIGKILL)
+        kill_agents(place)
     (place.home / "go").touch()
     told = run(place, code=1)
     assert (runs(place, "red"), runs(place, "slow")) == (1, 2)

@@ -1,9 +1,7 @@
 """The user goes on working while a batch runs: their changes are never touched, and the batch goes on."""
 
-import os
 import re
 import shutil
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import Place
 from history import assert_tidy, audit, ticked
-from processes import agents_below
+from processes import kill_agents
 from waiting import wait_until
 
 Act = Callable[[Place], object]
@@ -65,8 +63,7 @@ def kill_in_mid_run(place: Place) -> None:
         if not left:
             break
     process.kill()
-    for pid in agents_below(place):
-        os.kill(pid, signal.SIGKILL)
+    kill_agents(place)
     process.communicate()
     place.edit("task.md", " do: hang", "")
     place.commit()

@@ -10,7 +10,7 @@ import pytest
 from batch.scripted_models import SUMMARY, serve_models
 from conftest import Place
 from history import assert_tidy, ticked
-from processes import agents_below
+from processes import require_no_agents
 from sessions import run_here
 
 from gitbatch.agents.anthropic.scripted.server import KEY, ScriptedServer
@@ -81,7 +81,7 @@ def test_claude_adapter(
     assert {"Reading", "edit: out/a.md", "not allowed: edit: out/a.md"} <= set(shown), shown
     assert all(outcome["reply"]["usage"]["cost"] > 0 for outcome in outcomes.values())
     assert outcomes["T01"]["reply"]["summary"] == "Wrote the page. It has one heading."
-    assert not agents_below(place)
+    require_no_agents(place)
 
 
 @claude
@@ -108,7 +108,7 @@ def test_claude_adapter_reviews_and_writes_nothing(
     assert "a: not allowed: edit: out/a.md" in shown, shown
     assert outcomes["T02"]["details"] == ["b: line 1 “# Page”: No."]
     assert outcomes["T03"]["cause"] == "unreviewed"
-    assert not agents_below(place)
+    require_no_agents(place)
 
 
 @opencode

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from conftest import Here, Place
 from history import assert_tidy, ticked
-from processes import agents_below
+from processes import agents_below, require_no_agents
 from sessions import run_here
 from waiting import wait_until
 
@@ -130,7 +130,7 @@ def test_five_items_in_two_groups(
     assert "A hammer" in place.git("show", "HEAD:tool-inventory.md")
     header = f"agent claude: network: api ({running.url.removeprefix('http://')})"
     assert header in [event.get("text") for event in events]
-    assert not agents_below(place)
+    require_no_agents(place)
 
 
 def test_failures(place: Place, running: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,7 +246,7 @@ def test_suite_of_included_packages(
     assert "packages work" in shown
     assert "Ran 1 test" in shown
     assert "FAILED" not in shown
-    assert not agents_below(place)
+    require_no_agents(place)
     assert str(place.root) not in Path("/proc/self/mountinfo").read_text()
 
 
@@ -258,7 +258,7 @@ def test_time_out_leaves_no_process(
     )
     _, outcomes, _ = run(place, monkeypatch)
     assert outcomes["T101"]["cause"] == "timed-out"
-    assert not agents_below(place)
+    require_no_agents(place)
 
 
 @pytest.mark.copied("its processes are known by the folder that they work in")
@@ -273,7 +273,7 @@ def test_interrupt_leaves_no_process(place: Place, running: ScriptedServer) -> N
         assert process.wait(30) == 130
     finally:
         process.kill()
-    assert not agents_below(place)
+    require_no_agents(place)
 
 
 @pytest.mark.parametrize("sandbox", ["bubblewrap", "landlock"])
@@ -319,4 +319,4 @@ def test_it_reviews_and_writes_nothing(
     shown = [event["line"] for event in events if event["event"] == "item-progress"]
     assert "a: Read: out/a.md" in shown
     assert place.git("show", "HEAD:out/a.md") == "# Page"
-    assert not agents_below(place)
+    require_no_agents(place)

@@ -12,7 +12,7 @@ from batch.programs import set_up, starts
 from batch.real_ssh import SSHD, SshServer, serve_ssh
 from conftest import Place, read_run
 from history import audit, ticked
-from processes import agents_below, is_below
+from processes import is_below, require_no_agents
 from waiting import wait_until
 
 pytestmark = pytest.mark.skipif(
@@ -157,7 +157,7 @@ def test_ctrl_c_leaves_nothing(place: Place, server: SshServer, host: str, optio
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=20)
         wait_until(lambda: not workers(server), "the worker has ended")
-        assert agents_below(place) == []
+        require_no_agents(place)
     finally:
         process.kill()
         for pid in find_processes(str(server.folder / "master")):

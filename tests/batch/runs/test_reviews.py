@@ -1,7 +1,6 @@
 """Agents that review, in whole runs: what is sent back, what is never passed, what halts, and what it costs."""
 
 import json
-import os
 import signal
 
 import pytest
@@ -9,7 +8,7 @@ from batch.programs import prompt, starts
 from batch.reviewers import outcomes_of, review_prompt, reviews, set_up
 from conftest import Place
 from history import assert_tidy, audit, ticked, trailers
-from processes import agents_below
+from processes import kill_agents
 from sessions import run_here
 from waiting import wait_until
 
@@ -203,8 +202,7 @@ def test_a_run_that_ends_in_a_review_repeats_that_review_only(place: Place, numb
         process.send_signal(number)
         process.communicate()
     finally:
-        for pid in agents_below(place):
-            os.kill(pid, signal.SIGKILL)
+        kill_agents(place)
     place.gitbatch("run", code=0)
     assert ticked(place) == ["T1"]
     assert (starts(place, "T1"), reviews(place, "T1")) == (1, 2)

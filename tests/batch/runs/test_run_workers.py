@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from batch.programs import set_up, starts
 from conftest import Place, read_run
 from history import audit, ticked
-from processes import agents_below
+from processes import kill_agents
 from waiting import wait_until
 
 
@@ -130,8 +131,7 @@ def test_killed_worker_loses_its_items_and_no_more(place: Place) -> None:
         said, _ = process.communicate(timeout=60)
     finally:
         process.kill()
-        for pid in agents_below(place):
-            os.kill(pid, signal.SIGKILL)
+        kill_agents(place)
     assert process.returncode == 0
     events = read_run(said)[0]
     assert ticked(place) == ["T1", "T2", "T3"]
@@ -175,7 +175,8 @@ def test_run_that_ends_early(place: Place, number: signal.Signals) -> None:
     finally:
         process.kill()
         for pid in workers_of(place):
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has ended since
+                os.kill(pid, signal.SIGKILL)
     assert len(spooled(place)) == 1
     place.gitbatch("run", "--json", code=0)
     assert ticked(place) == ["T1"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import Place, Running
 from history import assert_tidy, audit, ticked
-from processes import agents_below, processes_below
+from processes import kill_agents, processes_below, require_no_agents
 from waiting import pass_moment, wait_until
 
 ENDLESS_GRACE = """
@@ -37,8 +37,7 @@ def running(place: Place, *more: str, change: str = "") -> Iterator[Running]:
     finally:
         process.kill()
         process.communicate()
-        for pid in agents_below(place):
-            os.kill(pid, signal.SIGKILL)
+        kill_agents(place)
 
 
 def read_until(process: Running, *wanted: str) -> None:
@@ -79,7 +78,7 @@ def test_the_second_signal_does_not_wait_for_an_agent_that_does_not_listen(
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=100)
         assert process.returncode == 130, "the first signal is what it ended by"
-        assert agents_below(three) == []
+        require_no_agents(three)
     assert done_items(three) == ["T102", "T103", "T104"]
     assert three.git("rev-parse", "main") == before
     assert three.git("status", "--porcelain") == ""
