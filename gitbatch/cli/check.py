@@ -20,7 +20,7 @@ from gitbatch.cli.common import (
     open_repository_of,
     print_output,
 )
-from gitbatch.cli.interruption import ended_by_signals
+from gitbatch.cli.interruption import interrupted_by_signals
 from gitbatch.cli.verbosity import is_quiet, show_note
 from gitbatch.sandbox.model import SandboxKind
 from gitbatch.view.checked import render_hand_result, render_hand_run
@@ -48,7 +48,7 @@ def check(
 ) -> None:
     """Run checks and gates by hand, on the working tree or on a commit. Changes nothing. Exits with 1 if one is red."""
     machine = CheckHost(os.environ, Folders(chosen_worktrees(), cache_dir()), sandbox)
-    with open_repository_of(directory, read_only=True) as repo, ended_by_signals():
+    with open_repository_of(directory, read_only=True) as repo, interrupted_by_signals():
         choice = choose_plan(repo, directory, None)
         order = CheckOrder(tuple(names or ()), tuple(gate or ()), rev, choice.folder)
         show = _ignore_result if json else _show_result

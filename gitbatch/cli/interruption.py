@@ -7,6 +7,7 @@ import asyncio
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 from gitbatch.errors import ExitCode
 
@@ -28,6 +29,37 @@ def _end_command(number: int, _frame: object) -> None:
     for other in _CODES:
         signal.signal(other, signal.SIG_IGN)  # the cleanup is not interrupted
     raise SystemExit(_CODES[signal.Signals(number)])
+
+
+@contextmanager
+def interrupted_by_signals() -> Iterator[None]:
+    """Ends a block that runs an event loop with its cleanup, and then the process, when a signal arrives.
+
+    The signal does what Ctrl-C does, which cancels the main task of a loop. An error that the signal raises would end
+    the step of a task in its middle, and leave what that step was starting.
+    """
+    received: list[signal.Signals] = []
+
+    def interrupt_block(number: int, frame: FrameType | None) -> None:
+        for other in _CODES:
+            signal.signal(other, signal.SIG_IGN)  # the cleanup is not interrupted
+        received.append(signal.Signals(number))
+        interrupt = signal.getsignal(signal.SIGINT)
+        if not callable(interrupt):  # a shell lets what it starts behind `&` ignore Ctrl-C
+            raise SystemExit(_CODES[received[0]])
+        interrupt(signal.SIGINT, frame)
+
+    before = {number: signal.signal(number, interrupt_block) for number in _CODES}
+    try:
+        yield
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        if not received:
+            raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if received:
+        raise SystemExit(_CODES[received[0]])
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from gitbatch.cli.common import (
     open_repository_of,
     print_output,
 )
-from gitbatch.cli.interruption import ended_by_signals
+from gitbatch.cli.interruption import interrupted_by_signals
 from gitbatch.cli.verbosity import show_note, show_prose
 from gitbatch.errors import ExitCode, UsageError
 from gitbatch.repo.repository import Repository
@@ -65,7 +65,7 @@ def _run_again(repo: Repository, revisions: str, config: str | None) -> "Recheck
     from gitbatch.batch.planning.start_checks import Folders
 
     host = CheckHost(os.environ, Folders(chosen_worktrees(), cache_dir()))
-    with ended_by_signals():
+    with interrupted_by_signals():
         return recheck_history(repo, revisions, config, host)
 
 
