@@ -290,6 +290,9 @@ def _leave(code: int) -> None:
 
 def _become(request: dict[str, object], streams: Sequence[int]) -> None:
     """Take on what a process has at its start, in a session of its own where the input is a terminal."""
+    # A shell lets what it starts behind `&` ignore SIGINT, and `nohup` SIGHUP: the round then, but not this.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if os.isatty(streams[0]):
         os.setsid()
         fcntl.ioctl(streams[0], termios.TIOCSCTTY, 0)
