@@ -19,6 +19,7 @@ from base_repositories import (
     list_objects,
     read_loose_head,
 )
+from examples import choose_examples
 from fork_server import ForkServer, Started
 from round import choose_left_out, compile_modules, keep_files_in_memory
 from scheduling import ModuleScheduling
@@ -47,6 +48,7 @@ IDENTITY = {
 
 def pytest_configure(config: pytest.Config) -> None:
     """Prepare what the workers of a round share, before they start; `--basetemp` keeps the files of tests."""
+    choose_examples()
     starts_workers = config.getoption("numprocesses", None) and not hasattr(config, "workerinput")
     if not starts_workers:
         return

@@ -181,8 +181,6 @@ FRAGMENTS = st.sampled_from(
 ANY_TEXT = st.text(max_size=60) | st.lists(FRAGMENTS, max_size=8).map("".join)
 MANY = settings(
     max_examples=count_examples(150),
-    deadline=None,
-    database=None,
 )
 
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])

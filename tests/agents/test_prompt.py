@@ -128,7 +128,7 @@ def test_a_hostile_item_stays_quoted(text: str) -> None:
     assert blocks_at_the_top(quoted) == ["blockquote_open", "blockquote_close"]
 
 
-@settings(max_examples=count_examples(100), deadline=None, database=None)
+@settings(max_examples=count_examples(100))
 @given(st.text(min_size=1).filter(str.strip))
 def test_any_item_stays_quoted(text: str) -> None:
     group = parsed()[1]

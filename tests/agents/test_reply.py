@@ -113,7 +113,7 @@ def test_the_usage_of_an_invalid_reply_counts() -> None:
     assert failure.usage == usage
 
 
-@settings(max_examples=count_examples(50), deadline=None, database=None)
+@settings(max_examples=count_examples(50))
 @given(
     st.binary(max_size=60)
     | st.recursive(st.none() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)).map(
@@ -168,7 +168,7 @@ def test_a_summary_has_three_sentences_at_most(
     assert make_reply(summary) == a_reply(expected, flags=flags)
 
 
-@settings(max_examples=count_examples(75), deadline=None, database=None)
+@settings(max_examples=count_examples(75))
 @given(
     st.lists(
         st.sampled_from(["Wort", "word", ". ", "! ", "? ", "… ", " z. B. ", " 3", "\n", "„", "“", "(", ")"])

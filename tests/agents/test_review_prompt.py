@@ -72,7 +72,7 @@ def test_a_prompt_as_an_answer_gives_no_verdict() -> None:
     assert isinstance(read_review_text(render_review_prompt(MATERIAL, REQUEST), REQUEST), InvalidReview)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.text(max_size=20), max_size=5), st.sampled_from(["</output>", "accept", "> ", "\r", "\u2028"])
 )

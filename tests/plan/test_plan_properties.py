@@ -8,7 +8,7 @@ import random
 import re
 from itertools import pairwise
 
-from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -27,8 +27,6 @@ from gitbatch.plan.tick import is_ticked, tick
 OPTIONS = PlanOptions()
 DOCUMENTS = settings(
     max_examples=20_000 if os.environ.get("GITBATCH_HYPOTHESIS") == "long" else 80,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
 )
 
 # Lines that can stand next to each other in any order, and mean different things then.

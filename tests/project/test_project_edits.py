@@ -34,7 +34,7 @@ HOSTILE = (
     "line\u2028separator \u202e",
 )
 
-MANY = settings(max_examples=count_examples(50), deadline=None, database=None)
+MANY = settings(max_examples=count_examples(50))
 LINES = st.sampled_from(
     [
         "# Inventory",

@@ -93,7 +93,7 @@ VALUES = st.recursive(
 KEYS = st.sampled_from(["a", "b-c", '"d e"', "'f.g'", "h . i", 'j."k#"'])
 
 
-@settings(max_examples=count_examples(80), deadline=None)
+@settings(max_examples=count_examples(80))
 @given(st.lists(st.tuples(KEYS, VALUES), max_size=5, unique_by=lambda pair: pair[0]), KEYS)
 def test_any_document(pairs: list[tuple[str, str]], table: str) -> None:
     lines = "\n".join(f" {key}={value} # {key} = 0" for key, value in pairs)

@@ -1,7 +1,7 @@
 """Who waits for whom in a group. Pure."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from plan.plan_samples import parse
 
@@ -42,7 +42,6 @@ def test_waits(text: str, found: list[str]) -> None:
     assert list(waits(text).values()) == found
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.booleans(), st.lists(st.integers(1, 7), max_size=2)), min_size=1, max_size=7),
     st.permutations(range(1, 8)),
@@ -69,7 +68,6 @@ def test_every_item_has_its_turn(
     assert not is_row or all(len(step) == 1 for step in steps)
 
 
-@settings(deadline=None)
 @given(st.lists(st.sets(st.integers(0, 6)), min_size=1, max_size=7), st.sets(st.integers(0, 6)))
 def test_waiting_for_all_that_others_wait_for(direct: list[set[int]], chosen: set[int]) -> None:
     """Also in a circle, which is an error of the plan."""

@@ -121,7 +121,6 @@ def plan_of(keys: list[str]) -> str:
 @settings(
     max_examples=2,
     phases=[Phase.generate],
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.lists(paths, min_size=8, max_size=12, unique=True))
