@@ -191,7 +191,7 @@ def test_worker_that_has_not_answered_is_named(monkeypatch: pytest.MonkeyPatch) 
     [link] = (members.add_member(each) for each in _links("tcp://127.0.0.1:2"))
     assert members.find_why_none() is None
     assert told == []
-    monkeypatch.setattr("gitbatch.batch.executor.pool_members._SETTLE", 0.0)
+    monkeypatch.setattr("gitbatch.batch.executor.pool_members._GREETINGS", 0.0)
     assert members.find_why_none() is None
     assert told == [f"waiting for a worker, for up to 3600 seconds ({link.host}: it has not answered yet)"]
     members.no_worker = 0.0

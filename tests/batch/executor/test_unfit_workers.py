@@ -66,7 +66,7 @@ def test_worker_in_a_queue_does_not_keep_the_others_waiting(
 ) -> None:
     set_up(place, "ok")
     name_executor(place)
-    monkeypatch.setattr("gitbatch.batch.executor.pool_members._SETTLE", 0.1)
+    monkeypatch.setattr("gitbatch.batch.executor.pool_members._GREETINGS", 0.1)
     queued = ScriptedLink(work_honestly)
 
     async def wait_long() -> ScriptedChannel:
