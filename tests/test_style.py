@@ -89,6 +89,9 @@ WORDS = (
 """To give one of them to something new, read the glossary first; then add the name here."""
 ANY_WORD = re.compile("plac|task|sign|settl|scope|record", re.IGNORECASE)
 
+BROAD_CATCHES = ["batch/item/attempt.py", "cli/main.py"]
+"""An item whose attempt raises anything fails alone; an error of the program has an exit code and a log file."""
+
 QUESTION_DOCSTRINGS = 0.05
 ONE_WORD_NAMES = 0.40
 FUNCTION_LINES = 60
@@ -138,7 +141,17 @@ def _find_parts(path: Path) -> Iterator[Part]:
         elif isinstance(node, ast.arg | ast.AnnAssign) and node.annotation:
             name = node.arg if isinstance(node, ast.arg) else ast.unparse(node.target).removeprefix("self.")
             yield Part(path, "value", name, node.lineno, 0, "", ast.unparse(node.annotation))
+        elif isinstance(node, ast.ExceptHandler) and _is_broad(node):
+            yield Part(path, "broad catch", "", node.lineno, 0, "")
         waiting.extend(child for child in ast.iter_child_nodes(node) if not isinstance(child, ast.expr))
+
+
+def _is_broad(handler: ast.ExceptHandler) -> bool:
+    """Whether a handler takes every error, and does not only clean up and raise it again."""
+    caught = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    ends_raising = isinstance(handler.body[-1], ast.Raise) and handler.body[-1].exc is None
+    broad = any(kind is None or ast.unparse(kind) in {"Exception", "BaseException"} for kind in caught)
+    return broad and not ends_raising
 
 
 _NAMED = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
@@ -264,6 +277,8 @@ def test_sources() -> None:
     assert len(asking) <= QUESTION_DOCSTRINGS * docstrings, listed(asking)
     assert len(short) <= ONE_WORD_NAMES * named, f"{len(short)} of {named}"
     assert not findings, listed(findings)
+    broad = [part.path for part in read_parts() if part.kind == "broad catch"]
+    assert [str(path.relative_to(ROOT / "gitbatch")) for path in broad] == BROAD_CATCHES
 
 
 def test_names_of_test_modules_differ() -> None:

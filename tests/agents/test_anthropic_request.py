@@ -3,6 +3,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -10,6 +11,8 @@ from typing import Any
 
 import pytest
 from agents.stage import PRICE, Stage, base, server, stage  # noqa: F401 - fixtures
+from anthropic import AnthropicError
+from httpx2 import ReadError
 from waiting import loop_turns
 
 from gitbatch.agents.anthropic import message as message_module
@@ -287,14 +290,8 @@ def test_an_answer_that_is_always_cut_fails_its_item_alone(stage: Stage, how: st
     assert_own_words(stage, result)
 
 
-@pytest.mark.rule("E1")
-@pytest.mark.parametrize(
-    "error", [KeyError("x"), AttributeError("x"), TypeError("x"), AssertionError(), RuntimeError("x")]
-)
-def test_any_exception_while_an_answer_is_read_is_an_error_of_the_request(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
-    """Even one of our own: here, the first event of the first answer raises it."""
+def stumble_once(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """Let the first event of the first answer raise an error."""
     errors, take = [error], IncomingMessage.take_event
 
     def stumble(self: IncomingMessage, event: message_module.StreamEvent) -> None:
@@ -303,8 +300,40 @@ def test_any_exception_while_an_answer_is_read_is_an_error_of_the_request(
         take(self, event)
 
     monkeypatch.setattr(IncomingMessage, "take_event", stumble)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ssl.SSLError(1, "x"), "the connection was broken"),
+        (ReadError("x"), "the connection was broken"),
+        (UnicodeError("x"), "it cannot be read (UnicodeError)"),
+        (TypeError("x"), "it cannot be read (TypeError)"),
+        (AnthropicError("x"), "it cannot be read (AnthropicError)"),
+    ],
+)
+def test_an_error_of_the_library_while_an_answer_is_read_is_one_of_the_request(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+) -> None:
+    stumble_once(monkeypatch, error)
     assert isinstance(talk(stage, GOOD), Reply)
-    assert f"the answer was cut: it cannot be read ({type(error).__name__})" in stage.lines()
+    assert f"the answer was cut: {said}" in stage.lines()
+
+
+def test_an_error_of_ours_is_left_to_the_item(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its attempt fails alone (`test_unexpected.py`), with a traceback that can be reported."""
+    stumble_once(monkeypatch, KeyError("x"))
+    with pytest.raises(KeyError):
+        talk(stage, GOOD)
+
+
+@pytest.mark.parametrize("charset", ["rot13", "idna", "utf-16", "undefined", "hex", "no-such"])
+def test_an_error_in_a_character_set_that_decodes_nothing_fails_its_item_alone(
+    stage: Stage, charset: str
+) -> None:
+    result = talk(stage, answer(b'{"error": "x"}', status=400, kind=f"application/json; charset={charset}"))
+    assert isinstance(result, Failure)
+    assert result.cause is Cause.FAILED
 
 
 def test_a_whole_answer_counts_even_if_the_connection_breaks_after_it(stage: Stage) -> None:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from gitbatch.agents.anthropic.prompt import Prompt
+from gitbatch.agents.anthropic.request_error import list_library_errors
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
@@ -18,8 +19,7 @@ async def count_tokens(client: "AsyncAnthropic", model: str, prompt: Prompt) -> 
     Raises:
         CannotCountError: the server has no such endpoint.
     """
-    from anthropic import AnthropicError, NotFoundError  # noqa: PLC0415 - imported by now
-    from httpx2 import HTTPError  # noqa: PLC0415
+    from anthropic import NotFoundError  # noqa: PLC0415 - imported by now
 
     try:
         counted = await client.messages.count_tokens(
@@ -30,7 +30,7 @@ async def count_tokens(client: "AsyncAnthropic", model: str, prompt: Prompt) -> 
         )
     except NotFoundError:
         raise CannotCountError from None
-    except (AnthropicError, HTTPError, ValueError):
+    except list_library_errors():
         return None
     tokens = getattr(counted, "input_tokens", None)  # it may be anything that a server sends
     return tokens if isinstance(tokens, int) else None

@@ -18,6 +18,7 @@ from gitbatch.agents.anthropic.prices import Prices
 from gitbatch.agents.anthropic.prompt import Prompt
 from gitbatch.agents.anthropic.request_error import (
     RequestError,
+    list_library_errors,
     make_cut_error,
     make_request_error,
     parse_error_event,
@@ -162,8 +163,7 @@ class Request:
                     yield self._take_events(reader.feed_bytes(piece))
                     if self._error or self._message.is_too_large:
                         break
-        # The library and the layers below raise exceptions of many types for bad answers: only this item fails.
-        except Exception as error:  # noqa: BLE001
+        except list_library_errors() as error:
             self._error = make_request_error(error, began=began)
 
     def _take_events(self, received: list[ServerEvent]) -> tuple[StreamEvent, ...]:

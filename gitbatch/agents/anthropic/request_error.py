@@ -2,7 +2,7 @@
 
 The messages are the server's or ours, not those of libraries, which describe their own internals. Checked against the
 source of anthropic 2.11: before an answer begins it raises errors of its own; while the answer is read, the errors
-are those of httpx2 and the layers below it.
+are those of httpx2 and the layers below it (`list_library_errors`).
 """
 
 import json
@@ -66,6 +66,19 @@ class RequestError(Struct, frozen=True):
     is_cut: bool = False
     """The server had begun to answer."""
     wait_reason: WaitReason = WaitReason.SERVER_BUSY
+
+
+def list_library_errors() -> tuple[type[Exception], ...]:
+    """Returns the types of the errors that the library and the layers below it raise for a request or its answer.
+
+    An `OSError` is one of TLS in the middle of an answer, which httpx2 passes on. The last three come of a character set
+    that a server names and that cannot decode its answer (`utf-16`, `rot13`, `hex`), the first of them also of a key that
+    no header can have.
+    """
+    from anthropic import AnthropicError  # noqa: PLC0415 - it takes a second
+    from httpx2 import HTTPError, InvalidURL  # noqa: PLC0415
+
+    return AnthropicError, HTTPError, InvalidURL, OSError, ValueError, TypeError, AssertionError
 
 
 def make_request_error(error: Exception, *, began: bool) -> RequestError:
