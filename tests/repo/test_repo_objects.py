@@ -10,7 +10,7 @@ import pytest
 from conftest import Place
 
 from gitbatch.errors import GitError
-from gitbatch.repo.objects.codec import Ident, parse_ident
+from gitbatch.repo.objects.codec import Ident, TreeEntry, parse_ident, parse_tree, render_tree
 from gitbatch.repo.objects.reader import MissingObjectError
 from gitbatch.repo.objects.store import Objects
 from gitbatch.repo.process import Git
@@ -263,3 +263,16 @@ def test_a_folder_is_read_once_to_find_entries_and_anew_to_see_what_is_there(
         list(objects.list_files(tree))
     with pytest.raises(MissingObjectError):
         list(objects.diff_trees("", tree))
+
+
+@pytest.mark.parametrize("id_bytes", [20, 32])
+def test_entries_of_trees_have_any_bytes_and_no_other_form(id_bytes: int) -> None:
+    """Ids with bytes that end names and lines; whatever does not fit is an error, and never left out."""
+    ids = [bytes([byte]) * id_bytes for byte in (0, 10, 32, 48, 255)]
+    entries = [TreeEntry("100644", f"\n 1 {number}", oid.hex()) for number, oid in enumerate(ids)]
+    content = render_tree(entries)
+    assert list(parse_tree(content, id_bytes)) == entries
+    assert next(parse_tree(b"0" + content, id_bytes)) == entries[0]
+    for spoilt in (content[:-1], content + b"x", b"no entry"):
+        with pytest.raises(GitError, match="not an entry"):
+            list(parse_tree(spoilt, id_bytes))

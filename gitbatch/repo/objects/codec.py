@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from gitbatch.errors import GitError
 from gitbatch.paths import decode_path, encode_path
+from gitbatch.patterns import compile_later
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -18,6 +20,9 @@ REGULAR = "100644"
 TREE = "40000"
 SYMLINK = "120000"
 SUBMODULE = "160000"
+
+_ENTRIES = {size: compile_later(rb"(?s)([^ ]*) ([^\0]*)\0(.{%d})|(.+)" % size) for size in (20, 32)}
+"""An entry of a tree by the length of a raw object id: its mode, name and id; or what is no entry."""
 
 
 def open_digest(id_bytes: int, content: bytes = b"") -> "_Hash":
@@ -146,14 +151,15 @@ def parse_tree(data: bytes, id_bytes: int) -> Iterator[TreeEntry]:
     Args:
         data: its content.
         id_bytes: the length of a raw object id.
+
+    Raises:
+        GitError: it has another form.
     """
-    at = 0
-    while at < len(data):
-        space, nul = data.index(b" ", at), data.index(b"\0", at)
-        end = nul + 1 + id_bytes
-        mode = data[at:space].lstrip(b"0").decode()  # old programs have written some
-        yield TreeEntry(mode, decode_path(data[space + 1 : nul]), data[nul + 1 : end].hex())
-        at = end
+    for mode, name, oid, rest in _ENTRIES[id_bytes].findall(data):
+        if rest:
+            raise GitError(("ls-tree",), 128, f"not an entry of a tree: {rest[:80]!r}")
+        # old programs have written modes with a zero
+        yield TreeEntry(mode.lstrip(b"0").decode(), decode_path(name), oid.hex())
 
 
 def render_tree(entries: Iterable[TreeEntry]) -> bytes:
