@@ -114,9 +114,14 @@ class HeldLimits:
 
         patch.setattr(asyncio, "timeout", hold_limit)
 
-    def expire(self) -> None:
-        """Let them pass, also one that begins later: a program may say something before it is waited for."""
-        self._is_over = True
+    @property
+    def has_begun(self) -> bool:
+        """Whether one has begun."""
+        return bool(self._held)
+
+    def expire(self, *, later: bool = True) -> None:
+        """Let them pass, and also those that begin later: a program may say something before it is waited for."""
+        self._is_over = later
         for limit in self._held:
             with suppress(RuntimeError):  # it has ended
                 limit.reschedule(asyncio.get_running_loop().time())

@@ -44,7 +44,7 @@ FAILURES = Path(__file__).parents[3] / "docs" / "failures.md"
     ("word", "reason", "cause"),
     [
         ("3", "it broke (exit 3)", Cause.FAILED),
-        ("slow", "it took longer than 1 seconds and printed nothing", Cause.TIMEOUT),
+        ("slow", "it took longer than 3 seconds and printed nothing", Cause.TIMEOUT),
         ("shared", "the agent modified task.md outside its assigned output", Cause.REFUSED),
         ("nothing", "no output file was written", Cause.NO_OUTPUT),
     ],
@@ -54,7 +54,7 @@ def test_the_next_attempt_knows_why_the_last_one_failed(
 ) -> None:
     set_up(place, f"{word} ok")
     if word == "slow":
-        place.edit("gitbatch.toml", "60s", "1s")
+        place.edit("gitbatch.toml", "60s", "3s")  # in which the second attempt ends
         place.commit()
     told = run(place)
     (failed,) = told.of("attempt-failed")
