@@ -58,7 +58,7 @@ def watched(place: Place, command: list[str], width: int, height: int, **more: s
         "PAGER": "cat",
         **more,
     }
-    child = open_terminal(place, command, env=environment, dimensions=(height, width))
+    child = open_terminal(place, command, env=environment, timeout=120, dimensions=(height, width))
     try:
         yield Eyes(child, width, height)
     finally:

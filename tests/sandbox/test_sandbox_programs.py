@@ -245,13 +245,13 @@ def test_listed_paths_are_visible(arena: Arena) -> None:
 
 @everywhere
 def test_sigterm_is_forwarded(arena: Arena) -> None:
-    code = "import signal, sys, time\nsignal.signal(15, lambda *_: sys.exit(print('farewell') or 9))\nprint('ready', flush=True)\ntime.sleep(20)"
+    code = "import signal, sys, time\nsignal.signal(15, lambda *_: sys.exit(print('farewell') or 9))\nprint('ready', flush=True)\ntime.sleep(60)"
     with arena.start(*arena.wall.python, "-c", code) as process:
         assert process.stdout
         assert process.stdout.readline() == "ready\n"
         os.killpg(process.pid, signal.SIGTERM)
         assert process.stdout.read() == "farewell\n"
-        assert process.wait(10) == 9
+        assert process.wait(60) == 9
 
 
 BEATS = """
@@ -278,7 +278,7 @@ def test_killed_launcher_ends_all(arena: Arena) -> None:
         process.stdout.readline()
         os.killpg(process.pid, signal.SIGKILL)
         assert_killed(process.stdout)
-        assert process.wait(10) == -signal.SIGKILL
+        assert process.wait(60) == -signal.SIGKILL
 
 
 @behind(*CONFINED, *USERS)
@@ -290,7 +290,7 @@ def test_killed_wrapper_ends_all(arena: Arena) -> None:
         wrapper = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
         os.kill(int(wrapper), signal.SIGKILL)
         assert_killed(process.stdout)
-        assert process.wait(10) == 128 + signal.SIGKILL
+        assert process.wait(60) == 128 + signal.SIGKILL
 
 
 @confined
@@ -308,7 +308,7 @@ def test_killed_orchestrator_ends_all(arena: Arena) -> None:
 
 @confined
 def test_written_bytes_limit(arena: Arena) -> None:
-    code = "import time\nfor n in range(8): open(f'part{n}', 'wb').write(bytes(1024 * 1024))\ntime.sleep(20)"
+    code = "import time\nfor n in range(8): open(f'part{n}', 'wb').write(bytes(1024 * 1024))\ntime.sleep(60)"
     done = arena.python(code, arena.usual._replace(limits=ProcessLimits(scratch_bytes=4 * 1024 * 1024)))
     assert done.returncode == 128 + signal.SIGXFSZ
     assert "wrote more than max-scratch-bytes allows" in done.stderr

@@ -223,7 +223,8 @@ def test_agent_that_ends_when_its_worker_is_asked_to_stop_is_lost(far: Orchestra
 def test_failure_is_sent(
     far: Orchestrator, script: str, table: dict[str, Any], cause: Cause, reason: str
 ) -> None:
-    talk(far, lambda far: far.send_job(script, seconds=1.0, **table), Orchestrator.wait_for_result)
+    seconds = 1.0 if cause is Cause.TIMEOUT else DEADLINE
+    talk(far, lambda far: far.send_job(script, seconds=seconds, **table), Orchestrator.wait_for_result)
     [result] = far.of(JobResult)
     assert isinstance(result.answer, SentFailure)
     assert result.answer.cause is cause
