@@ -272,7 +272,7 @@ class Opening(Struct, frozen=True):
             )
             if run.jobs < wanted:
                 notices(f"the open-file limit allows {run.jobs} agents at a time, not {wanted} (ulimit -n)")
-            yield send_agents(run, config, settings, notices)
+            yield send_agents(run, recorded, config, settings, notices)
 
     def _choose_eagerness(self, batch: Batch, state: ProjectState) -> Eagerness:
         """Returns whether items start before their group, once the limits of the batch are set."""

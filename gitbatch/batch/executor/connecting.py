@@ -66,7 +66,7 @@ async def _greet(
     removable = members.note_greeting(member)
     if removable:
         await channel.send(ForgetJobs(tuple(sorted(removable))))
-    for token in sorted(member.running & members.recorded):  # another worker was faster
+    for token in sorted(filter(members.is_over, member.running)):  # another worker was faster, for example
         await channel.send(CancelJob(token))
     return True
 

@@ -17,6 +17,7 @@ from gitbatch.batch.executor.carrier import Carrier, WorkerLink
 from gitbatch.batch.executor.free_slots import FreeSlots
 from gitbatch.batch.executor.incoming_job import IncomingJob
 from gitbatch.batch.executor.pool_member import ENOUGH_FAILURES, PoolMember
+from gitbatch.batch.executor.result_tokens import OldResults
 from gitbatch.text import CleanText, clean_text
 
 _GREETINGS = 3.0
@@ -45,6 +46,8 @@ class PoolMembers:
     """Set when a worker came, was lost, or has room."""
     recorded: set[str] = field(default_factory=set)
     """The tokens of results that count no more: a worker that comes back may still keep them."""
+    old: OldResults = field(default_factory=OldResults)
+    """Those that counted no more when the run began."""
     _keeping: dict[str, tuple[PoolMember] | set[PoolMember]] = field(default_factory=dict)
     """By token: the workers that keep a result, or work on it since an earlier connection; some do not any more."""
     _free: FreeSlots = field(default_factory=FreeSlots)
@@ -94,13 +97,17 @@ class PoolMembers:
         for other in self.all if member.spooled else ():
             for token in other.jobs.keys() & member.spooled:
                 other.jobs[token].lose(f"worker {member.host} has its result", is_elsewhere=True)
-        known = frozenset(self.recorded & member.spooled)
+        known = frozenset(filter(self.is_over, member.spooled))
         member.spooled -= known
         alone = (member,)  # one value for all tokens: there may be very many
         for token in (*member.spooled, *member.running):
             self._note_keeping(token, alone)
         self.note_room(member)
         return known
+
+    def is_over(self, token: str) -> bool:
+        """Whether a result counts no more."""
+        return token in self.recorded or (token not in self.asked and self.old.has_token(token))
 
     def note_room(self, member: PoolMember) -> None:
         """Notes that a worker may take more jobs than before, or has ended one."""

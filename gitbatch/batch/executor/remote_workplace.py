@@ -28,6 +28,7 @@ from gitbatch.batch.executor.messages import PROTOCOL, ItemJob, JobResult, Welco
 from gitbatch.batch.executor.pool_member import PoolMember
 from gitbatch.batch.executor.pool_members import NoWorker, PoolMembers
 from gitbatch.batch.executor.remote_checks import CheckSender
+from gitbatch.batch.executor.result_tokens import OldResults, make_token
 from gitbatch.batch.executor.sent_answers import read_answer
 from gitbatch.batch.executor.sent_secrets import collect_secrets, remove_sent
 from gitbatch.batch.executor.worker_pool import PoolTools, WorkerPool
@@ -70,6 +71,8 @@ class RemoteTools(Struct, frozen=True):
     tell: Callable[[str], None]
     announce: Callable[[str, CleanText], None]
     """Called with the slug of an item and the worker that it is sent to."""
+    old: OldResults = OldResults()
+    """What workers may remove, as no run asks for it any more."""
 
 
 @dataclass(slots=True)
@@ -270,17 +273,10 @@ def list_unlike_here(repo: Repository, tree: str) -> tuple[str, ...]:
     return (lfs,) * has_lfs_files(repo) + (modules,) * bool(repo.objects.find_entry(tree, ".gitmodules"))
 
 
-def make_token(batch: str, slug: str, setup: WorkplaceSetup, assignment: Assignment, table: bytes) -> str:
-    """Returns what an attempt is known by: a resume that asks for the same thing gets the result that is there."""
-    asked = (batch, slug, setup.tree, setup.output, str(assignment.attempt), assignment.prompt)
-    digest = hashlib.sha256("\0".join(asked).encode(errors="surrogateescape") + b"\0" + table)
-    return digest.hexdigest()[:32]
-
-
 def open_remote(tools: RemoteTools, local: Workplaces) -> RemoteWorkplaces:
     """Returns the workplaces of a run by its table `[executor]`; nothing is connected to yet."""
     repo, config = tools.repo, tools.config
-    members = PoolMembers(tools.tell, require_duration(config.executor.no_worker))
+    members = PoolMembers(tools.tell, require_duration(config.executor.no_worker), old=tools.old)
     tables = {
         name: json.encode(table) for name, table in config.agents.items() if isinstance(table, ProcessTable)
     }

@@ -186,6 +186,13 @@ def read_plan_path(repo: Repository, batch: str) -> str:
     return ""
 
 
+def list_ended(repo: Repository) -> frozenset[str]:
+    """Returns the ids of the batches that have ended, as far as their refs are kept."""
+    refs = repo.refs.below(BATCHES)
+    ids = (ref.removeprefix(BATCHES).split("/")[0] for ref in refs)
+    return frozenset(batch for batch in ids if end_ref(batch) in refs)
+
+
 def end_batch(repo: Repository, batch: str, last: str) -> None:
     """Marks a batch as ended, with the commit that it ended at."""
     held = repo.refs.read(building_ref(batch))
