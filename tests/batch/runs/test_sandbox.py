@@ -286,7 +286,7 @@ def test_a_main_checkout_that_nothing_names_is_in_the_header(three: Place) -> No
     three.git("worktree", "move", str(three.root.parent / "linked"), str(place.root))
     for kind, said in (("landlock", 1), ("none", 0)):
         done = place.gitbatch("run", "--items", "T101", "--checkpoint", "at-end", "--sandbox", kind)
-        assert done.stdout.count(f"the main checkout of {three.root.parent}/dirs/gd is not recorded") == said
+        assert done.stdout.count(f"the main checkout of {three.root.parent}/dirs/gd is not named") == said
         place.gitbatch("abort")
         place.git("reset", "-q", "--hard", "HEAD~2")
 
