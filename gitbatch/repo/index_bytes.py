@@ -6,7 +6,6 @@ An index also caches the trees of folders. Those of folders with other files tha
 them when it adds a file; the others stay, so that `git status` need not read every tree of the commit.
 """
 
-import hashlib
 import mmap
 import os
 import struct
@@ -18,6 +17,7 @@ from msgspec import Struct
 from gitbatch.fs.disk import naming
 from gitbatch.paths import encode_path
 from gitbatch.patterns import compile_later
+from gitbatch.repo.objects.codec import open_digest
 
 HEADER = struct.Struct(">4sII")
 """The signature, the version, the number of entries."""
@@ -81,7 +81,7 @@ def invalidate_trees(content: bytes, changes: Iterable[bytes], id_bytes: int) ->
     Raises:
         UnreadableIndexError: they have another form.
     """
-    changed = _list_folders(changes)
+    changed = list_folders(changes)
     parts: list[bytes] = []
     start = end = 0
     above: list[bytes | None] = [b""]
@@ -104,7 +104,7 @@ def invalidate_trees(content: bytes, changes: Iterable[bytes], id_bytes: int) ->
     return b"".join((*parts, content[start:]))
 
 
-def _list_folders(paths: Iterable[bytes]) -> set[bytes]:
+def list_folders(paths: Iterable[bytes]) -> set[bytes]:
     """Returns the folders of paths; the outermost is empty."""
     found = {b""}
     for path in paths:
@@ -122,7 +122,7 @@ def write_index(made: Path, old: mmap.mmap, parts: Iterable[slice | bytes], id_b
         OSError: the disk fails.
     """
     made.unlink(missing_ok=True)  # it may be a second name of an index
-    digest = hashlib.sha1(usedforsecurity=False) if id_bytes == 20 else hashlib.sha256()
+    digest = open_digest(id_bytes)
     with naming(made), made.open("xb") as file, memoryview(old) as view:
         for part in parts:
             with view[part] if isinstance(part, slice) else memoryview(part) as content:

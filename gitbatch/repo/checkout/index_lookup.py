@@ -112,6 +112,10 @@ class IndexLookup:
         is_there = at < self._limit and self._is_entry(at) and self._name_at(at) == path
         return slice(at, self._end_at(at) if is_there else at)
 
+    def is_merged(self, span: slice) -> bool:
+        """Whether no entry in conflict is at a span, which may be empty."""
+        return span.start == span.stop or not self._flags_at(span.start) & _STAGE
+
     def has_below(self, folder: bytes) -> bool:
         """Whether a path below a folder has an entry."""
         at = self._find_place(folder + b"/")

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from gitbatch.fs.durable import sync_file
-from gitbatch.paths import ancestors, encode_path
+from gitbatch.paths import encode_path
 from gitbatch.repo.checkout.files import FileChange
 from gitbatch.repo.checkout.index_lookup import IndexLookup, open_lookup
 from gitbatch.repo.index_bytes import (
@@ -25,6 +25,7 @@ from gitbatch.repo.index_bytes import (
     NewIndexEntry,
     UnreadableIndexError,
     invalidate_trees,
+    list_folders,
     render_entry,
     write_index,
 )
@@ -78,29 +79,27 @@ def _write_changed(index: Path, made: Path, changes: list[FileChange], id_bytes:
 
 def _replace_entries(old: IndexLookup, changes: dict[bytes, FileChange]) -> list[slice | bytes]:
     """Returns the parts of the new index up to its extensions."""
+    _require_no_files(old, changes)
     parts: list[slice | bytes] = []
     start, count = HEADER.size, old.count
-    for name in sorted(changes):
-        found, new = old.find_span(name), changes[name].new
-        _require_alone(old, name, changes)
+    for name, change in sorted(changes.items()):
+        found = old.find_span(name)
+        is_new = found.start == found.stop
+        if change.skipped or not old.is_merged(found) or (is_new and old.has_below(name)):
+            raise UnreadableIndexError
         parts.append(slice(start, found.start))
-        if new:
-            parts.append(render_entry(NewIndexEntry(changes[name].path, int(REGULAR, 8), new, present=True)))
-        count += bool(new) - (found.start < found.stop)
+        if change.new:
+            parts.append(render_entry(NewIndexEntry(change.path, int(REGULAR, 8), change.new, present=True)))
+        count += bool(change.new) - (not is_new)
         start = found.stop
     return [HEADER.pack(b"DIRC", 2, count), *parts, slice(start, old.end)]
 
 
-def _require_alone(old: IndexLookup, name: bytes, changes: dict[bytes, FileChange]) -> None:
-    """Raises an error for a path whose change concerns other entries, too: git removes those."""
-    change, entry = changes[name], old.find_entry(name)
-    is_in_conflict = entry is not None and not entry.is_merged
-    if change.skipped or is_in_conflict:
+def _require_no_files(old: IndexLookup, changes: dict[bytes, FileChange]) -> None:
+    """Raises an error if a folder of a path has been a file: git removes that."""
+    folders = list_folders(name for name, change in changes.items() if change.new)
+    if any(folder in changes or old.find_entry(folder) for folder in folders if folder):
         raise UnreadableIndexError
-    if change.new and entry is None:
-        above = [encode_path(folder) for folder in ancestors(change.path)]
-        if old.has_below(name) or any(old.find_entry(one) or one in changes for one in above):
-            raise UnreadableIndexError
 
 
 def _render_extensions(old: IndexLookup, changes: Iterable[bytes], id_bytes: int) -> Iterator[slice | bytes]:

@@ -22,7 +22,7 @@ SYMLINK = "120000"
 SUBMODULE = "160000"
 
 _ENTRIES = {size: compile_later(rb"(?s)([^ ]*) ([^\0]*)\0(.{%d})|(.+)" % size) for size in (20, 32)}
-"""An entry of a tree by the length of a raw object id: its mode, name and id; or what is no entry."""
+"""An entry of a tree by the length of a raw object id: its mode, name and id; or something else."""
 
 
 def open_digest(id_bytes: int, content: bytes = b"") -> "_Hash":
