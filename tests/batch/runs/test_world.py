@@ -205,7 +205,7 @@ def test_a_commit_of_the_user_right_behind_a_checkpoint_undoes_nothing(three: Pl
     three.write("user.txt", "staged")
     three.git("add", "user.txt")
     copies = (
-        shutil.copytree(three.root, three.root.parent / f"try{number}", symlinks=True) for number in range(3)
+        shutil.copytree(three.root, three.root.parent / f"try{number}", symlinks=True) for number in range(12)
     )
     said = (_commit_behind(replace(three, root=copy)) for copy in copies)
     assert ("user", "user.txt", "") in said
