@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from gitbatch.batch.event_stream import EventStream
-from gitbatch.batch.events import BatchStarted, GroupStarted, ItemSent, Notice
+from gitbatch.batch.events import BatchStarted, GroupStarted, ItemQueued, ItemSent, Notice
 from gitbatch.batch.group.scheduled_items import GroupStart
 from gitbatch.batch.history.progress import BatchProgress
 from gitbatch.batch.history.record import Batch
@@ -43,11 +43,14 @@ def emit_start(run: Run, state: BatchProgress, confined: AgentConfinement, *, re
 
 
 def announce_hosts(emit: EventStream, batch: Batch) -> Callable[[str, CleanText], None]:
-    """Returns the listener that announces the machine to which an item, by its slug, is sent."""
+    """Returns the listener that announces the machine to which an item, by its slug, is sent; without one, that it waits for one."""
     items = {item.slug: item for item in batch.record.items}
 
     def announce(slug: str, host: CleanText) -> None:
         item = items[slug]
+        if not host:
+            emit(ItemQueued(batch=batch.id, slug=item.key, group=item.group, item=item.output))
+            return
         emit(
             ItemSent(
                 batch=batch.id, slug=item.key, group=item.group, item=item.output, name=item.name, host=host

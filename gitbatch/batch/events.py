@@ -107,6 +107,10 @@ class ItemProgress(_BaseItemEvent, frozen=True, tag="item-progress"):
     line: CleanText
 
 
+class ItemQueued(_BaseItemEvent, frozen=True, tag="item-queued"):
+    """An item that has started waits for a slot of another machine: its agent does not work yet."""
+
+
 class ItemSent(_BaseItemEvent, frozen=True, tag="item-sent"):
     """An item's agent works on another machine."""
 
@@ -300,6 +304,7 @@ BatchEvent: TypeAlias = (
 ItemEvent: TypeAlias = (
     ItemStarted
     | ItemProgress
+    | ItemQueued
     | ItemSent
     | ItemCharged
     | ItemWaiting

@@ -23,17 +23,19 @@ from gitbatch.batch.events import (
     ItemCharged,
     ItemFinished,
     ItemProgress,
+    ItemQueued,
     ItemSent,
     ItemStarted,
     ItemWaiting,
 )
+from gitbatch.batch.history.activity import NO_SLOT
 from gitbatch.batch.model import ItemStatus, Outcome
 from gitbatch.limits.causes import WAIT_DESCRIPTIONS
 from gitbatch.limits.usage import Usage
 from gitbatch.plan.model import ItemKey
 from gitbatch.text import format_count
 
-_RUNNING = ItemStarted | ItemSent | ItemProgress | ItemCharged | CheckStarted | CheckFinished
+_RUNNING = ItemStarted | ItemQueued | ItemSent | ItemProgress | ItemCharged | CheckStarted | CheckFinished
 """The events of an item that runs."""
 
 
@@ -175,9 +177,16 @@ def _drop(state: LiveState, key: ItemKey) -> LiveState:
     return replace(state, running={k: each for k, each in state.running.items() if k != key})
 
 
+def _note_machine(item: RunningItem, event: ItemSent | ItemQueued) -> RunningItem:
+    """Returns an item that is sent to another machine, or waits for a slot of one, without an agent that could be silent."""
+    if isinstance(event, ItemQueued):
+        return replace(item, host="", line=NO_SLOT, heard=None)
+    return replace(item, host=event.host, line="", heard=event.at)
+
+
 def _follow_running_item(
     state: LiveState,
-    event: ItemStarted | ItemSent | ItemProgress | ItemCharged | CheckStarted | CheckFinished,
+    event: ItemStarted | ItemQueued | ItemSent | ItemProgress | ItemCharged | CheckStarted | CheckFinished,
 ) -> LiveState:
     match event:
         case ItemStarted():
@@ -185,8 +194,8 @@ def _follow_running_item(
             cost = state.costs.get(event.slug)
             item = RunningItem(event.name, event.at, heard=event.at, cost=cost, is_early=event.early)
             return _put(replace(state, failures=failures), event.slug, item)
-        case ItemSent() if item_now := state.running.get(event.slug):
-            return _put(state, event.slug, replace(item_now, host=event.host))
+        case ItemSent() | ItemQueued() if item_now := state.running.get(event.slug):
+            return _put(state, event.slug, _note_machine(item_now, event))
         case ItemProgress() if item_now := state.running.get(event.slug):
             return _put(state, event.slug, replace(item_now, line=event.line, heard=event.at))
         case ItemCharged() if (item_now := state.running.get(event.slug)) and event.usage.cost is not None:

@@ -26,6 +26,7 @@ from gitbatch.batch.events import (
     ItemEvent,
     ItemFinished,
     ItemProgress,
+    ItemQueued,
     ItemSent,
     ItemStarted,
     ItemWaiting,
@@ -123,7 +124,7 @@ class PlainView:
                 self._show_progress(event)
             case ItemWaiting():
                 self._show_item_waiting(event)
-            case CheckStarted() | ItemCharged():
+            case CheckStarted() | ItemCharged() | ItemQueued():
                 self._follow_silently(event)
             case CheckFinished():
                 self._show_check(event)
@@ -134,7 +135,7 @@ class PlainView:
             case _:
                 assert_never(event)
 
-    def _follow_silently(self, event: CheckStarted | ItemCharged) -> None:
+    def _follow_silently(self, event: CheckStarted | ItemCharged | ItemQueued) -> None:
         """Shows nothing: the end of a check or of an item says it all."""
         if isinstance(event, CheckStarted):
             self._names.setdefault(event.slug, event.name)

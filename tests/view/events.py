@@ -22,6 +22,7 @@ from gitbatch.batch.events import (
     ItemCharged,
     ItemFinished,
     ItemProgress,
+    ItemQueued,
     ItemSent,
     ItemStarted,
     ItemWaiting,
@@ -130,6 +131,7 @@ EVENTS: tuple[tuple[Event, str], ...] = (
         ),
         "  !         T1: oh\n",
     ),
+    (ItemQueued(batch="b", slug=ITEM.key, group=1, item="out/a.md"), ""),
     (
         ItemSent(batch="b", slug=ITEM.key, group=1, item="out/a.md", name="T1", host=clean_text("far")),
         "  on        T1: far\n",

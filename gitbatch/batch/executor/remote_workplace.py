@@ -70,7 +70,7 @@ class RemoteTools(Struct, frozen=True):
     """Of the batch."""
     tell: Callable[[str], None]
     announce: Callable[[str, CleanText], None]
-    """Called with the slug of an item and the worker that it is sent to."""
+    """Called with the slug of an item and the worker that it is sent to; empty: it waits for one."""
     old: OldResults = OldResults()
     """What workers may remove, as no run asks for it any more."""
 
@@ -190,7 +190,8 @@ class RemoteWorkplace:
         """
         pool, permit, began = self.shared.pool, self.permit, time.monotonic()
         while True:
-            member = await pool.take_member(job, unfit, is_early=permit is not None and permit.is_early)
+            is_early = permit is not None and permit.is_early
+            member = await pool.take_member(job, unfit, is_early=is_early, note_wait=self._note_wait)
             has_begun = isinstance(member, PoolMember) and member.has_begun(job.token)
             if permit is None or isinstance(member, NoWorker) or has_begun or permit.is_given:
                 break
@@ -200,6 +201,9 @@ class RemoteWorkplace:
         if permit:
             permit.waited += time.monotonic() - began
         return member
+
+    def _note_wait(self) -> None:
+        self.shared.tools.announce(self.slug, CleanText(""))
 
     def _receive_job(self, sent: ItemJob, progress: Progress) -> IncomingJob:
         """Returns what will come back for a job, of which nothing has come yet."""

@@ -6,7 +6,7 @@ The jobs of a worker that is lost end as lost; who asked for them decides what f
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,19 +71,28 @@ class WorkerPool:
             self._tasks.append(asyncio.create_task(self.carrier.find_workers(self._join)))
 
     async def take_member(
-        self, job: IncomingJob, avoided: Sequence[PoolMember] = (), *, is_early: bool = False
+        self,
+        job: IncomingJob,
+        avoided: Sequence[PoolMember] = (),
+        *,
+        is_early: bool = False,
+        note_wait: Callable[[], None] = lambda: None,
     ) -> PoolMember | NoWorker:
         """Waits until a worker has room for a job, and gives it the job; or until none was there for too long.
 
         A worker that keeps the result of the job is taken, with or without room; one that lacks something for the agent
         never; `avoided`, those that could not begin with it, only if no other is there. Early ones take what others leave.
+        `note_wait` is called if it has to wait.
         """
         members = self.members
         members.recorded.discard(job.token)
         members.asked.add(job.token)
         members.waiting += not is_early
         try:
-            found = await self._wait_for_member(job, avoided, is_early=is_early)
+            chosen = members.choose_member(job, avoided, is_early=is_early)
+            if chosen is None:
+                note_wait()
+            found = chosen or await self._wait_for_member(job, avoided, is_early=is_early)
         finally:
             members.waiting -= not is_early
             if not members.waiting:  # early ones may take what is left

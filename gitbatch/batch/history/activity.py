@@ -19,6 +19,8 @@ from gitbatch.plan.model import ItemKey
 from gitbatch.text import CleanText, clean_text
 
 LOG = "events.jsonl"
+NO_SLOT = "waits for a slot of a worker"
+"""What an item does that has started, and whose agent does not work yet."""
 _PROGRESS = b'"event":"item-progress"'
 _ITEM = b'"slug":"'
 
@@ -28,7 +30,7 @@ class ItemPhase(StrEnum):
 
     RUNNING = "running"
     WAITING = "waiting"
-    """It starts again: an attempt failed, or the server was busy."""
+    """It starts again: an attempt failed, or the server was busy; or it has no slot of a worker yet."""
     FINISHED = "finished"
 
 
@@ -159,6 +161,14 @@ def _decode_event(line: bytes) -> _LoggedEvent | None:
     return None  # half a line, which is being written, or another version's
 
 
+def _note_machine(before: ItemActivity, event: _LoggedEvent) -> ItemActivity:
+    """Returns what an item does that is sent to another machine, or waits for a slot of one."""
+    if event.event == "item-queued":
+        return replace(before, phase=ItemPhase.WAITING, host=CleanText(""), reason=clean_text(NO_SLOT))
+    reason = before.reason if before.reason != NO_SLOT else CleanText("")
+    return replace(before, phase=ItemPhase.RUNNING, host=clean_text(event.host, 100), reason=reason)
+
+
 def _add_event(found: dict[ItemKey, ItemActivity], event: _LoggedEvent) -> None:
     before, outcome = found.get(event.slug), event.outcome
     match event.event:
@@ -168,8 +178,8 @@ def _add_event(found: dict[ItemKey, ItemActivity], event: _LoggedEvent) -> None:
             found[event.slug] = replace(running, is_early=event.early)
         case "item-progress" if before and before.phase is ItemPhase.RUNNING and before.since <= event.at:
             found[event.slug] = replace(before, line=clean_text(event.line))
-        case "item-sent" if before:
-            found[event.slug] = replace(before, host=clean_text(event.host, 100))
+        case "item-sent" | "item-queued" if before:
+            found[event.slug] = _note_machine(before, event)
         case "item-charged" if before and event.usage and event.usage.cost is not None:
             found[event.slug] = replace(before, charged=(before.charged or 0.0) + event.usage.cost)
         case "check-started":

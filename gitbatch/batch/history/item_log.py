@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from gitbatch.agents.protocol import OutputStream
-from gitbatch.batch.history.activity import LOG
+from gitbatch.batch.history.activity import LOG, NO_SLOT
 from gitbatch.batch.model import ItemStatus
 from gitbatch.checks.verdict import VERDICT_WORDS, CheckVerdict
 from gitbatch.fs.nofollow import regular_file
@@ -165,8 +165,8 @@ def _describe_event(entry: _LoggedLine) -> tuple[LogKind, str] | None:
             return LogKind.SENT, f"sent to {entry.host}"
         case "item-progress":
             return LogKind.LINE, entry.line
-        case "item-waiting":
-            return LogKind.WAIT, f"waits: {entry.reason}"
+        case "item-waiting" | "item-queued":
+            return LogKind.WAIT, f"waits: {entry.reason}" if entry.reason else NO_SLOT
         case "check-finished" if result := entry.result:
             words = f"check {result.name} {VERDICT_WORDS[result.verdict]} ({result.seconds:.1f} s{name_host(result.host)})"
             return LogKind.CHECK, _add_reason(words, result.reason)

@@ -236,6 +236,8 @@ def test_worker_that_offers_no_slot_is_as_none(place: Place, monkeypatch: pytest
     assert result.halt.cause is Cause.NO_WORKER
     assert "far: it has no slot for this run" in result.halt.reason
     assert "waiting for a worker, for up to 0.2 seconds" in of_kind(events, "notice")[-1]["text"]
+    order = [event["event"] for event in events if event.get("item") == "out/T1.md"]
+    assert order[-1] == "item-queued"
 
 
 def test_worker_without_slots_is_there_while_it_works() -> None:
