@@ -126,6 +126,23 @@ def test_cut_connection_lets_jobs_finish(far: Orchestrator, tmp_path: Path) -> N
     assert list_spooled(far.settings) == (TOKEN,)
 
 
+def test_agent_of_a_cut_connection_ends_at_its_time_limit(far: Orchestrator) -> None:
+    """So none works on for ever whose run was ended while its worker was not connected."""
+
+    async def cut(far: Orchestrator) -> None:
+        far.send_job("echo begun; exec sleep 600", seconds=0.5)
+        # On a slow machine it may end before it has said anything: the result is the same.
+        await wait_until_async(lambda: far.of(JobEvent) or far.of(JobResult), "it has begun")
+        assert far.writer
+        far.writer.close()
+
+    assert asyncio.run(far.talk(cut)) is ServeEnd.CUT
+    talk(far, lambda far: far.send(far.last), Orchestrator.wait_for_result)
+    [result] = far.of(JobResult)
+    assert isinstance(result.answer, SentFailure)
+    assert result.answer.cause is Cause.TIMEOUT
+
+
 def test_result_is_sent_while_another_process_is_stuck_with_it(far: Orchestrator) -> None:
     """It has spooled it, and sends it on a connection of which the other end is gone without a word."""
     talk(far, lambda far: far.send_job(WRITE), Orchestrator.wait_for_result)
