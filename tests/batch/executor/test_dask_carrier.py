@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from batch.executor.scripted_scheduler import answering, knowing, say, serving
+from ports import find_port
 from waiting import wait_until_async
 
 from gitbatch.batch.executor.carrier import CarrierTools, ChannelError, WorkerLink
@@ -41,7 +42,7 @@ def test_workers_join_and_leave_and_outlive_the_scheduler(monkeypatch: pytest.Mo
     announced = ["tcp://127.0.0.1:1", "tcp://127.0.0.1:2"]
 
     async def scene() -> None:
-        async with serving(knowing(announced)) as address:
+        async with serving(knowing(announced), find_port()) as address:
             carrier = open_carrier(str(address), told)
             finding = asyncio.create_task(carrier.find_workers(found.append))
             await wait_until_async(lambda: len(found) == 2, found)

@@ -1,15 +1,13 @@
 """A run with the workers of a real Dask cluster: a scheduler and workers as processes, with certificates, on loopback."""
 
 import asyncio
-import random
 import re
 import signal
-import socket
 import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from batch.runs.test_run_workers import hosts, spooled
 from certificates import write_certificates, write_stranger
 from conftest import Place, read_run
 from history import audit, ticked
+from ports import find_port
 from waiting import wait_until
 
 from gitbatch.batch.executor.carrier import ChannelError
@@ -91,15 +90,6 @@ class Cluster:
         """The address at which a worker listens for runs."""
         [address] = re.findall(r"listens at (\S+),", self.log_of(name).read_text())
         return str(address)
-
-
-def find_port() -> int:
-    """A port that nothing listens at, and that the system gives to none who asks for any."""
-    for port in random.sample(range(10_000, 32_000), 100):
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("no port is free")
 
 
 @pytest.fixture
