@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from batch.worker.orchestrators import Orchestrator, far  # noqa: F401 - a fixture
 from certificates import write_certificates
+from ports import find_port
 
 from gitbatch.batch.worker import cluster as cluster_module
 from gitbatch.batch.worker.cluster import (
