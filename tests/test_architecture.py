@@ -344,7 +344,8 @@ def test_to_run_a_batch_for_a_pipe_imports_nothing_that_it_does_not_need() -> No
         *("gitbatch.agents.anthropic.agent", "gitbatch.batch.history.verify"),
         *("gitbatch.batch.executor", "gitbatch.batch.worker", "gitbatch.batch.group.early_pool"),
         *("gitbatch.batch.group.early_judging", "gitbatch.batch.planning.early.dependencies"),
-        "gitbatch.api_proxy.rules",
+        *("gitbatch.api_proxy", "gitbatch.batch.planning.continuation", "gitbatch.batch.extras.shown_layer"),
+        *("gitbatch.repo.templates.kept", "gitbatch.fs.cloning", "pkgutil"),
     )
     modules = "gitbatch.cli.batch, gitbatch.batch.session, gitbatch.agents.command.agent"
     code = f"import sys, {modules}; print([m for m in {heavy!r} if m in sys.modules])"

@@ -3,6 +3,8 @@
 Nothing here waits for an agent. Where a step refuses, a new batch has not been started.
 """
 
+# ruff: noqa: PLC0415 - what only some runs need is imported for them: a batch that is resumed, items that start early
+
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -16,7 +18,6 @@ from gitbatch.batch.caller import Frontend, SessionSettings
 from gitbatch.batch.event_stream import EventStream
 from gitbatch.batch.events import BatchStopped, ConfigChanged, Notice
 from gitbatch.batch.extras.extras import ExtraSources, open_extras
-from gitbatch.batch.history.killed_attempts import find_killed_attempts
 from gitbatch.batch.history.ledger import Ledger, SpendingLimits, read_ledger
 from gitbatch.batch.history.progress import BatchProgress, read_progress
 from gitbatch.batch.history.record import Batch, rewrite_record
@@ -35,12 +36,6 @@ from gitbatch.batch.planning.agents import (
     set_limits,
 )
 from gitbatch.batch.planning.configuration import FixedConfig
-from gitbatch.batch.planning.continuation import (
-    CHANGEABLE,
-    GivenOptions,
-    find_differences,
-    refuse_differences,
-)
 from gitbatch.batch.planning.early.eagerness import (
     Eagerness,
     choose_eagerness,
@@ -171,18 +166,20 @@ class Opening(Struct, frozen=True):
             UsageError: an option says something else than the batch.
             GitbatchError: the rest cannot run by the changed options.
         """
+        from gitbatch.batch.planning import continuation
+
         settings = self.settings
-        given = GivenOptions(
+        given = continuation.GivenOptions(
             plan=settings.plan,
             items=settings.items,
             checkpoint=settings.checkpoint,
             agent=settings.agent,
             branch=settings.branch,
         )
-        found = find_differences(self.repo, batch, given)
-        can_change = settings.continues and all(each.option in CHANGEABLE for each in found)
+        found = continuation.find_differences(self.repo, batch, given)
+        can_change = settings.continues and all(each.option in continuation.CHANGEABLE for each in found)
         if not can_change:
-            refuse_differences(batch, found)
+            continuation.refuse_differences(batch, found)
         if not found:
             return batch.record, ""
         mode, agent = settings.checkpoint or batch.record.mode, settings.agent or batch.record.agent
@@ -286,7 +283,7 @@ class Opening(Struct, frozen=True):
         if not chosen.is_on:
             return chosen
         if len(batch.record.groups) > 1:
-            from gitbatch.batch.group.early_turn import can_start_early  # noqa: PLC0415 - many have one group
+            from gitbatch.batch.group.early_turn import can_start_early
 
             if can_start_early(state, batch.record):
                 return chosen
@@ -308,6 +305,8 @@ class Opening(Struct, frozen=True):
         self._set_limits(state, names, given)
         ledger.set_limits(given)
         if any(self.agents.get_agent(name, state.project.config).knows_cost for name in names):
+            from gitbatch.batch.history.killed_attempts import find_killed_attempts
+
             for killed in find_killed_attempts(self.repo, batch, recorded, ledger.entries):
                 ledger.add_attempt(killed)
         self.agents.budget.spent = sum_spending(read_spending(self.repo, batch, recorded, ledger.entries))

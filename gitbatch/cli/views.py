@@ -2,13 +2,13 @@
 
 import sys
 from enum import StrEnum
-from pkgutil import resolve_name
 from typing import Annotated, Protocol
 
 import typer
 
 from gitbatch.batch.events import Event
 from gitbatch.cli.common import make_page, use_utf_8
+from gitbatch.cli.lazy import find_attribute
 from gitbatch.cli.verbosity import is_quiet, is_verbose
 from gitbatch.errors import UsageError
 from gitbatch.view.page import PlainPage
@@ -81,5 +81,5 @@ def _choose_name(progress: ProgressKind, *, can_move: bool) -> str:
 
 def load_view(name: str, output: object) -> EventView:
     """Returns the view with a name, which shows events on an output."""
-    view: EventView = resolve_name(VIEWS[name])(output)
+    view: EventView = find_attribute(VIEWS[name])(output)
     return view

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from gitbatch.sandbox.command_line import launcher_command
 from gitbatch.sandbox.model import Confinement, SandboxKind
-from gitbatch.sandbox.shell import shell_command
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,4 +23,6 @@ class NoSandbox:
         """Returns the command to start instead of `argv`; see `Sandbox.wrap_command`."""
         if confinement.overlay:
             return launcher_command(list(argv), confinement, "none")
+        from gitbatch.sandbox.shell import shell_command  # noqa: PLC0415 - worktrees in layers need none
+
         return shell_command(argv, confinement)

@@ -7,11 +7,11 @@ import pytest
 from gitbatch.agents.acp.table import AcpAgent
 from gitbatch.agents.claude_code.table import ClaudeCodeAgent
 from gitbatch.agents.command.table import CommandAgent
-from gitbatch.agents.process import network
 from gitbatch.agents.process.api_access import FoundKey
 from gitbatch.agents.process.network import open_network
 from gitbatch.agents.process.table import ProcessTable
 from gitbatch.errors import GitbatchError
+from gitbatch.sandbox import network as sandbox_network
 from gitbatch.sandbox.landlock import Landlock
 from gitbatch.sandbox.model import Network, Sandbox
 from gitbatch.sandbox.none import NoSandbox
@@ -33,7 +33,7 @@ def opened(
     sandbox: Sandbox | None = None,
 ) -> tuple[Network, list[str]]:
     """Returns the network and the notes on a machine with a problem, or none."""
-    patch.setattr(network, "find_network_problem", lambda _sandbox: problem)
+    patch.setattr(sandbox_network, "find_network_problem", lambda _sandbox: problem)
     found = open_network("a", table, environment or {}, sandbox or Landlock(6))
     assert (found.access is not None) == (found.kind is Network.API)
     return found.kind, [note.removeprefix("agent a: ") for note in found.notes]
@@ -109,7 +109,7 @@ def test_key_stays_out_where_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_the_proxy_counts(
     monkeypatch: pytest.MonkeyPatch, table: ProcessTable, counted: tuple[bool, bool]
 ) -> None:
-    monkeypatch.setattr(network, "find_network_problem", lambda _sandbox: "")
+    monkeypatch.setattr(sandbox_network, "find_network_problem", lambda _sandbox: "")
     found = open_network("a", table, {}, Landlock(6), FoundKey("KEY", "k"))
     assert (found.counts_usage, found.counts_cost) == counted
 

@@ -2,16 +2,18 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import PurePath
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta, field
 from msgspec.structs import replace
 
-from gitbatch.agents.process.api_programs import FORMATS, ApiProgram
 from gitbatch.agents.process.table import ProcessTable, Reports
 from gitbatch.patterns import compile_later
 from gitbatch.project.agent_kinds import AgentKind
 from gitbatch.project.key_values import find_variable_problem
+
+if TYPE_CHECKING:
+    from gitbatch.agents.process.api_programs import ApiProgram
 
 BusyPattern = Annotated[str, Meta(pattern=r"[^\s_-]", max_length=200)]
 FormatName = Literal["claude", "codex", "opencode", "gemini", "qwen"]
@@ -49,10 +51,14 @@ class CommandAgent(ProcessTable, frozen=True, kw_only=True, tag="command"):
         return "api" if self.format else False
 
     @property
-    def api_program(self) -> ApiProgram | None:
+    def api_program(self) -> "ApiProgram | None":
         """What is known of the program whose format it is. Arguments are not added to the command line of another one."""
-        program = FORMATS[self.format] if self.format else None
-        if program and program.address_arguments and not _takes_arguments(self.command, self.format):
+        if not self.format:
+            return None
+        from gitbatch.agents.process.api_programs import FORMATS  # noqa: PLC0415 - many have no format
+
+        program = FORMATS[self.format]
+        if program.address_arguments and not _takes_arguments(self.command, self.format):
             return replace(program, address_arguments=())
         return program
 

@@ -4,6 +4,8 @@ The program runs in a process group of its own, which ends with it. A kind of ag
 (`program.py`); the rest is here.
 """
 
+# ruff: noqa: PLC0415 - what counts requests is imported for agents whose network has our proxy
+
 import asyncio
 import errno
 import os
@@ -27,7 +29,6 @@ from gitbatch.agents.process.files import ExchangeFiles
 from gitbatch.agents.process.interruption import AttemptInterruptedError, ProgramStoppedError
 from gitbatch.agents.process.network import AgentNetwork
 from gitbatch.agents.process.program import Program, ProgramExit, end_program, has_ended
-from gitbatch.agents.process.spending import AttemptLimits
 from gitbatch.agents.process.start_problem import (
     can_find_program,
     describe_start_problem,
@@ -108,7 +109,8 @@ class ProcessAgent(Struct, frozen=True):
         """Runs the program until it ends; its last lines are the details of a failure."""
         if self.network.access is None:
             return await self._run_program(assignment, folders, progress, None)
-        from gitbatch.agents.process.api_session import ApiSession  # noqa: PLC0415 - only agents with this network need it
+        from gitbatch.agents.process.api_session import ApiSession
+        from gitbatch.agents.process.spending import AttemptLimits
 
         limits = AttemptLimits(
             self.budget, assignment.item, self.cost_limit, self.token_limit, assignment.used

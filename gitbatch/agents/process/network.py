@@ -8,12 +8,10 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from gitbatch.agents.process.api_programs import narrow_program
 from gitbatch.agents.process.environment import passed_variables
 from gitbatch.agents.process.table import ProcessTable
 from gitbatch.errors import GitbatchError
 from gitbatch.sandbox.model import Network, Sandbox, SandboxKind
-from gitbatch.sandbox.network import find_network_problem
 from gitbatch.text import CleanText, clean_text
 
 if TYPE_CHECKING:
@@ -70,6 +68,7 @@ def open_network(
     program = table.api_program
     if program:
         from gitbatch.agents.process.api_access import find_passed_key
+        from gitbatch.agents.process.api_programs import narrow_program
 
         program = narrow_program(program, passed_variables(table, environment))
         key = key or find_passed_key(program, table, environment)
@@ -100,7 +99,11 @@ def _choose_network(agent: str, table: ProcessTable, sandbox: Sandbox) -> tuple[
     wanted = Network.of_setting(table.wanted_network)
     if wanted is Network.ALL:
         return wanted, ""
-    problem = find_network_problem(sandbox) if wanted is Network.API else ""
+    problem = ""
+    if wanted is Network.API:
+        from gitbatch.sandbox.network import find_network_problem
+
+        problem = find_network_problem(sandbox)
     if problem and table.network == "api":
         raise GitbatchError(
             f'agent {agent}: network = "api" is impossible: {problem}',

@@ -1,11 +1,13 @@
 """The settings of every kind of agent that is a process."""
 
 from collections.abc import Iterator, Mapping
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from gitbatch.agents.process.api_programs import ApiProgram
 from gitbatch.agents.process.environment import secret_names
 from gitbatch.project.agent_table import AgentTable, Positive, host_path_problem
+
+if TYPE_CHECKING:  # many agents have no program whose way to its model is known
+    from gitbatch.agents.process.api_programs import ApiProgram
 
 _WITHOUT_PROXY = 'it has a meaning with network = "api" only'
 
@@ -45,7 +47,7 @@ class ProcessTable(AgentTable, frozen=True, kw_only=True):
         return True
 
     @property
-    def api_program(self) -> ApiProgram | None:
+    def api_program(self) -> "ApiProgram | None":
         """What is known of how the program reaches its model; None: nothing."""
         return None
 

@@ -1,5 +1,7 @@
 """The layers that all worktrees of a run have on top of a commit's files: included files, and what commands prepared."""
 
+# ruff: noqa: PLC0415 - most runs have neither prepared nor included files: what makes their layers is imported for it
+
 import asyncio
 import errno
 import secrets
@@ -15,9 +17,6 @@ from msgspec import Struct, field
 from gitbatch.batch.extras.include import IncludedFiles, find_included
 from gitbatch.batch.extras.include_layer import make_include_layer
 from gitbatch.batch.extras.prepare import PURPOSE, DetachedWorktrees, NewDetachedWorktree, PrepareRunner
-from gitbatch.batch.extras.prepare_key import hash_settings, list_deciding_files, name_layer
-from gitbatch.batch.extras.result_layer import Before, uncover_guarded
-from gitbatch.batch.extras.shown_layer import find_hidden, make_shown_layer
 from gitbatch.checks.command import CheckTools
 from gitbatch.concurrency import GitThread
 from gitbatch.fs.copying import copy_sources, list_sources
@@ -106,6 +105,8 @@ class WorktreeExtras(Struct):
 
     async def _prepare(self, commit: str, include: tuple[Path, ...]) -> Lease:
         """Returns a lease of the layer that the commands make on a commit."""
+        from gitbatch.batch.extras.prepare_key import hash_settings, name_layer
+
         table, repo = self.sources.table, self.sources.repo
         first = await self.git(_list_files_on, repo, self.sources.base, table)
         files = await self.git(_list_files_on, repo, commit, table) if table.prepare_on else first
@@ -191,6 +192,8 @@ def _list_files_on(repo: Repository, commit: str, table: ExtrasTable) -> tuple[t
     tree = repo.objects.tree_of(commit)
     if not table.prepare_on:
         return (("", tree),)
+    from gitbatch.batch.extras.prepare_key import list_deciding_files
+
     return list_deciding_files(TreeSnapshot(repo.objects, tree), table.prepare_on)
 
 
@@ -198,6 +201,8 @@ def _show_commit(
     sources: ExtraSources, store: LayerStore, commit: str, layers: tuple[Path, ...]
 ) -> tuple[tuple[Path, ...], tuple[str, ...]]:
     """Returns a layer with the files of a commit that layers would hide, and their paths; none if they hide nothing."""
+    from gitbatch.batch.extras.shown_layer import find_hidden, make_shown_layer
+
     repo = sources.repo
     tree = repo.objects.tree_of(commit)
     hidden = tuple(dict.fromkeys(path for layer in layers for path in find_hidden(repo.objects, tree, layer)))
@@ -239,6 +244,8 @@ class _PreparedResult(Struct, frozen=True):
 
 def _fill_with_result(result: _PreparedResult, folder: Path) -> LayerInfo:
     """Makes a layer of a result."""
+    from gitbatch.batch.extras.result_layer import Before, uncover_guarded
+
     tree, objects = folder / "tree", result.sources.repo.objects
     result.take(tree)
     tree_of_commit = objects.tree_of(result.commit)

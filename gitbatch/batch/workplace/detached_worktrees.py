@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -22,7 +23,6 @@ from gitbatch.fs.copying import SourceFile, copy_sources, list_sources
 from gitbatch.fs.layers import OPAQUE_ATTRIBUTES, EntryKind, walk_layer
 from gitbatch.fs.removal import remove_anything, remove_tree
 from gitbatch.repo.fingerprint import require_untouched
-from gitbatch.repo.templates.kept import KeptCheckouts
 from gitbatch.repo.templates.layers import Layers
 from gitbatch.repo.templates.store import LayerStore, remove_layer
 from gitbatch.repo.worktrees.agent_git import git_dir_of
@@ -30,12 +30,15 @@ from gitbatch.repo.worktrees.layered import work_folders_of
 from gitbatch.repo.worktrees.worktree import Worktree, make_detached, wait_for_ctime_tick
 from gitbatch.sandbox.model import Overlay
 
+if TYPE_CHECKING:
+    from gitbatch.repo.templates.kept import KeptCheckouts
+
 
 class DetachedCopies(Struct, frozen=True):
     """Plain worktrees: `prepare.DetachedWorktrees`."""
 
     plain: LocalWorkplaces
-    kept: KeptCheckouts | None = None
+    kept: "KeptCheckouts | None" = None
     """The checkouts that checks and gates leave and take, and agents never; None: git makes each. Its owner closes it."""
 
     @property
@@ -126,7 +129,7 @@ def _scratch_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.io")
 
 
-def _make_copy(plain: LocalWorkplaces, new: NewDetachedWorktree, kept: KeptCheckouts | None) -> Worktree:
+def _make_copy(plain: LocalWorkplaces, new: NewDetachedWorktree, kept: "KeptCheckouts | None") -> Worktree:
     repo, path = plain.repo, new.path
     with raising_disk_errors(path.parent):
         require_untouched(repo, plain.fingerprint)

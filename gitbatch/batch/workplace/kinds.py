@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from gitbatch.errors import GitbatchError, UsageError
-from gitbatch.fs.cloning import find_clone_problem
 from gitbatch.sandbox.model import SandboxKind
 from gitbatch.text import format_count
 
@@ -93,7 +92,7 @@ def choose_kind(
         raise UsageError(f"GITBATCH_WORKTREE is {wanted}", f"use one of {', '.join((AUTO, *WorktreeKind))}")
     problems: Mapping[WorktreeKind, Callable[[], str]] = {
         WorktreeKind.OVERLAY: partial(_find_overlay_problem, tuple(sandboxes), worktrees, layers, tools),
-        WorktreeKind.CLONE: partial(find_clone_problem, layers, worktrees),
+        WorktreeKind.CLONE: partial(_find_clone_problem, layers, worktrees),
         WorktreeKind.COPY: str,
     }
     why_not: list[str] = []
@@ -109,6 +108,12 @@ def choose_kind(
         f"cannot make worktrees of the kind {why_not[0]}",
         f'set worktree = "{AUTO}" under [batch] to use the first kind that works here',
     )
+
+
+def _find_clone_problem(layers: Path, worktrees: Path) -> str:
+    from gitbatch.fs.cloning import find_clone_problem  # noqa: PLC0415 - where overlays work, nothing is cloned
+
+    return find_clone_problem(layers, worktrees)
 
 
 def _find_folder_problem(folder: Path) -> str:

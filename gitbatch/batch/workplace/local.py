@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -29,7 +30,6 @@ from gitbatch.repo.base import Base
 from gitbatch.repo.fingerprint import Fingerprint, require_untouched
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.snapshot import TreeSnapshot
-from gitbatch.repo.templates.kept import KeptCheckouts
 from gitbatch.repo.worktrees.agent_git import AgentGit
 from gitbatch.repo.worktrees.layered import remove_layered_worktree
 from gitbatch.repo.worktrees.worktree import (
@@ -40,6 +40,9 @@ from gitbatch.repo.worktrees.worktree import (
     wait_for_ctime_tick,
 )
 from gitbatch.text import CleanText
+
+if TYPE_CHECKING:
+    from gitbatch.repo.templates.kept import KeptCheckouts
 
 PROCESS = secrets.token_hex(2)
 """In the names of this process's folders: without a sandbox, agents of a killed run may still write into theirs."""
@@ -61,7 +64,7 @@ class LocalWorkplaces(Struct, frozen=True):
     hidden: tuple[Path, ...] = ()
     """More folders that agents may not read."""
     slots: Slots = field(default_factory=Slots)
-    kept: KeptCheckouts | None = None
+    kept: "KeptCheckouts | None" = None
     """The checkouts that worktrees leave and take; None: git makes each. Its owner closes it."""
     extras: WorktreeExtras | None = None
     """The layers that worktrees have on top of a commit's files; None: none."""

@@ -1,5 +1,7 @@
 """Opens the workplaces of a run, of the kind that is chosen for it."""
 
+# ruff: noqa: PLC0415 - what checks files out is not imported for worktrees in layers
+
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import partial
@@ -17,10 +19,7 @@ from gitbatch.batch.workplace.overlay import OverlayWorkplaces, SharedLayers, ch
 from gitbatch.batch.workplace.protocol import Workplaces
 from gitbatch.batch.workplace.sparse_layers import SparseLayers
 from gitbatch.repo.fingerprint import require_untouched
-from gitbatch.repo.templates.cloned import clone_checkout
-from gitbatch.repo.templates.complete import check_out_complete
 from gitbatch.repo.templates.expiry import LAYERS, CacheLimits
-from gitbatch.repo.templates.kept import KeptCheckouts
 from gitbatch.repo.templates.templates import open_templates
 from gitbatch.repo.worktrees.layered import open_layered_git
 from gitbatch.repo.worktrees.worktree import CheckOut
@@ -58,6 +57,8 @@ def open_workplaces(plain: LocalWorkplaces, kind: WorktreeKind, around: UserFold
     """
     repo = plain.repo
     if kind is WorktreeKind.COPY:
+        from gitbatch.repo.templates.complete import check_out_complete
+
         with _open_copies(plain, partial(check_out_complete, repo)) as supply:
             yield supply
         return
@@ -65,6 +66,8 @@ def open_workplaces(plain: LocalWorkplaces, kind: WorktreeKind, around: UserFold
     guard = partial(require_untouched, repo, plain.fingerprint)
     with open_templates(repo, around.cache, guard, around.limits) as templates:
         if kind is WorktreeKind.CLONE:
+            from gitbatch.repo.templates.cloned import clone_checkout
+
             with _open_copies(hidden, partial(clone_checkout, templates)) as supply:
                 yield supply
         else:
@@ -79,6 +82,8 @@ def open_workplaces(plain: LocalWorkplaces, kind: WorktreeKind, around: UserFold
 @contextmanager
 def _open_copies(plain: LocalWorkplaces, make: CheckOut) -> Iterator[Supply]:
     """Yields workplaces with a checkout each, which are kept: those of agents and those of checks apart."""
+    from gitbatch.repo.templates.kept import KeptCheckouts
+
     with (
         closing(KeptCheckouts(plain.repo, plain.folder / ".kept", make)) as kept,
         closing(KeptCheckouts(plain.repo, plain.folder / ".kept-checks", make)) as of_checks,

@@ -72,7 +72,7 @@ def test_agents_work_at_the_place_of_the_checkout(layered: Place, kind: str) -> 
 def test_kind_that_does_not_work_is_said(layered: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """The run falls back to copies, and names the reason; asked for by name, the kind is refused."""
     monkeypatch.setattr(kinds, "_find_overlay_problem", lambda *_: "no mounts here")
-    monkeypatch.setattr(kinds, "find_clone_problem", lambda *_: "no reflinks")
+    monkeypatch.setattr(kinds, "_find_clone_problem", lambda *_: "no reflinks")
     refused = "cannot make worktrees of the kind overlay: no mounts here"
     with pytest.raises(Exception, match=re.escape(refused)):
         run_here(layered, monkeypatch, items="T101")

@@ -19,7 +19,7 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
 
 def refuse(monkeypatch: pytest.MonkeyPatch, overlay: str, clone: str) -> None:
     monkeypatch.setattr(kinds, "_find_overlay_problem", lambda *_: overlay)
-    monkeypatch.setattr(kinds, "find_clone_problem", lambda *_: clone)
+    monkeypatch.setattr(kinds, "_find_clone_problem", lambda *_: clone)
 
 
 @pytest.mark.parametrize(
