@@ -96,9 +96,13 @@ def suggestion(title: str, synonyms: Iterable[str]) -> str | None:
         known = normalise(synonym)
         if not known or words == known:
             continue
-        if re.search(rf"(?<!\w){re.escape(known)}(?!\w)", words) or _is_typo(words, known):
+        if (known in words and _holds_words(words, known)) or _is_typo(words, known):
             return synonym
     return None
+
+
+def _holds_words(words: str, known: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(known)}(?!\w)", words) is not None
 
 
 def _is_typo(words: str, known: str) -> bool:

@@ -7,7 +7,7 @@ committed cannot control a terminal.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import msgspec
 
@@ -25,7 +25,7 @@ def fixed_lines(config: Config) -> tuple[str, ...]:
         sorted(
             line
             for name, value in changed
-            if isinstance(value, Mapping) or value != _value_at(usual, name)
+            if isinstance(value, dict) or value != _value_at(usual, name)
             for line in _key_lines(name, value)
         )
     )
@@ -40,12 +40,12 @@ def diff_lines(before: tuple[str, ...], after: tuple[str, ...]) -> tuple[str, ..
 
 def _value_at(said: object, name: str) -> object:
     for part in name.split("."):
-        said = said.get(part) if isinstance(said, Mapping) else None
+        said = said.get(part) if isinstance(said, dict) else None
     return said
 
 
 def _key_lines(name: str, value: object) -> Iterator[str]:
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         if value is not None:
             yield f"{name} = {json.dumps(value)}"
         return

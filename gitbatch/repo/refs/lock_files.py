@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from gitbatch.fs.listing import list_folder
+
 OURS = ("refs/gitbatch/", "refs/heads/gitbatch/")
 """Prefixes of the refs that only gitbatch writes."""
 
@@ -88,7 +90,9 @@ def is_same_file(one: Path, other: Path) -> bool:
 
 def reclaim_folders(own_dir: Path) -> None:
     """Removes the temporary folders of a dead run. Call it under the lock."""
-    for path in own_dir.glob(f"{TEMPORARY}*"):
+    for path in list_folder(own_dir):
+        if not path.name.startswith(TEMPORARY):
+            continue
         if path.is_symlink() or not path.is_dir():  # put there by an agent without a sandbox
             path.unlink()
         else:

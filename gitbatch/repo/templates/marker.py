@@ -94,7 +94,7 @@ def measure_files(*folders: Path) -> FilesSize:
 def boot_id() -> str:
     """Returns the id of this boot of the machine; where the system has none, the time of it to the minute."""
     with suppress(OSError):
-        return _BOOT_ID.read_text(encoding="ascii").strip()
+        return _BOOT_ID.read_text(encoding="utf-8").strip()
     return str(round((time.time() - time.monotonic()) / 60))
 
 

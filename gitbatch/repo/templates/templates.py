@@ -240,7 +240,7 @@ def _close_all(leases: Iterable[Lease]) -> None:
 def _read_umask() -> str:
     """Returns the umask of this process, without changing it for a moment; empty where the system does not show it."""
     with suppress(OSError):
-        lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+        lines = Path("/proc/self/status").read_text(encoding="utf-8", errors="replace").splitlines()
         return next((line for line in lines if line.startswith("Umask:")), "")
     return ""
 

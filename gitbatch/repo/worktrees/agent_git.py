@@ -20,6 +20,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from gitbatch.errors import GitError
+from gitbatch.fs.listing import list_folder
 from gitbatch.patterns import compile_later
 from gitbatch.repo.config_file import format_settings, render_config
 from gitbatch.repo.refs.lock_files import TEMPORARY
@@ -147,8 +148,9 @@ class AgentGit(Struct, frozen=True):
 
     def close(self) -> None:
         """Removes the shared directories; one that an agent keeps from being removed goes at the end of the batch."""
-        for shared in self.folder.glob(f"*-{self.mark}.common"):
-            shutil.rmtree(shared, ignore_errors=True)
+        for shared in list_folder(self.folder):
+            if shared.name.endswith(f"-{self.mark}.common"):
+                shutil.rmtree(shared, ignore_errors=True)
 
     def _make_shared(self, base: str) -> Path:
         """Creates the directory that the worktrees of one base share, atomically, unless it exists."""

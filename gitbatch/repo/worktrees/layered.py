@@ -14,6 +14,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gitbatch.fs.listing import list_folder
 from gitbatch.fs.removal import remove_anything, remove_tree
 from gitbatch.repo.refs.lock_files import TEMPORARY
 from gitbatch.repo.repository import Repository
@@ -75,9 +76,11 @@ class LayeredGit(Struct, frozen=True):
     def close(self) -> None:
         """Removes what the worktrees share."""
         self.agents.close()
-        mark, folder = self.agents.mark, self.agents.folder
-        for shared in (*folder.glob(f"*-{mark}.index"), *folder.glob(f"{mark}-*.objects")):
-            remove_tree(shared)
+        mark = self.agents.mark
+        for shared in list_folder(self.agents.folder):
+            is_objects = shared.name.startswith(f"{mark}-") and shared.suffix == ".objects"
+            if is_objects or shared.name.endswith(f"-{mark}.index"):
+                remove_tree(shared)
 
 
 def open_layered_git(agents: AgentGit, hidden: Path) -> LayeredGit:
