@@ -115,9 +115,9 @@ class HeldLimits:
         patch.setattr(asyncio, "timeout", hold_limit)
 
     @property
-    def has_begun(self) -> bool:
-        """Whether one has begun."""
-        return bool(self._held)
+    def begun(self) -> int:
+        """How many have begun."""
+        return len(self._held)
 
     def expire(self, *, later: bool = True) -> None:
         """Let them pass, and also those that begin later: a program may say something before it is waited for."""

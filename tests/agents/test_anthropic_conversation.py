@@ -4,7 +4,6 @@
 import asyncio
 import gc
 import re
-import threading
 from collections.abc import Callable, Coroutine
 from math import inf
 from typing import Any
@@ -13,12 +12,12 @@ import msgspec
 import pytest
 from agents.busy_server import nap_until_busy, nap_until_limited
 from agents.stage import PRICE, Stage, base, server, stage  # noqa: F401 - fixtures
-from waiting import DEADLINE, HeldLimits, JumpingLoop, loop_turns, wait_until_async
+from waiting import DEADLINE, HeldLimits, JumpingLoop, wait_until_async
 
 from gitbatch.agents.anthropic.agent import make_anthropic_agent
 from gitbatch.agents.anthropic.prices import Prices
-from gitbatch.agents.anthropic.scripted.script import SUMMARY, Fault
-from gitbatch.agents.anthropic.scripted.server import KEY, ScriptedServer
+from gitbatch.agents.anthropic.scripted.script import SUMMARY
+from gitbatch.agents.anthropic.scripted.server import KEY
 from gitbatch.agents.anthropic.table import AnthropicAgent
 from gitbatch.agents.process.starter import Starter
 from gitbatch.agents.protocol import Assignment, EarlierOutput, Failure, OutputStream, Reply
@@ -392,13 +391,12 @@ def test_there_is_a_limit_of_turns(stage: Stage) -> None:
 def expire_when(
     stage: Stage, patch: pytest.MonkeyPatch, assigned: Assignment, condition: Callable[[], object]
 ) -> Failure:
-    """Let the time of an item be over when the server has sent so much, and the client has read it."""
+    """Let the time of an item be over when the conversation has come so far."""
     limits, agent = HeldLimits(patch, assigned.timeout), stage.agent()
 
     async def scene() -> Reply | Failure:
         task = asyncio.ensure_future(agent.run(assigned, stage.place(assigned), stage.hear))
         await wait_until_async(condition, "the request")
-        await loop_turns(100)
         limits.expire()
         try:
             return await task
@@ -413,15 +411,8 @@ def expire_when(
 def test_what_a_request_used_is_charged_even_if_the_time_of_the_item_ends_in_it(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hanging, break_off = threading.Event(), ScriptedServer._break_off
-
-    async def note_hang(server: ScriptedServer, writer: asyncio.StreamWriter, fault: Fault) -> bool:
-        hanging.set()
-        return await break_off(server, writer, fault)
-
-    monkeypatch.setattr(ScriptedServer, "_break_off", note_hang)
-    assigned = stage.assignment("cut hang + write x", timeout=0.5)
-    failure = expire_when(stage, monkeypatch, assigned, hanging.is_set)
+    assigned = stage.assignment(f"cut hang + say Here.\\n{'x' * 4000}", timeout=0.5)
+    failure = expire_when(stage, monkeypatch, assigned, lambda: "Here." in stage.lines())
     assert (failure.cause, failure.usage.requests) == (Cause.TIMEOUT, 1)
     assert failure.usage.input > 0
     assert failure.usage.cost
@@ -432,7 +423,7 @@ def test_the_time_of_an_item_does_not_run_while_it_waits(stage: Stage) -> None:
     loop = JumpingLoop()
 
     def jump() -> None:
-        loop.ahead += 2 * DEADLINE
+        loop.ahead += 4 * DEADLINE
 
     def jump_soon(_seconds: float, _reason: WaitReason) -> None:
         loop.call_soon(loop.call_soon, jump)  # when it is waited for

@@ -243,7 +243,7 @@ def test_job_that_takes_too_long_is_given_up(place: Place, monkeypatch: pytest.M
     async def say_nothing_first(channel: ScriptedChannel, job: ItemJob) -> None:
         heard.append(job.token)
         if len(heard) == 1:
-            await wait_until_async(lambda: limits.has_begun, "its time has begun")
+            await wait_until_async(lambda: limits.begun, "its time has begun")
             limits.expire(later=False)
         elif heard.count(heard[0]) > 1:
             again.set()
