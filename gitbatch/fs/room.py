@@ -36,7 +36,10 @@ def require_room(*folders: Path) -> None:
         DiskFullError: the message names the folder.
     """
     for folder in folders:
-        status = os.statvfs(_existing(folder))
+        try:
+            status = os.statvfs(folder)
+        except (FileNotFoundError, NotADirectoryError):
+            status = os.statvfs(_existing(folder))
         has_bytes = not status.f_blocks or status.f_bavail * status.f_frsize >= _RESERVE
         has_names = not status.f_files or status.f_favail > 0
         if not (has_bytes and has_names):  # 0 of 0: a file system that does not count them

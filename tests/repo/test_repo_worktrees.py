@@ -67,16 +67,17 @@ def test_a_prune_that_removes_the_empty_folder_of_entries(
 ) -> None:
     """`git worktree prune`, which `git gc` runs too, may do that before the entry is in it."""
     pruned: list[Path] = []
-    rename = Path.rename
+    rename = os.rename
 
-    def prune_first(old: Path, new: Path) -> Path:
-        if new.parent.name == "worktrees" and not pruned:
+    def prune_first(old: str, new: str) -> None:
+        entries = Path(new).parent
+        if entries.name == "worktrees" and entries.exists() and not pruned:
             place.git("worktree", "prune")
-            pruned.append(new)
-            assert not new.parent.exists()
-        return rename(old, new)
+            pruned.append(Path(new))
+            assert not entries.exists()
+        rename(old, new)
 
-    monkeypatch.setattr(Path, "rename", prune_first)
+    monkeypatch.setattr("gitbatch.repo.worktrees.worktree.os.rename", prune_first)
     assert make(repo, tmp_path, ()).branch == BRANCH
     assert pruned[0].is_dir()
 

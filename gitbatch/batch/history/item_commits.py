@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from gitbatch.batch.history.item_message import parse_item_message, parse_spent
 from gitbatch.batch.history.trailers import Kind, Trailers, parse_trailers
 from gitbatch.batch.model import BatchItem, ItemCommit, ItemStatus, Outcome
-from gitbatch.repo.objects.codec import REGULAR, Commit, TreeEntry
+from gitbatch.repo.objects.codec import REGULAR, Commit, TreeEntry, sort_entries
 from gitbatch.repo.objects.reader import MissingObjectError
 from gitbatch.repo.objects.store import Objects
 from gitbatch.repo.repository import Repository
@@ -49,18 +49,17 @@ def _only_difference(
 ) -> tuple[TreeEntry | None, TreeEntry | None]:
     """Returns the old and the new entry of a name in a folder, if that is the only difference; else twice None."""
     before = objects.read_folder(old) if old else {}
-    # If it is not known to exist, it is read again.
-    after = _list_cached(objects, new) if is_stored else objects.read_tree(new)
+    if is_stored:
+        stored = objects.read_folder(new)
+        was, now = before.get(name), stored.get(name)
+        return (was, now) if now and was != now and stored == {**before, name: now} else (None, None)
+    after = objects.read_tree(new)  # read again, not from the cache: the tree must still exist
     was, now = before.get(name), next((entry for entry in after if entry.name == name), None)
     if now is None or was == now:
         return None, None
     # Compared in order: a tree that git would not have written, such as one with a name twice, is not ours.
-    wanted = sorted({**before, name: now}.values(), key=lambda entry: entry.sort_key)
+    wanted = sort_entries({**before, name: now}.values())
     return (was, now) if after == tuple(wanted) else (None, None)
-
-
-def _list_cached(objects: Objects, tree: str) -> tuple[TreeEntry, ...]:
-    return tuple(sorted(objects.read_folder(tree).values(), key=lambda entry: entry.sort_key))
 
 
 def _is_of_item(trailers: Trailers, batch: str, item: BatchItem) -> bool:

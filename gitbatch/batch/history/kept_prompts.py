@@ -10,6 +10,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from gitbatch.fs.nofollow import read_small
+from gitbatch.fs.whole import write_new
 from gitbatch.plan.model import ItemKey
 from gitbatch.text import clean_lines
 
@@ -51,13 +52,17 @@ class AttemptName(NamedTuple):
 
 def keep_prompt(own_dir: Path, batch: str, attempt: AttemptName, prompt: str) -> None:
     """Writes the prompt of an attempt. An attempt that was interrupted has no number of its own: the next one replaces it."""
+    folder, content = f"{own_dir}/{batch}/{_FOLDER}", prompt.encode(errors="replace")
+    path = f"{folder}/{attempt.file}"
     with suppress(OSError):  # only a view needs it
-        folder = own_dir / batch / _FOLDER
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / attempt.file
-        path.unlink(missing_ok=True)
-        with path.open("x", encoding="utf-8", errors="replace") as file:
-            file.write(prompt)
+        try:
+            write_new(path, content)
+        except FileNotFoundError:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            write_new(path, content)
+        except FileExistsError:
+            Path(path).unlink()
+            write_new(path, content)
 
 
 def read_prompt(own_dir: Path, batch: str, attempt: AttemptName) -> KeptPrompt | None:

@@ -37,6 +37,9 @@ def compute_id(kind: str, content: bytes, id_bytes: int) -> str:
     return made.hexdigest()
 
 
+_DELIMITERS = dict.fromkeys(map(ord, "<>\n\0"))
+
+
 class Ident(Struct, frozen=True):
     """The author or the committer of a commit, and the time (seconds since the epoch, UTC)."""
 
@@ -66,7 +69,7 @@ def parse_ident(text: str) -> Ident:
 
 def _without_delimiters(name: str) -> str:
     """Returns a name as git would write it: without the characters that delimit it in a commit."""
-    return "".join(c for c in name if c not in "<>\n\0").strip()
+    return name.translate(_DELIMITERS).strip()
 
 
 class Commit(Struct, frozen=True):
@@ -162,9 +165,19 @@ def parse_tree(data: bytes, id_bytes: int) -> Iterator[TreeEntry]:
         yield TreeEntry(mode.lstrip(b"0").decode(), decode_path(name), oid.hex())
 
 
+def sort_entries(entries: Iterable[TreeEntry]) -> list[TreeEntry]:
+    """Returns the entries of a tree in git's order."""
+    return sorted(entries, key=lambda entry: entry.sort_key)
+
+
 def render_tree(entries: Iterable[TreeEntry]) -> bytes:
     """Returns the content of a tree object with these entries, in git's order whatever theirs is."""
+    return render_sorted(sort_entries(entries))
+
+
+def render_sorted(entries: Iterable[TreeEntry]) -> bytes:
+    """Returns the content of a tree object with these entries, which are in git's order."""
     return b"".join(
         f"{entry.mode} ".encode() + encode_path(entry.name) + b"\0" + bytes.fromhex(entry.oid)
-        for entry in sorted(entries, key=lambda entry: entry.sort_key)
+        for entry in entries
     )

@@ -17,7 +17,8 @@ from gitbatch.repo.objects.codec import (
     parse_commit,
     parse_ident,
     render_commit,
-    render_tree,
+    render_sorted,
+    sort_entries,
 )
 from gitbatch.repo.objects.reader import ObjectReader
 from gitbatch.repo.signing import Signer, SigningError, UnansweredSigningError
@@ -50,8 +51,8 @@ class Objects(ObjectReader):
         """Stores a tree with these entries, and caches them: the check of an item's commit and the next merge read them."""
         # Every entry exists: it was written here, or was in the tree before. git does not check that (`--literally`), so
         # a folder of 10,000 files is cheap, and a partial clone fetches nothing.
-        ordered = sorted(entries.values(), key=lambda entry: entry.sort_key)
-        made = self.writer.write("tree", render_tree(ordered))
+        ordered = sort_entries(entries.values())
+        made = self.writer.write("tree", render_sorted(ordered))
         self.keep_folder(made, {entry.name: entry for entry in ordered})
         return made
 

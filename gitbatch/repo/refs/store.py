@@ -314,9 +314,9 @@ class Refs:
 
     def _make_folders(self, refs: Iterable[str]) -> None:
         """Creates the folders that git would create for the locks of refs: it could not write in a marked one."""
-        for ref in refs:
+        for folder in {ref.rpartition("/")[0] for ref in refs}:
             with suppress(OSError):  # git reports it with a better message
-                (self.common_dir / ref).parent.mkdir(parents=True, exist_ok=True)
+                (self.common_dir / folder).mkdir(parents=True, exist_ok=True)
 
     @property
     def is_reftable(self) -> bool:

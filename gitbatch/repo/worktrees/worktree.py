@@ -177,58 +177,58 @@ def _put_entry(repo: Repository, path: Path, branch: str) -> None:
     While git creates one, file by file, other commands fail (`git branch`, `git fsck`); if it is killed then, they
     fail until the entry is removed.
     """
-    entry = repo.common_dir / "worktrees" / path.name
     new = _temporary_folder(repo)
-    new.mkdir()
+    os.mkdir(new)  # noqa: PTH102 - as all here, done for each item
     for name, text in {"gitdir": f"{path}/.git", "HEAD": f"ref: {branch}"}.items():
         write_new(f"{new}/{name}", os.fsencode(f"{text}\n"))
     for name, text in _IN_EACH_ENTRY.items():
-        _put_shared_file(repo.own_dir / "entry" / name, new / name, f"{text}\n".encode())
-    _move_entry(new, entry)
+        _put_shared_file(f"{repo.own_dir}/entry/{name}", f"{new}/{name}", f"{text}\n".encode())
+    _move_entry(new, f"{repo.common_dir}/worktrees/{path.name}")
 
 
-def _move_entry(new: Path, entry: Path) -> None:
+def _move_entry(new: str, entry: str) -> None:
     """Puts an entry below `.git/worktrees`, a folder that git, or a `git worktree prune` of the user, removes when it is empty."""
     for left in reversed(range(_TRIES)):
         try:
-            new.rename(entry)
+            os.rename(new, entry)  # noqa: PTH104
         except FileNotFoundError:
             if not left:
                 raise
-            entry.parent.mkdir(exist_ok=True)
+            Path(entry).parent.mkdir(exist_ok=True)
         else:
             return
 
 
-def _put_shared_file(kept: Path, new: Path, content: bytes) -> None:
+def _put_shared_file(kept: str, new: str, content: bytes) -> None:
     """Creates a file as a further name of one that is kept with the same content, so that it takes no block of the disk.
 
     Git replaces or removes such a file, and never writes in it.
     """
     try:
-        if not kept.is_file() or read_whole(f"{kept}") != content:  # a power cut may leave it empty
-            kept.parent.mkdir(exist_ok=True)
-            made = kept.with_name(f"{TEMPORARY}{secrets.token_hex(4)}")
+        if not os.path.isfile(kept) or read_whole(kept) != content:  # noqa: PTH113 - a power cut may leave it empty
+            made = Path(kept).with_name(f"{TEMPORARY}{secrets.token_hex(4)}")
+            made.parent.mkdir(exist_ok=True)
             made.write_bytes(content)
             made.replace(kept)
-        new.hardlink_to(kept)
+        os.link(kept, new)
     except OSError:  # no hard links there, or too many
-        new.write_bytes(content)
+        write_new(new, content)
 
 
 def _remove_entry(repo: Repository, entry: Path) -> None:
     """Removes git's entry for a worktree atomically: other git commands report a partial one as broken."""
-    gone = _temporary_folder(repo)
+    gone = Path(_temporary_folder(repo))
     with suppress(FileNotFoundError):
         entry.rename(gone)
         remove_anything(gone)
 
 
-def _temporary_folder(repo: Repository) -> Path:
+def _temporary_folder(repo: Repository) -> str:
     """Returns the path of a temporary folder for an entry, which the next start removes if this process is killed."""
-    if not repo.own_dir.is_dir():
-        repo.own_dir.mkdir(exist_ok=True)
-    return repo.own_dir / f"{TEMPORARY}{secrets.token_hex(4)}"
+    own = repo.own_dir
+    if not own.is_dir():
+        own.mkdir(exist_ok=True)
+    return f"{own}/{TEMPORARY}{secrets.token_hex(4)}"
 
 
 def wait_for_ctime_tick(path: Path) -> int:
