@@ -7,7 +7,6 @@ Neither is checking out another branch during a run, which redirects nothing: HE
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -21,7 +20,6 @@ from gitbatch.repo.refs.pinned import PinnedRefs
 from gitbatch.repo.repository import Repository
 
 _FILES = ("HEAD", "config", "config.worktree", "shallow", "objects/info/alternates", "commondir", "gitdir")
-_FOLDERS = ("hooks", "info")
 _POINTERS = ("gitdir", "commondir", "config.worktree")
 
 _NAMES = r"^(include(if\..*)?\.path|core\.hookspath)$"
@@ -179,31 +177,33 @@ def _hook_paths(repo: Repository, path: str) -> tuple[Path, ...]:
     return (*(above / name for name in _HOOKS), *((folder,) if folder != above else ()))
 
 
-def _control_files(repo: Repository, ours: str, named: tuple[Path, ...]) -> Iterator[str]:
-    """Yields the paths of all control files that exist; as strings, as they are compared twice for each item."""
-    for path in named:
-        yield from (
-            _list_below(os.fspath(path)) if path.is_dir() else filter(os.path.lexists, (os.fspath(path),))
+def _control_files(repo: Repository, ours: str, named: tuple[Path, ...]) -> list[str]:
+    """Returns the paths of all control files that exist; as strings, as they are compared twice for each item."""
+    found: list[str] = []
+    for path in map(os.fspath, named):
+        found += _list_below(path) if os.path.isdir(path) else filter(os.path.lexists, (path,))  # noqa: PTH112
+    for place in dict.fromkeys((os.fspath(repo.git_dir), os.fspath(repo.common_dir))):
+        found += [path for name in _FILES if os.path.lexists(path := f"{place}/{name}")]
+        found += _list_below(f"{place}/hooks")
+        made_by_gc = (
+            f"{place}/info/refs"  # and, for a moment, the same name with "_" and six letters after it
         )
-    for above in dict.fromkeys((os.fspath(repo.git_dir), os.fspath(repo.common_dir))):
-        yield from filter(os.path.lexists, (f"{above}/{name}" for name in _FILES))
-        for folder in _FOLDERS:
-            made_by_gc = (
-                f"{above}/info/refs"  # and, for a moment, the same name with "_" and six letters after it
-            )
-            yield from (path for path in _list_below(f"{above}/{folder}") if not path.startswith(made_by_gc))
+        found += [path for path in _list_below(f"{place}/info") if not path.startswith(made_by_gc)]
     for entry in _scan(f"{repo.common_dir}/worktrees"):
         if not entry.name.startswith(ours):
-            yield from filter(os.path.lexists, (f"{entry.path}/{name}" for name in _POINTERS))
+            found += [path for name in _POINTERS if os.path.lexists(path := f"{entry.path}/{name}")]
+    return found
 
 
-def _list_below(folder: str) -> Iterator[str]:
-    """Yields everything below a folder except folders; a link to a folder counts as a file."""
+def _list_below(folder: str) -> list[str]:
+    """Returns everything below a folder except folders; a link to a folder counts as a file."""
+    found: list[str] = []
     for entry in _scan(folder):
         if entry.is_dir(follow_symlinks=False):
-            yield from _list_below(entry.path)
+            found += _list_below(entry.path)
         else:
-            yield entry.path
+            found.append(entry.path)
+    return found
 
 
 def _scan(folder: str) -> "list[os.DirEntry[str]]":
