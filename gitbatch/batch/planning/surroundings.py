@@ -189,9 +189,9 @@ class OwnFiles(Struct, frozen=True):
 
 def nested_repository(root: Path, path: str) -> str | None:
     """Returns the outermost folder of a path that is a repository of its own, if any."""
-    return next((above for above in (*ancestors(path), path) if _is_repository(root / above)), None)
+    return next((above for above in (*ancestors(path), path) if _is_repository(f"{root}/{above}")), None)
 
 
-def _is_repository(folder: Path) -> bool:
-    mark = folder / ".git"
-    return mark.is_file() or (mark / "HEAD").is_file()
+def _is_repository(folder: str) -> bool:
+    """Whether a folder is a repository; asked twice for each folder above each file of a plan, so as a string."""
+    return os.path.isfile(f"{folder}/.git") or os.path.isfile(f"{folder}/.git/HEAD")  # noqa: PTH113
