@@ -11,6 +11,7 @@ is msgpack, and the others are what it refers to. Both sides begin with a messag
 import asyncio
 import struct
 import sys
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
@@ -18,6 +19,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from gitbatch.batch.executor.carrier import ChannelError
+from gitbatch.batch.executor.message_stream import READ_BYTES
 from gitbatch.batch.executor.tls import PATIENCE, Streams, describe_loss
 from gitbatch.text import clean_text
 
@@ -62,7 +64,7 @@ _IDENTITY: msgspec.msgpack.Decoder[_Cluster] = msgspec.msgpack.Decoder(_Cluster)
 
 def _read_short(said: Raw) -> str:
     """Returns a text; empty: it is not one, or too long."""
-    if len(bytes(said)) > _MOST_CHARACTERS:
+    if memoryview(said).nbytes > _MOST_CHARACTERS:
         return ""
     try:
         return msgspec.msgpack.decode(said, type=str)
@@ -146,7 +148,7 @@ class SchedulerConnection:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ChannelError(clean_text(f"it does not answer as a scheduler does: {error}")) from error
 
-    async def _read_message(self, most: int) -> bytes:
+    async def _read_message(self, most: int) -> bytearray:
         await self._read_word()  # of all parts but those that are long
         count = await self._read_word()
         if not 0 < count <= _MOST_PARTS:
@@ -154,8 +156,22 @@ class SchedulerConnection:
         lengths = [await self._read_word() for _ in range(count)]
         if sum(lengths) > most:
             raise ChannelError(f"an answer of {sum(lengths):,} bytes (the most are {most:,})")
-        first, *_ = [await self.reader.readexactly(length) for length in lengths]
+        first, end = bytearray(lengths[0]), 0  # filled as it comes: the stream would keep it twice
+        async for data in self._read_some(lengths[0]):
+            end += len(data)
+            first[end - len(data) : end] = data
+        async for _ in self._read_some(sum(lengths[1:])):
+            pass
         return first
+
+    async def _read_some(self, length: int) -> AsyncIterator[bytes]:
+        """Yields a number of bytes as they come."""
+        while length:
+            data = await self.reader.read(min(length, READ_BYTES))
+            if not data:
+                raise EOFError
+            length -= len(data)
+            yield data
 
     async def _read_word(self) -> int:
         number: int = _WORD.unpack(await self.reader.readexactly(_WORD.size))[0]

@@ -29,7 +29,8 @@ PATHS_AT_ONCE = 256
 """The most paths in a message."""
 MOST_DETAILS = 100
 MOST_ENTRIES = 100
-MOST_SPOOLED = 20_000
+MOST_SPOOLED = 5_000
+"""The most results that a worker names: what git has is removed from its spool, so only those of a killed run are left."""
 MOST_SLOTS = 1024
 MOST_VALUE = 64 * 1024
 """The most characters of the value of a variable."""

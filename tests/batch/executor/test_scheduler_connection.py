@@ -7,9 +7,12 @@ import ssl
 import struct
 import subprocess
 import sys
+import tracemalloc
 import warnings
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import pytest
@@ -232,3 +235,40 @@ def test_why_a_certificate_is_refused_is_said(tmp_path: Path) -> None:
 
     with pytest.raises(ChannelError, match=r"\(CERTIFICATE_VERIFY_FAILED: self-signed certificate\)"):
         asyncio.run(connect())
+
+
+@dataclass
+class LongAnswer(asyncio.StreamReader):
+    """A stream that makes what is read of it, so that it has nothing in memory itself."""
+
+    words: list[int]
+    left: int
+
+    async def readexactly(self, n: int) -> bytes:
+        assert n == 8
+        return struct.pack("<Q", self.words.pop(0))
+
+    async def read(self, n: int = -1) -> bytes:
+        self.left -= n
+        return bytes(n) if self.left >= 0 else b""
+
+
+@pytest.mark.parametrize(("lengths", "most"), [([4_000_000], 4_300_000), ([1, *[40_000] * 100], 300_000)])
+def test_long_answer_is_in_memory_once(lengths: list[int], most: int) -> None:
+    """And the parts that are dropped never."""
+    reader = LongAnswer([0, len(lengths), *lengths], sum(lengths))
+    connection = SchedulerConnection(reader, cast("asyncio.StreamWriter", None))
+
+    async def read_answer() -> tuple[int, int]:
+        tracemalloc.start()
+        size = len(await connection._read_message(10_000_000))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return size, peak
+
+    size, peak = asyncio.run(read_answer())
+    assert size == lengths[0]
+    assert peak < most
+    reader = LongAnswer([0, 1, 10], 5)
+    with pytest.raises(EOFError):
+        asyncio.run(SchedulerConnection(reader, connection.writer)._read_message(100))
