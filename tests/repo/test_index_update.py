@@ -3,6 +3,7 @@
 import errno
 import os
 import random
+import resource
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -159,7 +160,7 @@ def test_other_forms_are_left_to_git(
 
 
 @sha1_alone
-@pytest.mark.parametrize("call", ["open", "write", "chmod", "utime", "fsync", "rename"])
+@pytest.mark.parametrize("call", ["chmod", "utime", "fsync", "rename"])
 def test_what_stops_in_between_leaves_the_old_index(
     repo: Repository, place: Place, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
@@ -172,10 +173,9 @@ def test_what_stops_in_between_leaves_the_old_index(
     def stop(*_: object, **__: object) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO), str(made))
 
-    where = {"open": (Path, "open"), "chmod": (Path, "chmod"), "rename": (Path, "replace")}
-    places = {"write": (index_update, "write_index"), "fsync": (index_update, "sync_file")}
+    where = {"chmod": (Path, "chmod"), "rename": (Path, "replace"), "fsync": (index_update, "sync_file")}
     with monkeypatch.context() as patch:
-        owner, name = (where | places).get(call, (os, call))
+        owner, name = where.get(call, (os, call))
         patch.setattr(owner, name, stop)
         with pytest.raises(OSError, match="Input/output error"):
             update_index(repo, changes)
@@ -185,3 +185,21 @@ def test_what_stops_in_between_leaves_the_old_index(
     update_index(repo, changes)
     assert place.git("ls-files") == "files/one\nfiles/two\nnew"
     assert not made.exists()
+
+
+@sha1_alone
+def test_a_full_disk_is_an_error_that_names_the_file(repo: Repository) -> None:
+    """Of the thread that computes the digest, and of the bytes that it reads, nothing is left."""
+    index = repo.git_dir / "index"
+    changes = [FileChange("new", None, repo.objects.write_blob(b"new"))]
+    repo.objects.writer.sync()
+    before, limits = index.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as raised:
+            update_index(repo, changes)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert raised.value.filename == str(repo.git_dir / "index.gitbatch")
+    assert index.read_bytes() == before
+    update_index(repo, changes)
