@@ -144,7 +144,7 @@ async def run_job(
             workplaces = await copy.open_base(job.setup)
             workplace = workplaces.open_workplace(job.batch, job.slug, job.agent)
             await workplace.prepare(job.setup)
-            report = _reporting(job, send) if job.counts_usage else None
+            report = _reporting(job.token, send) if job.counts_usage else None
             tools.pool.budget.begin_job(job.assignment.item, job.cost_left, job.tokens_left, report)
             show = secrets.mask_progress(_sending(job, send))
             answer = secrets.mask_answer(await workplace.work(agent, job.assignment, show))
@@ -176,11 +176,11 @@ def _sending(job: ItemJob, send: Send) -> Callable[[OutputStream, CleanText], No
     return show_line
 
 
-def _reporting(job: ItemJob, send: Send) -> Callable[[Usage], None]:
+def _reporting(token: str, send: Send) -> Callable[[Usage], None]:
     def report_usage(
         usage: Usage,
     ) -> None:  # the model is named by the result, after the keys in it were hidden
-        send(JobUsage(job.token, replace(send_usage(usage), model="")))
+        send(JobUsage(token, replace(send_usage(usage), model="")))
 
     return report_usage
 
