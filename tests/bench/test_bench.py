@@ -34,8 +34,8 @@ def test_a_small_round_of_everything(tmp_path: Path) -> None:
     assert_every_experiment_finds_something(found)
     assert_every_phase_is_seen_in_every_way_to_do_it(found)
     ours = found["phases"]["columns"][0]
-    # The persistent git processes are counted too; an item has at least one of its own.
-    assert ours["git"]["item"] > sum(count for phase, count in ours["git"].items() if phase != "item") >= 1
+    # The persistent git processes are counted too; a few items share the others.
+    assert ours["git"]["item"] > sum(count for phase, count in ours["git"].items() if phase != "item") > 0
 
 
 def assert_every_experiment_finds_something(found: dict[str, dict[str, Any]]) -> None:
