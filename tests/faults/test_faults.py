@@ -22,6 +22,8 @@ LONG = os.environ.get("GITBATCH_FAULTS") == "long"
 SEED = 6
 SAMPLE = 2
 """Trials of the usual round."""
+SPARE = 12
+"""Trials that may kill nothing: a run on a busy machine has other steps than the one that was counted."""
 VICTIMS = ("everything", "git", "gitbatch")
 READING = ("start", "exit", "waited")
 """Steps that change nothing on the disk themselves."""
@@ -112,7 +114,7 @@ def hold_trials(
     """Makes trials in any order, most of which have to kill something; in the usual round, until so many have."""
     random.Random(SEED).shuffle(trials)  # noqa: S311 - to be the same each time
     held, failed = 0, list[str]()
-    for one in trials if LONG else trials[: sample + 3]:
+    for one in trials if LONG else trials[: sample + SPARE]:
         if not LONG and held + len(failed) == sample:
             break
         try:
@@ -130,7 +132,7 @@ def test_what_is_killed_anywhere_is_as_if_nothing_had_happened(
 ) -> None:
     trials = plan(bench)
     done, asked, failed = Counter[str](), Counter[str](), []
-    for number, one in enumerate(trials if LONG else trials[: SAMPLE + 2]):
+    for number, one in enumerate(trials if LONG else trials[: SAMPLE + SPARE]):
         if not LONG and sum(done.values()) == SAMPLE:
             break
         then = ((one.then, one.victim),) if one.then else ()
