@@ -92,7 +92,10 @@ def check_new_commit(repo: Repository, batch: str, item: BatchItem, commit: Comm
     """
     if not _is_of_item(parse_trailers(commit.message), batch, item):
         return None
-    made = as_item_commit(repo.objects, commit, item.output, is_stored=True)
+    try:
+        made = as_item_commit(repo.objects, commit, item.output, is_stored=True)
+    except MissingObjectError:  # pruned, and not cached any more
+        return None
     if made is None:
         return None
     parts = {made: "commit", **dict.fromkeys(made.trees, "tree"), made.blob: "blob"}

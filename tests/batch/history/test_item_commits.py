@@ -213,6 +213,17 @@ def test_a_commit_of_ours_that_lost_an_object_is_no_item(place: Place, repo: Rep
     assert check_new_commit(repo, BATCH, item, commit) is None
 
 
+def test_a_commit_of_ours_whose_tree_is_gone_and_not_cached_is_no_item(
+    place: Place, repo: Repository
+) -> None:
+    item = BatchItem(OUTPUT, "x", "Write x", "1-x", 1)
+    commit = store_item_commit(place, repo, item, {OUTPUT: repo.objects.write_blob(b"1")})
+    repo.objects.writer.flush()
+    repo.objects._folders.clear()
+    (place.root / ".git/objects" / commit.tree[:2] / commit.tree[2:]).unlink()
+    assert check_new_commit(repo, BATCH, item, commit) is None
+
+
 def test_a_commit_of_ours_whose_output_is_a_folder_is_no_item(place: Place, repo: Repository) -> None:
     item = BatchItem(OUTPUT, "x", "Write x", "1-x", 1)
     folder = repo.objects.write_tree(None, {"x": repo.objects.write_blob(b"1")})
