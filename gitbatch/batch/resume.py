@@ -30,7 +30,7 @@ Each step depends only on the state that it finds, not on how it came about: a r
 from collections.abc import Set as AbstractSet
 
 from gitbatch.batch.group.follow import follow_checkout
-from gitbatch.batch.group.line_counts import add_line_counts
+from gitbatch.batch.group.line_counts import add_line_counts, start_counting
 from gitbatch.batch.history.progress import BatchProgress, read_progress
 from gitbatch.batch.history.record import Batch, end_batch
 from gitbatch.batch.history.rescue import rescue_branches, rescued_refs
@@ -163,7 +163,8 @@ def read_unreviewed(
         commit=last.last,
         gates=tuple(gate for each in waiting for gate in each.gates),
     )
-    return add_line_counts(repo, checkpoint)
+    with start_counting(repo) as counter:
+        return add_line_counts(checkpoint, counter)
 
 
 def finish_batch(repo: Repository, batch: Batch) -> ProjectState:

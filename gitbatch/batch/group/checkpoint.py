@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.batch.group.follow import follow_checkout, follow_locked
-from gitbatch.batch.group.line_counts import add_line_counts
+from gitbatch.batch.group.line_counts import add_line_counts, start_counting
 from gitbatch.batch.group.merge import merge_items
 from gitbatch.batch.group.rebase import rebase_items
 from gitbatch.batch.group.shared_files import consolidate
@@ -108,21 +108,22 @@ def checkpoint_group(
     record = commits.batch.record
     target = record.target
     require_target_free(repo, target)
-    if repo.head_branch() == target:
-        repo.objects.start_copying()  # the checkout will need them
-        with index_lock(repo):
+    with start_counting(repo) as counter:
+        if repo.head_branch() == target:
+            repo.objects.start_copying()  # the checkout will need them
+            with index_lock(repo):
+                checkpoint = _move_target(repo, commits, finished, now, gated)
+                if not isinstance(checkpoint, Checkpoint):
+                    return checkpoint
+                followed = follow_locked(repo, record, checkpoint.before, checkpoint.commit)
+        else:
             checkpoint = _move_target(repo, commits, finished, now, gated)
             if not isinstance(checkpoint, Checkpoint):
                 return checkpoint
-            followed = follow_locked(repo, record, checkpoint.before, checkpoint.commit)
-    else:
-        checkpoint = _move_target(repo, commits, finished, now, gated)
-        if not isinstance(checkpoint, Checkpoint):
-            return checkpoint
-        followed = follow_checkout(repo, record, checkpoint.before, checkpoint.commit)
-    repo.point(followed_ref(commits.batch.id), checkpoint.commit)
-    checkpoint = replace(checkpoint, kept=followed.kept, notes=(*checkpoint.notes, *followed.notes))
-    return add_line_counts(repo, checkpoint)
+            followed = follow_checkout(repo, record, checkpoint.before, checkpoint.commit)
+        repo.point(followed_ref(commits.batch.id), checkpoint.commit)
+        checkpoint = replace(checkpoint, kept=followed.kept, notes=(*checkpoint.notes, *followed.notes))
+        return add_line_counts(checkpoint, counter)
 
 
 def build_group(

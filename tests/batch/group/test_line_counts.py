@@ -5,9 +5,9 @@ from conftest import Place
 from msgspec.structs import replace
 from view.events import BROKE, CHECKPOINT, WROTE
 
-from gitbatch.batch.group.line_counts import add_line_counts
+from gitbatch.batch.group.line_counts import add_line_counts, start_counting
 from gitbatch.batch.line_count import LineCount
-from gitbatch.batch.model import ItemCommit, Outcome
+from gitbatch.batch.model import Checkpoint, ItemCommit, Outcome
 from gitbatch.repo.repository import Repository
 
 
@@ -18,6 +18,11 @@ def commit_of(place: Place, content: bytes) -> Outcome:
     return replace(WROTE, commit=ItemCommit(oid, oid, (), oid), lines=None)
 
 
+def count_in(repo: Repository, checkpoint: Checkpoint) -> Checkpoint:
+    with start_counting(repo) as counter:
+        return add_line_counts(checkpoint, counter)
+
+
 @pytest.mark.rule("O1")
 def test_git_counts(place: Place, repo: Repository) -> None:
     """No driver of the repository runs: neither for differences nor to make text of a file."""
@@ -25,7 +30,7 @@ def test_git_counts(place: Place, repo: Repository) -> None:
     for name in ("command", "textconv"):
         place.git("config", f"diff.evil.{name}", "touch ran; false")
     done = (commit_of(place, b"b\nc\n"), commit_of(place, b"c\n\xff\n"), commit_of(place, b"\0"))
-    counted = add_line_counts(repo, replace(CHECKPOINT, outcomes=(*done, BROKE)))
+    counted = count_in(repo, replace(CHECKPOINT, outcomes=(*done, BROKE)))
     assert [o.lines for o in counted.outcomes] == [LineCount(2, 1), LineCount(1, 1), None, None]
     assert sum((LineCount(1, 2),), LineCount(0, 0)) == LineCount(1, 2)
     assert not list(place.root.rglob("ran"))
@@ -33,6 +38,16 @@ def test_git_counts(place: Place, repo: Repository) -> None:
 
 def test_what_git_cannot_count_is_unknown(repo: Repository) -> None:
     gone = replace(WROTE, commit=ItemCommit("1" * 40, "1" * 40, (), "1" * 40), lines=None)
-    assert add_line_counts(repo, replace(CHECKPOINT, outcomes=(gone,))).outcomes == (gone,)
+    assert count_in(repo, replace(CHECKPOINT, outcomes=(gone,))).outcomes == (gone,)
     lost = replace(CHECKPOINT, outcomes=(BROKE,))
-    assert add_line_counts(repo, lost) is lost
+    assert count_in(repo, lost) is lost
+
+
+def test_a_commit_that_is_made_after_the_start_is_counted(place: Place, repo: Repository) -> None:
+    """Also one in a pack that git has not seen: the process has started before the group was recorded."""
+    commit_of(place, b"x\n")
+    with start_counting(repo) as counter:
+        done = commit_of(place, b"x\ny\n")
+        place.git("repack", "-adq")
+        counted = add_line_counts(replace(CHECKPOINT, outcomes=(done,)), counter)
+    assert [outcome.lines for outcome in counted.outcomes] == [LineCount(1, 0)]
