@@ -261,7 +261,7 @@ def test_a_program_that_cannot_be_started(bench: Bench, argv: tuple[str, ...], r
     assert bench.run(*argv) == a_failure(f"the agent cannot be started: {reason}", cause=cause)
 
 
-def test_a_place_where_nothing_can_be_started(bench: Bench) -> None:
+def test_a_folder_where_nothing_can_be_started(bench: Bench) -> None:
     bench.worktree.rmdir()
     assert bench.sh("true") == a_failure(
         f"the agent cannot be started: {bench.worktree}: {os.strerror(errno.ENOENT)}"

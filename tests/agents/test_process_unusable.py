@@ -87,7 +87,7 @@ def test_a_program_that_is_not_in_its_sandbox(bench: Bench) -> None:
     assert failure.cause is Cause.FATAL
 
 
-def test_a_place_of_the_item_is_its_own_trouble(bench: Bench) -> None:
+def test_a_folder_of_the_item_is_its_own_trouble(bench: Bench) -> None:
     bench.sandbox = Broken(("--ro-bind", f"{bench.worktree}/none", "/x"))
     failure = begun(bench, "exit 0")
     assert failure.cause is Cause.FAILED

@@ -449,7 +449,7 @@ def test_worktrees_inside_the_repository(three: Place) -> None:
     refused(three, 2, "inside the repository", GITBATCH_WORKTREES=str(three.root / "trees"))
 
 
-def test_a_place_for_worktrees_that_can_not_be_written(three: Place) -> None:
+def test_a_folder_for_worktrees_that_can_not_be_written(three: Place) -> None:
     done = three.gitbatch(*RUN, code=1, GITBATCH_WORKTREES="/proc/nowhere")
     assert "cannot make a worktree in /proc/nowhere" in done.stderr
     three.gitbatch("run", code=0)

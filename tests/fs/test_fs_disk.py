@@ -99,7 +99,7 @@ def test_what_git_reports_of_the_disk_is_the_disks() -> None:
     assert disk_error(error(errno.EIO))
 
 
-def test_an_error_gets_the_name_of_its_place(tmp_path: Path) -> None:
+def test_an_error_gets_the_name_of_its_file(tmp_path: Path) -> None:
     folder = os.open(tmp_path, os.O_RDONLY)
     try:
         with pytest.raises(FileNotFoundError) as raised, naming(tmp_path):

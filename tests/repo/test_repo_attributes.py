@@ -118,7 +118,7 @@ def test_nothing_is_left_behind(repo: Repository, place: Place, tmp_path: Path) 
     assert place.git("status", "--porcelain") == ""
 
 
-def test_an_output_is_put_in_place_whole_or_not_at_all(repo: Repository, tmp_path: Path) -> None:
+def test_an_output_is_written_whole_or_not_at_all(repo: Repository, tmp_path: Path) -> None:
     worktree = tmp_path / "worktree"
     (worktree / "out").mkdir(parents=True)
     (worktree / "out" / "a.md").write_text("old\n", encoding="utf-8")

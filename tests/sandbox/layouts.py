@@ -34,7 +34,7 @@ def home_inside_the_repository(usual: Confinement, base: Path) -> tuple[Confinem
     return confined, {**as_usual(usual, base)[1], "elsewhere/secret": "", "home/.bashrc": "read"}
 
 
-def all_inside_a_needed_place(usual: Confinement, base: Path) -> tuple[Confinement, dict[str, str]]:
+def all_inside_a_needed_folder(usual: Confinement, base: Path) -> tuple[Confinement, dict[str, str]]:
     """Listed first, and hidden later: the order does not decide."""
     confined, seen = as_usual(usual._replace(needs=(base,)), base)
     return confined, {**seen, "elsewhere/secret": "read"}
@@ -69,7 +69,7 @@ def a_hidden_file(usual: Confinement, base: Path) -> tuple[Confinement, dict[str
     return confined._replace(hidden=(*usual.hidden, base / "repo/README.md")), {**seen, "repo/README.md": ""}
 
 
-def a_hidden_place_that_is_not_there(usual: Confinement, base: Path) -> tuple[Confinement, dict[str, str]]:
+def a_hidden_folder_that_is_not_there(usual: Confinement, base: Path) -> tuple[Confinement, dict[str, str]]:
     confined, seen = as_usual(usual, base)
     return confined._replace(hidden=(*usual.hidden, base / "none"), needs=(base / "none",)), seen
 
@@ -113,12 +113,12 @@ LAYOUTS: tuple[Layout, ...] = (
     everything_below_home,
     home_is_the_repository,
     home_inside_the_repository,
-    all_inside_a_needed_place,
+    all_inside_a_needed_folder,
     the_checkout_is_needed,
     a_folder_of_the_checkout_is_needed,
     a_program_in_the_checkout,
     a_hidden_file,
-    a_hidden_place_that_is_not_there,
+    a_hidden_folder_that_is_not_there,
     a_link_in_home,
     links_that_lead_nowhere,
     named_through_links,

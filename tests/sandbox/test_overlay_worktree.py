@@ -87,7 +87,7 @@ def list_state(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 @everywhere
-def test_program_sees_layers_at_the_place_of_the_checkout(arena: Arena) -> None:
+def test_program_sees_layers_at_the_path_of_the_checkout(arena: Arena) -> None:
     confinement = make_layers(arena, arena.repo)
     overlay = confinement.overlay
     assert overlay
@@ -137,7 +137,7 @@ def test_other_files_stay_hidden(arena: Arena) -> None:
 
 
 @everywhere
-def test_own_folder_is_a_place_too(arena: Arena) -> None:
+def test_own_folder_is_a_mount_point_too(arena: Arena) -> None:
     """The upper folder and the place may be the same."""
     confinement = make_layers(arena, arena.base / "layers, one: two/item")
     done = arena.run(

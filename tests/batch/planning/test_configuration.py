@@ -77,7 +77,7 @@ def test_what_may_change_is_not_asked_about(paused: Place, tmp_path: Path, *, ol
     assert '+ agents.scripted.timeout = "2m"' in paused.gitbatch("run", code=3).stdout
 
 
-def test_a_place_for_worktrees_outside_counts_and_a_program_that_is_gone_shows_all(
+def test_a_folder_for_worktrees_outside_counts_and_a_program_that_is_gone_shows_all(
     paused: Place, tmp_path: Path
 ) -> None:
     paused.edit("gitbatch.toml", "jobs = 4", f'jobs = 4\nworktrees = "{tmp_path}/trees"')

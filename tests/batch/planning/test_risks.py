@@ -174,7 +174,7 @@ def test_a_box_that_was_ticked_without_its_file(three: Place) -> None:
 
 
 @pytest.mark.parametrize("kind", ["submodule", "link", "file", "folder"])
-def test_an_output_without_a_place(three: Place, kind: str) -> None:
+def test_an_output_that_is_blocked(three: Place, kind: str) -> None:
     if kind == "submodule":
         add_submodule(three)
     elif kind == "link":

@@ -50,7 +50,7 @@ def layered(three: Place) -> Place:
 
 
 @pytest.mark.parametrize("kind", ["bubblewrap", "landlock", "none"])
-def test_agents_work_at_the_place_of_the_checkout(layered: Place, kind: str) -> None:
+def test_agents_work_at_the_path_of_the_checkout(layered: Place, kind: str) -> None:
     """One of them commits, which it does for itself: neither its commit nor its further file counts."""
     layered.edit("task.md", "Write b →", "Write b do: commit →")
     layered.commit()

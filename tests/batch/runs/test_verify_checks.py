@@ -202,7 +202,7 @@ def test_range_does_not_bring_what_judges(
 
 @pytest.mark.forged
 @pytest.mark.parametrize("planted", ["link", "folder"])
-def test_range_with_something_in_the_place_of_the_program(
+def test_range_with_something_instead_of_the_program(
     recorded: Place, here: Here, monkeypatch: pytest.MonkeyPatch, planted: str
 ) -> None:
     """What stands where the program of the start is to be written is replaced."""
