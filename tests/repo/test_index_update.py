@@ -47,6 +47,11 @@ def test_the_bytes_are_those_of_git(repo: Repository, place: Place, monkeypatch:
     index, kept = repo.git_dir / "index", repo.git_dir / "kept"
     blobs = [repo.objects.write_blob(b"%d" % number) for number in range(3)]
     repo.objects.writer.flush()
+    place.git("config", "index.recordEndOfIndexEntries", "true")
+    sides = "".join(f"100644 {blobs[0]} {stage}\tresolved\0" for stage in (1, 2, 3))
+    place.git("update-index", "-z", "--index-info", given=sides)
+    place.git("update-index", "--add", "--cacheinfo", f"100644,{blobs[1]},resolved")
+    assert all(kind in index.read_bytes() for kind in (b"TREE", b"REUC", b"EOIE"))
     for round_ in range(5):
         paths = sorted({draw_path(drawn) for _ in range(drawn.choice((0, 1, 9, 300)))} | {LONG})
         lines = (f"{drawn.choice(('100644', '100755'))} {drawn.choice(blobs)}\t{path}\0" for path in paths)
