@@ -264,12 +264,12 @@ def test_what_decides_how_agents_run_is_no_output_of_any_plan(path: str) -> None
         "a.md**",
     ],
 )
-def test_signs_around_a_path_are_no_part_of_it(path: str) -> None:
+def test_characters_around_a_path_are_no_part_of_it(path: str) -> None:
     """They were, without a word: the file `'a.md'` was written. In backticks they are meant."""
     assert codes(in_group(f"- [ ] a → Output: {path}")) == ["GB213"]
     assert codes(in_group(f"- [ ] a → Output: `{path}`")) == []
 
 
 @pytest.mark.parametrize("path", ["docs/we'll.md", "__init__.py", "docs/_a.md", "[id].md", "a's/b's.md"])
-def test_signs_inside_a_name_are_part_of_it(path: str) -> None:
+def test_characters_inside_a_name_are_part_of_it(path: str) -> None:
     assert codes(in_group(f"- [ ] a → Output: {path}")) == []

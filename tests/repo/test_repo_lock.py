@@ -171,7 +171,7 @@ def test_locks_of_dead_gits_of_ours_are_removed_and_others_stay(repo: Repository
         assert (git / "packed-refs").stat().st_mode & 0o200
 
 
-def test_our_git_signs_the_locks_it_shares_and_leaves_no_trace_of_it(repo: Repository, place: Place) -> None:
+def test_our_git_marks_the_locks_it_shares_and_leaves_no_trace_of_it(repo: Repository, place: Place) -> None:
     """Seen by a hook that git runs while it holds the locks."""
     git, seen = place.root / ".git", place.home / "seen"
     with repository_lock(repo, silent) as held:

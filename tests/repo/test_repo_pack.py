@@ -50,7 +50,7 @@ def test_object_is_stored_as_git_does_it(repo: Repository) -> None:
     assert not list(folder.glob("*/tmp_obj_*"))
 
 
-def _sign(content: bytes) -> bytes:
+def _add_checksum(content: bytes) -> bytes:
     return content + open_digest(20, content).digest()
 
 
@@ -63,15 +63,15 @@ _GOOD = render_pack([render_entry(WholeObject("blob", b"abc"))], 20)[:-20]
         b"",
         b"PACK",
         _GOOD + bytes(20),
-        _sign(b"KCAP" + _GOOD[4:]),
-        _sign(_GOOD[:11] + b"\2" + _GOOD[12:]),  # two objects, and one is there
-        _sign(_GOOD[:8] + (FEW_OBJECTS + 1).to_bytes(4, "big") + _GOOD[12:]),
-        _sign(_GOOD[:12] + b"\x32" + _GOOD[13:]),  # another size
-        _sign(_GOOD[:12] + b"\x34" + _GOOD[13:]),
-        _sign(_GOOD[:12] + b"\x63" + bytes(20) + zlib.compress(b"abc")),  # a delta
-        _sign(_GOOD[:13] + b"y" + _GOOD[14:]),
-        _sign(_GOOD[:-2]),
-        _sign(_GOOD + b"more"),
+        _add_checksum(b"KCAP" + _GOOD[4:]),
+        _add_checksum(_GOOD[:11] + b"\2" + _GOOD[12:]),  # two objects, and one is there
+        _add_checksum(_GOOD[:8] + (FEW_OBJECTS + 1).to_bytes(4, "big") + _GOOD[12:]),
+        _add_checksum(_GOOD[:12] + b"\x32" + _GOOD[13:]),  # another size
+        _add_checksum(_GOOD[:12] + b"\x34" + _GOOD[13:]),
+        _add_checksum(_GOOD[:12] + b"\x63" + bytes(20) + zlib.compress(b"abc")),  # a delta
+        _add_checksum(_GOOD[:13] + b"y" + _GOOD[14:]),
+        _add_checksum(_GOOD[:-2]),
+        _add_checksum(_GOOD + b"more"),
     ],
 )
 def test_other_packs_are_left_to_git(damaged: bytes) -> None:

@@ -25,7 +25,7 @@ LIMIT = 1024 * 1024
 SHARED = frozenset({"task.md", "status.md", "decisions-log.md"})
 PASSED = f"passed-{secrets.token_hex(8)}"
 """The value of a variable that is passed to the agents, and must not get into history either."""
-_SIGNS = (PWNED, SECRET, PASSED)
+_TRACES = (PWNED, SECRET, PASSED)
 _CONTROL = ("config", "HEAD", "hooks", "info", "objects/info", "packed-refs")
 
 _AGENT = """\
@@ -109,7 +109,7 @@ class Grounds:
                 yield f"{path} is too large"
                 continue
             text = self.place.git("cat-file", "blob", oid)
-            yield from (f"{path} has “{sign[:6]}”" for sign in _SIGNS if sign in text)
+            yield from (f"{path} has “{trace[:6]}”" for trace in _TRACES if trace in text)
 
     def outside(self) -> set[str]:
         """Returns the changes outside of history: in the checkout, in `.git`, in the home, elsewhere."""
