@@ -127,12 +127,11 @@ class User:
                 session.request_pause()
 
     def _commit(self, path: str) -> None:
-        """Commit a file, when no group is recorded at this moment: then the index is locked."""
-        before = self.place.git("rev-parse", "HEAD")
+        """Commit a file, when no group is recorded at this moment: then the index is locked, and the run may move HEAD."""
 
         def try_commit() -> bool:
             self.place.git("commit", "--quiet", "--message=change", "--", path, check=False)
-            return self.place.git("rev-parse", "HEAD") != before
+            return self.place.git("diff", "--name-only", "HEAD", "--", path) == ""
 
         wait_until(try_commit, "the index is free")
 
