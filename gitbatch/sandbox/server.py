@@ -158,9 +158,9 @@ class LauncherServer:
 
     def close(self) -> None:
         """Ends the server and the programs that it has started."""
-        self.socket.close()
         if not self._was_asked:  # it may still be importing what it needs to end by itself
             self._process.kill()
+        self.socket.close()
         try:
             self._process.wait(_CLOSE_TIMEOUT)
         except subprocess.TimeoutExpired:
