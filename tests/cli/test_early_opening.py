@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, Self
 
 import pytest
 from conftest import Here, Place
+from waiting import DEADLINE
 
 from gitbatch.agents.process.starter import Starter
 from gitbatch.cli import batch, run
@@ -20,6 +22,15 @@ from gitbatch.errors import GitbatchError
 from gitbatch.sandbox import bubblewrap
 from gitbatch.sandbox import server as sandbox_server
 from gitbatch.sandbox.server import LauncherServer
+
+
+@pytest.fixture(autouse=True)
+def _ended_openings() -> Iterator[None]:
+    """What was begun has ended before the next test: opening a repository removes variables of this process."""
+    yield
+    for thread in threading.enumerate():
+        if thread.name.startswith("opening"):
+            thread.join(DEADLINE)
 
 
 def test_repository_is_opened_and_closed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +140,8 @@ def test_a_run_that_asks_has_the_variables_of_the_users_git(
     monkeypatch.setattr(run, "EarlyOpening", Opened)
     monkeypatch.setattr(batch, "PromptFrontend", Frontend)
     place.environment |= {"GIT_EDITOR": "mine", "GIT_PAGER": "less"}
-    assert here("run", "--no-input")[0] != 0, "there is no session"
+    code, _, errors = here("run", "--no-input")
+    assert (code != 0, "there is no session" in errors) == (True, True), errors
     assert bool(servers[0]) == (sys.platform == "linux"), "the session gets the server that has started"
     (inherited,) = seen
     assert inherited
