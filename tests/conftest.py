@@ -86,7 +86,7 @@ Running = subprocess.Popen[str] | Started
 
 
 @dataclass
-class Place:
+class Workspace:
     """A repository of a test, with a home of its own."""
 
     root: Path
@@ -293,33 +293,33 @@ def base_repositories(tmp_path_factory: pytest.TempPathFactory) -> BaseRepositor
 
 
 @pytest.fixture
-def place(
+def workspace(
     tmp_path: Path,
     environment: dict[str, str],
     fork_server: ForkServer,
     base_repositories: BaseRepositories,
     request: pytest.FixtureRequest,
-) -> Iterator[Place]:
+) -> Iterator[Workspace]:
     """An empty repository on branch main. Whatever batches have run in it, `verify` finds nothing at the end."""
     root = tmp_path / "repo"
     root.mkdir()
-    made = Place(root, tmp_path / "home", environment, fork_server)
+    made = Workspace(root, tmp_path / "home", environment, fork_server)
     base_repositories.copy_empty(root)
     yield made
     if (root / ".git" / "gitbatch").is_dir() and not request.node.get_closest_marker("forged"):
         assert_valid(made)
 
 
-def assert_valid(place: Place) -> None:
+def assert_valid(workspace: Workspace) -> None:
     """The history of every branch of the user's is one that gitbatch could have made."""
-    refs = list_loose_branches(place.root / ".git")
+    refs = list_loose_branches(workspace.root / ".git")
     if refs is None:
-        refs = place.git("for-each-ref", "--format=%(refname)", "refs/heads/").splitlines()
+        refs = workspace.git("for-each-ref", "--format=%(refname)", "refs/heads/").splitlines()
     branches = [ref for ref in refs if not ref.startswith("refs/heads/gitbatch/")]
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in place.environment.items():
+        for name, value in workspace.environment.items():
             patch.setenv(name, value)
-        repo = open_repository(place.root, read_only=True)
+        repo = open_repository(workspace.root, read_only=True)
         try:
             for branch in branches:
                 assert audit_history(repo, branch).findings == ()
@@ -328,33 +328,33 @@ def assert_valid(place: Place) -> None:
 
 
 @pytest.fixture
-def three(place: Place, base_repositories: BaseRepositories) -> Iterator[Place]:
+def three(workspace: Workspace, base_repositories: BaseRepositories) -> Iterator[Workspace]:
     """The sample with three groups of four items, committed. At the end, git finds no fault in any object."""
-    base_repositories.copy_sample("three-groups", place.root)
-    before = list_objects(place.root)
-    yield place
-    assert_sound(place, before)
+    base_repositories.copy_sample("three-groups", workspace.root)
+    before = list_objects(workspace.root)
+    yield workspace
+    assert_sound(workspace, before)
 
 
-def assert_sound(place: Place, before: frozenset[str]) -> None:
+def assert_sound(workspace: Workspace, before: frozenset[str]) -> None:
     """Git finds no fault in any object, if there are others than before."""
-    if list_objects(place.root) != before:
-        assert place.git(*FSCK) == ""
+    if list_objects(workspace.root) != before:
+        assert workspace.git(*FSCK) == ""
 
 
 @pytest.fixture
 def repo(
-    place: Place, base_repositories: BaseRepositories, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, base_repositories: BaseRepositories, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Repository]:
     """A repository with one file, opened in this process."""
-    for name, value in place.environment.items():
+    for name, value in workspace.environment.items():
         monkeypatch.setenv(name, value)
-    if [*place.root.iterdir()] == [place.root / ".git"]:
-        base_repositories.copy_one_file(place.root)
+    if [*workspace.root.iterdir()] == [workspace.root / ".git"]:
+        base_repositories.copy_one_file(workspace.root)
     else:
-        place.write("a.txt", "a\n")
-        place.commit()
-    opened = open_repository(place.root)
+        workspace.write("a.txt", "a\n")
+        workspace.commit()
+    opened = open_repository(workspace.root)
     yield opened
     opened.close()
 
@@ -363,12 +363,12 @@ Here = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def here(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+def here(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
     """Run gitbatch in the test's own process, as its entry point does: exit code, standard output and error."""
-    monkeypatch.chdir(place.root)
+    monkeypatch.chdir(workspace.root)
 
     def run_main(*arguments: str) -> tuple[int, str, str]:
-        for name, value in place.environment.items():  # opening a repository removes git's own
+        for name, value in workspace.environment.items():  # opening a repository removes git's own
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(sys, "argv", ["gitbatch", *arguments])
         with pytest.raises(SystemExit) as ended:

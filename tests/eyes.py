@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pexpect
 import pyte
-from conftest import Place
+from conftest import Workspace
 from forked_terminal import open_terminal
 from screens import FullScreen
 from waiting import DEADLINE
@@ -49,16 +49,16 @@ class Eyes:
 
 
 @contextmanager
-def watched(place: Place, command: list[str], width: int, height: int, **more: str) -> Iterator[Eyes]:
+def watched(workspace: Workspace, command: list[str], width: int, height: int, **more: str) -> Iterator[Eyes]:
     environment = {
-        **place.environment,
+        **workspace.environment,
         "TERM": "xterm-256color",
         "TERM_PROGRAM": "ghostty",
         "PROMPT_TOOLKIT_NO_CPR": "1",
         "PAGER": "cat",
         **more,
     }
-    child = open_terminal(place, command, env=environment, timeout=120, dimensions=(height, width))
+    child = open_terminal(workspace, command, env=environment, timeout=120, dimensions=(height, width))
     try:
         yield Eyes(child, width, height)
     finally:

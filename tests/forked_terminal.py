@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pexpect
 import ptyprocess  # type: ignore[import-untyped]
-from conftest import Place
+from conftest import Workspace
 from fork_server import ForkServer, Started
 
 GITBATCH = (sys.executable, "-m", "gitbatch")
@@ -63,9 +63,13 @@ class _ForkedTerminal(Spawn):
         return _ForkedProcess(started, ours)
 
 
-def open_terminal(place: Place, command: Sequence[str], **options: Any) -> "pexpect.spawn[str]":  # noqa: ANN401 - as above
+def open_terminal(workspace: Workspace, command: Sequence[str], **options: Any) -> "pexpect.spawn[str]":  # noqa: ANN401 - as above
     """Start a command in a pseudo-terminal: a fork if it is gitbatch, and would start as the server has."""
-    options = {"cwd": str(place.root), "encoding": "utf-8", **options}
-    if place.server and tuple(command[: len(GITBATCH)]) == GITBATCH and place.server.can_run(options["env"]):
-        return _ForkedTerminal(place.server, command[len(GITBATCH) :], **options)
+    options = {"cwd": str(workspace.root), "encoding": "utf-8", **options}
+    if (
+        workspace.server
+        and tuple(command[: len(GITBATCH)]) == GITBATCH
+        and workspace.server.can_run(options["env"])
+    ):
+        return _ForkedTerminal(workspace.server, command[len(GITBATCH) :], **options)
     return pexpect.spawn(command[0], list(command[1:]), **options)

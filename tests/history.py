@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from conftest import Place
+from conftest import Workspace
 
 SHARED = frozenset({"task.md", "status.md", "decisions-log.md", "inventory.md"})
 
@@ -37,15 +37,15 @@ def _format_trailers(name: str) -> str:
 _FIELDS = ("%H", "%P", "%an", "%s", *map(_format_trailers, ("Item", "Checkpoint", "Batch")))
 
 
-def trailers(place: Place, commit: str, name: str) -> list[str]:
+def trailers(workspace: Workspace, commit: str, name: str) -> list[str]:
     """The values of one of our trailers, as git reads them."""
-    said = place.git("log", "-1", f"--format={_format_trailers(name)}", commit)
+    said = workspace.git("log", "-1", f"--format={_format_trailers(name)}", commit)
     return [line for line in said.splitlines() if line]
 
 
-def changed(place: Place, old: str, new: str) -> dict[str, tuple[str, str]]:
+def changed(workspace: Workspace, old: str, new: str) -> dict[str, tuple[str, str]]:
     """Path → (status, new mode) between two commits, without rename detection."""
-    said = place.git("diff-tree", "-r", "--no-renames", "--raw", "-z", old, new)
+    said = workspace.git("diff-tree", "-r", "--no-renames", "--raw", "-z", old, new)
     return _read_changes(said.split("\0")[:-1])
 
 
@@ -55,13 +55,13 @@ def _read_changes(words: list[str]) -> dict[str, tuple[str, str]]:
 
 
 def _read_all_changes(
-    place: Place, parents: dict[str, tuple[str, ...]]
+    workspace: Workspace, parents: dict[str, tuple[str, ...]]
 ) -> dict[str, dict[str, tuple[str, str]]]:
     """The changes of each commit against its first parent, by one git."""
     asked = "".join(f"{commit} {found[0]}\n" for commit, found in parents.items() if found)
-    words = place.git("diff-tree", "--stdin", "-r", "--no-renames", "--raw", "-z", given=asked).split("\0")[
-        :-1
-    ]
+    words = workspace.git("diff-tree", "--stdin", "-r", "--no-renames", "--raw", "-z", given=asked).split(
+        "\0"
+    )[:-1]
     starts = []
     position = 0
     while position < len(words):
@@ -75,13 +75,13 @@ def _read_all_changes(
     }
 
 
-def _read_commits(place: Place, branch: str) -> dict[str, CommitFacts]:
+def _read_commits(workspace: Workspace, branch: str) -> dict[str, CommitFacts]:
     """All commits of a branch, the oldest first."""
-    said = place.git("log", "-z", "--reverse", "--topo-order", f"--format={'%x00'.join(_FIELDS)}", branch)
+    said = workspace.git("log", "-z", "--reverse", "--topo-order", f"--format={'%x00'.join(_FIELDS)}", branch)
     words = said.split("\0")
     size = len(_FIELDS)
     rows = [words[start : start + size] for start in range(0, len(words) - size + 1, size)]
-    changes = _read_all_changes(place, {row[0]: tuple(row[1].split()) for row in rows})
+    changes = _read_all_changes(workspace, {row[0]: tuple(row[1].split()) for row in rows})
     return {
         commit: CommitFacts(
             tuple(parents.split()),
@@ -96,10 +96,10 @@ def _read_commits(place: Place, branch: str) -> dict[str, CommitFacts]:
     }
 
 
-def audit(place: Place, branch: str = "main") -> Story:
+def audit(workspace: Workspace, branch: str = "main") -> Story:
     """Check every commit of a branch: items change one file, only checkpoints change shared files."""
     items, merges, checkpoints = [], [], []
-    told = _read_commits(place, branch)
+    told = _read_commits(workspace, branch)
     for commit, said in told.items():
         if said.items:
             (key,) = said.items
@@ -123,24 +123,24 @@ def audit(place: Place, branch: str = "main") -> Story:
     return Story(tuple(items), tuple(merges), tuple(checkpoints))
 
 
-def list_cached(place: Place) -> list[Path]:
+def list_cached(workspace: Workspace) -> list[Path]:
     """The files in the cache folder, without layers and what is remembered of trials, which stay for later runs."""
-    cache = place.home / "cache/gitbatch"
+    cache = workspace.home / "cache/gitbatch"
     stays = cache / "layers", cache / "trials"
     files = (path for path in cache.parent.rglob("*") if path.is_file())
     return [path for path in files if not any(map(path.is_relative_to, stays))]
 
 
-def assert_tidy(place: Place) -> None:
+def assert_tidy(workspace: Workspace) -> None:
     """Nothing of a batch is left over but what is meant to stay: no worktree, no item branch, no lock."""
-    assert place.git("worktree", "list", "--porcelain").count("worktree ") == 1
-    assert place.git("for-each-ref", "--format=%(refname)", "refs/heads/gitbatch/") == ""
-    assert not list((place.root / ".git").rglob("*.lock"))
-    assert list_cached(place) == []
-    assert str(place.home) not in Path("/proc/self/mountinfo").read_text(encoding="utf-8")
+    assert workspace.git("worktree", "list", "--porcelain").count("worktree ") == 1
+    assert workspace.git("for-each-ref", "--format=%(refname)", "refs/heads/gitbatch/") == ""
+    assert not list((workspace.root / ".git").rglob("*.lock"))
+    assert list_cached(workspace) == []
+    assert str(workspace.home) not in Path("/proc/self/mountinfo").read_text(encoding="utf-8")
 
 
-def ticked(place: Place, path: str = "task.md", branch: str = "main") -> list[str]:
+def ticked(workspace: Workspace, path: str = "task.md", branch: str = "main") -> list[str]:
     """The ids of the items that are ticked in the committed plan."""
-    lines = place.git("show", f"{branch}:{path}").splitlines()
+    lines = workspace.git("show", f"{branch}:{path}").splitlines()
     return [line.split()[2] for line in lines if line.startswith("- [x] T")]

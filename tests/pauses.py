@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from sessions import session_settings
 
 from gitbatch.batch.caller import PauseAlways
@@ -39,7 +39,7 @@ class Person(PauseAlways):
 
 
 def run_with(
-    place: Place,
+    workspace: Workspace,
     monkeypatch: pytest.MonkeyPatch,
     *pauses: Meanwhile,
     items: str | None,
@@ -47,13 +47,13 @@ def run_with(
     limits: SpendingLimits = NO_LIMITS,
 ) -> tuple[Result, list[Event], Person]:
     """Runs a batch that pauses after each group, or resumes it if `items` is None, with what happens at its pauses."""
-    for name, value in place.environment.items():
+    for name, value in workspace.environment.items():
         monkeypatch.setenv(name, value)
     events: list[Event] = []
     person = Person(*pauses)
-    repo = open_repository(place.root)
+    repo = open_repository(workspace.root)
     mode = CheckpointMode.parse("after-each") if items else None
-    settings = session_settings(place, checkpoint=mode, items=items, limits=limits)
+    settings = session_settings(workspace, checkpoint=mode, items=items, limits=limits)
     try:
         with open_session(repo, settings, (events.append, listener)) as session:
             person.session = session

@@ -5,27 +5,27 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-from conftest import Place
+from conftest import Workspace
 from waiting import wait_until
 
 
-def agents_below(place: Place) -> list[int]:
+def agents_below(workspace: Workspace) -> list[int]:
     """The processes that work below the test's home."""
     found = []
     for entry in Path("/proc").iterdir():
         try:
-            if entry.name.isdigit() and (entry / "cwd").readlink().is_relative_to(place.home):
+            if entry.name.isdigit() and (entry / "cwd").readlink().is_relative_to(workspace.home):
                 found.append(int(entry.name))
         except OSError:
             continue
     return found
 
 
-def kill_agents(place: Place) -> None:
+def kill_agents(workspace: Workspace) -> None:
     """Kill what works below the test's home, and what it starts meanwhile; some of it ends by itself."""
 
     def kill_all() -> bool:
-        left = agents_below(place)
+        left = agents_below(workspace)
         for pid in left:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -34,9 +34,9 @@ def kill_agents(place: Place) -> None:
     wait_until(kill_all, "the agents are gone")
 
 
-def require_no_agents(place: Place) -> None:
+def require_no_agents(workspace: Workspace) -> None:
     """Require that all agents have ended: the kernel takes a moment to remove what was killed."""
-    wait_until(lambda: not agents_below(place), "the agents have ended")
+    wait_until(lambda: not agents_below(workspace), "the agents have ended")
 
 
 def processes_below(ancestor: int) -> dict[int, tuple[str, int]]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 
 from gitbatch.fs.cloning import find_clone_problem
 
@@ -36,12 +36,12 @@ def reflink_folder(folder: Path) -> Iterator[Path]:
         subprocess.run(("umount", "--lazy", mounted), check=True)
 
 
-def move_place(place: Place, folder: Path, name: str = "moved") -> Place:
+def move_workspace(workspace: Workspace, folder: Path, name: str = "moved") -> Workspace:
     """Copies a repository and its $HOME into another folder, below a name; returns the place there."""
-    old, new = str(place.root.parent), str(folder / name)
+    old, new = str(workspace.root.parent), str(folder / name)
     shutil.copytree(old, new, symlinks=True, ignore=shutil.ignore_patterns("btrfs*"))
-    environment = {name: value.replace(old, new) for name, value in place.environment.items()}
-    root, home = (Path(str(path).replace(old, new, 1)) for path in (place.root, place.home))
-    there = replace(place, root=root, home=home, environment=environment)
+    environment = {name: value.replace(old, new) for name, value in workspace.environment.items()}
+    root, home = (Path(str(path).replace(old, new, 1)) for path in (workspace.root, workspace.home))
+    there = replace(workspace, root=root, home=home, environment=environment)
     there.git("update-index", "-q", "--refresh")  # copies are other files
     return there

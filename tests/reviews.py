@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 
 from gitbatch.batch.group.review import RecordedReview
 from gitbatch.batch.history.decisions import DecisionKind
@@ -20,13 +20,13 @@ RETRY, UNDO = DecisionKind.RETRY, DecisionKind.UNDO
 
 
 def record_choices(
-    place: Place, choose: Callable[[Repository, Reviewable], tuple[Choice, ...]]
+    workspace: Workspace, choose: Callable[[Repository, Reviewable], tuple[Choice, ...]]
 ) -> tuple[RecordedReview, tuple[Choice, ...]]:
     """Record what `choose` returns as one review; returns the review and the choices."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in place.environment.items():
+        for name, value in workspace.environment.items():
             patch.setenv(name, value)
-        opened = open_repository(place.root)
+        opened = open_repository(workspace.root)
     try:
         with repository_lock(opened, print) as repo:
             found = find_reviewable(repo)
@@ -37,7 +37,7 @@ def record_choices(
 
 
 def decide(
-    place: Place, *chosen: tuple[DecisionKind, str], rest: bool = False, comment: str = ""
+    workspace: Workspace, *chosen: tuple[DecisionKind, str], rest: bool = False, comment: str = ""
 ) -> RecordedReview:
     """Record decisions about items, given by their words."""
 
@@ -50,15 +50,15 @@ def decide(
         keys = frozenset(ItemKey(c.item.slug) for c in choices)
         return (*choices, *(choose_rest(repo, found, keys) if rest else ()))
 
-    return record_choices(place, choose)[0]
+    return record_choices(workspace, choose)[0]
 
 
-def list_items(place: Place) -> dict[str, tuple[str, DecisionKind | None]]:
+def list_items(workspace: Workspace) -> dict[str, tuple[str, DecisionKind | None]]:
     """Returns the status of each item and the decision that stands, by name."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in place.environment.items():
+        for name, value in workspace.environment.items():
             patch.setenv(name, value)
-        repo = open_repository(place.root, read_only=True)
+        repo = open_repository(workspace.root, read_only=True)
     try:
         return {i.name: (i.status, i.decision) for i in list_review_items(repo, find_reviewable(repo))}
     finally:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pexpect
 import pyte
-from conftest import Place
+from conftest import Workspace
 from waiting import DEADLINE, wait_until
 
 COLUMNS, LINES = 80, 24
@@ -57,24 +57,24 @@ class _HistoryScreen(_AlternateScreen, pyte.HistoryScreen):
 class Terminal:
     """Runs commands in one shell, as a person does, and remembers each screen that `look` is called for."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, workspace: Workspace) -> None:
         self._screen = _HistoryScreen(COLUMNS, LINES, history=500)
         self._stream = pyte.Stream(self._screen)
         self.screens: list[tuple[str, str]] = []
-        (place.home / "bin").mkdir(exist_ok=True)
-        program = place.home / "bin" / "gitbatch"
+        (workspace.home / "bin").mkdir(exist_ok=True)
+        program = workspace.home / "bin" / "gitbatch"
         program.write_text(f'#!/bin/sh\nexec {sys.executable} -m gitbatch "$@"\n', encoding="utf-8")
         program.chmod(0o755)
         environment = {
-            **place.environment,
+            **workspace.environment,
             "TERM": "xterm-256color",
-            "PATH": f"{program.parent}:{place.environment['PATH']}",
+            "PATH": f"{program.parent}:{workspace.environment['PATH']}",
             "PROMPT_TOOLKIT_NO_CPR": "1",
             "PS1": "$ ",
             "LANG": "C.UTF-8",
         }
         self._shell: pexpect.spawn[str] = pexpect.spawn(
-            "sh", cwd=str(place.root), env=environment, encoding="utf-8", dimensions=(LINES, COLUMNS)
+            "sh", cwd=str(workspace.root), env=environment, encoding="utf-8", dimensions=(LINES, COLUMNS)
         )
 
     @property

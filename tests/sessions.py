@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 
 from gitbatch.batch.caller import PauseAlways, SessionSettings
 from gitbatch.batch.ending import Result
@@ -17,25 +17,29 @@ from gitbatch.batch.session import open_session
 from gitbatch.repo.opening import open_repository
 
 
-def run_here(place: Place, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> tuple[Result, list[Any]]:  # noqa: ANN401 - fields of SessionSettings
+def run_here(
+    workspace: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+    **settings: Any,  # noqa: ANN401 - fields of SessionSettings
+) -> tuple[Result, list[Any]]:
     """Returns the result of a session that runs all items, and its events as JSON values."""
-    for name, value in place.environment.items():
+    for name, value in workspace.environment.items():
         monkeypatch.setenv(name, value)
     output = StringIO()
-    repo = open_repository(place.root)
+    repo = open_repository(workspace.root)
     try:
-        with open_session(repo, session_settings(place, **settings), (EventWriter(output),)) as session:
+        with open_session(repo, session_settings(workspace, **settings), (EventWriter(output),)) as session:
             result = asyncio.run(session.run(PauseAlways()))
     finally:
         repo.close()
     return result, [json.loads(line) for line in output.getvalue().splitlines()]
 
 
-def session_settings(place: Place, **more: Any) -> SessionSettings:  # noqa: ANN401 - as above
+def session_settings(workspace: Workspace, **more: Any) -> SessionSettings:  # noqa: ANN401 - as above
     """Returns settings that run all items to the end, with what a test says instead."""
     usual: dict[str, Any] = {
-        "environment": place.environment,
-        "cache_dir": Path(place.environment["XDG_CACHE_HOME"]) / "gitbatch",
+        "environment": workspace.environment,
+        "cache_dir": Path(workspace.environment["XDG_CACHE_HOME"]) / "gitbatch",
         "items": "all",
         "checkpoint": CheckpointMode.parse("at-end"),
     }

@@ -5,7 +5,7 @@ import stat
 import subprocess
 from pathlib import Path
 
-from conftest import Place
+from conftest import Workspace
 from msgspec.structs import replace
 
 from gitbatch.repo.templates.layers import Layers
@@ -31,12 +31,12 @@ def read_folder(folder: Path) -> Shown:
     return found
 
 
-def require_right_index(place: Place, index: Path, tree: str, lower: tuple[Path, ...]) -> None:
+def require_right_index(workspace: Workspace, index: Path, tree: str, lower: tuple[Path, ...]) -> None:
     """Requires that an index has a tree, the trees of its folders in its cache, and the status of each file in layers."""
-    environment = {**place.environment, "GIT_INDEX_FILE": str(index)}
+    environment = {**workspace.environment, "GIT_INDEX_FILE": str(index)}
 
     def run_git(*arguments: str) -> str:
-        command = ["git", "-C", str(place.root), *arguments]
+        command = ["git", "-C", str(workspace.root), *arguments]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
     assert run_git("write-tree").strip() == tree, "an invalid cache of trees gives another one"

@@ -8,7 +8,7 @@ import pytest
 from batch.model_server import serve_model
 from batch.runs.test_run_api_network import KEY, set_up
 from batch.test_resume import kill
-from conftest import Place
+from conftest import Workspace
 from history import assert_tidy, audit, ticked
 
 STAND_IN = """#!/bin/sh
@@ -31,12 +31,12 @@ def sandbox_exec(tmp_path: Path) -> Path:
     return program
 
 
-def start(place: Place, sandbox_exec: Path, *arguments: str) -> "subprocess.Popen[str]":
+def start(workspace: Workspace, sandbox_exec: Path, *arguments: str) -> "subprocess.Popen[str]":
     """Starts gitbatch on what looks like a Mac."""
     return subprocess.Popen(
         [*HIDDEN, sys.executable, str(Path(__file__).with_name("mac.py")), str(sandbox_exec), *arguments],
-        cwd=place.root,
-        env=place.environment,
+        cwd=workspace.root,
+        env=workspace.environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -44,7 +44,7 @@ def start(place: Place, sandbox_exec: Path, *arguments: str) -> "subprocess.Pope
     )
 
 
-def test_main_job_and_resume(three: Place, sandbox_exec: Path) -> None:
+def test_main_job_and_resume(three: Workspace, sandbox_exec: Path) -> None:
     three.edit("task.md", "Write d →", "Write d do: hang →")
     three.commit()
     running = start(
@@ -74,17 +74,17 @@ def test_main_job_and_resume(three: Place, sandbox_exec: Path) -> None:
     assert_tidy(three)
 
 
-def test_api_by_a_port_of_this_machine(place: Place, sandbox_exec: Path) -> None:
+def test_api_by_a_port_of_this_machine(workspace: Workspace, sandbox_exec: Path) -> None:
     """There is no network namespace: the profile lets through the port of the proxy, and the key stays out as elsewhere."""
     with serve_model() as server:
-        set_up(place, server.server_port, "")
+        set_up(workspace, server.server_port, "")
         running = start(
-            place, sandbox_exec, "run", "--items", "all", "--checkpoint", "at-end", "--sandbox", "auto"
+            workspace, sandbox_exec, "run", "--items", "all", "--checkpoint", "at-end", "--sandbox", "auto"
         )
         said, _ = running.communicate(timeout=60)
     assert running.returncode == 0, said
     assert "network: api (" in said
-    statuses, *variables = place.read("T1.md").splitlines()
+    statuses, *variables = workspace.read("T1.md").splitlines()
     assert statuses.split()[:4] == ["200", "404", "401", "403"]
     assert KEY not in "\n".join(variables)
     assert server.keys[0] == KEY

@@ -14,7 +14,7 @@ from agents.claude_code_values import FILES, an_assignment, play_stream, read_st
 from agents.claude_code_values import a_program as a_claude
 from agents.event_programs import a_start, play, some_programs
 from agents.process_bench import Bench
-from conftest import Place
+from conftest import Workspace
 from sessions import run_here
 
 from gitbatch.agents.claude_code.agent import make_claude_code_agent
@@ -279,22 +279,24 @@ def test_program_that_waits_in_silence(bench: Bench) -> None:
     ],
 )
 def test_what_concerns_all_items_costs_one_attempt(
-    place: Place, monkeypatch: pytest.MonkeyPatch, said: str, reason: str
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, said: str, reason: str
 ) -> None:
-    place.write("agent", f'#!/bin/sh\ncat >/dev/null; echo x >>"$HOME/starts"; echo "{said}" >&2; exit 2\n')
-    (place.root / "agent").chmod(0o755)
+    workspace.write(
+        "agent", f'#!/bin/sh\ncat >/dev/null; echo x >>"$HOME/starts"; echo "{said}" >&2; exit 2\n'
+    )
+    (workspace.root / "agent").chmod(0o755)
     items = "".join(f"- [ ] T{n} Write → Output: {n}.md\n" for n in range(3))
-    place.write("task.md", f"# Plan\n\n## Work Packages\n\n### Group\n\n{items}")
-    place.write(
+    workspace.write("task.md", f"# Plan\n\n## Work Packages\n\n### Group\n\n{items}")
+    workspace.write(
         "gitbatch.toml",
         '[agents.a]\nkind = "command"\nformat = "codex"\ncommand = ["./agent"]\nsandbox = "none"\n',
     )
-    place.commit()
-    result, _ = run_here(place, monkeypatch, jobs=1)
+    workspace.commit()
+    result, _ = run_here(workspace, monkeypatch, jobs=1)
     assert result.halt
     assert (result.halt.cause, reason in result.halt.reason) == (Cause.FATAL, True), result.halt
     assert result.halt.advice.startswith("fix the agent in gitbatch.toml (API key, credit, model or program)")
-    assert (place.home / "starts").read_text() == "x\n"
+    assert (workspace.home / "starts").read_text() == "x\n"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from conftest import Place
+from conftest import Workspace
 from sessions import session_settings
 
 from gitbatch.batch.caller import PauseAlways
@@ -59,12 +59,12 @@ class EarlyRun:
         return "\n".join(event["text"] for event in self.list_of("notice"))
 
 
-def write_plan(place: Place, *groups: str, batch: str = "", config: str = "") -> None:
+def write_plan(workspace: Workspace, *groups: str, batch: str = "", config: str = "") -> None:
     """Write a plan whose groups have the given items, a line for each: `A1`, or `B1 out/A1.md` with what it reads."""
-    place.write("agent.sh", AGENT)
-    agent = place.home / "agent.sh"  # with the checkout `context`, worktrees lack that of the repository
+    workspace.write("agent.sh", AGENT)
+    agent = workspace.home / "agent.sh"  # with the checkout `context`, worktrees lack that of the repository
     agent.write_text(AGENT, encoding="utf-8")
-    place.write(
+    workspace.write(
         "gitbatch.toml",
         f'[batch]\nretries = 0\nretry-pause = "0s"\n{batch}\n[agents.told]\nkind = "command"\ncommand = ["sh", "{agent}"]\n'
         f'sandbox = "none"\ntimeout = "60s"\n{config}\n',
@@ -79,23 +79,23 @@ def write_plan(place: Place, *groups: str, batch: str = "", config: str = "") ->
             name, _, reads = line.partition(" ")
             context = f" (context: {reads})" if reads else ""
             lines.append(f"- [ ] {name} Write it{context} → Output: out/{name}.md\n")
-    place.write("task.md", "".join(lines))
-    place.commit("The plan")
+    workspace.write("task.md", "".join(lines))
+    workspace.commit("The plan")
 
 
-def tell(place: Place, name: str, script: str) -> None:
+def tell(workspace: Workspace, name: str, script: str) -> None:
     """Say what the agent of an item does; with `.COUNT`, at that start."""
-    (place.home / "do").mkdir(exist_ok=True)
-    (place.home / "do" / name).write_text(script, encoding="utf-8")
+    (workspace.home / "do").mkdir(exist_ok=True)
+    (workspace.home / "do" / name).write_text(script, encoding="utf-8")
 
 
-def count_starts(place: Place, name: str) -> int:
-    path = place.home / f"{name}.starts"
+def count_starts(workspace: Workspace, name: str) -> int:
+    path = workspace.home / f"{name}.starts"
     return int(path.read_text(encoding="utf-8")) if path.exists() else 0
 
 
 def run_early(
-    place: Place,
+    workspace: Workspace,
     reviewer: Reviewer | None = None,
     listen: Callable[[Session, Event], None] | None = None,
     **settings: Any,  # noqa: ANN401 - fields of SessionSettings
@@ -111,11 +111,11 @@ def run_early(
 
     usual: dict[str, Any] = {"eager": EagerMode.ON, "jobs": 4}
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in place.environment.items():
+        for name, value in workspace.environment.items():
             patch.setenv(name, value)
-        repo = open_repository(place.root)
+        repo = open_repository(workspace.root)
         try:
-            with open_session(repo, session_settings(place, **(usual | settings)), (hear,)) as opened:
+            with open_session(repo, session_settings(workspace, **(usual | settings)), (hear,)) as opened:
                 session = opened
                 result = asyncio.run(opened.run(reviewer or PauseAlways()))
         finally:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 from base_repositories import FSCK, SAMPLES
-from conftest import IDENTITY, Place, base_environment
+from conftest import IDENTITY, Workspace, base_environment
 from fork_server import ForkServer
 
 from gitbatch.batch.history.verify.audit import AuditFinding, audit_history
@@ -35,7 +35,7 @@ def item_trailers(key: str = OUT, batch: str = BATCH) -> str:
 class Forger:
     """Makes commits of any shape; none of them moves a ref."""
 
-    place: Place
+    workspace: Workspace
     repo: Repository
     tip: str
     """A history of three checkpoints, and more open items of the user's."""
@@ -54,10 +54,10 @@ class Forger:
 
     def git(self, *arguments: str, stdin: str = "") -> str:
         """What git says, with an index of the forger's own."""
-        environment = {**self.place.environment, "GIT_INDEX_FILE": str(self.place.home / "index")}
+        environment = {**self.workspace.environment, "GIT_INDEX_FILE": str(self.workspace.home / "index")}
         done = subprocess.run(
             ["git", *arguments],
-            cwd=self.place.root,
+            cwd=self.workspace.root,
             env=environment,
             input=stdin,
             capture_output=True,
@@ -125,7 +125,7 @@ class Forger:
 
     def read(self, path: str, commit: str = "") -> str:
         name = f"{commit or self.tip}:{path}"
-        return self._find_known(("show", name), lambda: self.place.git("show", name)) + "\n"
+        return self._find_known(("show", name), lambda: self.workspace.git("show", name)) + "\n"
 
     def longer(self, path: str) -> str:
         """The file of the tip as a checkpoint makes it longer."""
@@ -150,59 +150,59 @@ class Forger:
     def of(self, key: str) -> str:
         """The commit of an item of the batch that has run."""
         command = ("log", self.tip, "--format=%H", "--grep", f"^Gitbatch-Item: {key}$")
-        return self._find_known(command, lambda: self.place.git(*command))
+        return self._find_known(command, lambda: self.workspace.git(*command))
 
     def list_genuine(self) -> list[str]:
         """The commits that nobody has forged."""
         command = ("rev-list", self.tip)
-        return self._find_known(command, lambda: self.place.git(*command)).split()
+        return self._find_known(command, lambda: self.workspace.git(*command)).split()
 
     def findings(self, revisions: str) -> tuple[AuditFinding, ...]:
         return audit_history(self.repo, revisions).findings
 
 
 @contextmanager
-def opened(place: Place) -> Iterator[Repository]:
+def opened(workspace: Workspace) -> Iterator[Repository]:
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in place.environment.items():  # opening takes them out again
+        for name, value in workspace.environment.items():  # opening takes them out again
             patch.setenv(name, value)
-        repo = open_repository(place.root)
+        repo = open_repository(workspace.root)
     yield repo
     repo.close()
 
 
 @pytest.fixture(scope="session")
-def recorded(tmp_path_factory: pytest.TempPathFactory, fork_server: ForkServer) -> Place:
+def recorded(tmp_path_factory: pytest.TempPathFactory, fork_server: ForkServer) -> Workspace:
     """A repository in which a batch has run. Tests only add objects to it: what moves a ref needs a copy."""
     home = tmp_path_factory.mktemp("home")
     root = home / "repo"
     shutil.copytree(SAMPLES / "three-groups", root)
     environment = {**base_environment(), **IDENTITY, "HOME": str(home), "GIT_CONFIG_GLOBAL": os.devnull}
-    place = Place(root, home, environment, fork_server)
-    place.git("init", "--quiet", "--initial-branch=main")
-    place.commit("The plan")
-    place.gitbatch("run", "--items", "all", "--checkpoint", "at-end", code=0)
-    return place
+    workspace = Workspace(root, home, environment, fork_server)
+    workspace.git("init", "--quiet", "--initial-branch=main")
+    workspace.commit("The plan")
+    workspace.gitbatch("run", "--items", "all", "--checkpoint", "at-end", code=0)
+    return workspace
 
 
 @contextmanager
-def forging_in(place: Place) -> Iterator[Forger]:
-    plan = place.git("rev-list", "--max-parents=0", "main")
+def forging_in(workspace: Workspace) -> Iterator[Forger]:
+    plan = workspace.git("rev-list", "--max-parents=0", "main")
     keys = [
         OUT,
         "out/next.md",
         *(f"out/ü {number}.md" for number in range(16)),
         *(f"out/{n}.md" for n in range(17)),
     ]
-    with opened(place) as repo:
-        made = Forger(place, repo, place.git("rev-parse", "main"), plan)
+    with opened(workspace) as repo:
+        made = Forger(workspace, repo, workspace.git("rev-parse", "main"), plan)
         more = "".join(f"- [ ] Write more → Output: `{key}`\n" for key in keys)
         items = f"{made.read('task.md').rstrip()}\n\n### More\n\n{more}"
         yield replace(made, tip=made.commit("More to do", (made.tip,), {"task.md": items}))
 
 
 @pytest.fixture(scope="module")
-def forger(recorded: Place) -> Iterator[Forger]:
+def forger(recorded: Workspace) -> Iterator[Forger]:
     """For tests that only add objects."""
     with forging_in(recorded) as made:
         yield made
@@ -211,9 +211,9 @@ def forger(recorded: Place) -> Iterator[Forger]:
 
 
 @pytest.fixture
-def owner(place: Place, recorded: Place) -> Iterator[Forger]:
+def owner(workspace: Workspace, recorded: Workspace) -> Iterator[Forger]:
     """For tests that move refs: a copy of the repository."""
-    shutil.rmtree(place.root)
-    shutil.copytree(recorded.root, place.root)
-    with forging_in(place) as made:
+    shutil.rmtree(workspace.root)
+    shutil.copytree(recorded.root, workspace.root)
+    with forging_in(workspace) as made:
         yield made

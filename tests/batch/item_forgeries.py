@@ -51,7 +51,7 @@ def item_that_deletes_its_file(f: Forger) -> str:
 
 
 def item_that_renames_the_plan(f: Forger) -> str:
-    return f.item({OUT: ("100644", f.place.git("rev-parse", f"{f.tip}:task.md")), "task.md": DELETED})
+    return f.item({OUT: ("100644", f.workspace.git("rev-parse", f"{f.tip}:task.md")), "task.md": DELETED})
 
 
 def item_with_the_status(f: Forger) -> str:
@@ -142,7 +142,7 @@ def item_upon_an_item(f: Forger) -> str:
 
 def item_with_a_name_twice(f: Forger) -> str:
     item = f.item({OUT: "x"})
-    tree = f.place.git("cat-file", "-p", f"{item}^{{tree}}")
+    tree = f.workspace.git("cat-file", "-p", f"{item}^{{tree}}")
     entries = b"".join(
         f"{mode.lstrip('0')} {name}".encode() + b"\0" + bytes.fromhex(oid)
         for mode, _, rest in (line.split(" ", 2) for line in [*tree.splitlines(), tree.splitlines()[-1]])
@@ -150,7 +150,7 @@ def item_with_a_name_twice(f: Forger) -> str:
     )
     made = subprocess.run(
         ["git", "hash-object", "-t", "tree", "-w", "--literally", "--stdin"],
-        cwd=f.place.root,
+        cwd=f.workspace.root,
         input=entries,
         capture_output=True,
         check=True,

@@ -7,7 +7,7 @@ is for all starts. What was started when, and each prompt, is kept in the test's
 from dataclasses import dataclass
 from typing import Any
 
-from conftest import Place, read_run
+from conftest import Workspace, read_run
 from processes import kill_agents
 from waiting import wait_until
 
@@ -83,12 +83,12 @@ class Told:
         return found
 
 
-def set_up(place: Place, *words: str, batch: str = "", agent: str = "", groups: int = 1) -> None:
+def set_up(workspace: Workspace, *words: str, batch: str = "", agent: str = "", groups: int = 1) -> None:
     """A plan with an item for each text: what it is to do; in so many groups of the same size."""
-    place.write("agent.sh", AGENT)
+    workspace.write("agent.sh", AGENT)
     if "retry-pause" not in batch:
         batch += '\nretry-pause = "0s"'
-    place.write(
+    workspace.write(
         "gitbatch.toml",
         f'[batch]\n{batch}\n[agents.told]\nkind = "command"\ncommand = ["sh", "agent.sh"]\n'
         f'sandbox = "none"\ntimeout = "60s"\n{agent}\n',
@@ -99,13 +99,13 @@ def set_up(place: Place, *words: str, batch: str = "", agent: str = "", groups: 
         if (number - 1) % size == 0:
             lines.append(f"\n### Group {number}\n\n")
         lines.append(f"- [ ] T{number} Write do: {word} → Output: out/T{number}.md\n")
-    place.write("task.md", "".join(lines))
-    place.commit("The plan")
+    workspace.write("task.md", "".join(lines))
+    workspace.commit("The plan")
 
 
-def run(place: Place, *arguments: str, jobs: int = 4, code: int = 0) -> Told:
+def run(workspace: Workspace, *arguments: str, jobs: int = 4, code: int = 0) -> Told:
     """Run the plan, or go on with it."""
-    done = place.gitbatch(
+    done = workspace.gitbatch(
         "run",
         "--items",
         "all",
@@ -120,31 +120,34 @@ def run(place: Place, *arguments: str, jobs: int = 4, code: int = 0) -> Told:
     return Told(done.returncode, read_run(done.stdout)[0], done.stderr)
 
 
-def starts(place: Place, name: str) -> int:
+def starts(workspace: Workspace, name: str) -> int:
     """How often the program was started for an item."""
-    path = place.home / f"{name}.starts"
+    path = workspace.home / f"{name}.starts"
     return int(path.read_text() or 0) if path.exists() else 0
 
 
-def prompt(place: Place, name: str, start: int) -> str:
+def prompt(workspace: Workspace, name: str, start: int) -> str:
     """The prompt of one of those starts."""
-    return (place.home / f"{name}.prompt.{start}").read_text()
+    return (workspace.home / f"{name}.prompt.{start}").read_text()
 
 
-def found(place: Place, name: str, start: int) -> str | None:
+def found(workspace: Workspace, name: str, start: int) -> str | None:
     """What was at the output's path at one of those starts."""
-    path = place.home / f"{name}.found.{start}"
+    path = workspace.home / f"{name}.found.{start}"
     return path.read_text() if path.exists() else None
 
 
-def killed_when(place: Place, name: str, start: int, *arguments: str) -> None:
+def killed_when(workspace: Workspace, name: str, start: int, *arguments: str) -> None:
     """Run until an attempt has failed and the program is started so often for an item; then kill it, agents and all."""
-    process = place.start("run", "--items", "all", "--checkpoint", "at-end", *arguments, is_heard=False)
+    process = workspace.start("run", "--items", "all", "--checkpoint", "at-end", *arguments, is_heard=False)
     try:
         wait_until(
             lambda: (
                 process.poll() is not None
-                or (starts(place, name) >= start and place.git("for-each-ref", "refs/gitbatch/*/ledger/*"))
+                or (
+                    starts(workspace, name) >= start
+                    and workspace.git("for-each-ref", "refs/gitbatch/*/ledger/*")
+                )
             ),
             f"start {start} of {name}, after a failed attempt",
             patience=110,
@@ -152,5 +155,5 @@ def killed_when(place: Place, name: str, start: int, *arguments: str) -> None:
         assert process.poll() is None
     finally:
         process.kill()
-        kill_agents(place)
+        kill_agents(workspace)
         process.wait()

@@ -22,7 +22,7 @@ class ReviewForger:
         parents: tuple[str, ...] = (),
     ) -> str:
         """The genuine review with other changes, with a part of its message replaced, or on other parents."""
-        git = self.f.place.git
+        git = self.f.workspace.git
         said = git("log", "-1", "--format=%B", self.genuine)
         if message:
             assert message[0] in said
@@ -34,7 +34,7 @@ class ReviewForger:
         return self.f.commit(said, above, {**made, **(changes or {})})
 
     def blob(self, path: str) -> str:
-        return self.f.place.git("rev-parse", f"{self.genuine}~1:{path}")
+        return self.f.workspace.git("rev-parse", f"{self.genuine}~1:{path}")
 
 
 def review_that_merges(r: ReviewForger) -> str:
@@ -46,11 +46,11 @@ def review_on_an_item(r: ReviewForger) -> str:
 
 
 def review_on_a_merge(r: ReviewForger) -> str:
-    return r.forge(parents=(r.f.place.git("rev-parse", f"{r.genuine}~2"),))
+    return r.forge(parents=(r.f.workspace.git("rev-parse", f"{r.genuine}~2"),))
 
 
 def review_of_nothing(r: ReviewForger) -> str:
-    said = r.f.place.git("log", "-1", "--format=%B", r.genuine)
+    said = r.f.workspace.git("log", "-1", "--format=%B", r.genuine)
     return r.forge(message=(said[said.index("\nGitbatch-Review:") :], ""))
 
 
@@ -93,7 +93,7 @@ def review_that_leaves_what_it_rejects(r: ReviewForger) -> str:
 
 
 def review_that_rejects_what_the_user_wrote(r: ReviewForger) -> str:
-    above = r.f.commit("mine", (r.f.place.git("rev-parse", f"{r.genuine}~1"),), {B: "mine"})
+    above = r.f.commit("mine", (r.f.workspace.git("rev-parse", f"{r.genuine}~1"),), {B: "mine"})
     return r.forge(message=(r.blob(B), r.f.blob("mine")), parents=(above,))
 
 
@@ -170,7 +170,7 @@ def revise(
     r: ReviewForger, trailers: str = "1/3\nGitbatch-Revision: 1", key: str = "out/letters/c.md"
 ) -> str:
     """A revision of an item that the genuine review sent back: an item, a merge and a checkpoint."""
-    f, git = r.f, r.f.place.git
+    f, git = r.f, r.f.workspace.git
     batch = git("log", "-1", "--format=%(trailers:key=Gitbatch-Batch,valueonly)", r.genuine).strip()
     head = f"{FORMAT_LINE}Gitbatch-Batch: {batch}\nGitbatch-Group: 1 Letters"
     who = "Gitbatch-Agent: a\nGitbatch-Attempt: 1\nGitbatch-Seconds: 0.1"

@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 from batch.programs import AGENT
-from conftest import Place
+from conftest import Workspace
 
 REVIEWER = r"""
 set -u
@@ -48,7 +48,7 @@ esac
 
 
 def set_up(
-    place: Place, *items: str, review: str = "", agent: str = "", batch: str = "", more: str = ""
+    workspace: Workspace, *items: str, review: str = "", agent: str = "", batch: str = "", more: str = ""
 ) -> None:
     """Commits a plan with an item for each text, and a configuration with a check by a reviewer.
 
@@ -62,10 +62,10 @@ def set_up(
     """
     commands = {}
     for name, script in (("told", AGENT), ("judge", REVIEWER)):
-        (place.home / name).write_text(f"#!/bin/sh\n{script}", encoding="utf-8")
-        (place.home / name).chmod(0o755)
-        commands[name] = json.dumps([str(place.home / name)])
-    place.write(
+        (workspace.home / name).write_text(f"#!/bin/sh\n{script}", encoding="utf-8")
+        (workspace.home / name).chmod(0o755)
+        commands[name] = json.dumps([str(workspace.home / name)])
+    workspace.write(
         "gitbatch.toml",
         f'[batch]\nagent = "told"\nretry-pause = "0s"\n{batch}\n'
         f'[agents.told]\nkind = "command"\ncommand = {commands["told"]}\nsandbox = "none"\n'
@@ -75,22 +75,22 @@ def set_up(
         f'[checks.style]\nagent = "judge"\nprompt = "Is it short?"\non = ["out/*.md"]\n{review}\n{more}\n',
     )
     lines = [f"- [ ] T{n} Write {item} → Output: out/T{n}.md\n" for n, item in enumerate(items, 1)]
-    place.write(
+    workspace.write(
         "task.md",
         f"# Plan\n\n## Work Packages\n\n### Group\n\n{''.join(lines)}\n## Definition of Done\n\n- [ ] Short.\n",
     )
-    place.commit("The plan")
+    workspace.commit("The plan")
 
 
-def reviews(place: Place, name: str) -> int:
+def reviews(workspace: Workspace, name: str) -> int:
     """How often the reviewer was started for an item."""
-    path = place.home / f"{name}.reviews"
+    path = workspace.home / f"{name}.reviews"
     return int(path.read_text(encoding="utf-8")) if path.exists() else 0
 
 
-def review_prompt(place: Place, name: str, start: int) -> str:
+def review_prompt(workspace: Workspace, name: str, start: int) -> str:
     """The prompt of the reviewer at one of those starts."""
-    return (place.home / f"{name}.review.{start}").read_text(encoding="utf-8")
+    return (workspace.home / f"{name}.review.{start}").read_text(encoding="utf-8")
 
 
 def outcomes_of(events: list[Any]) -> dict[str, Any]:

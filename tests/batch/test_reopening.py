@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from conftest import Here, Place
+from conftest import Here, Workspace
 from reviews import APPROVE, REJECT, REVISE, UNDO, decide, list_items
 from sessions import run_here
 
@@ -14,7 +14,7 @@ from gitbatch.errors import GitbatchError
 
 @pytest.mark.rule("F7")
 def test_a_review_of_another_clone_opens_the_ended_batch(
-    three: Place, monkeypatch: pytest.MonkeyPatch, here: Here
+    three: Workspace, monkeypatch: pytest.MonkeyPatch, here: Here
 ) -> None:
     """The commands are those of the documentation. An approval opens nothing."""
     refs = "+refs/gitbatch/*:refs/gitbatch/*"
@@ -44,7 +44,7 @@ def test_a_review_of_another_clone_opens_the_ended_batch(
 
 @pytest.mark.parametrize("kind", ["review", "checkpoint"])
 def test_what_a_merge_brought_of_another_clone_is_named(
-    three: Place, monkeypatch: pytest.MonkeyPatch, here: Here, kind: str
+    three: Workspace, monkeypatch: pytest.MonkeyPatch, here: Here, kind: str
 ) -> None:
     """Neither a decision nor a checkpoint would count, although its files are there. With what the message says, they do."""
     run_here(three, monkeypatch, items="T101,T102,T201,T301", checkpoint=CheckpointMode.parse("after-each"))
@@ -77,7 +77,7 @@ def test_what_a_merge_brought_of_another_clone_is_named(
 @pytest.mark.rule("F7")
 @pytest.mark.parametrize("is_tip", [True, False])
 def test_a_review_of_an_ended_batch_that_was_cut_is_completed(
-    three: Place, monkeypatch: pytest.MonkeyPatch, *, is_tip: bool
+    three: Workspace, monkeypatch: pytest.MonkeyPatch, *, is_tip: bool
 ) -> None:
     """Killed behind the move of the branch: without that the user would be told to commit what takes the review back."""
     run_here(three, monkeypatch, items="T101,T102")

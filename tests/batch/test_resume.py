@@ -5,7 +5,7 @@ import shutil
 import signal
 
 import pytest
-from conftest import Place, Running
+from conftest import Running, Workspace
 from history import assert_tidy, audit, ticked
 from processes import agents_below, kill_agents, require_no_agents
 from waiting import wait_until
@@ -13,9 +13,9 @@ from waiting import wait_until
 ARGUMENTS = ("run", "--items", "all", "--checkpoint", "at-end")
 
 
-def start(place: Place, done: int = 3, word: str = "  succeeded") -> Running:
+def start(workspace: Workspace, done: int = 3, word: str = "  succeeded") -> Running:
     """Start a run and wait until so many items have succeeded, or something else has happened so often."""
-    process = place.start(*ARGUMENTS)
+    process = workspace.start(*ARGUMENTS)
     assert process.stdout is not None
     for line in process.stdout:
         done -= line.startswith(word)
@@ -24,21 +24,21 @@ def start(place: Place, done: int = 3, word: str = "  succeeded") -> Running:
     raise AssertionError("it ended too early")
 
 
-def kill(process: Running, place: Place) -> None:
+def kill(process: Running, workspace: Workspace) -> None:
     """End a run as a power cut does: without a word, agents and all."""
     process.kill()
-    kill_agents(place)
+    kill_agents(workspace)
     process.communicate()
 
 
-def go_on(place: Place) -> str:
-    place.edit("task.md", " do: hang", "")
-    place.commit("No more hanging")
-    return place.gitbatch("run", code=0).stdout
+def go_on(workspace: Workspace) -> str:
+    workspace.edit("task.md", " do: hang", "")
+    workspace.commit("No more hanging")
+    return workspace.gitbatch("run", code=0).stdout
 
 
 @pytest.fixture
-def hanging(three: Place) -> Place:
+def hanging(three: Workspace) -> Workspace:
     three.edit("task.md", "Write d →", "Write d do: hang →")
     three.commit()
     return three
@@ -47,7 +47,7 @@ def hanging(three: Place) -> Place:
 @pytest.mark.rule("F4")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.sample(2)
-def test_a_signal_ends_in_good_order(hanging: Place, number: signal.Signals) -> None:
+def test_a_signal_ends_in_good_order(hanging: Workspace, number: signal.Signals) -> None:
     process = start(hanging)
     process.send_signal(number)
     said, _ = process.communicate(timeout=100)
@@ -63,7 +63,7 @@ def test_a_signal_ends_in_good_order(hanging: Place, number: signal.Signals) -> 
 
 
 @pytest.mark.rule("F4")
-def test_a_kill_loses_nothing(hanging: Place) -> None:
+def test_a_kill_loses_nothing(hanging: Workspace) -> None:
     process = start(hanging)
     kill(process, hanging)
     said = hanging.gitbatch("status", code=0).stdout
@@ -78,7 +78,7 @@ def test_a_kill_loses_nothing(hanging: Place) -> None:
     assert hanging.state() == before
 
 
-def test_a_killed_batch_can_be_aborted_and_what_was_done_is_kept(hanging: Place) -> None:
+def test_a_killed_batch_can_be_aborted_and_what_was_done_is_kept(hanging: Workspace) -> None:
     process = start(hanging)
     kill(process, hanging)
     said = hanging.gitbatch("abort", code=0).stdout
@@ -89,7 +89,7 @@ def test_a_killed_batch_can_be_aborted_and_what_was_done_is_kept(hanging: Place)
     assert_tidy(hanging)
 
 
-def test_a_checkout_that_was_not_followed_is_followed_at_the_next_start(paused: Place) -> None:
+def test_a_checkout_that_was_not_followed_is_followed_at_the_next_start(paused: Workspace) -> None:
     (followed,) = paused.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/followed").splitlines()
     paused.git("update-ref", "-d", followed)
     paused.git("read-tree", "HEAD~2")
@@ -101,7 +101,7 @@ def test_a_checkout_that_was_not_followed_is_followed_at_the_next_start(paused: 
     assert paused.git("status", "--porcelain") == ""
 
 
-def test_a_forged_item_branch_is_not_taken_for_done(hanging: Place) -> None:
+def test_a_forged_item_branch_is_not_taken_for_done(hanging: Workspace) -> None:
     process = start(hanging)
     kill(process, hanging)
     (branch,) = hanging.git(
@@ -121,7 +121,7 @@ def test_a_forged_item_branch_is_not_taken_for_done(hanging: Place) -> None:
 
 
 @pytest.mark.parametrize("command", ["run", "abort"])
-def test_an_item_branch_whose_commit_is_gone_stops_nothing(hanging: Place, command: str) -> None:
+def test_an_item_branch_whose_commit_is_gone_stops_nothing(hanging: Workspace, command: str) -> None:
     """As after a `git gc --prune=now` at the wrong moment: the item is not done, and there is nothing to keep."""
     kill(start(hanging), hanging)
     (branch,) = hanging.git(
@@ -141,7 +141,7 @@ def test_an_item_branch_whose_commit_is_gone_stops_nothing(hanging: Place, comma
 
 
 @pytest.mark.rule("F4")
-def test_what_a_user_commits_upon_an_item_is_kept_and_the_item_not_run_again(hanging: Place) -> None:
+def test_what_a_user_commits_upon_an_item_is_kept_and_the_item_not_run_again(hanging: Workspace) -> None:
     kill(start(hanging), hanging)
     refs = hanging.git("for-each-ref", "--format=%(refname)", "refs/heads/gitbatch").splitlines()
     mine = []
@@ -155,7 +155,7 @@ def test_what_a_user_commits_upon_an_item_is_kept_and_the_item_not_run_again(han
     assert len(audit(hanging).items) == 12
 
 
-def test_a_branch_that_is_gone_is_said(three: Place) -> None:
+def test_a_branch_that_is_gone_is_said(three: Workspace) -> None:
     three.git("branch", "work")
     three.gitbatch("run", "--items", "all", "--checkpoint", "after-each", "--branch", "work", code=3)
     three.git("branch", "-D", "work")
@@ -163,7 +163,7 @@ def test_a_branch_that_is_gone_is_said(three: Place) -> None:
     three.gitbatch("abort", code=0)
 
 
-def test_an_item_that_left_the_plan_is_said_and_not_guessed(paused: Place) -> None:
+def test_an_item_that_left_the_plan_is_said_and_not_guessed(paused: Workspace) -> None:
     text = paused.read("task.md")
     paused.write("task.md", "".join(line for line in text.splitlines(keepends=True) if "T204" not in line))
     paused.commit()
@@ -171,7 +171,7 @@ def test_an_item_that_left_the_plan_is_said_and_not_guessed(paused: Place) -> No
     assert "cancelled  T204  it is no longer in task.md" in said
 
 
-def test_to_resume_again_and_again_changes_nothing(hanging: Place) -> None:
+def test_to_resume_again_and_again_changes_nothing(hanging: Workspace) -> None:
     kill(start(hanging), hanging)
     told = []
     for _ in range(2):
@@ -185,7 +185,7 @@ def test_to_resume_again_and_again_changes_nothing(hanging: Place) -> None:
 
 
 @pytest.mark.copied("an agent in an overlay does not find the checkout that it changes here")
-def test_a_lock_of_the_users_git_on_their_branch_stops_a_run_and_is_left(three: Place) -> None:
+def test_a_lock_of_the_users_git_on_their_branch_stops_a_run_and_is_left(three: Workspace) -> None:
     lock = three.root / ".git/refs/heads/main.lock"
     three.edit("task.md", "Write d →", "Write d do: lock →")
     three.edit("tools/agent.sh", "fail) echo", f'lock) page >"$output"; touch {lock} ;;\nfail) echo')
@@ -199,7 +199,7 @@ def test_a_lock_of_the_users_git_on_their_branch_stops_a_run_and_is_left(three: 
 
 
 @pytest.mark.parametrize("name", ["index.lock", "refs/heads/main.lock"])
-def test_a_lock_that_was_left_behind_is_noticed_before_an_agent_starts(three: Place, name: str) -> None:
+def test_a_lock_that_was_left_behind_is_noticed_before_an_agent_starts(three: Workspace, name: str) -> None:
     lock = three.root / ".git" / name
     lock.touch()
     before = three.state()
@@ -218,7 +218,7 @@ def test_a_lock_that_was_left_behind_is_noticed_before_an_agent_starts(three: Pl
 
 
 @pytest.mark.copied("what an agent leaves running in an overlay is ended with it")
-def test_what_an_agent_leaves_running_does_not_hold_the_next_run_up(three: Place) -> None:
+def test_what_an_agent_leaves_running_does_not_hold_the_next_run_up(three: Workspace) -> None:
     three.edit("task.md", "Write d →", "Write d do: leave →")
     three.edit(
         "tools/agent.sh",
@@ -236,7 +236,7 @@ def test_what_an_agent_leaves_running_does_not_hold_the_next_run_up(three: Place
     os.kill(left, signal.SIGKILL)
 
 
-def test_a_resume_with_nothing_to_do_is_quick(three: Place) -> None:
+def test_a_resume_with_nothing_to_do_is_quick(three: Workspace) -> None:
     """It starts few processes: what takes time is that, and Python's own start."""
     three.gitbatch("run", "--items", "all", "--checkpoint", "at-end", code=0)
     (end,) = three.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/end").splitlines()
@@ -251,7 +251,7 @@ def test_a_resume_with_nothing_to_do_is_quick(three: Place) -> None:
     assert 0 < len(started) <= 20, started
 
 
-def test_what_was_done_upon_an_amended_commit_comes_in_upon_the_branch_as_it_is(hanging: Place) -> None:
+def test_what_was_done_upon_an_amended_commit_comes_in_upon_the_branch_as_it_is(hanging: Workspace) -> None:
     kill(start(hanging), hanging)
     hanging.git("commit", "-q", "--amend", "-m", "The plan, in other words")
     go_on(hanging)
@@ -260,7 +260,7 @@ def test_what_was_done_upon_an_amended_commit_comes_in_upon_the_branch_as_it_is(
 
 
 @pytest.mark.forged
-def test_what_read_another_version_keeps_its_parent(hanging: Place) -> None:
+def test_what_read_another_version_keeps_its_parent(hanging: Workspace) -> None:
     """It is paid for and comes in; `verify` says that the branch was rewritten under it."""
     kill(start(hanging), hanging)
     hanging.edit("rules.md", "\n", "\nAnother rule.\n")
@@ -272,7 +272,7 @@ def test_what_read_another_version_keeps_its_parent(hanging: Place) -> None:
     assert all("item-parent" in line for line in said[:3])
 
 
-def test_what_an_amended_commit_has_at_its_path_is_a_conflict(hanging: Place) -> None:
+def test_what_an_amended_commit_has_at_its_path_is_a_conflict(hanging: Workspace) -> None:
     kill(start(hanging), hanging)
     done = hanging.git(
         "log", "--branches=gitbatch", "--format=%(trailers:key=Gitbatch-Item,valueonly)"

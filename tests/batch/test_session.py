@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from history import assert_tidy, ticked
 from sessions import run_here, session_settings
 
@@ -22,7 +22,7 @@ from gitbatch.repo.repository import Repository
 
 
 @pytest.fixture
-def opened(three: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
+def opened(three: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
     """The sample's repository, opened in this process."""
     for name, value in three.environment.items():
         monkeypatch.setenv(name, value)
@@ -32,7 +32,7 @@ def opened(three: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository
 
 
 @pytest.mark.parametrize("missing", ["items", "checkpoint"])
-def test_missing_choice(three: Place, opened: Repository, missing: str) -> None:
+def test_missing_choice(three: Workspace, opened: Repository, missing: str) -> None:
     before = three.state()
     settings = session_settings(three, **{missing: None})
     with pytest.raises(UsageError, match=f"missing --{missing}"), open_session(opened, settings):
@@ -40,7 +40,7 @@ def test_missing_choice(three: Place, opened: Repository, missing: str) -> None:
     assert three.state() == before
 
 
-def test_batches_are_read_once(three: Place, opened: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_are_read_once(three: Workspace, opened: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     """Git starts a process for each reading, before every run."""
     read: list[str] = []
     below = Refs.below
@@ -55,7 +55,7 @@ def test_batches_are_read_once(three: Place, opened: Repository, monkeypatch: py
     assert read == [BATCHES]
 
 
-def test_frontend_answers(three: Place, opened: Repository) -> None:
+def test_frontend_answers(three: Workspace, opened: Repository) -> None:
     class Answers(Unattended):
         can_ask = True
 
@@ -73,7 +73,7 @@ def test_frontend_answers(three: Place, opened: Repository) -> None:
     assert len(ticked(three)) == 4
 
 
-def test_lock_is_held_while_open(three: Place, opened: Repository) -> None:
+def test_lock_is_held_while_open(three: Workspace, opened: Repository) -> None:
     with open_session(opened, session_settings(three)):
         with pytest.raises(BusyError), open_session(opened, session_settings(three)):
             pass
@@ -81,14 +81,14 @@ def test_lock_is_held_while_open(three: Place, opened: Repository) -> None:
     three.gitbatch("abort", code=0)
 
 
-def test_nothing_to_do(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_to_do(three: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     run_here(three, monkeypatch)
     result, events = run_here(three, monkeypatch)
     assert (result.ending, result.has_ended) == (Ending.COMPLETE, True)
     assert [event["event"] for event in events] == ["batch-stopped"]
 
 
-def test_pause_and_resume(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pause_and_resume(three: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     each = CheckpointMode.parse("after-each")
     paused, _ = run_here(three, monkeypatch, checkpoint=each)
     assert (paused.ending, paused.has_ended) == (Ending.PAUSED, False)
@@ -96,7 +96,7 @@ def test_pause_and_resume(three: Place, monkeypatch: pytest.MonkeyPatch) -> None
     assert resumed.ending is Ending.PAUSED
 
 
-def test_reviewer_continues(three: Place, opened: Repository) -> None:
+def test_reviewer_continues(three: Workspace, opened: Repository) -> None:
     seen: list[int] = []
 
     class Continue(PauseAlways):
@@ -110,12 +110,12 @@ def test_reviewer_continues(three: Place, opened: Repository) -> None:
     assert (result.ending, seen) == (Ending.COMPLETE, [1, 2])
 
 
-def change_program(place: Place) -> None:
-    place.edit("gitbatch.toml", 'command = ["', 'command = ["env", "')
-    place.commit("Another program")
+def change_program(workspace: Workspace) -> None:
+    workspace.edit("gitbatch.toml", 'command = ["', 'command = ["env", "')
+    workspace.commit("Another program")
 
 
-def test_changed_configuration_is_refused(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_configuration_is_refused(three: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     run_here(three, monkeypatch, checkpoint=CheckpointMode.parse("after-each"))
     change_program(three)
     refused, events = run_here(three, monkeypatch, items=None, checkpoint=None)
@@ -126,7 +126,7 @@ def test_changed_configuration_is_refused(three: Place, monkeypatch: pytest.Monk
     assert events[1]["text"].startswith("accepted: ")
 
 
-def test_notices_reach_listeners(three: Place, opened: Repository) -> None:
+def test_notices_reach_listeners(three: Workspace, opened: Repository) -> None:
     events: list[Event] = []
     with open_session(opened, session_settings(three), (events.append,)) as session:
         session.notify("a word")
@@ -136,7 +136,7 @@ def test_notices_reach_listeners(three: Place, opened: Repository) -> None:
     assert_tidy(three)
 
 
-def test_settled_session_ignores_signals(three: Place, opened: Repository) -> None:
+def test_settled_session_ignores_signals(three: Workspace, opened: Repository) -> None:
     three.gitbatch("run", "--items", "all", "--checkpoint", "at-end", code=0)
     events: list[Event] = []
     with open_session(opened, session_settings(three), (events.append,)) as session:

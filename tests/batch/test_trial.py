@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 from batch.runs.test_claude_code import KEY, STREAMS
-from conftest import Here, Place
+from conftest import Here, Workspace
 from view.events import EVENTS
 
 from gitbatch.agents.protocol import OutputStream, ReplyFlag
@@ -35,26 +35,28 @@ mkdir -p trial
 STEPS = ("program", "version", "sandbox", "network", "key")
 
 
-def set_up(place: Place, stream: str, rest: str = "echo hello >trial/hello.md", agent: str = "") -> None:
-    programs = place.home / "bin"
+def set_up(
+    workspace: Workspace, stream: str, rest: str = "echo hello >trial/hello.md", agent: str = ""
+) -> None:
+    programs = workspace.home / "bin"
     programs.mkdir()
     (programs / "claude").write_text(FAKE.replace("STREAM", stream) + rest)
     (programs / "claude").chmod(0o755)
-    place.environment |= {"PATH": f"{programs}:{place.environment['PATH']}", "ANTHROPIC_API_KEY": KEY}
-    place.write("gitbatch.toml", f'[agents.claude]\nkind = "claude-code"\nneeds = ["{STREAMS}"]\n{agent}')
+    workspace.environment |= {"PATH": f"{programs}:{workspace.environment['PATH']}", "ANTHROPIC_API_KEY": KEY}
+    workspace.write("gitbatch.toml", f'[agents.claude]\nkind = "claude-code"\nneeds = ["{STREAMS}"]\n{agent}')
 
 
 def statuses(found: Any) -> dict[str, str]:  # noqa: ANN401 - JSON
     return {step["name"]: step["status"] for step in found["steps"]}
 
 
-def kept_folders(place: Place) -> list[Path]:
-    cache = Path(place.environment["XDG_CACHE_HOME"]) / "gitbatch"
+def kept_folders(workspace: Workspace) -> list[Path]:
+    cache = Path(workspace.environment["XDG_CACHE_HOME"]) / "gitbatch"
     return [path for path in cache.glob("*") if path.name.startswith(("tri", "layers"))]
 
 
-def test_agent_that_works(place: Place, here: Here) -> None:
-    set_up(place, "sibling-denied")
+def test_agent_that_works(workspace: Workspace, here: Here) -> None:
+    set_up(workspace, "sibling-denied")
     code, said, _ = here("agents", "try", "claude", "--json", "--keep")
     found = json.loads(said)
     pytest.importorskip("jsonschema").validate(found, make_schema("agents"))
@@ -68,36 +70,36 @@ def test_agent_that_works(place: Place, here: Here) -> None:
     assert "$0.0298" in steps["usage"]
     assert set(statuses(found).values()) == {"ok"}
     assert (Path(found["repository"]) / "trial/hello.md").read_text() == "hello\n"
-    assert len(kept_folders(place)) == 1
+    assert len(kept_folders(workspace)) == 1
 
 
-def test_agent_that_keeps_no_rule_and_leaves_nothing(place: Place, here: Here) -> None:
-    set_up(place, "success", f"echo hello >trial/hello.md; echo no >{OTHER_FILE}")
+def test_agent_that_keeps_no_rule_and_leaves_nothing(workspace: Workspace, here: Here) -> None:
+    set_up(workspace, "success", f"echo hello >trial/hello.md; echo no >{OTHER_FILE}")
     code, said, errors = here("agents", "try", "claude")
     assert code == 1
     assert f"failed other file      it wrote {OTHER_FILE}, which its permissions should deny" in said
     assert "ok     wrote its file  trial/hello.md" in said
     assert said.index("which may cost a little (at most about $0.25)") < said.index("ok     started")
     assert errors == "agent claude cannot work like this: other file\n"
-    assert kept_folders(place) == []
-    assert place.git("status", "--porcelain") == "?? gitbatch.toml"
+    assert kept_folders(workspace) == []
+    assert workspace.git("status", "--porcelain") == "?? gitbatch.toml"
 
 
-def test_wrong_key_says_so_after_one_attempt(place: Place, here: Here) -> None:
-    set_up(place, "status-401", "echo x >>$HOME/starts; exit 1", 'sandbox = "none"\n')
+def test_wrong_key_says_so_after_one_attempt(workspace: Workspace, here: Here) -> None:
+    set_up(workspace, "status-401", "echo x >>$HOME/starts; exit 1", 'sandbox = "none"\n')
     code, said, _ = here("agents", "try", "claude", "--json")
     found = json.loads(said)
     assert (code, found["error"]["code"]) == (1, "failed")
     assert found["error"]["message"].startswith("wrote its file: ")
     assert "401" in found["error"]["message"]
     assert found["error"]["advice"] == ADVICE[Cause.FATAL]
-    assert (place.home / "starts").read_text() == "x\n"
-    assert kept_folders(place) == []
+    assert (workspace.home / "starts").read_text() == "x\n"
+    assert kept_folders(workspace) == []
 
 
-def test_server_that_cannot_be_reached_is_not_asked_for_long(place: Place, here: Here) -> None:
+def test_server_that_cannot_be_reached_is_not_asked_for_long(workspace: Workspace, here: Here) -> None:
     """Claude Code names a wait of half a second each time, which is shorter than the longest one."""
-    set_up(place, "no-connection", "exit 1")
+    set_up(workspace, "no-connection", "exit 1")
     code, said, _ = here("agents", "try", "claude", "--json")
     found = json.loads(said)
     assert (code, statuses(found)["wrote its file"]) == (1, "failed")
@@ -116,10 +118,10 @@ def test_server_that_cannot_be_reached_is_not_asked_for_long(place: Place, here:
     ],
 )
 def test_nothing_is_started_that_cannot_work(
-    place: Place, here: Here, change: dict[str, str], step: str, words: str
+    workspace: Workspace, here: Here, change: dict[str, str], step: str, words: str
 ) -> None:
-    set_up(place, "success")
-    place.environment |= change
+    set_up(workspace, "success")
+    workspace.environment |= change
     code, said, _ = here("agents", "try", "claude", "--json")
     *_, last = json.loads(said)["steps"]
     assert (code, last["name"], last["status"]) == (1, step, "failed")
@@ -127,10 +129,10 @@ def test_nothing_is_started_that_cannot_work(
     assert last["advice"]
 
 
-def test_another_program_of_the_same_name(place: Place, here: Here) -> None:
-    set_up(place, "success")
-    place.write("claude", "#!/bin/sh\necho 1.0\n")
-    program = place.home / "bin" / "claude"
+def test_another_program_of_the_same_name(workspace: Workspace, here: Here) -> None:
+    set_up(workspace, "success")
+    workspace.write("claude", "#!/bin/sh\necho 1.0\n")
+    program = workspace.home / "bin" / "claude"
     program.write_text("#!/bin/sh\necho 1.0\n")
     *_, last = json.loads(here("agents", "try", "claude", "--json")[1])["steps"]
     assert (last["name"], last["detail"]) == ("version", "it is not Claude Code: its version is '1.0'")
@@ -143,10 +145,10 @@ command = ["sh", "tools/write.sh"]
 """
 
 
-def test_program_of_the_repository(place: Place, here: Here) -> None:
+def test_program_of_the_repository(workspace: Workspace, here: Here) -> None:
     """It is copied; what it writes besides its output is thrown away, which is no fault of it."""
-    place.write("gitbatch.toml", COMMAND)
-    place.write(
+    workspace.write("gitbatch.toml", COMMAND)
+    workspace.write(
         "tools/write.sh",
         f"mkdir -p trial; echo a >{OTHER_FILE}; cat >$GITBATCH_OUTPUT; echo Done. It is short.\n",
     )
@@ -163,8 +165,8 @@ def test_program_of_the_repository(place: Place, here: Here) -> None:
     assert steps["usage"] == ("unknown", "unknown usage")
 
 
-def test_unknown_agent(place: Place, here: Here) -> None:
-    place.write("gitbatch.toml", COMMAND)
+def test_unknown_agent(workspace: Workspace, here: Here) -> None:
+    workspace.write("gitbatch.toml", COMMAND)
     code, _, errors = here("agents", "try", "nothing")
     assert code == 2
     assert "use one of gitbatch.toml: writer" in errors
@@ -250,26 +252,26 @@ def test_item_that_did_not_start() -> None:
         ('kind = "command"\ncommand = ["./missing"]', "program", "./missing is not found"),
     ],
 )
-def test_table_that_cannot_work(place: Place, here: Here, table: str, step: str, words: str) -> None:
-    set_up(place, "success")
+def test_table_that_cannot_work(workspace: Workspace, here: Here, table: str, step: str, words: str) -> None:
+    set_up(workspace, "success")
     if "anthropic" in table:
-        place.environment["ANTHROPIC_API_KEY"] = ""
-    place.write("gitbatch.toml", f"[agents.claude]\n{table}\n")
+        workspace.environment["ANTHROPIC_API_KEY"] = ""
+    workspace.write("gitbatch.toml", f"[agents.claude]\n{table}\n")
     code, said, _ = here("agents", "try", "claude", "--json")
     *_, last = json.loads(said)["steps"]
     assert (code, last["name"], last["status"], words in last["detail"]) == (1, step, "failed", True), last
 
 
-def test_what_is_not_known_is_said_and_tried(place: Place, here: Here) -> None:
-    programs = place.home / "bin"
+def test_what_is_not_known_is_said_and_tried(workspace: Workspace, here: Here) -> None:
+    programs = workspace.home / "bin"
     programs.mkdir()
     (programs / "qwen").write_text(
         "#!/bin/sh\n[ $1 = --version ] && exit 3\ncat >$GITBATCH_OUTPUT; echo Done\n"
     )
     (programs / "qwen").chmod(0o755)
-    place.environment["PATH"] = f"{programs}:{place.environment['PATH']}"
+    workspace.environment["PATH"] = f"{programs}:{workspace.environment['PATH']}"
     text = '[agents.q]\nkind = "command"\ncommand = ["qwen", "x"]\npass-env = ["A_KEY"]\nsandbox = "none"\n'
-    place.write("gitbatch.toml", text)
+    workspace.write("gitbatch.toml", text)
     code, said, _ = here("agents", "try", "q")
     assert code == 0
     assert "  -      version         it does not work (exit code 3): it printed nothing\n" in said

@@ -33,19 +33,19 @@ def main() -> None:
         parser.error("--items can't be parted into --groups evenly")
     if any(items % groups for items in wanted.lengths for groups in wanted.length_groups):
         parser.error("--lengths can't be parted into --length-groups evenly")
-    found: dict[str, Any] = {"parameters": {**vars(wanted), "file_system": file_system(Path(wanted.place))}}
+    found: dict[str, Any] = {"parameters": {**vars(wanted), "file_system": file_system(Path(wanted.folder))}}
 
     def say(text: str) -> None:
         if not wanted.json:
             print(text, flush=True)
 
     say(
-        f"in {wanted.place} ({found['parameters']['file_system']}), {wanted.rounds} round(s); behind a median, in brackets:"
+        f"in {wanted.folder} ({found['parameters']['file_system']}), {wanted.rounds} round(s); behind a median, in brackets:"
     )
     say("the quartiles of eight measurements or more, else the least and the most")
     try:
         with ExitStack() as stack:
-            supplies = [_open_supply(stack, Path(place), wanted) for place in (wanted.place, wanted.disk)]
+            supplies = [_open_supply(stack, Path(place), wanted) for place in (wanted.folder, wanted.disk)]
             found["experiments"] = list(_measure(supplies[0], supplies[1], wanted, say))
     except (FailedError, OSError, subprocess.CalledProcessError) as error:
         parser.exit(1, f"{parser.prog}: {error}\n")

@@ -59,7 +59,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_waits(parser)
     _add_machines(parser)
     add("--merged", type=_count, default=100, help="branches (merge)")
-    _add_places(parser)
+    _add_folders(parser)
     add("--json", action="store_true", help="print one JSON object at the end, and nothing else")
     return parser
 
@@ -107,11 +107,11 @@ def _add_waits(parser: argparse.ArgumentParser) -> None:
     add("--sigma", type=float, default=0.5, help="spread of the logarithm of that time (shapes)")
 
 
-def _add_places(parser: argparse.ArgumentParser) -> None:
+def _add_folders(parser: argparse.ArgumentParser) -> None:
     """Adds where everything is done, and the options of the rows of worktrees."""
     add = parser.add_argument
-    place = os.environ.get("TMPDIR", "/var/tmp")  # noqa: S108
-    add("--place", default=place, help="a folder to work in; its file system decides what a checkout costs")
+    folder = os.environ.get("TMPDIR", "/var/tmp")  # noqa: S108
+    add("--folder", default=folder, help="a folder to work in; its file system decides what a checkout costs")
     add("--disk", default="/var/tmp", help="a folder on a disk, for what depends on one (worktrees)")  # noqa: S108
     add("--keep", action="store_true", help="leave the repositories in these folders, for the next time")
     add(

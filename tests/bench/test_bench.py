@@ -27,7 +27,14 @@ SMALL = (
 
 def test_a_small_round_of_everything(tmp_path: Path) -> None:
     """One test, because the round takes longer than most: no worker of the tests has to do it twice."""
-    command = [sys.executable, str(Path(__file__).parent), "--json", *SMALL.split(), "--place", str(tmp_path)]
+    command = [
+        sys.executable,
+        str(Path(__file__).parent),
+        "--json",
+        *SMALL.split(),
+        "--folder",
+        str(tmp_path),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
     found = {part["experiment"]: part for part in json.loads(done.stdout)["experiments"]}

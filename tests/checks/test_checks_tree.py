@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 
 from gitbatch.checks.tree import CheckFolder, FreshTrees, TreeContent, open_tree
 from gitbatch.concurrency import GitThread
@@ -43,7 +43,7 @@ def make_content(repo: Repository, paths: tuple[str, ...] | None) -> TreeContent
     ("paths", "files"), [(None, ["a.txt", "out/b.txt"]), (("out/b.txt",), ["out/b.txt"])]
 )
 def test_a_folder_has_the_files_and_git_shows_the_output_as_the_last_commit(
-    trees: FreshTrees, place: Place, paths: tuple[str, ...] | None, files: list[str]
+    trees: FreshTrees, workspace: Workspace, paths: tuple[str, ...] | None, files: list[str]
 ) -> None:
     content = make_content(trees.repo, paths)
 
@@ -52,7 +52,7 @@ def test_a_folder_has_the_files_and_git_shows_the_output_as_the_last_commit(
         done = subprocess.run(
             command,
             cwd=folder.folders.worktree,
-            env=place.environment,
+            env=workspace.environment,
             capture_output=True,
             text=True,
             check=True,
@@ -74,8 +74,8 @@ def test_a_folder_has_the_files_and_git_shows_the_output_as_the_last_commit(
         assert [path.name for path in trees.folder.iterdir()] == [trees.agent_git.shared(content.base).name]
 
     asyncio.run(scene())
-    assert place.git("worktree", "list").count("\n") == 0
-    assert place.git("for-each-ref", "refs/gitbatch") == ""
+    assert workspace.git("worktree", "list").count("\n") == 0
+    assert workspace.git("for-each-ref", "refs/gitbatch") == ""
 
 
 def test_each_check_has_a_folder_of_its_own(trees: FreshTrees) -> None:

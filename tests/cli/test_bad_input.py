@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 
 from gitbatch.cli.main import app, discard_unseen
 from gitbatch.errors import GitbatchError
@@ -20,23 +20,23 @@ RUN = ("run", "--items", "all", "--checkpoint", "at-end")
 
 
 @contextmanager
-def in_place(place: Place, **more: str) -> Iterator[None]:
+def in_place(workspace: Workspace, **more: str) -> Iterator[None]:
     """Lets this process be in the repository, with the test's environment alone."""
     with pytest.MonkeyPatch.context() as patch:
         for name in os.environ:
             patch.delenv(name)
-        for name, value in {**place.environment, **more}.items():
+        for name, value in {**workspace.environment, **more}.items():
             patch.setenv(name, value)
-        patch.chdir(place.root)
+        patch.chdir(workspace.root)
         yield
 
 
 def refused(
-    place: Place, code: int, *words: str, arguments: tuple[str, ...] = RUN, **environment: str
+    workspace: Workspace, code: int, *words: str, arguments: tuple[str, ...] = RUN, **environment: str
 ) -> None:
     """The command, run in this process, must fail with a code, say the words and change nothing."""
-    before = place.state()
-    with in_place(place, **environment), pytest.raises(GitbatchError) as raised:
+    before = workspace.state()
+    with in_place(workspace, **environment), pytest.raises(GitbatchError) as raised:
         app(list(arguments), standalone_mode=False)
     error = raised.value
     said = f"{error.details}\n{error.message}\n{error.advice}"
@@ -45,7 +45,7 @@ def refused(
     assert error.code == code
     assert "\n" not in error.message
     assert error.advice, "what to do is said too"
-    assert place.state() == before
+    assert workspace.state() == before
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def refused(
     ],
 )
 def test_an_error_of_the_whole_program(
-    three: Place, code: int, arguments: tuple[str, ...], line: str
+    three: Workspace, code: int, arguments: tuple[str, ...], line: str
 ) -> None:
     """Exit codes 0, 3, 75, 130 and 143 have such tests where a batch runs; 4 at the end of this file."""
     done = three.gitbatch(*arguments, code=code)
@@ -66,23 +66,23 @@ def test_an_error_of_the_whole_program(
     assert all(hint.startswith("  ") for hint in advice)
 
 
-def test_not_a_repository(place: Place) -> None:
-    refused(place, 1, "is not in a git repository", "-C DIR", arguments=(*RUN, "-C", str(place.home)))
+def test_not_a_repository(workspace: Workspace) -> None:
+    refused(workspace, 1, "is not in a git repository", "-C DIR", arguments=(*RUN, "-C", str(workspace.home)))
 
 
-def test_no_such_folder(three: Place) -> None:
+def test_no_such_folder(three: Workspace) -> None:
     refused(three, 1, "is not a folder", arguments=(*RUN, "-C", "nowhere"))
 
 
 @pytest.mark.parametrize("command", ["run", "hooks status"])
-def test_the_current_folder_was_deleted(place: Place, command: str) -> None:
-    gone = place.home / "gone"
+def test_the_current_folder_was_deleted(workspace: Workspace, command: str) -> None:
+    gone = workspace.home / "gone"
     gone.mkdir()
     script = 'rmdir "$PWD" && exec "$@"'
     done = subprocess.run(
         ["sh", "-c", script, "sh", sys.executable, "-m", "gitbatch", *command.split()],
         cwd=gone,
-        env=place.environment,
+        env=workspace.environment,
         capture_output=True,
         text=True,
         check=False,
@@ -94,17 +94,17 @@ def test_the_current_folder_was_deleted(place: Place, command: str) -> None:
     ]
 
 
-def test_bare(three: Place, tmp_path: Path) -> None:
+def test_bare(three: Workspace, tmp_path: Path) -> None:
     three.git("clone", "-q", "--bare", ".", str(tmp_path / "bare"))
     refused(three, 1, "bare repository", arguments=(*RUN, "-C", str(tmp_path / "bare")))
 
 
-def test_inside_the_git_folder(three: Place) -> None:
+def test_inside_the_git_folder(three: Workspace) -> None:
     refused(three, 1, "is inside a .git folder", arguments=(*RUN, "-C", ".git"))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
-def test_a_repository_of_somebody_else(three: Place) -> None:
+def test_a_repository_of_somebody_else(three: Workspace) -> None:
     shutil.chown(three.root, 65534, 65534)
     shutil.chown(three.root / ".git", 65534, 65534)
     done = three.gitbatch("plan", code=1)
@@ -116,13 +116,13 @@ def test_a_repository_of_somebody_else(three: Place) -> None:
     three.gitbatch(*RUN, code=0)
 
 
-def test_unborn(place: Place) -> None:
-    refused(place, 1, "branch main has no commit yet", "git add task.md")
-    refused(place, 1, "no commit yet", arguments=("plan",))
-    refused(place, 1, "no commit yet", arguments=(*RUN, "--branch", "new"))
+def test_unborn(workspace: Workspace) -> None:
+    refused(workspace, 1, "branch main has no commit yet", "git add task.md")
+    refused(workspace, 1, "no commit yet", arguments=("plan",))
+    refused(workspace, 1, "no commit yet", arguments=(*RUN, "--branch", "new"))
 
 
-def test_detached(three: Place) -> None:
+def test_detached(three: Workspace) -> None:
     three.git("checkout", "-q", "--detach")
     refused(three, 1, "HEAD is detached", "--branch")
 
@@ -135,7 +135,7 @@ def test_detached(three: Place) -> None:
         (("rebase", "side"), "a rebase"),
     ],
 )
-def test_in_the_middle_of_something(three: Place, command: tuple[str, ...], what: str) -> None:
+def test_in_the_middle_of_something(three: Workspace, command: tuple[str, ...], what: str) -> None:
     three.git("checkout", "-q", "-b", "side")
     three.write("rules.md", "side\n")
     three.commit()
@@ -146,7 +146,7 @@ def test_in_the_middle_of_something(three: Place, command: tuple[str, ...], what
     refused(three, 1, f"{what} is under way")
 
 
-def test_git_too_old(three: Place, tmp_path: Path) -> None:
+def test_git_too_old(three: Workspace, tmp_path: Path) -> None:
     fake = tmp_path / "bin" / "git"
     fake.parent.mkdir()
     fake.write_text("#!/bin/sh\necho git version 2.30.1\n", encoding="utf-8")
@@ -154,25 +154,25 @@ def test_git_too_old(three: Place, tmp_path: Path) -> None:
     refused(three, 1, "git 2.30 is too old", "2.38", PATH=str(fake.parent))
 
 
-def test_no_git(three: Place, tmp_path: Path) -> None:
+def test_no_git(three: Workspace, tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     refused(three, 1, "git was not found", PATH=str(tmp_path / "bin"))
 
 
-def test_a_git_that_fails_is_heard(three: Place, tmp_path: Path) -> None:
+def test_a_git_that_fails_is_heard(three: Workspace, tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/git").write_text("#!/bin/sh\necho 'xcrun: error: no developer tools' >&2\nexit 1\n")
     (tmp_path / "bin/git").chmod(0o755)
     refused(three, 1, "no developer tools", PATH=f"{tmp_path / 'bin'}:/usr/bin:/bin")
 
 
-def test_a_git_that_is_no_program(three: Place, tmp_path: Path) -> None:
+def test_a_git_that_is_no_program(three: Workspace, tmp_path: Path) -> None:
     (tmp_path / "bin" / "git").mkdir(parents=True)  # found on PATH, and can't be run
     refused(three, 1, "git cannot be started", "install git", PATH=str(tmp_path / "bin"))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="how many files are open is different elsewhere")
-def test_where_few_files_may_be_open_fewer_agents_run_at_a_time(three: Place) -> None:
+def test_where_few_files_may_be_open_fewer_agents_run_at_a_time(three: Workspace) -> None:
     limited = (
         f"ulimit -n 160; exec {sys.executable} -m gitbatch run --items all --checkpoint at-end --jobs 40"
     )
@@ -205,7 +205,7 @@ def test_what_a_closed_terminal_did_not_get_is_discarded(monkeypatch: pytest.Mon
         os.dup2(screen.fileno(), full.fileno())
 
 
-def test_closed_standard_streams_stop_nothing(three: Place) -> None:
+def test_closed_standard_streams_stop_nothing(three: Workspace) -> None:
     for command in ("plan", "status", "run --items all --checkpoint at-end --no-input"):
         shell = f"exec {sys.executable} -m gitbatch {command} >&- 2>&-"
         done = subprocess.run(["sh", "-c", shell], cwd=three.root, env=three.environment, check=False)
@@ -213,17 +213,17 @@ def test_closed_standard_streams_stop_nothing(three: Place) -> None:
     assert "T204" in three.git("log", "--format=%s")
 
 
-def test_a_demo_without_git_leaves_nothing_behind(place: Place, tmp_path: Path) -> None:
+def test_a_demo_without_git_leaves_nothing_behind(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
-    done = place.gitbatch("demo", "made", code=1, PATH=str(tmp_path / "bin"))
+    done = workspace.gitbatch("demo", "made", code=1, PATH=str(tmp_path / "bin"))
     assert done.stderr.splitlines() == [
         "gitbatch: git was not found",
         "  install git 2.38 or newer and put it on PATH",
     ]
-    assert not any((place.root / "made").glob("*"))
+    assert not any((workspace.root / "made").glob("*"))
 
 
-def test_nobody_knows_who(three: Place) -> None:
+def test_nobody_knows_who(three: Workspace) -> None:
     for name in [name for name in three.environment if name.startswith(("GIT_AUTHOR", "GIT_COMMITTER"))]:
         del three.environment[name]
     three.git("config", "user.useConfigOnly", "true")
@@ -232,65 +232,65 @@ def test_nobody_knows_who(three: Place) -> None:
         three.gitbatch(looks_only)
 
 
-def test_no_plan(place: Place) -> None:
-    place.write("README.md", "x")
-    place.commit()
-    refused(place, 2, "missing task.md")
+def test_no_plan(workspace: Workspace) -> None:
+    workspace.write("README.md", "x")
+    workspace.commit()
+    refused(workspace, 2, "missing task.md")
 
 
 @pytest.mark.rule("T3", "P2")
-def test_only_a_definition_of_done_is_a_hard_stop(three: Place) -> None:
+def test_only_a_definition_of_done_is_a_hard_stop(three: Workspace) -> None:
     three.write("task.md", "# Plan\n\n- [ ] All is good\n- [ ] All is written\n")
     three.commit()
     refused(three, 2, "GB10", "### ")
 
 
-def test_a_plan_with_errors_shows_them_all(three: Place) -> None:
+def test_a_plan_with_errors_shows_them_all(three: Workspace) -> None:
     three.edit("task.md", "Write b → DoD: #1", "Write b → DoD: #9")
     three.edit("task.md", "Output: out/letters/d.md", "Output: ../d.md")
     three.commit()
     refused(three, 2, "task.md:14:", "GB214", "GB222")
 
 
-def test_two_items_with_one_output(three: Place) -> None:
+def test_two_items_with_one_output(three: Workspace) -> None:
     three.edit("task.md", "out/letters/b.md\n", "out/letters/A.md\n")
     three.commit()
     refused(three, 2, "GB223")
 
 
 @pytest.mark.parametrize("arguments", [("--agent", "nobody"), ()])
-def test_an_unknown_agent(three: Place, arguments: tuple[str, ...]) -> None:
+def test_an_unknown_agent(three: Workspace, arguments: tuple[str, ...]) -> None:
     if not arguments:
         three.edit("task.md", "Write b →", "Write b → Agent: nobody →")
         three.commit()
     refused(three, 2, "nobody", "scripted", arguments=(*RUN, *arguments))
 
 
-def test_no_agent_at_all(three: Place) -> None:
+def test_no_agent_at_all(three: Workspace) -> None:
     three.write("gitbatch.toml", "")
     three.commit()
     refused(three, 2, "no agent is configured", "[agents.writer]")
 
 
-def dirty_plan(place: Place) -> None:
-    place.write("task.md", place.read("task.md") + "\nmore\n")
+def dirty_plan(workspace: Workspace) -> None:
+    workspace.write("task.md", workspace.read("task.md") + "\nmore\n")
 
 
-def staged_status(place: Place) -> None:
-    place.write("status.md", "staged")
-    place.git("add", "status.md")
+def staged_status(workspace: Workspace) -> None:
+    workspace.write("status.md", "staged")
+    workspace.git("add", "status.md")
 
 
-def untracked_output(place: Place) -> None:
-    place.write("out/letters/c.md", "mine")
+def untracked_output(workspace: Workspace) -> None:
+    workspace.write("out/letters/c.md", "mine")
 
 
-def file_in_the_way(place: Place) -> None:
-    place.write("out", "no folder")
+def file_in_the_way(workspace: Workspace) -> None:
+    workspace.write("out", "no folder")
 
 
-def untracked_log(place: Place) -> None:
-    place.write("decisions-log.md", "mine")
+def untracked_log(workspace: Workspace) -> None:
+    workspace.write("decisions-log.md", "mine")
 
 
 @pytest.mark.parametrize(
@@ -304,13 +304,13 @@ def untracked_log(place: Place) -> None:
     ],
 )
 def test_uncommitted_changes_in_what_gitbatch_writes(
-    three: Place, change: Callable[[Place], None], path: str
+    three: Workspace, change: Callable[[Workspace], None], path: str
 ) -> None:
     change(three)
     refused(three, 1, f"uncommitted changes in {path}", "commit or stash")
 
 
-def test_a_lock_held_by_another_run(three: Place) -> None:
+def test_a_lock_held_by_another_run(three: Workspace) -> None:
     three.edit("task.md", "Write a →", "Write a do: hang →")
     three.commit()
     first = subprocess.Popen(
@@ -355,22 +355,22 @@ def test_a_lock_held_by_another_run(three: Place) -> None:
         (("docs/other.md", *RUN[1:]), "docs/other.md"),
     ],
 )
-def test_options_that_make_no_sense(three: Place, arguments: tuple[str, ...], words: str) -> None:
+def test_options_that_make_no_sense(three: Workspace, arguments: tuple[str, ...], words: str) -> None:
     refused(three, 2, words, arguments=("run", *arguments))
 
 
-def test_an_unknown_option_is_a_usage_error(three: Place) -> None:
+def test_an_unknown_option_is_a_usage_error(three: Workspace) -> None:
     assert "No such option" in three.gitbatch("run", "--nonsense", code=2).stderr
 
 
-def test_a_done_item_is_not_run_again(three: Place) -> None:
+def test_a_done_item_is_not_run_again(three: Workspace) -> None:
     three.edit("task.md", "- [ ] T101", "- [x] T101")
     three.commit()
     refused(three, 2, "T101 is done", arguments=("run", "--items", "T101", "--checkpoint", "at-end"))
 
 
 @pytest.mark.rule("O2")
-def test_a_plan_of_another_phase(three: Place) -> None:
+def test_a_plan_of_another_phase(three: Workspace) -> None:
     three.write("CLAUDE.md", "## Aktiver Scope\n\nPhase: one\n")
     three.write("docs/phases/one/task.md", three.read("task.md"))
     three.write("docs/phases/two/task.md", three.read("task.md"))
@@ -384,7 +384,7 @@ def test_a_plan_of_another_phase(three: Place) -> None:
 
 
 @pytest.mark.rule("O5", "K4")
-def test_another_phase_in_the_middle_of_a_batch_is_a_hard_stop(three: Place) -> None:
+def test_another_phase_in_the_middle_of_a_batch_is_a_hard_stop(three: Workspace) -> None:
     three.write("CLAUDE.md", "## Aktiver Scope\n\nPhase: one\n")
     for phase in ("one", "two"):
         three.write(f"docs/phases/{phase}/task.md", three.read("task.md"))
@@ -398,18 +398,18 @@ def test_another_phase_in_the_middle_of_a_batch_is_a_hard_stop(three: Place) -> 
     assert "- [x]" not in three.read("docs/phases/two/task.md")
 
 
-def test_a_context_that_nothing_writes(three: Place) -> None:
+def test_a_context_that_nothing_writes(three: Workspace) -> None:
     three.edit("task.md", "(context: out/letters/a.md, out/letters/b.md)", "(context: nowhere.md)")
     three.commit()
     refused(three, 2, "T201 reads nowhere.md", "task.md:20")
 
 
-def test_a_context_whose_writer_was_not_chosen(three: Place) -> None:
+def test_a_context_whose_writer_was_not_chosen(three: Workspace) -> None:
     refused(three, 2, "choose T101 too", arguments=("run", "--items", "T201", "--checkpoint", "at-end"))
 
 
 @pytest.mark.parametrize("kind", ["symlink", "file"])
-def test_an_output_below_something_that_is_no_folder(three: Place, kind: str) -> None:
+def test_an_output_below_something_that_is_no_folder(three: Workspace, kind: str) -> None:
     if kind == "symlink":
         (three.root / "out").symlink_to("tools")
     else:
@@ -418,12 +418,12 @@ def test_an_output_below_something_that_is_no_folder(three: Place, kind: str) ->
     refused(three, 2, "cannot write the output out/letters/a.md: out is a")
 
 
-def test_a_branch_called_gitbatch(three: Place) -> None:
+def test_a_branch_called_gitbatch(three: Workspace) -> None:
     three.git("branch", "gitbatch")
     refused(three, 1, "there is a branch called gitbatch", "git branch -m")
 
 
-def test_a_branch_that_another_worktree_has(three: Place, tmp_path: Path) -> None:
+def test_a_branch_that_another_worktree_has(three: Workspace, tmp_path: Path) -> None:
     three.git("worktree", "add", "-q", "-b", "side", str(tmp_path / "side"))
     refused(three, 1, "branch side is checked out in", arguments=(*RUN, "--branch", "side"))
 
@@ -439,23 +439,23 @@ def test_a_branch_that_another_worktree_has(three: Place, tmp_path: Path) -> Non
         ("this is not toml", "not valid TOML"),
     ],
 )
-def test_a_configuration_that_makes_no_sense(three: Place, text: str, words: str) -> None:
+def test_a_configuration_that_makes_no_sense(three: Workspace, text: str, words: str) -> None:
     three.write("gitbatch.toml", text)
     three.commit()
     refused(three, 2, words)
 
 
-def test_worktrees_inside_the_repository(three: Place) -> None:
+def test_worktrees_inside_the_repository(three: Workspace) -> None:
     refused(three, 2, "inside the repository", GITBATCH_WORKTREES=str(three.root / "trees"))
 
 
-def test_a_folder_for_worktrees_that_can_not_be_written(three: Place) -> None:
+def test_a_folder_for_worktrees_that_can_not_be_written(three: Workspace) -> None:
     done = three.gitbatch(*RUN, code=1, GITBATCH_WORKTREES="/proc/nowhere")
     assert "cannot make a worktree in /proc/nowhere" in done.stderr
     three.gitbatch("run", code=0)
 
 
-def test_a_warning_is_shown_and_stops_nothing(three: Place) -> None:
+def test_a_warning_is_shown_and_stops_nothing(three: Workspace) -> None:
     three.edit("task.md", "- [ ] T102", "<!-- sequential -->\n- [ ] T102")
     three.commit()
     assert "GB303 warning" in three.gitbatch("plan", code=0).stderr
@@ -463,14 +463,14 @@ def test_a_warning_is_shown_and_stops_nothing(three: Place) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everything")
-def test_a_git_folder_that_can_not_be_written(three: Place) -> None:
+def test_a_git_folder_that_can_not_be_written(three: Workspace) -> None:
     (three.root / ".git").chmod(0o500)
     done = three.gitbatch(*RUN, code=1)
     (three.root / ".git").chmod(0o700)
     assert "cannot write" in done.stderr
 
 
-def test_a_bug_leaves_a_trace(three: Place, tmp_path: Path) -> None:
+def test_a_bug_leaves_a_trace(three: Workspace, tmp_path: Path) -> None:
     broken = tmp_path / "sitecustomize.py"
     broken.write_text("import gitbatch.batch.history.record as r\nr.all_batches = None\n", encoding="utf-8")
     done = three.gitbatch("status", code=4, PYTHONPATH=str(tmp_path))

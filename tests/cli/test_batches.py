@@ -3,10 +3,10 @@
 import json
 
 from cli.test_json import validate
-from conftest import Here, Place
+from conftest import Here, Workspace
 
 
-def test_all_batches(three: Place, here: Here) -> None:
+def test_all_batches(three: Workspace, here: Here) -> None:
     assert here("batches") == (0, "no batch is known here; start one: gitbatch run\n", "")
     three.edit("task.md", "Write b →", "Write b do: fail →")
     three.commit()
@@ -31,7 +31,7 @@ def test_all_batches(three: Place, here: Here) -> None:
     assert json.loads(here("status", second["batch"], "--json")[1])["state"] == "unfinished"
 
 
-def test_batches_without_a_record_are_listed_too(three: Place, here: Here) -> None:
+def test_batches_without_a_record_are_listed_too(three: Workspace, here: Here) -> None:
     """As history has them, also if it was written again on another base."""
     three.gitbatch("run", "--items", "T101,T102", "--checkpoint", "at-end", code=0)
     (known,) = json.loads(here("batches", "--json")[1])["batches"]
@@ -54,7 +54,7 @@ def test_batches_without_a_record_are_listed_too(three: Place, here: Here) -> No
         assert here("report", "--html", "-")[1].count("T102") >= 1
 
 
-def test_unknown_batch(three: Place, here: Here) -> None:
+def test_unknown_batch(three: Workspace, here: Here) -> None:
     three.gitbatch("run", "--items", "T101", "--checkpoint", "at-end", code=0)
     known = json.loads(here("batches", "--json")[1])["batches"][0]["batch"]
     missing = "20200101-000000-abcd"
@@ -65,7 +65,7 @@ def test_unknown_batch(three: Place, here: Here) -> None:
     assert f"did you mean {known}?" in here("status", typo)[2]
 
 
-def test_completion(three: Place, here: Here) -> None:
+def test_completion(three: Workspace, here: Here) -> None:
     def complete(line: str) -> list[str]:
         return here("completion", "bash", "--line", line)[1].splitlines()
 

@@ -4,7 +4,7 @@ import json
 import os
 from pathlib import Path
 
-from conftest import Here, Place
+from conftest import Here, Workspace
 
 from gitbatch.repo.templates.expiry import CachedLayer
 from gitbatch.repo.templates.marker import LayerInfo
@@ -18,8 +18,8 @@ def fill(folder: Path) -> LayerInfo:
     return LayerInfo("template", "key")
 
 
-def test_layers_are_listed_and_removed(here: Here, place: Place) -> None:
-    folder = Path(place.environment["XDG_CACHE_HOME"]) / "gitbatch/layers"
+def test_layers_are_listed_and_removed(here: Here, workspace: Workspace) -> None:
+    folder = Path(workspace.environment["XDG_CACHE_HOME"]) / "gitbatch/layers"
     assert here("cache") == (0, f"0 layers, 0 bytes, in {folder}\n", "")
     store = LayerStore(folder / "repo-1")
     store.make("old", fill).close()
@@ -28,8 +28,8 @@ def test_layers_are_listed_and_removed(here: Here, place: Place) -> None:
     code, said, _ = here("cache", "--json")
     listed = json.loads(said)
     assert (code, listed["size"], [each["name"] for each in listed["layers"]]) == (0, 8192, ["old", "new"])
-    place.write("gitbatch.toml", "[batch]\ncache-max-days = 100\n")
-    place.commit()
+    workspace.write("gitbatch.toml", "[batch]\ncache-max-days = 100\n")
+    workspace.commit()
     assert here("gc", "--dry-run")[1] == f"would be removed: layer {folder}/repo-1/old\n"
     assert here("gc")[1] == f"removed: layer {folder}/repo-1/old\n"
     assert "1 layer, 4.0 KiB" in here("cache", "--clear")[1]
@@ -37,8 +37,8 @@ def test_layers_are_listed_and_removed(here: Here, place: Place) -> None:
     assert here("cache", "--clear")[1].startswith("removed 1 layer, 4.0 KiB\n0 layers, 0 bytes")
 
 
-def test_the_environment_names_the_folder(here: Here, place: Place, tmp_path: Path) -> None:
-    place.environment["GITBATCH_CACHE"] = str(tmp_path / "elsewhere")
+def test_the_environment_names_the_folder(here: Here, workspace: Workspace, tmp_path: Path) -> None:
+    workspace.environment["GITBATCH_CACHE"] = str(tmp_path / "elsewhere")
     assert here("cache")[1] == f"0 layers, 0 bytes, in {tmp_path}/elsewhere/layers\n"
 
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Here, Place
+from conftest import Here, Workspace
 
 from gitbatch.cli.completion import FORMATS, Shell
 from gitbatch.cli.completion_words import complete_line
@@ -50,7 +50,7 @@ WORDS: tuple[tuple[str, list[str]], ...] = (
 )
 
 
-def test_words(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_words(three: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     three.write("below/task.md", "nothing")
     three.write("below/CLAUDE.md", "nothing")
     (three.root / "below" / ".git").mkdir()
@@ -87,7 +87,7 @@ def test_scripts_are_shown(here: Here, shell: Shell) -> None:
     assert here("completion", shell, "--line", "gitbatch ru")[1].startswith("run")
 
 
-def test_bash_completes(three: Place) -> None:
+def test_bash_completes(three: Workspace) -> None:
     """The script in bash itself, which splits words at colons."""
     bin_dir = Path(sys.executable).parent
     assert shutil.which("gitbatch", path=str(bin_dir))

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from waiting import wait_until_async
 
 from gitbatch.batch.executor.carrier import ChannelError
@@ -38,8 +38,8 @@ def make_worker(ip: str = "127.0.0.1", nanny: object = None, limit: int | None =
     )
 
 
-def test_worker_announces_where_it_listens(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in place.environment.items():
+def test_worker_announces_where_it_listens(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in workspace.environment.items():
         monkeypatch.setenv(name, value)
     worker = make_worker()
 
@@ -58,7 +58,7 @@ def test_worker_announces_where_it_listens(place: Place, monkeypatch: pytest.Mon
     [hello] = asyncio.run(scene())
     assert isinstance(hello, Hello)
     assert (hello.slots, hello.host) == (3, socket.gethostname())
-    assert Path(place.environment["HOME"]).exists()
+    assert Path(workspace.environment["HOME"]).exists()
 
 
 @pytest.mark.parametrize(
@@ -76,10 +76,10 @@ def test_worker_that_would_lose_agents_or_be_open_to_all_does_not_start(worker: 
 
 
 def test_first_signal_lets_items_end_and_the_second_ends_them(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The handlers of a `dask worker` would end both with its process."""
-    for name, value in place.environment.items():
+    for name, value in workspace.environment.items():
         monkeypatch.setenv(name, value)
     heard: list[FromWorker] = []
     did: list[str] = []
@@ -166,10 +166,10 @@ asyncio.run(run())
 """As much of a `dask worker`: it gets SIGTERM while it waits for its scheduler, and a task ignores that it is cancelled."""
 
 
-def test_process_ends_although_a_task_does_not(place: Place) -> None:
+def test_process_ends_although_a_task_does_not(workspace: Workspace) -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
-        env=place.environment,
+        env=workspace.environment,
         capture_output=True,
         text=True,
         timeout=45,

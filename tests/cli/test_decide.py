@@ -7,7 +7,7 @@ import re
 import shlex
 
 import pytest
-from conftest import Here, Place
+from conftest import Here, Workspace
 from history import ticked
 from sessions import run_here
 
@@ -18,7 +18,7 @@ from gitbatch.repo.lock import repository_lock
 from gitbatch.repo.opening import open_repository
 
 
-def test_a_script_lists_and_decides(paused: Place, here: Here) -> None:
+def test_a_script_lists_and_decides(paused: Workspace, here: Here) -> None:
     code, said, _ = here("review", "--json")
     listed = json.loads(said)
     assert (code, listed["commit"]) == (0, None)
@@ -43,7 +43,7 @@ def test_a_script_lists_and_decides(paused: Place, here: Here) -> None:
     assert rows[-1] == ["every", "item", "is", "decided"]
 
 
-def test_a_blob_is_named_by_its_beginning(paused: Place, here: Here) -> None:
+def test_a_blob_is_named_by_its_beginning(paused: Workspace, here: Here) -> None:
     """As `gitbatch show` prints it; fewer than 7 digits are none."""
     blob = paused.git("rev-parse", "HEAD:out/letters/a.md")
     assert here("review", f"T101@{blob[:6]}", "--approve")[0] == 1
@@ -51,7 +51,7 @@ def test_a_blob_is_named_by_its_beginning(paused: Place, here: Here) -> None:
     assert f"Gitbatch-Review: approve 1 out/letters/a.md {blob}\n" in paused.git("log", "-1", "--format=%B%n")
 
 
-def test_a_comment_comes_from_a_file(paused: Place, here: Here) -> None:
+def test_a_comment_comes_from_a_file(paused: Workspace, here: Here) -> None:
     paused.write("../comment.txt", "Line 1\n\nLine 2\n")
     assert here("review", "T101", "-F", "../comment.txt")[0] == 0
     body = paused.git("log", "-1", "--format=%B")
@@ -91,7 +91,7 @@ def test_a_comment_comes_from_a_file(paused: Place, here: Here) -> None:
 )
 @pytest.mark.sample(6)
 def test_a_mistake_changes_nothing(
-    paused: Place, here: Here, arguments: tuple[str, ...], code: int, said: str
+    paused: Workspace, here: Here, arguments: tuple[str, ...], code: int, said: str
 ) -> None:
     before = paused.state()
     found = here(*arguments)
@@ -101,7 +101,7 @@ def test_a_mistake_changes_nothing(
 
 
 def test_while_another_gitbatch_runs_it_is_busy(
-    paused: Place, here: Here, monkeypatch: pytest.MonkeyPatch
+    paused: Workspace, here: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in paused.environment.items():
         monkeypatch.setenv(name, value)
@@ -114,7 +114,7 @@ def test_while_another_gitbatch_runs_it_is_busy(
 
 
 def test_without_a_name_nothing_is_decided(
-    paused: Place, here: Here, monkeypatch: pytest.MonkeyPatch
+    paused: Workspace, here: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A review has its author: what to set is said, as it can be run, and what is only shown needs none."""
     for name in [name for name in paused.environment if name.startswith(("GIT_AUTHOR_", "GIT_COMMITTER_"))]:
@@ -132,7 +132,9 @@ def test_without_a_name_nothing_is_decided(
     assert paused.git("log", "-1", "--format=%an <%ae>") == "Your Name <you@example.org>"
 
 
-def test_a_lock_of_the_users_git_is_named(paused: Place, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_of_the_users_git_is_named(
+    paused: Workspace, here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The advice is of the command that was given, not of a run."""
     lock = paused.root / ".git/index.lock"
     lock.touch()
@@ -149,7 +151,7 @@ def test_a_lock_of_the_users_git_is_named(paused: Place, here: Here, monkeypatch
 
 
 def test_what_a_person_rejected_has_not_failed(
-    three: Place, here: Here, monkeypatch: pytest.MonkeyPatch
+    three: Workspace, here: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run that leaves nothing else ends with exit code 0, and no command is named that would run it."""
     run_here(three, monkeypatch, items="T101,T301", checkpoint=CheckpointMode.parse("after-each"))
@@ -171,7 +173,7 @@ def test_what_an_ended_batch_does_not_run_again(here: Here) -> None:
     assert "it runs again" not in said
 
 
-def test_a_retry_records_and_runs(three: Place, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_retry_records_and_runs(three: Workspace, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     """An item that failed, of a batch that has ended."""
     three.edit("task.md", "Write two", "Write two do: fail")
     three.commit()
@@ -187,7 +189,7 @@ def test_a_retry_records_and_runs(three: Place, here: Here, monkeypatch: pytest.
 
 @pytest.mark.rule("F7")
 def test_a_checkpoint_is_undone_and_its_items_run_again(
-    three: Place, here: Here, monkeypatch: pytest.MonkeyPatch
+    three: Workspace, here: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_here(three, monkeypatch)
     tree = three.git("rev-parse", "main:out")

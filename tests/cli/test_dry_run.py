@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import Here, Place
+from conftest import Here, Workspace
 
 from gitbatch.view.envelope import Envelope
 from gitbatch.view.schemas import make_schema
@@ -11,7 +11,7 @@ from gitbatch.view.schemas import make_schema
 NEW = ("run", "--items", "group:1,2", "--checkpoint", "after-each", "-n")
 
 
-def test_new_batch_then_the_rest_of_it(here: Here, three: Place) -> None:
+def test_new_batch_then_the_rest_of_it(here: Here, three: Workspace) -> None:
     before = three.state()
     code, said, _ = here(*NEW, "-j", "3")
     assert code == 0
@@ -39,7 +39,7 @@ def test_new_batch_then_the_rest_of_it(here: Here, three: Place) -> None:
     assert "note: CLAUDE.md has uncommitted changes, which are not used\n" in here("run", "-n")[2]
 
 
-def test_abort_says_what_it_would_lose(here: Here, three: Place) -> None:
+def test_abort_says_what_it_would_lose(here: Here, three: Workspace) -> None:
     assert here(*NEW[:-1])[0] == 3
     before = three.state()
     code, said, _ = here("-q", "abort", "--dry-run")
@@ -59,7 +59,9 @@ def test_abort_says_what_it_would_lose(here: Here, three: Place) -> None:
         (("--continue",), 2, "nothing to continue"),
     ],
 )
-def test_refused_as_a_run(here: Here, three: Place, options: tuple[str, ...], code: int, said: str) -> None:
+def test_refused_as_a_run(
+    here: Here, three: Workspace, options: tuple[str, ...], code: int, said: str
+) -> None:
     before = three.state()
     found = here("run", "--dry-run", *options)
     assert found[0] == code
@@ -67,7 +69,7 @@ def test_refused_as_a_run(here: Here, three: Place, options: tuple[str, ...], co
     assert three.state() == before
 
 
-def test_nothing_would_run(here: Here, three: Place) -> None:
+def test_nothing_would_run(here: Here, three: Workspace) -> None:
     three.write("task.md", three.read("task.md").replace("- [ ]", "- [x]"))
     three.commit()
     code, said, _ = here(*NEW)

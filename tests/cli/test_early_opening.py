@@ -11,7 +11,7 @@ from threading import Thread, current_thread
 from typing import Any, Self
 
 import pytest
-from conftest import Here, Place
+from conftest import Here, Workspace
 from waiting import DEADLINE
 
 from gitbatch.agents.process.starter import Starter
@@ -33,12 +33,12 @@ def _ended_openings() -> Iterator[None]:
             thread.join(DEADLINE)
 
 
-def test_repository_is_opened_and_closed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in place.environment.items():
+def test_repository_is_opened_and_closed(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in workspace.environment.items():
         monkeypatch.setenv(name, value)
-    place.write("file", "1")
-    commit = place.commit()
-    with EarlyOpening(place.root) as opening, opening.wait_for_repository() as repo:
+    workspace.write("file", "1")
+    commit = workspace.commit()
+    with EarlyOpening(workspace.root) as opening, opening.wait_for_repository() as repo:
         assert repo.refs.commit("HEAD") == commit
 
 
@@ -110,7 +110,7 @@ def test_launcher_server_that_cannot_start_is_reported_later(
 
 
 def test_a_run_that_asks_has_the_variables_of_the_users_git(
-    place: Place, here: Here, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, here: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Opening removes them: a commit of the user's at a review is by their configuration, in their editor."""
 
@@ -139,7 +139,7 @@ def test_a_run_that_asks_has_the_variables_of_the_users_git(
     monkeypatch.setattr(batch, "open_session", open_nothing)
     monkeypatch.setattr(run, "EarlyOpening", Opened)
     monkeypatch.setattr(batch, "PromptFrontend", Frontend)
-    place.environment |= {"GIT_EDITOR": "mine", "GIT_PAGER": "less"}
+    workspace.environment |= {"GIT_EDITOR": "mine", "GIT_PAGER": "less"}
     code, _, errors = here("run", "--no-input")
     assert (code != 0, "there is no session" in errors) == (True, True), errors
     assert bool(servers[0]) == (sys.platform == "linux"), "the session gets the server that has started"

@@ -8,7 +8,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 import pytest
-from conftest import Here, Place, read_run
+from conftest import Here, Workspace, read_run
 
 from gitbatch.batch.events import SCHEMA
 from gitbatch.cli.report_error import wants_json
@@ -81,10 +81,10 @@ def test_error_is_valid_for_every_output(name: str) -> None:
         if name not in {"help", "schema", "completion", "init", "lint", "agents", "cache"}
     ],
 )
-def test_every_verb_reports_errors(call: Call, verb: str, place: Place) -> None:
+def test_every_verb_reports_errors(call: Call, verb: str, workspace: Workspace) -> None:
     """Here: no repository, for the demo a folder that is not empty, and for the worker nothing to do."""
-    (place.root / ".git").rename(place.home / "git")
-    place.write("a", "")
+    (workspace.root / ".git").rename(workspace.home / "git")
+    workspace.write("a", "")
     given = {"hooks": ("status",), "demo": (".",), "show": ("T1",), "logs": ("T1",), "retry": ("T1",)}
     words = (verb, *given.get(verb, ()))
     code, said = call(*words)
@@ -109,9 +109,9 @@ INVALID = (
 )
 
 
-def test_invalid_options(call: Call, place: Place) -> None:
-    place.write("a", "")
-    place.commit()
+def test_invalid_options(call: Call, workspace: Workspace) -> None:
+    workspace.write("a", "")
+    workspace.commit()
     for words, schema in INVALID:
         code, said = call(*words)
         found = read_output(said, schema)
@@ -119,10 +119,10 @@ def test_invalid_options(call: Call, place: Place) -> None:
         assert found["error"]["advice"], words
 
 
-def test_before_the_first_batch(call: Call, place: Place) -> None:
-    place.write("task.md", BAD)
-    place.commit()
-    place.write("docs/a.md", "a")
+def test_before_the_first_batch(call: Call, workspace: Workspace) -> None:
+    workspace.write("task.md", BAD)
+    workspace.commit()
+    workspace.write("docs/a.md", "a")
     code, said = call("status")
     assert (code, read_output(said, "status")["batch"]) == (0, None)
     code, said = call("plan")
@@ -135,11 +135,11 @@ def test_before_the_first_batch(call: Call, place: Place) -> None:
     assert [finding["code"] for finding in found["findings"]] == ["GB214"]
     code, said = call("abort")
     assert (code, read_output(said, "abort")["error"]["code"]) == (1, "failed")
-    place.write("gitbatch.toml", "[batch]\njobs = 0\n")
-    place.commit()
+    workspace.write("gitbatch.toml", "[batch]\njobs = 0\n")
+    workspace.commit()
     code, said = call("plan")
     assert read_output(said, "plan")["error"]["place"] == {"path": "gitbatch.toml", "line": 2, "column": 8}
-    place.git("rm", "-q", "gitbatch.toml")
+    workspace.git("rm", "-q", "gitbatch.toml")
     code, said = call("agents")
     assert (code, read_output(said, "agents")["agents"]) == (0, [])
     code, said = call("init")
@@ -160,7 +160,7 @@ def test_hooks(call: Call) -> None:
     assert changes == ["installed", None, "removed"]
 
 
-def test_batch(call: Call, three: Place) -> None:
+def test_batch(call: Call, three: Workspace) -> None:
     """One batch that pauses, is aborted, and is looked at by every verb."""
     code, said = call("plan")
     plan = read_output(said, "plan")

@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from conftest import Here, Place
+from conftest import Here, Workspace
 
 from gitbatch.cli.manual import escape_text, render_manual
 from gitbatch.cli.verbs import VERBS
@@ -56,7 +56,7 @@ def test_groff_has_no_complaint() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("man"), reason="man is not installed")
-def test_git_opens_it(place: Place, tmp_path: Path) -> None:
+def test_git_opens_it(workspace: Workspace, tmp_path: Path) -> None:
     """`git batch --help` where the files are as the wheel installs them."""
     root = FOLDER.parent
     table = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
@@ -66,11 +66,11 @@ def test_git_opens_it(place: Place, tmp_path: Path) -> None:
         shutil.copyfile(root / source, tmp_path / target)
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "git-batch").symlink_to(shutil.which("true") or "/bin/true")
-    path = f"{tmp_path / 'bin'}:{place.environment['PATH']}"
+    path = f"{tmp_path / 'bin'}:{workspace.environment['PATH']}"
     for command in (["git", "batch", "--help"], ["man", "gitbatch"]):
         done = subprocess.run(
             command,
-            env={**place.environment, "PATH": path, "MANPAGER": "cat"},
+            env={**workspace.environment, "PATH": path, "MANPAGER": "cat"},
             capture_output=True,
             text=True,
             check=False,

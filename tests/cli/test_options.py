@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Here, Place
+from conftest import Here, Workspace
 
 from gitbatch import __version__
 from gitbatch.cli.verbosity import show_prose
@@ -24,21 +24,23 @@ def test_version(here: Here, option: str) -> None:
     [("-C", "repo", "lint"), ("lint", "-C", "repo"), ("-C", "repo", "lint", "-C", "."), ("-Crepo", "lint")],
 )
 def test_folder_before_the_verb(
-    here: Here, three: Place, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    here: Here, three: Workspace, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(three.root.parent)
     code, said, _ = here(*words)
     assert (code, said.strip().rpartition(": ")[2]) == (0, "12 items in 3 groups")
 
 
-def test_second_folder_is_below_the_first(here: Here, three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_folder_is_below_the_first(
+    here: Here, three: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(three.root.parent)
     assert here("-C", "repo", "status", "-C", "missing")[0] == 1
     assert here("-C", "repo", "status", "-C", "../repo")[0] == 0
 
 
-def test_demo_is_made_below_the_folder(here: Here, place: Place) -> None:
-    place.write("below/gitbatch-demo/a", "")
+def test_demo_is_made_below_the_folder(here: Here, workspace: Workspace) -> None:
+    workspace.write("below/gitbatch-demo/a", "")
     code, _, said = here("-C", "below", "demo")
     assert code == 2
     assert "below/gitbatch-demo exists" in said
@@ -50,7 +52,7 @@ def test_every_verb_has_them(here: Here) -> None:
         assert {"--quiet", "--verbose", "--json"} <= set(said.split()), verb
 
 
-def test_quiet_and_verbose(here: Here, three: Place) -> None:
+def test_quiet_and_verbose(here: Here, three: Workspace) -> None:
     three.edit("task.md", "T101", "<!-- sequental --> T101")
     assert "GB301" in here("lint")[1]
     assert here("lint", "-q")[:2] == here("-q", "lint")[:2] == (0, "")
@@ -68,7 +70,7 @@ def test_quiet_and_verbose(here: Here, three: Place) -> None:
     assert "removed" not in here("hooks", "uninstall", "-q")[1]
 
 
-def test_progress_none_shows_checkpoints_only(here: Here, three: Place) -> None:
+def test_progress_none_shows_checkpoints_only(here: Here, three: Workspace) -> None:
     code, said, _ = here(*RUN, "--progress", "none")
     assert code == 0
     assert three.git("log", "--format=%s", "-1").startswith("gitbatch: checkpoint")
@@ -78,13 +80,13 @@ def test_progress_none_shows_checkpoints_only(here: Here, three: Place) -> None:
     assert "working on" not in said
 
 
-def test_live_progress_needs_a_terminal(here: Here, three: Place) -> None:
+def test_live_progress_needs_a_terminal(here: Here, three: Workspace) -> None:
     code, _, said = here(*RUN, "--progress", "live", "-C", str(three.root))
     assert code == 2
     assert "--progress live needs a terminal" in said
 
 
-def test_help_of_a_command(here: Here, place: Place) -> None:
+def test_help_of_a_command(here: Here, workspace: Workspace) -> None:
     code, said, _ = here("help", "run")
     assert code == 0
     assert "gitbatch run [OPTIONS]" in said
@@ -93,7 +95,7 @@ def test_help_of_a_command(here: Here, place: Place) -> None:
     assert code == 2
     assert "did you mean plan?" in said
     assert "init" in said
-    assert Path(place.root, ".git").is_dir()
+    assert Path(workspace.root, ".git").is_dir()
 
 
 def test_prose_is_wrapped_in_a_terminal(

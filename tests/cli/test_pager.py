@@ -4,23 +4,23 @@ import shutil
 
 import pytest
 from cli.test_terminal import end, terminal
-from conftest import Place
+from conftest import Workspace
 
 from gitbatch.cli.pager import find_pager
 
 
 @pytest.fixture
-def configured(place: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
+def configured(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """A repository that names a pager of its own, and a user who names none."""
-    place.git("config", "core.pager", "evil")
-    monkeypatch.chdir(place.root)
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(place.home / "config"))
+    workspace.git("config", "core.pager", "evil")
+    monkeypatch.chdir(workspace.root)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(workspace.home / "config"))
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     monkeypatch.delenv("PAGER", raising=False)
-    return place
+    return workspace
 
 
-def test_order_of_choice(configured: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_order_of_choice(configured: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     inherited = {"GIT_CONFIG_GLOBAL": str(configured.home / "config")}
     monkeypatch.setattr(shutil, "which", lambda _: None)
     assert find_pager(inherited) == ""
@@ -36,7 +36,7 @@ def test_order_of_choice(configured: Place, monkeypatch: pytest.MonkeyPatch) -> 
     assert find_pager(inherited | {"GIT_PAGER": ""}) == ""
 
 
-def test_a_terminal_that_is_too_short(three: Place) -> None:
+def test_a_terminal_that_is_too_short(three: Workspace) -> None:
     three.git("config", "core.pager", f"touch {three.home}/evil; cat")
     three.environment["GIT_PAGER"] = f"cat >{three.home}/shown"
     with terminal(three, "plan", "--brief") as child:

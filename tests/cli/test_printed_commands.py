@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import typer
-from conftest import Here, Place
+from conftest import Here, Workspace
 from sessions import run_here
 
 from gitbatch.batch.model import CheckpointMode
@@ -108,7 +108,7 @@ def test_every_command_that_a_message_names_is_accepted() -> None:
     assert refused == [], "write messages whose commands can be run as they stand"
 
 
-def follow_printed(here: Here, place: Place, text: str, done: set[str]) -> None:
+def follow_printed(here: Here, workspace: Workspace, text: str, done: set[str]) -> None:
     """Runs the commands that a text names, each once, as they stand there."""
     for named in NAMED.finditer(text):
         words = take_command(_ENDS.split(text[named.end() :], maxsplit=1)[0])
@@ -119,13 +119,13 @@ def follow_printed(here: Here, place: Place, text: str, done: set[str]) -> None:
         code, said, error = here(*words, *asked)
         assert code in {0, 1, 3}, (words, said, error)
     for command in re.findall(r"\bgit ((?:show|stash|reset|reflog) [^\n;()]+)", text):
-        place.git(*shlex.split(command))
+        workspace.git(*shlex.split(command))
         done.add(f"git {command.split()[0]}")
 
 
 @pytest.mark.rule("F7")
 def test_commands_that_a_review_names_are_run(
-    three: Place, here: Here, monkeypatch: pytest.MonkeyPatch
+    three: Workspace, here: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each as it is printed, at once: by refusals and by what has been decided, while the batch runs and after its end."""
     three.edit("task.md", "Write b", "Write b do: fail")

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 from cli.test_json import validate
-from conftest import Here, Place
+from conftest import Here, Workspace
 
 
-def assert_other_files_stay(three: Place, here: Here) -> None:
+def assert_other_files_stay(three: Workspace, here: Here) -> None:
     """What is at the name and is not a report is not written over."""
     for name in ("task.md", "out", "missing/report.html"):
         code, _, error = here("report", "--html", name)
@@ -19,7 +19,7 @@ def assert_other_files_stay(three: Place, here: Here) -> None:
     assert here("report", "20200101-000000-abcd")[0] == 2
 
 
-def test_report(three: Place, here: Here, tmp_path: Path) -> None:
+def test_report(three: Workspace, here: Here, tmp_path: Path) -> None:
     assert here("report")[0] == 2
     assert "no batch has run here yet" in here("report")[2]
     three.gitbatch("run", "--items", "T101", "--checkpoint", "at-end", code=0)
@@ -47,7 +47,7 @@ def test_report(three: Place, here: Here, tmp_path: Path) -> None:
     assert_other_files_stay(three, here)
 
 
-def test_batch_that_gc_has_removed(three: Place, here: Here) -> None:
+def test_batch_that_gc_has_removed(three: Workspace, here: Here) -> None:
     """Its record and its ledger are gone; what its commits say is still there."""
     three.edit("task.md", "Write b →", "Write b do: fail →")
     three.commit()
@@ -67,7 +67,7 @@ def test_batch_that_gc_has_removed(three: Place, here: Here) -> None:
     assert "Attempt 1" not in page
 
 
-def test_open(three: Place, tmp_path: Path) -> None:
+def test_open(three: Workspace, tmp_path: Path) -> None:
     """The browser is the one that the environment names, as for every Python program."""
     three.gitbatch("run", "--items", "T101", "--checkpoint", "at-end", code=0)
     shown = tmp_path / "shown"

@@ -6,7 +6,7 @@ from pkgutil import resolve_name
 import pytest
 from batch.programs import run, set_up
 from cli.test_terminal import end, terminal
-from conftest import Place
+from conftest import Workspace
 from typer.testing import CliRunner
 
 from gitbatch.batch.history.abort import preview_abort
@@ -19,14 +19,14 @@ from gitbatch.view.schemas import make_schema
 
 
 @pytest.fixture
-def failed(place: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
+def failed(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """A batch has ended in which T1 failed, whose file is kept."""
-    set_up(place, "half", "ok", batch="retries = 0")
-    run(place, code=1)
-    for name, value in place.environment.items():
+    set_up(workspace, "half", "ok", batch="retries = 0")
+    run(workspace, code=1)
+    for name, value in workspace.environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.chdir(place.root)
-    return place
+    monkeypatch.chdir(workspace.root)
+    return workspace
 
 
 def rescue(*arguments: str) -> str:
@@ -36,7 +36,7 @@ def rescue(*arguments: str) -> str:
     return done.output
 
 
-def test_list_and_take(failed: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_list_and_take(failed: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     before = failed.state()
     schema = resolve_name("jsonschema:Draft202012Validator")(make_schema("rescue"))
     schema.validate(listed := json.loads(rescue("list", "--json")))
@@ -61,7 +61,7 @@ def test_list_and_take(failed: Place, monkeypatch: pytest.MonkeyPatch) -> None:
         rescue("take", "T9")
 
 
-def test_take_replaces_what_is_committed_and_nothing_else(failed: Place) -> None:
+def test_take_replaces_what_is_committed_and_nothing_else(failed: Workspace) -> None:
     failed.write("out/T1.md", "mine")
     with pytest.raises(GitbatchError, match="has changes or is not a file") as refused:
         rescue("take", "T1")
@@ -79,7 +79,7 @@ def test_take_replaces_what_is_committed_and_nothing_else(failed: Place) -> None
 
 
 @pytest.mark.parametrize("path", [".git/hooks/pre-commit", "CLAUDE.md"])
-def test_a_forged_ref_is_not_offered(failed: Place, repo: Repository, path: str) -> None:
+def test_a_forged_ref_is_not_offered(failed: Workspace, repo: Repository, path: str) -> None:
     (file,) = list_rescued(repo)
     message = failed.git("log", "-1", "--format=%B", file.ref)
     base = repo.objects.read_commit(failed.git("rev-parse", f"{file.ref}^"))
@@ -90,7 +90,7 @@ def test_a_forged_ref_is_not_offered(failed: Place, repo: Repository, path: str)
     assert list_rescued(repo) == (file,)
 
 
-def test_what_is_pruned_or_no_single_file_is_not_offered(failed: Place, repo: Repository) -> None:
+def test_what_is_pruned_or_no_single_file_is_not_offered(failed: Workspace, repo: Repository) -> None:
     (file,) = list_rescued(repo)
     message = failed.git("log", "-1", "--format=%B", file.ref)
     base = repo.objects.read_commit(failed.git("rev-parse", f"{file.ref}^"))
@@ -107,7 +107,9 @@ def test_what_is_pruned_or_no_single_file_is_not_offered(failed: Place, repo: Re
     assert list_rescued(repo) == ()
 
 
-def test_without_a_readable_record_an_item_has_the_name_of_its_path(halted: Place, repo: Repository) -> None:
+def test_without_a_readable_record_an_item_has_the_name_of_its_path(
+    halted: Workspace, repo: Repository
+) -> None:
     (record,) = halted.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/record").splitlines()
     blob = repo.objects.write_blob(b"{}")
     repo.objects.writer.sync()
@@ -117,10 +119,10 @@ def test_without_a_readable_record_an_item_has_the_name_of_its_path(halted: Plac
     assert [(file.name, file.attempt) for file in list_rescued(repo)] == [("out/T1.md", 0)]
 
 
-def test_nothing_is_kept(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in place.environment.items():
+def test_nothing_is_kept(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in workspace.environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.chdir(place.root)
+    monkeypatch.chdir(workspace.root)
     assert rescue() == "nothing is kept\n"
     with pytest.raises(UsageError) as refused:
         rescue("take", "T1")
@@ -128,14 +130,14 @@ def test_nothing_is_kept(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def halted(place: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
+def halted(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """T1 is finished and waits for T2, whose server halted the batch; T3 and T4 have not begun."""
-    set_up(place, "ok", "later", "ok", "ok", batch="jobs = 1", groups=2)
-    run(place, code=75)
-    for name, value in place.environment.items():
+    set_up(workspace, "ok", "later", "ok", "ok", batch="jobs = 1", groups=2)
+    run(workspace, code=75)
+    for name, value in workspace.environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.chdir(place.root)
-    return place
+    monkeypatch.chdir(workspace.root)
+    return workspace
 
 
 PREVIEW = (
@@ -143,7 +145,7 @@ PREVIEW = (
 )
 
 
-def test_abort_asks_in_a_terminal(halted: Place) -> None:
+def test_abort_asks_in_a_terminal(halted: Workspace) -> None:
     before = halted.state()
     with terminal(halted, "abort") as child:
         child.expect("keeps: T1")
@@ -164,7 +166,7 @@ def test_abort_asks_in_a_terminal(halted: Place) -> None:
     assert halted.read("out/T1.md") == "T1 1\n"
 
 
-def test_a_record_of_another_version_hides_only_names(halted: Place, repo: Repository) -> None:
+def test_a_record_of_another_version_hides_only_names(halted: Workspace, repo: Repository) -> None:
     (ref,) = halted.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/record").splitlines()
     blob = repo.objects.write_blob(b'{"version": 99}')
     repo.objects.writer.sync()

@@ -6,7 +6,7 @@ import sys
 
 import pexpect
 import pytest
-from conftest import Place
+from conftest import Workspace
 from eyes import Eyes, watched
 from history import assert_tidy
 from sessions import run_here
@@ -33,12 +33,12 @@ def end(eyes: Eyes) -> int | None:
     return eyes.child.exitstatus
 
 
-def an_editor(place: Place) -> None:
+def an_editor(workspace: Workspace) -> None:
     """An editor that adds a line at the start of whatever it opens."""
-    editor = place.home / "editor"
+    editor = workspace.home / "editor"
     editor.write_text('#!/bin/sh\nsed -i "1i By hand." "$1"\n', encoding="utf-8")
     editor.chmod(0o755)
-    place.environment["EDITOR"] = str(editor)
+    workspace.environment["EDITOR"] = str(editor)
 
 
 def read_diff(eyes: Eyes) -> None:
@@ -97,7 +97,7 @@ def undo_none(eyes: Eyes) -> None:
 
 
 @pytest.mark.rule("F7")
-def test_every_key_decides_on_the_screen(three: Place) -> None:
+def test_every_key_decides_on_the_screen(three: Workspace) -> None:
     """80 by 24 and 160 by 50: failures first, a hostile diff, a pasted comment of 10,000 characters, one commit, the rerun."""
     an_editor(three)
     three.edit("tools/agent.sh", "fail) echo", f"hostile) {HOSTILE}\nfail) echo")
@@ -115,12 +115,12 @@ def test_every_key_decides_on_the_screen(three: Place) -> None:
     assert_decided_by_keys(three)
 
 
-def assert_decided_by_keys(place: Place) -> None:
+def assert_decided_by_keys(workspace: Workspace) -> None:
     """All that the keys have chosen is one commit, with the comment as it was pasted; the edit is another."""
-    subjects = place.subjects()
+    subjects = workspace.subjects()
     assert "gitbatch: review 1/3: 1 approved, 1 sent back, 1 rejected, 1 retried" in subjects
     assert "Edit out/letters/d.md in the review of T104" in subjects
-    message = place.git("log", "-1", "--format=%B", "--grep=^gitbatch: review 1/3")
+    message = workspace.git("log", "-1", "--format=%B", "--grep=^gitbatch: review 1/3")
     decided = {decision.item.output[-4:]: decision for decision in parse_review_message(message)}
     assert {name: decision.kind for name, decision in decided.items()} == {
         "a.md": "revise",
@@ -130,15 +130,15 @@ def assert_decided_by_keys(place: Place) -> None:
     }
     assert decided["a.md"].comment.startswith("# Wishes\n\n- (skip ci) Closes №1\n\nGitbatch-Review: approve")
     assert len(decided["a.md"].comment) == len(PASTE)
-    assert place.read("out/letters/d.md").startswith("By hand.\n")
-    assert_tidy(place)
+    assert workspace.read("out/letters/d.md").startswith("By hand.\n")
+    assert_tidy(workspace)
 
 
 @pytest.mark.rule("F7")
 @pytest.mark.parametrize(("terminal", "size", "options"), [("xterm", (40, 12), ()), ("dumb", (80, 24), ()), ("xterm", (80, 24), ("--progress", "plain"))])  # fmt: skip
 @pytest.mark.sample(2)
 def test_the_same_in_lines(
-    three: Place,
+    three: Workspace,
     monkeypatch: pytest.MonkeyPatch,
     terminal: str,
     size: tuple[int, int],
@@ -189,7 +189,7 @@ def test_the_same_in_lines(
 
 
 @pytest.mark.rule("F7")
-def test_signals_leave_the_terminal_as_it_was(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_signals_leave_the_terminal_as_it_was(three: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-Z and `fg`: what was chosen is still chosen, and nothing is recorded; SIGTERM ends the review."""
     run_here(three, monkeypatch, items="T101,T102", checkpoint=CheckpointMode.parse("after-each"))
     before = three.state()

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
-from conftest import Here, Place
+from conftest import Here, Workspace
 from msgspec.structs import replace
 from prompt_toolkit.application import create_app_session
 from reviews import APPROVE, REJECT, decide
@@ -48,7 +48,7 @@ Read = Callable[[ReviewState], Block]
 
 
 @pytest.fixture
-def opened(paused: Place) -> Iterator[tuple[Place, Repository]]:
+def opened(paused: Workspace) -> Iterator[tuple[Workspace, Repository]]:
     """A batch at its first pause, and its repository, opened in this process."""
     repo = open_repository(paused.root)
     yield paused, repo
@@ -73,24 +73,25 @@ class Person:
         return state, request
 
 
-def hold(place: Place, repo: Repository, person: Person, **variables: str) -> HeldReview:
-    desk = ReviewDesk(repo, {**place.environment, **variables}, Path())
+def hold(workspace: Workspace, repo: Repository, person: Person, **variables: str) -> HeldReview:
+    desk = ReviewDesk(repo, {**workspace.environment, **variables}, Path())
     return asyncio.run(hold_review(desk, "run what is left", person.ask))
 
 
-def editor(place: Place, script: str) -> str:
-    path = place.home / "editor"
+def editor(workspace: Workspace, script: str) -> str:
+    path = workspace.home / "editor"
     path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
     path.chmod(0o755)
     return str(path)
 
 
 @pytest.mark.rule("F7")
-def test_all_that_is_chosen_is_one_commit(opened: tuple[Place, Repository]) -> None:
+def test_all_that_is_chosen_is_one_commit(opened: tuple[Workspace, Repository]) -> None:
     """With a comment from the editor that shows the item below it, and pages that are read on the way."""
-    place, repo = opened
+    workspace, repo = opened
     wrote = editor(
-        place, f'cp "$1" {place.home}/shown; printf "# Title\\n\\nBe short.\\n" | cat - "$1" >x && mv x "$1"'
+        workspace,
+        f'cp "$1" {workspace.home}/shown; printf "# Title\\n\\nBe short.\\n" | cat - "$1" >x && mv x "$1"',
     )
     person = Person("\r\x1bd\x1bv", "Acy")
 
@@ -98,22 +99,22 @@ def test_all_that_is_chosen_is_one_commit(opened: tuple[Place, Repository]) -> N
         after, request = await person.ask(state, read)
         return after, ScreenRequest.WRITE_COMMENT if after.mode is Mode.COMMENT else request
 
-    desk = ReviewDesk(repo, {**place.environment, "GIT_EDITOR": wrote}, Path())
+    desk = ReviewDesk(repo, {**workspace.environment, "GIT_EDITOR": wrote}, Path())
     held = asyncio.run(hold_review(desk, "run what is left", ask))
     assert person.left == []
     assert held.continues
     assert held.recorded
-    assert held.recorded.commit == place.git("rev-parse", "main")
-    assert place.subjects()[-1] == "gitbatch: review 1/3: 3 approved, 1 sent back"
-    assert "\n    # Title\n\n    Be short.\n" in place.git("log", "-1", "--format=%B")
-    template = (place.home / "shown").read_text(encoding="utf-8")
+    assert held.recorded.commit == workspace.git("rev-parse", "main")
+    assert workspace.subjects()[-1] == "gitbatch: review 1/3: 3 approved, 1 sent back"
+    assert "\n    # Title\n\n    Be short.\n" in workspace.git("log", "-1", "--format=%B")
+    template = (workspace.home / "shown").read_text(encoding="utf-8")
     assert template.startswith("\n# ----")
     assert "# T101  Write a\n# summary: Wrote out/letters/a.md. It has one heading.\n" in template
     told = describe_recorded(held)[0]
     assert told.endswith("T101 sent back, T102 approved, T103 approved, T104 approved")
 
 
-def test_a_review_reads_what_items_have_read_once(opened: tuple[Place, Repository]) -> None:
+def test_a_review_reads_what_items_have_read_once(opened: tuple[Workspace, Repository]) -> None:
     """It is most of the work where a batch has many items."""
     calls = 0
 
@@ -130,10 +131,10 @@ def test_a_review_reads_what_items_have_read_once(opened: tuple[Place, Repositor
     assert (calls, len(sheet.recorded)) == (1, 4)
 
 
-def test_what_was_decided_elsewhere_is_asked_again(opened: tuple[Place, Repository]) -> None:
+def test_what_was_decided_elsewhere_is_asked_again(opened: tuple[Workspace, Repository]) -> None:
     """The other decision stands; what is chosen about other items is still chosen."""
-    place, repo = opened
-    elsewhere = iter([lambda: decide(place, (REJECT, "T101"))])
+    workspace, repo = opened
+    elsewhere = iter([lambda: decide(workspace, (REJECT, "T101"))])
     person = Person("axjacy", "cy")
 
     async def ask(state: ReviewState, read: Read) -> Step:
@@ -141,54 +142,57 @@ def test_what_was_decided_elsewhere_is_asked_again(opened: tuple[Place, Reposito
         next(elsewhere, lambda: None)()
         return step
 
-    held = asyncio.run(hold_review(ReviewDesk(repo, place.environment, Path()), "run", ask))
+    held = asyncio.run(hold_review(ReviewDesk(repo, workspace.environment, Path()), "run", ask))
     assert "decided elsewhere meanwhile: T101 (rejected)" in person.notices[1]
     assert "choose again: T101" in person.notices[1]
     assert held.decisions == (("approved", "T102"),)
-    assert place.subjects()[-2:] == ["gitbatch: review 1/3: 1 rejected", "gitbatch: review 1/3: 1 approved"]
+    assert workspace.subjects()[-2:] == [
+        "gitbatch: review 1/3: 1 rejected",
+        "gitbatch: review 1/3: 1 approved",
+    ]
 
 
-def test_what_cannot_run_is_said_before_it_is_recorded(opened: tuple[Place, Repository]) -> None:
+def test_what_cannot_run_is_said_before_it_is_recorded(opened: tuple[Workspace, Repository]) -> None:
     """Going on is refused on the screen, where it can be asked for again; to stop, nothing has to run."""
-    place, repo = opened
-    place.write("status.md", "mine\n")
-    checks = RerunChecks(session_settings(place), can_ask=True)
+    workspace, repo = opened
+    workspace.write("status.md", "mine\n")
+    checks = RerunChecks(session_settings(workspace), can_ask=True)
     person = Person("acy", "qy")
-    desk = ReviewDesk(repo, place.environment, Path(), before_run=checks.require_start)
+    desk = ReviewDesk(repo, workspace.environment, Path(), before_run=checks.require_start)
     held = asyncio.run(hold_review(desk, "run what is left", person.ask))
     assert "uncommitted changes in status.md" in person.notices[1]
     assert (held.continues, held.decisions) == (False, (("approved", "T101"),))
     assert held.recorded
-    assert held.recorded.before == place.git("rev-parse", "main~1")
+    assert held.recorded.before == workspace.git("rev-parse", "main~1")
 
 
 def test_all_changes_go_to_the_users_pager(
-    opened: tuple[Place, Repository], monkeypatch: pytest.MonkeyPatch
+    opened: tuple[Workspace, Repository], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a terminal would obey is spelled in them, and no program of the repository is started."""
-    place, repo = opened
-    place.write("out/letters/a.md", "\x1b[8mhidden\n")
-    place.commit()
+    workspace, repo = opened
+    workspace.write("out/letters/a.md", "\x1b[8mhidden\n")
+    workspace.commit()
     for name in ("core.pager", "pager.diff", "diff.external"):
-        place.git("config", name, f"touch {place.home}/evil; cat")
+        workspace.git("config", name, f"touch {workspace.home}/evil; cat")
     parent, child = pty.openpty()
     with os.fdopen(child, "w") as screen:
         monkeypatch.setattr(review_desk, "open_screen", lambda: nullcontext(screen))
-        monkeypatch.setenv("PAGER", f"cat >{place.home}/usual")
-        for inherited in ({"GIT_PAGER": f"cat >{place.home}/shown"}, {}):
+        monkeypatch.setenv("PAGER", f"cat >{workspace.home}/usual")
+        for inherited in ({"GIT_PAGER": f"cat >{workspace.home}/shown"}, {}):
             desk = ReviewDesk(repo, inherited, Path())
             asyncio.run(asyncio.to_thread(desk.show_all, start_review(desk.read_sheet(), "")))
     os.close(parent)
-    shown = (place.home / "shown").read_text(encoding="utf-8")
-    assert (place.home / "usual").read_text(encoding="utf-8") == shown
+    shown = (workspace.home / "shown").read_text(encoding="utf-8")
+    assert (workspace.home / "usual").read_text(encoding="utf-8") == shown
     assert "^[" in shown
     assert "[8mhidden" in shown
     assert "\x1b[8m" not in shown
-    assert not (place.home / "evil").exists()
+    assert not (workspace.home / "evil").exists()
 
 
 def test_what_an_undo_brings_with_it_is_shown_and_recorded(
-    three: Place, monkeypatch: pytest.MonkeyPatch
+    three: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was written from the item is undone too, as with --with-dependants; a retry brings what the item blocks."""
     three.edit("task.md", "Write a →", "Write a do: fail →")
@@ -199,51 +203,53 @@ def test_what_an_undo_brings_with_it_is_shown_and_recorded(
     with closing(open_repository(three.root)) as repo:
         desk = ReviewDesk(repo, three.environment, Path())
         state = start_review(desk.read_sheet(), "")
-        places = {each.item.name: at for at, each in enumerate(state.sheet.items)}
+        workspaces = {each.item.name: at for at, each in enumerate(state.sheet.items)}
         readers = ["T202", "T301", "T302", "T303", "T304"]
         for key in "uwA":
-            state, _ = press_key(replace(state, selected=places["T102"]), key)
+            state, _ = press_key(replace(state, selected=workspaces["T102"]), key)
         chosen = [each for each in state.choices if each.kind is DecisionKind.UNDO]
         assert {each.item.name: each.runs_again for each in chosen} == {"T102": False} | dict.fromkeys(
             readers, True
         ), "approving the rest leaves them undone"
         assert state.runs_again == len(readers)
-        dropped, _ = press_key(replace(state, selected=places["T102"]), "backspace")
+        dropped, _ = press_key(replace(state, selected=workspaces["T102"]), "backspace")
         assert {each.kind for each in dropped.choices} == {DecisionKind.APPROVE}
-        changed, _ = press_key(replace(state, selected=places["T102"]), "x")
+        changed, _ = press_key(replace(state, selected=workspaces["T102"]), "x")
         assert {each.kind for each in changed.choices} == {DecisionKind.APPROVE, DecisionKind.REJECT}
-        held = hold(three, repo, Person(["r", *["j"] * places["T102"], *"uwcy"]))
+        held = hold(three, repo, Person(["r", *["j"] * workspaces["T102"], *"uwcy"]))
         again = [("retried", name) for name in ("T101", "T201", "T204")]
         undone = [("undone", name) for name in ("T102", *readers)]
         assert sorted(held.decisions) == again + undone
     assert "gitbatch: review 3/3: 8 retried, 6 undone" in three.subjects()[-1]
 
 
-def test_nothing_is_recorded_where_nothing_is_wanted(opened: tuple[Place, Repository]) -> None:
-    place, repo = opened
-    before = place.state()
+def test_nothing_is_recorded_where_nothing_is_wanted(opened: tuple[Workspace, Repository]) -> None:
+    workspace, repo = opened
+    before = workspace.state()
     for keys in ("q", "aqn", ["c-c"], ["a", "c-c", "c-c"]):
-        held = hold(place, repo, Person(keys))
+        held = hold(workspace, repo, Person(keys))
         assert (held.continues, held.recorded, describe_recorded(held)) == (False, None, ())
     unchanged = Person("jo", "q")
-    hold(place, repo, unchanged, GIT_EDITOR="true")
+    hold(workspace, repo, unchanged, GIT_EDITOR="true")
     assert unchanged.notices[1] == "T102: nothing was changed"
     failing = Person("jo", "q")
-    assert hold(place, repo, failing, GIT_EDITOR="exit 3;").recorded is None
+    assert hold(workspace, repo, failing, GIT_EDITOR="exit 3;").recorded is None
     assert failing.notices[1].startswith("the editor failed (3)")
-    assert place.state() == before
-    assert hold(place, repo, Person("aqy")).recorded
+    assert workspace.state() == before
+    assert hold(workspace, repo, Person("aqy")).recorded
 
 
-def test_a_comment_is_written_for_one_item_by_a_command(opened: tuple[Place, Repository], here: Here) -> None:
-    place, _ = opened
-    place.environment["GIT_EDITOR"] = editor(place, 'sed -i "1i Say more." "$1"')
+def test_a_comment_is_written_for_one_item_by_a_command(
+    opened: tuple[Workspace, Repository], here: Here
+) -> None:
+    workspace, _ = opened
+    workspace.environment["GIT_EDITOR"] = editor(workspace, 'sed -i "1i Say more." "$1"')
     assert here("review", "T101", "--edit")[0] == 0
-    assert "\nrevise 1 out/letters/a.md:\n    Say more.\n" in place.git("log", "-1", "--format=%B")
-    place.environment["GIT_EDITOR"] = "true"
+    assert "\nrevise 1 out/letters/a.md:\n    Say more.\n" in workspace.git("log", "-1", "--format=%B")
+    workspace.environment["GIT_EDITOR"] = "true"
     code, _, said = here("review", "T102", "--edit")
     assert (code, "the comment is empty" in said) == (2, True)
-    decide(place, (APPROVE, "T103"))
+    decide(workspace, (APPROVE, "T103"))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from batch.programs import AGENT, prompt, run, set_up
 from cli.test_json import validate
-from conftest import Here, Place
+from conftest import Here, Workspace
 
 EVIL = r"""evil)
     printf '\033[2Jpage\n\n+++ b/other\rx\n' >"$GITBATCH_OUTPUT"; printf '\033]0;t\007oops\n' >&2
@@ -16,25 +16,25 @@ EVIL = r"""evil)
 slow) sleep 600 ;;"""
 
 
-def own_folder(place: Place) -> Path:
+def own_folder(workspace: Workspace) -> Path:
     """The folder with the log and the prompts of the only batch."""
-    (found,) = (path for path in (place.root / ".git/gitbatch").iterdir() if (path / "prompts").is_dir())
+    (found,) = (path for path in (workspace.root / ".git/gitbatch").iterdir() if (path / "prompts").is_dir())
     return found
 
 
-def make_batch(place: Place) -> None:
+def make_batch(workspace: Workspace) -> None:
     """A batch with an item that succeeds at its second attempt, one that fails, and one that writes escape sequences."""
-    set_up(place, "paidfail paid", "paidfail paidfail paidfail", "evil")
-    place.write("agent.sh", AGENT.replace("slow) sleep 600 ;;", EVIL, 1))
-    place.commit("evil")
-    run(place, code=1)
+    set_up(workspace, "paidfail paid", "paidfail paidfail paidfail", "evil")
+    workspace.write("agent.sh", AGENT.replace("slow) sleep 600 ;;", EVIL, 1))
+    workspace.commit("evil")
+    run(workspace, code=1)
 
 
-def test_item_in_full(place: Place, here: Here) -> None:
-    make_batch(place)
-    before = place.state()
+def test_item_in_full(workspace: Workspace, here: Here) -> None:
+    make_batch(workspace)
+    before = workspace.state()
     page = here("show", "t1")[1].splitlines()
-    commit, base = place.git("log", "-1", "--format=%H %P", "--grep=^Gitbatch-Item: out/T1.md").split()
+    commit, base = workspace.git("log", "-1", "--format=%H %P", "--grep=^Gitbatch-Item: out/T1.md").split()
     assert page[0] == "T1  Write do: paidfail paid"
     assert page[1].startswith("  succeeded in group 1 of batch ")
     assert f"  commit {commit[:10]} on {base[:10]}" in page
@@ -66,35 +66,35 @@ def test_item_in_full(place: Place, here: Here) -> None:
     validate(output, "show")
     assert output["details"]["commit"] == commit
     assert [attempt["status"] for attempt in output["details"]["attempts"]] == ["failed", "succeeded"]
-    assert output["prompt"] == {"text": prompt(place, "T1", 2).rstrip("\n"), "attempt": 2}
+    assert output["prompt"] == {"text": prompt(workspace, "T1", 2).rstrip("\n"), "attempt": 2}
     assert "it broke" in [line["text"] for line in output["log"]]
-    assert place.state() == before
+    assert workspace.state() == before
 
 
-def test_prompt_that_was_not_kept(place: Place, here: Here) -> None:
-    set_up(place, "half half half")
-    run(place, code=1)
-    given = prompt(place, "T1", 3)
+def test_prompt_that_was_not_kept(workspace: Workspace, here: Here) -> None:
+    set_up(workspace, "half half half")
+    run(workspace, code=1)
+    given = prompt(workspace, "T1", 3)
     assert here("show", "T1", "--prompt") == (0, given, "")
-    kept = own_folder(place) / "prompts/1-t1.3.md"
+    kept = own_folder(workspace) / "prompts/1-t1.3.md"
     kept.unlink()
     kept.symlink_to("/etc/hostname")  # as an agent without a sandbox could
-    assert here("show", "T1", "--prompt") == (0, prompt(place, "T1", 2), ""), "the last one that is kept"
-    shutil.rmtree(own_folder(place))
+    assert here("show", "T1", "--prompt") == (0, prompt(workspace, "T1", 2), ""), "the last one that is kept"
+    shutil.rmtree(own_folder(workspace))
     code, said, note = here("show", "T1", "--prompt")
     assert (code, said) == (0, given)
     assert note.startswith("note: this prompt was rendered again from git")
     assert json.loads(here("show", "T1", "--json")[1])["prompt"]["attempt"] == 0
     assert here("show", "T1", "--log")[0] == 1
     assert "T1 has no log: it was removed" in here("logs", "T1")[2]
-    place.write("task.md", "# Plan\n\n## Work Packages\n")
-    place.commit("no plan")
+    workspace.write("task.md", "# Plan\n\n## Work Packages\n")
+    workspace.commit("no plan")
     assert here("show", "T1", "--prompt")[1] == given, "the plan is that of the attempt"
 
 
-def test_logs(place: Place, here: Here) -> None:
-    set_up(place, "half ok", "ok")
-    run(place)
+def test_logs(workspace: Workspace, here: Here) -> None:
+    set_up(workspace, "half ok", "ok")
+    run(workspace)
     last = here("logs", "T1")[1].splitlines()
     assert [line[9:] for line in last[:1]] == ["  attempt 2 starts (agent told)"]
     assert last[-1][9:].startswith("  succeeded after ")
@@ -113,13 +113,13 @@ def test_logs(place: Place, here: Here) -> None:
     assert (end["ok"], end["item"], end["lines"]) == (True, "out/T1.md", 5)
 
 
-def test_items_that_are_not_there(place: Place, here: Here) -> None:
-    set_up(place, "ok", "ok")
+def test_items_that_are_not_there(workspace: Workspace, here: Here) -> None:
+    set_up(workspace, "ok", "ok")
     assert (
         here("show", "T1")[2]
         == "gitbatch: no batch has run here, so T1 is unknown\n  start one: gitbatch run\n"
     )
-    run(place)
+    run(workspace)
     assert here("show", "nonsense")[2].startswith(
         "gitbatch: nonsense is not an item of a batch\n  items of batch "
     )
@@ -128,14 +128,14 @@ def test_items_that_are_not_there(place: Place, here: Here) -> None:
     assert here("show", "T1", "--diff", "--log")[0] == 2
 
 
-def test_batch_that_gc_has_removed(place: Place, here: Here) -> None:
+def test_batch_that_gc_has_removed(workspace: Workspace, here: Here) -> None:
     """Everything is rebuilt from the commits alone."""
-    set_up(place, "paid", "3 3 3", "ok")
-    run(place, code=1)
+    set_up(workspace, "paid", "3 3 3", "ok")
+    run(workspace, code=1)
     before: Any = json.loads(here("show", "T1", "--json")[1])
     given = here("show", "T1", "--prompt")[1]
-    place.gitbatch("gc", "--keep", "0", code=0)
-    assert place.git("for-each-ref", "refs/gitbatch/") == ""
+    workspace.gitbatch("gc", "--keep", "0", code=0)
+    assert workspace.git("for-each-ref", "refs/gitbatch/") == ""
     after: Any = json.loads(here("show", "T1", "--json")[1])
     assert after["batch"] == before["batch"]
     assert (after["item"], after["details"]) == (before["item"], before["details"])
@@ -151,13 +151,13 @@ def test_batch_that_gc_has_removed(place: Place, here: Here) -> None:
 
 
 @pytest.mark.forged
-def test_made_up_batch(place: Place, here: Here) -> None:
+def test_made_up_batch(workspace: Workspace, here: Here) -> None:
     """A commit that only looks like a checkpoint of gitbatch, without a parent, on a day that does not exist."""
-    place.write("task.md", "# Plan\n\n## Work Packages\n\n### G\n\n- [ ] T1 Write → Output: out/a.md\n")
+    workspace.write("task.md", "# Plan\n\n## Work Packages\n\n### G\n\n- [ ] T1 Write → Output: out/a.md\n")
     end = "Gitbatch-Batch: 20260231-000000-abcd\nGitbatch-Group: 1 G\n"
-    place.commit(f"x\n\n{end}Gitbatch-Checkpoint: 1/1\nGitbatch-Succeeded: out/a.md")
+    workspace.commit(f"x\n\n{end}Gitbatch-Checkpoint: 1/1\nGitbatch-Succeeded: out/a.md")
     assert here("show", "T1")[0] == 2
-    place.git(
+    workspace.git(
         "commit",
         "--quiet",
         "--allow-empty",
@@ -165,7 +165,7 @@ def test_made_up_batch(place: Place, here: Here) -> None:
         f"x\n\n{end}Gitbatch-Reviewed: 1/1\nGitbatch-Plan: task.md",
     )
     assert here("show", "T1")[0] == 2
-    place.git(
+    workspace.git(
         "commit",
         "--quiet",
         "--allow-empty",
@@ -175,16 +175,16 @@ def test_made_up_batch(place: Place, here: Here) -> None:
     assert "T1  Write" in here("show", "T1")[1]
 
 
-def test_item_that_was_sent_back(place: Place, here: Here) -> None:
+def test_item_that_was_sent_back(workspace: Workspace, here: Here) -> None:
     """Both versions, both prompts and the comment are seen; the last one is what is meant."""
-    set_up(place, "half paid ok", "ok", groups=2)
-    place.gitbatch("run", "--items", "all", "--checkpoint", "after-each", code=3)
+    set_up(workspace, "half paid ok", "ok", groups=2)
+    workspace.gitbatch("run", "--items", "all", "--checkpoint", "after-each", code=3)
     assert here("review", "T1", "--revise", "Say\n*more*.")[0] == 0
     waiting: Any = json.loads(here("show", "T1", "--json")[1])
     state = waiting["item"]
     assert (state["status"], state["reason"]) == ("open", "sent back in a review: it runs again")
-    assert waiting["prompt"] == {"text": prompt(place, "T1", 2).rstrip("\n"), "attempt": 2}
-    place.gitbatch("run", "--no-input", code=3)
+    assert waiting["prompt"] == {"text": prompt(workspace, "T1", 2).rstrip("\n"), "attempt": 2}
+    workspace.gitbatch("run", "--no-input", code=3)
     after: Any = json.loads(here("show", "T1", "--json")[1])
     validate(after, "show")
     details = after["details"]
@@ -196,11 +196,11 @@ def test_item_that_was_sent_back(place: Place, here: Here) -> None:
         (1, 1, "succeeded"),
     ]
     assert [(each["kind"], each["comment"]) for each in details["reviews"]] == [("revise", "Say\n*more*.")]
-    assert after["prompt"] == {"text": prompt(place, "T1", 3).rstrip("\n"), "attempt": 1}
+    assert after["prompt"] == {"text": prompt(workspace, "T1", 3).rstrip("\n"), "attempt": 1}
     assert "*more*." in after["prompt"]["text"]
     page = here("show", "T1")[1]
-    shutil.rmtree(own_folder(place) / "prompts")
-    assert here("show", "T1", "--prompt")[1] == prompt(place, "T1", 3), "rendered again, with the comment"
+    shutil.rmtree(own_folder(workspace) / "prompts")
+    assert here("show", "T1", "--prompt")[1] == prompt(workspace, "T1", 3), "rendered again, with the comment"
     assert f"  earlier versions: {first[:10]}\n" in page
     assert "\n  1 after review 1  succeeded" in page
     assert "\n-T1 2\n+T1 3\n" in here("show", "T1", "--diff")[1]

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from conftest import Here, Place
+from conftest import Here, Workspace
 from waiting import wait_until
 
 from gitbatch.repo.holder import name_plan
@@ -16,13 +16,13 @@ from gitbatch.repo.repository import Repository
 
 
 @contextmanager
-def running_batch(place: Place) -> Iterator["subprocess.Popen[str]"]:
+def running_batch(workspace: Workspace) -> Iterator["subprocess.Popen[str]"]:
     """A batch that runs until its end is asked for."""
     command = [sys.executable, "-m", "gitbatch", "run", "--items", "all", "--checkpoint", "at-end", "--json"]
     process = subprocess.Popen(
         command,
-        cwd=place.root,
-        env=place.environment,
+        cwd=workspace.root,
+        env=workspace.environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -34,7 +34,7 @@ def running_batch(place: Place) -> Iterator["subprocess.Popen[str]"]:
         process.communicate(timeout=60)
 
 
-def test_status_of_a_running_batch(three: Place) -> None:
+def test_status_of_a_running_batch(three: Workspace) -> None:
     three.edit("task.md", "Write a →", "Write a do: hang →")
     three.edit("task.md", "Write b →", "Write b do: fail →")
     three.commit()
@@ -65,7 +65,7 @@ def test_status_of_a_running_batch(three: Place) -> None:
     assert "running" not in said
 
 
-def test_a_run_that_has_not_begun_its_batch_yet(three: Place, repo: Repository) -> None:
+def test_a_run_that_has_not_begun_its_batch_yet(three: Workspace, repo: Repository) -> None:
     """As while it asks which items to run: nothing tells the user to run what runs already."""
     with repository_lock(repo, lambda _: None):
         assert "has run here yet; process" in three.gitbatch("status", code=0).stdout
@@ -79,7 +79,7 @@ def test_a_run_that_has_not_begun_its_batch_yet(three: Place, repo: Repository) 
         assert "process" not in three.gitbatch("status", code=0).stdout
 
 
-def test_a_word_that_names_no_plan_and_no_batch(three: Place, here: Here) -> None:
+def test_a_word_that_names_no_plan_and_no_batch(three: Workspace, here: Here) -> None:
     assert here("status", "task.md") == (0, "no batch of task.md has run yet; start one: gitbatch run\n", "")
     code, _, error = here("status", "nope")
     assert (code, error.splitlines()) == (

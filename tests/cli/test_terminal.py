@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from conftest import Place
+from conftest import Workspace
 from forked_terminal import GITBATCH, open_terminal
 from history import assert_tidy, audit, ticked
 from processes import processes_below, require_no_agents
@@ -24,15 +24,15 @@ DOWN, ENTER = "\x1b[B", "\r"
 
 
 @contextmanager
-def terminal(place: Place, *arguments: str, shell: str = "") -> Iterator["pexpect.spawn[str]"]:
+def terminal(workspace: Workspace, *arguments: str, shell: str = "") -> Iterator["pexpect.spawn[str]"]:
     environment = {
-        **place.environment,
+        **workspace.environment,
         "TERM": "xterm-256color",
         "PROMPT_TOOLKIT_NO_CPR": "1",
         "PAGER": "cat",
     }
     command = ["sh", "-c", shell] if shell else [*GITBATCH, *arguments]
-    child = open_terminal(place, command, env=environment, timeout=120, dimensions=(40, 120))
+    child = open_terminal(workspace, command, env=environment, timeout=120, dimensions=(40, 120))
     try:
         yield child
     finally:
@@ -65,7 +65,7 @@ def end(child: "pexpect.spawn[str]") -> int | None:
 
 
 @pytest.mark.rule("O7", "K1")
-def test_asking_pausing_and_going_on(three: Place) -> None:
+def test_asking_pausing_and_going_on(three: Workspace) -> None:
     with terminal(three, "run") as child:
         child.expect("Which items\\?")
         child.expect("all 12 open items")
@@ -91,7 +91,7 @@ def test_asking_pausing_and_going_on(three: Place) -> None:
 
 
 @pytest.mark.rule("F7")
-def test_other_terminals_decide_while_one_waits(three: Place) -> None:
+def test_other_terminals_decide_while_one_waits(three: Workspace) -> None:
     """Of two that decide at once, one wins and the other is told; so is the first, which continues by what was decided."""
     with terminal(three, "run", "--items", "T101,T102,T301", "--checkpoint", "after-each") as child:
         child.expect("Enter decides nothing|a approve")
@@ -121,7 +121,7 @@ def test_other_terminals_decide_while_one_waits(three: Place) -> None:
 
 
 @pytest.mark.rule("O7")
-def test_choosing_single_items_and_a_number_of_groups(three: Place) -> None:
+def test_choosing_single_items_and_a_number_of_groups(three: Workspace) -> None:
     with terminal(three, "run") as child:
         child.expect("Which items\\?")
         child.send(DOWN * 4 + ENTER)
@@ -138,7 +138,7 @@ def test_choosing_single_items_and_a_number_of_groups(three: Place) -> None:
     assert ticked(three) == ["T101", "T301"]
 
 
-def test_nothing_starts_when_the_answer_is_a_signal(three: Place) -> None:
+def test_nothing_starts_when_the_answer_is_a_signal(three: Workspace) -> None:
     """The terminal shows again what is typed."""
     before = three.state()
     with terminal(three, "run") as child:
@@ -156,7 +156,7 @@ def test_nothing_starts_when_the_answer_is_a_signal(three: Place) -> None:
 
 
 @pytest.mark.rule("F1")
-def test_the_live_view_shows_what_runs(three: Place) -> None:
+def test_the_live_view_shows_what_runs(three: Workspace) -> None:
     three.edit("task.md", "Write a →", "Write a do: nap 2 →")
     three.commit()
     with terminal(three, "run", "--items", "group:1", "--checkpoint", "at-end") as child:
@@ -167,7 +167,7 @@ def test_the_live_view_shows_what_runs(three: Place) -> None:
         assert end(child) == 0
 
 
-def test_a_terminal_without_colours_and_without_unicode(three: Place) -> None:
+def test_a_terminal_without_colours_and_without_unicode(three: Workspace) -> None:
     """The bar is readable, and every byte is ASCII."""
     three.edit("task.md", "Write a →", "Write “ä” do: nap 1 →")
     three.edit("task.md", "out/letters/b.md", "out/letters/ü.md")
@@ -188,7 +188,7 @@ def test_a_terminal_without_colours_and_without_unicode(three: Place) -> None:
 
 
 @pytest.mark.rule("F4")
-def test_ctrl_c_ends_agents_and_keeps_what_is_done(three: Place) -> None:
+def test_ctrl_c_ends_agents_and_keeps_what_is_done(three: Workspace) -> None:
     three.edit("task.md", "Write a →", "Write a do: hang →")
     three.commit()
     with terminal(three, "run", "--items", "group:1", "--checkpoint", "at-end") as child:
@@ -221,7 +221,7 @@ main()
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
-def test_ctrl_c_works_after_a_pause(three: Place) -> None:
+def test_ctrl_c_works_after_a_pause(three: Workspace) -> None:
     three.edit("task.md", "Write ab →", "Write ab do: hang →")
     three.commit()
     with terminal(three, "run", "--items", "all", "--checkpoint", "after-each") as child:
@@ -232,17 +232,17 @@ def test_ctrl_c_works_after_a_pause(three: Place) -> None:
         assert end(child) == 130
 
 
-def test_a_reader_that_goes_away_stops_nothing(three: Place) -> None:
+def test_a_reader_that_goes_away_stops_nothing(three: Workspace) -> None:
     command = f"{sys.executable} -m gitbatch run --items all --checkpoint at-end | head -n 1"
     subprocess.run(["sh", "-c", command], cwd=three.root, env=three.environment, check=True)
     assert len(ticked(three)) == 12
 
 
-def test_a_terminal_that_can_not_show_a_name_stops_nothing(three: Place) -> None:
+def test_a_terminal_that_can_not_show_a_name_stops_nothing(three: Workspace) -> None:
     three.gitbatch("run", "--items", "group:1", "--checkpoint", "at-end", code=0, PYTHONIOENCODING="latin-1")
 
 
-def test_colour_is_for_terminals(three: Place) -> None:
+def test_colour_is_for_terminals(three: Workspace) -> None:
     said = three.gitbatch("run", "--items", "group:1", "--checkpoint", "at-end", code=0).stdout
     assert "\x1b" not in said
     with terminal(three, "run", "--items", "group:2", "--checkpoint", "at-end") as child:
@@ -255,7 +255,7 @@ STUBBORN = 'stubborn) page >"$output"; trap "" TERM INT HUP; : >%s; while :; do 
 
 
 @pytest.mark.rule("F4")
-def test_a_second_ctrl_c_kills_agents(three: Place, tmp_path: Path) -> None:
+def test_a_second_ctrl_c_kills_agents(three: Workspace, tmp_path: Path) -> None:
     """After the first one alone, the agent would have an hour to end, and this test would time out."""
     patient = "import gitbatch.agents.process.program as program\nprogram._GRACE = 3600.0\n"
     (tmp_path / "sitecustomize.py").write_text(patient, encoding="utf-8")
@@ -293,7 +293,7 @@ def hears_ctrl_c(child: "pexpect.spawn[str]") -> set[int]:
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_ctrl_c_cuts_no_git(three: Place, times: int) -> None:
+def test_ctrl_c_cuts_no_git(three: Workspace, times: int) -> None:
     shim, log, go = three.home / "bin" / "git", three.home / "calls", three.home / "go"
     shim.parent.mkdir()
     shim.write_text(
@@ -317,7 +317,7 @@ def test_ctrl_c_cuts_no_git(three: Place, times: int) -> None:
     assert_tidy(three)
 
 
-def test_a_system_that_shuts_down_ends_a_pause(three: Place) -> None:
+def test_a_system_that_shuts_down_ends_a_pause(three: Workspace) -> None:
     with terminal(three, "run", "--items", "all", "--checkpoint", "after-each") as child:
         child.expect("continue with the next group")
         os.kill(pid_of(child), signal.SIGTERM)
@@ -327,7 +327,7 @@ def test_a_system_that_shuts_down_ends_a_pause(three: Place) -> None:
     assert_tidy(three)
 
 
-def another_program(three: Place) -> None:
+def another_program(three: Workspace) -> None:
     three.write("tools/other.sh", three.read("tools/agent.sh"))
     three.edit("gitbatch.toml", "tools/agent.sh", "tools/other.sh")
     three.commit("Another agent")
@@ -336,7 +336,7 @@ def another_program(three: Place) -> None:
 @pytest.mark.parametrize(("answer", "code", "done"), [("n", 3, 4), ("y", 3, 8), ("\x03", 3, 4)])
 @pytest.mark.sample(2)
 def test_a_resume_by_another_program_is_asked_about_once(
-    three: Place, answer: str, code: int, done: int
+    three: Workspace, answer: str, code: int, done: int
 ) -> None:
     three.gitbatch("run", "--items", "all", "--checkpoint", "after-each", code=3)
     another_program(three)
@@ -354,7 +354,7 @@ def test_a_resume_by_another_program_is_asked_about_once(
 
 
 @pytest.mark.parametrize(("answer", "code", "done"), [("n", 3, 4), ("y", 0, 12)])
-def test_a_change_between_groups_is_asked_about(three: Place, answer: str, code: int, done: int) -> None:
+def test_a_change_between_groups_is_asked_about(three: Workspace, answer: str, code: int, done: int) -> None:
     with terminal(three, "run", "--items", "all", "--checkpoint", "after-each") as child:
         child.expect("checkpoint 1/3")
         child.expect("continue with the next group")
@@ -375,7 +375,7 @@ def test_a_change_between_groups_is_asked_about(three: Place, answer: str, code:
 @pytest.mark.rule("K1", "K2", "K3")
 @pytest.mark.parametrize("mode", ["after-each", "after-batch:2", "at-end"])
 @pytest.mark.sample(2)
-def test_the_last_checkpoint_is_reviewed_in_every_mode(three: Place, mode: str) -> None:
+def test_the_last_checkpoint_is_reviewed_in_every_mode(three: Workspace, mode: str) -> None:
     """In the mode at-end, the one review shows the changes of every group."""
     choice = "T101,T201" if mode == "at-end" else "T101"
     three.edit("task.md", "(context: out/letters/a.md, out/letters/b.md)", "(context: status.md)")
@@ -410,7 +410,7 @@ def test_the_last_checkpoint_is_reviewed_in_every_mode(three: Place, mode: str) 
     assert_tidy(three)
 
 
-def test_keys_typed_while_agents_run_answer_nothing(three: Place) -> None:
+def test_keys_typed_while_agents_run_answer_nothing(three: Workspace) -> None:
     """`A`, `c` and `y` would approve and continue: all of it is typed before the question."""
     three.edit("task.md", "Write a →", "Write a do: wait →")
     three.edit(
@@ -429,7 +429,7 @@ def test_keys_typed_while_agents_run_answer_nothing(three: Place) -> None:
         assert end(child) == 3
 
 
-def test_keys_that_come_with_an_answer_do_not_answer_the_next_question(three: Place) -> None:
+def test_keys_that_come_with_an_answer_do_not_answer_the_next_question(three: Workspace) -> None:
     with terminal(three, "run", "--items", "T101") as child:
         child.expect("Pause for a review\\?")
         child.send(ENTER + "Acy")
@@ -437,7 +437,7 @@ def test_keys_that_come_with_an_answer_do_not_answer_the_next_question(three: Pl
         assert end(child) == 3
 
 
-def test_questions_go_to_the_terminal_where_output_is_redirected(three: Place) -> None:
+def test_questions_go_to_the_terminal_where_output_is_redirected(three: Workspace) -> None:
     program = f"{sys.executable} -m gitbatch"
     command = f"{program} run --items T101 | tee log >copy; {program} run --items T301 --checkpoint at-end >log2; echo exit $?"
     with terminal(three, shell=command) as child:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from screens import COLUMNS, ENTER, Terminal
 
 AGENT = """\
@@ -28,20 +28,20 @@ QUICK = '[batch]\nretry-pause = "0s"\n'
 
 
 @pytest.fixture
-def terminal(place: Place) -> Iterator[Terminal]:
-    place.write("agent.sh", AGENT)
-    place.write("README.md", "# A project\n")
-    place.commit("A project")
-    opened = Terminal(place)
+def terminal(workspace: Workspace) -> Iterator[Terminal]:
+    workspace.write("agent.sh", AGENT)
+    workspace.write("README.md", "# A project\n")
+    workspace.commit("A project")
+    opened = Terminal(workspace)
     yield opened
     opened.close()
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
 @pytest.mark.sample(1)
-def test_walk(place: Place, terminal: Terminal, language: str) -> None:
+def test_walk(workspace: Workspace, terminal: Terminal, language: str) -> None:
     try:
-        walk(place, terminal, language)
+        walk(workspace, terminal, language)
     finally:
         terminal.save(language)
     screens = dict(terminal.screens)
@@ -71,14 +71,14 @@ def find_broken_words(screen: str) -> list[str]:
     ]
 
 
-def walk(place: Place, terminal: Terminal, language: str) -> None:
+def walk(workspace: Workspace, terminal: Terminal, language: str) -> None:
     terminal.run(f"gitbatch init --lang {language}")
     terminal.look("init asks for the form", "What do you start with?")
     terminal.type_keys(ENTER)
     terminal.finish("init has written a plan")
     terminal.run("gitbatch lint")
     terminal.finish("lint, before an agent is named")
-    place.write("gitbatch.toml", place.read("gitbatch.toml").replace("[batch]\n", QUICK) + CONFIG)
+    workspace.write("gitbatch.toml", workspace.read("gitbatch.toml").replace("[batch]\n", QUICK) + CONFIG)
     terminal.run("gitbatch lint")
     terminal.finish("lint, with an agent")
     terminal.run("git add --all && git commit --quiet -m Plan && gitbatch plan --brief")
@@ -95,8 +95,8 @@ def walk(place: Place, terminal: Terminal, language: str) -> None:
         "reading the sources of docs/pages/first.md" if language == "en" else "docs/seiten/erster.md"
     )
     terminal.look("agents run", "docs/pages/second.md" if language == "en" else "docs/seiten/zweiter.md")
-    look_from_another_terminal(place, terminal)
-    (place.home / "go").touch()
+    look_from_another_terminal(workspace, terminal)
+    (workspace.home / "go").touch()
     terminal.look("the review", "stop here")
     terminal.type_keys("jd")
     terminal.look("the diff", "diff --git")
@@ -118,8 +118,8 @@ def walk(place: Place, terminal: Terminal, language: str) -> None:
     terminal.finish("rescue take")
 
 
-def look_from_another_terminal(place: Place, terminal: Terminal) -> None:
-    other = Terminal(place)
+def look_from_another_terminal(workspace: Workspace, terminal: Terminal) -> None:
+    other = Terminal(workspace)
     try:
         other.run("gitbatch status")
         other.finish("status in a second terminal, while agents run")

@@ -4,24 +4,24 @@ import json
 
 from batch.programs import set_up, starts
 from cli.test_json import validate
-from conftest import Here, Place
+from conftest import Here, Workspace
 from waiting import wait_until
 
 
-def test_run_of_another_terminal(place: Place, here: Here) -> None:
-    set_up(place, "hold", "3")
-    place.edit("gitbatch.toml", "[batch]\n", "[batch]\nretries = 0\n")
-    place.commit()
+def test_run_of_another_terminal(workspace: Workspace, here: Here) -> None:
+    set_up(workspace, "hold", "3")
+    workspace.edit("gitbatch.toml", "[batch]\n", "[batch]\nretries = 0\n")
+    workspace.commit()
     assert here("watch")[::2] == (1, "gitbatch: no run works here\n  start or resume one: gitbatch run\n")
-    process = place.start("run", "--items", "all", "--checkpoint", "at-end", is_heard=False)
+    process = workspace.start("run", "--items", "all", "--checkpoint", "at-end", is_heard=False)
     try:
-        wait_until(lambda: starts(place, "T1"), "the first item")
-        watching = place.start("watch", "--json", "--exit-status")
+        wait_until(lambda: starts(workspace, "T1"), "the first item")
+        watching = workspace.start("watch", "--json", "--exit-status")
         assert watching.stdout
         first = json.loads(watching.stdout.readline())
         assert first["event"] == "batch-started"
     finally:
-        (place.home / "go").touch()
+        (workspace.home / "go").touch()
         code = process.wait()
     with watching.stdout as said_later:
         *events, end = map(json.loads, said_later)
@@ -36,6 +36,6 @@ def test_run_of_another_terminal(place: Place, here: Here) -> None:
     code, said, _ = here("watch", "--exit-status")
     assert (code, said.splitlines()[0]) == (1, "finished  1 done, 1 not done")
     assert here("watch")[0] == 0, "the code of the run is given only where it is asked for"
-    (log,) = place.root.glob(".git/gitbatch/*/events.jsonl")
+    (log,) = workspace.root.glob(".git/gitbatch/*/events.jsonl")
     log.unlink()
     assert here("watch")[0] == 1

@@ -4,14 +4,14 @@ import json
 import os
 
 import pytest
-from conftest import Here, Place
+from conftest import Here, Workspace
 
 from gitbatch.batch.executor.messages import PROTOCOL
 from gitbatch.sandbox.model import SandboxKind, Unavailable
 
 
-def test_check_shows_what_the_machine_has(place: Place, here: Here) -> None:
-    folder = place.home / "w"
+def test_check_shows_what_the_machine_has(workspace: Workspace, here: Here) -> None:
+    folder = workspace.home / "w"
     spool = folder / "spool/0123456789abcdef"
     spool.mkdir(parents=True)
     (spool / ("ab" * 16)).touch()
@@ -27,8 +27,8 @@ def test_check_shows_what_the_machine_has(place: Place, here: Here) -> None:
     assert "(1 result waiting)" in said
 
 
-def test_check_says_what_is_missing(place: Place, here: Here) -> None:
-    code, said, _ = here("worker", "--check", "--folder", str(place.home / "w"), "--sandbox", "seatbelt")
+def test_check_says_what_is_missing(workspace: Workspace, here: Here) -> None:
+    code, said, _ = here("worker", "--check", "--folder", str(workspace.home / "w"), "--sandbox", "seatbelt")
     assert code == 1
     assert "missing: cannot use the sandbox: seatbelt" in said
     assert "gitbatch help deployments" in said
@@ -36,12 +36,14 @@ def test_check_says_what_is_missing(place: Place, here: Here) -> None:
     assert "worktrees" not in said
 
 
-def test_check_says_why_no_sandbox_works(place: Place, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_says_why_no_sandbox_works(
+    workspace: Workspace, here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(
         "gitbatch.sandbox.selection._FINDERS",
         dict.fromkeys(SandboxKind, lambda: Unavailable("not in this container")),
     )
-    options = ("worker", "--check", "--folder", str(place.home / "w"))
+    options = ("worker", "--check", "--folder", str(workspace.home / "w"))
     code, said, _ = here(*options)
     assert code == 1
     assert "bubblewrap: not in this container\n" in said
@@ -82,9 +84,9 @@ def test_options_of_a_cluster_are_checked_first(here: Here, options: tuple[str, 
     assert words in said
 
 
-def test_check_says_that_a_cluster_cannot_be_reached(place: Place, here: Here) -> None:
+def test_check_says_that_a_cluster_cannot_be_reached(workspace: Workspace, here: Here) -> None:
     options = ("--connect", "tcp://127.0.0.1:1", "--sandbox", "none")
-    code, said, _ = here("worker", "--check", "--folder", str(place.home / "w"), *options)
+    code, said, _ = here("worker", "--check", "--folder", str(workspace.home / "w"), *options)
     assert code == 1
     assert "tcp://127.0.0.1:1: Connection refused" in said
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from batch.programs import set_up
-from conftest import Place
+from conftest import Workspace
 from history import audit, ticked
 from waiting import wait_until
 
@@ -37,9 +37,9 @@ def read_block(heading: str, language: str) -> str:
     return found[1]
 
 
-def name_environment(place: Place) -> dict[str, str]:
-    programs = f"{Path(sys.executable).parent}:{place.home / 'bin'}"
-    return {**place.environment, "PATH": f"{programs}:{place.environment['PATH']}", "USER": "ada"}
+def name_environment(workspace: Workspace) -> dict[str, str]:
+    programs = f"{Path(sys.executable).parent}:{workspace.home / 'bin'}"
+    return {**workspace.environment, "PATH": f"{programs}:{workspace.environment['PATH']}", "USER": "ada"}
 
 
 @contextmanager
@@ -58,11 +58,11 @@ def starting(*commands: str, environment: dict[str, str], folder: Path) -> Itera
             process.wait()
 
 
-def run_shell(place: Place, script: str, code: int = 0) -> str:
+def run_shell(workspace: Workspace, script: str, code: int = 0) -> str:
     done = subprocess.run(
         ["sh", "-euc", script],
-        cwd=place.root,
-        env=name_environment(place),
+        cwd=workspace.root,
+        env=name_environment(workspace),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -73,25 +73,25 @@ def run_shell(place: Place, script: str, code: int = 0) -> str:
     return done.stdout
 
 
-def make_certificates(place: Place, *names: str) -> None:
+def make_certificates(workspace: Workspace, *names: str) -> None:
     script = ROOT / "deploy/make-certificates.sh"
-    run_shell(place, f'sh {script} "$HOME/cluster" {" ".join(names)}')
+    run_shell(workspace, f'sh {script} "$HOME/cluster" {" ".join(names)}')
 
 
 @pytest.fixture
-def planned(place: Place) -> Place:
+def planned(workspace: Workspace) -> Workspace:
     """Two items whose agents run in the best sandbox, and leave nothing in the home folder."""
-    set_up(place, "ok", "ok")
-    place.write("agent.sh", 'mkdir -p "${GITBATCH_OUTPUT%/*}"; echo "A page." >"$GITBATCH_OUTPUT"\n')
-    place.edit("gitbatch.toml", 'sandbox = "none"\n', "")
-    place.commit("The agent")
-    return place
+    set_up(workspace, "ok", "ok")
+    workspace.write("agent.sh", 'mkdir -p "${GITBATCH_OUTPUT%/*}"; echo "A page." >"$GITBATCH_OUTPUT"\n')
+    workspace.edit("gitbatch.toml", 'sandbox = "none"\n', "")
+    workspace.commit("The agent")
+    return workspace
 
 
-def test_three_programs(planned: Place) -> None:
+def test_three_programs(planned: Workspace) -> None:
     """A scheduler, a worker, and a run with a user's certificate, which is refused as a worker's."""
-    place = planned
-    make_certificates(place, "node:head", "node:build1", "user:ada")
+    workspace = planned
+    make_certificates(workspace, "node:head", "node:build1", "user:ada")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -99,19 +99,19 @@ def test_three_programs(planned: Place) -> None:
     script = re.sub(r"tls://(0\.0\.0\.0|head):8786", f"tls://127.0.0.1:{port}", block)
     lines = [line for line in script.replace("\\\n", " ").splitlines() if not line.startswith("#")]
     scheduler, worker, export, run = lines
-    with starting(scheduler, worker, environment=name_environment(place), folder=place.home):
-        joined = place.home / "log1"
+    with starting(scheduler, worker, environment=name_environment(workspace), folder=workspace.home):
+        joined = workspace.home / "log1"
         wait_until(lambda: b"has joined" in joined.read_bytes(), joined.read_text)
         check = worker.replace("worker --connect", "worker --check --connect")
-        assert "1 worker there, besides this one" in run_shell(place, check)
+        assert "1 worker there, besides this one" in run_shell(workspace, check)
         refused = check.replace("build1.pem", "ada.pem").replace("build1-key", "ada-key")
-        assert "CERTIFICATE_VERIFY_FAILED" in run_shell(place, refused, code=1)
-        run_shell(place, f"{export}\n{run} {shlex.join(RUN)}")
-    assert ticked(place) == ["T1", "T2"]
-    assert len(audit(place).items) == 2
+        assert "CERTIFICATE_VERIFY_FAILED" in run_shell(workspace, refused, code=1)
+        run_shell(workspace, f"{export}\n{run} {shlex.join(RUN)}")
+    assert ticked(workspace) == ["T1", "T2"]
+    assert len(audit(workspace).items) == 2
 
 
-def test_local_cluster(planned: Place) -> None:
+def test_local_cluster(planned: Workspace) -> None:
     planned.home.joinpath("local.py").write_text(read_block("LocalCluster", "python"))
     said = run_shell(planned, f"python3 ~/local.py {shlex.join(RUN)}")
     assert ticked(planned) == ["T1", "T2"]
@@ -121,12 +121,12 @@ def test_local_cluster(planned: Place) -> None:
     assert {*hosts} <= {"one", "two", "three"}
 
 
-def test_slurm_by_dask_jobqueue(planned: Place) -> None:
+def test_slurm_by_dask_jobqueue(planned: Workspace) -> None:
     """The script is what it should be; and where `sbatch` starts it, the run ends, and so does the job."""
     pytest.importorskip("dask_jobqueue")
-    place = planned
-    make_certificates(place, "node:all")
-    folder = place.home / "bin"
+    workspace = planned
+    make_certificates(workspace, "node:all")
+    folder = workspace.home / "bin"
     folder.mkdir()
     for name, text in (("sbatch", SBATCH), ("scancel", SCANCEL)):
         (folder / name).write_text(text)
@@ -135,7 +135,7 @@ def test_slurm_by_dask_jobqueue(planned: Place) -> None:
     program = (
         f"{export}\nexport DASK_JOBQUEUE__SLURM__INTERFACE=lo\npython3 {ROOT}/deploy/slurm/run_on_slurm.py"
     )
-    script = run_shell(place, f"{program} --print")
+    script = run_shell(workspace, f"{program} --print")
     assert "#SBATCH -n 1\n" in script
     assert "--signal" not in script  # agents would get it too
     (command,) = [line.split() for line in script.splitlines() if "dask_worker" in line]
@@ -147,7 +147,7 @@ def test_slurm_by_dask_jobqueue(planned: Place) -> None:
     assert limits[-1] == "0"
     assert command[command.index("--preload") + 1] == "gitbatch.cli.dask_preload"
     assert not {"--pty", "--label"} & {*script.split()}
-    run_shell(place, f"{program} 1 {shlex.join(RUN)}")
-    assert ticked(place) == ["T1", "T2"]
-    job = int((place.home / "job.pid").read_text())
-    wait_until(lambda: not Path(f"/proc/{job}").exists(), (place.home / "job.log").read_text)
+    run_shell(workspace, f"{program} 1 {shlex.join(RUN)}")
+    assert ticked(workspace) == ["T1", "T2"]
+    job = int((workspace.home / "job.pid").read_text())
+    wait_until(lambda: not Path(f"/proc/{job}").exists(), (workspace.home / "job.log").read_text)

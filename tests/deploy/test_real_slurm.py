@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from batch.programs import set_up, starts
-from conftest import Place, Running, read_run
+from conftest import Running, Workspace, read_run
 from deploy.slurm_cluster import IS_THERE, run_slurm, serve_slurm
 from history import audit, ticked
 from processes import require_no_agents
@@ -32,41 +32,41 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture
-def cluster(slurm: dict[str, str], place: Place) -> Iterator[Place]:
+def cluster(slurm: dict[str, str], workspace: Workspace) -> Iterator[Workspace]:
     """Two jobs of one slot each; no attempt may fail."""
-    set_up(place, "hold", batch="retries = 0")
-    place.environment |= {**slurm, "PATH": os.environ["PATH"]}
-    place.write("agent.sh", place.read("agent.sh").replace("$HOME", str(place.home)))
+    set_up(workspace, "hold", batch="retries = 0")
+    workspace.environment |= {**slurm, "PATH": os.environ["PATH"]}
+    workspace.write("agent.sh", workspace.read("agent.sh").replace("$HOME", str(workspace.home)))
     worker = [sys.executable, "-m", "gitbatch", "worker", "--stdio", "--slots", "1", "--sandbox", "none"]
     commands = [
-        ["srun", "-n1", "-J", name, *worker, "--name", name, "--folder", str(place.home.parent / name)]
+        ["srun", "-n1", "-J", name, *worker, "--name", name, "--folder", str(workspace.home.parent / name)]
         for name in ("one", "two")
     ]
     listed = str(commands).replace("'", '"')
-    text = place.read("gitbatch.toml")
-    place.write("gitbatch.toml", f'{text}\n[executor]\nkind = "command"\nworkers = {listed}\n')
-    place.commit("The workers")
-    yield place
-    wait_until(lambda: not list_jobs(place), "no job has kept its node")
+    text = workspace.read("gitbatch.toml")
+    workspace.write("gitbatch.toml", f'{text}\n[executor]\nkind = "command"\nworkers = {listed}\n')
+    workspace.commit("The workers")
+    yield workspace
+    wait_until(lambda: not list_jobs(workspace), "no job has kept its node")
 
 
-def list_jobs(place: Place) -> list[str]:
-    return run_slurm(place.environment, "squeue", "-h", "-o", "%j").split()
+def list_jobs(workspace: Workspace) -> list[str]:
+    return run_slurm(workspace.environment, "squeue", "-h", "-o", "%j").split()
 
 
-def run_until_started(place: Place) -> Running:
-    process = place.start(*RUN)
-    wait_until(lambda: starts(place, "T1") == 1, "the agent has started")
+def run_until_started(workspace: Workspace) -> Running:
+    process = workspace.start(*RUN)
+    wait_until(lambda: starts(workspace, "T1") == 1, "the agent has started")
     return process
 
 
-def find_busy_job(place: Place) -> str:
+def find_busy_job(workspace: Workspace) -> str:
     """The job in which the agent works, by its worktree's place."""
     found = {
         name
         for entry in Path("/proc").glob("[0-9]*/cwd")
         for name in ("one", "two")
-        if str(read_link(entry)).startswith(f"{place.home.parent / name}/")
+        if str(read_link(entry)).startswith(f"{workspace.home.parent / name}/")
     }
     assert len(found) == 1
     return found.pop()
@@ -80,7 +80,7 @@ def read_link(path: Path) -> Path | None:
 
 
 @pytest.mark.parametrize(("number", "count"), [("URG", 1), ("TERM", 2)])
-def test_job_is_signalled(cluster: Place, number: str, count: int) -> None:
+def test_job_is_signalled(cluster: Workspace, number: str, count: int) -> None:
     """SLURM signals agents too: by SIGURG they finish, by SIGTERM the item runs at the other worker, with no retry used."""
     process = run_until_started(cluster)
     try:
@@ -97,7 +97,7 @@ def test_job_is_signalled(cluster: Place, number: str, count: int) -> None:
     assert failed == ["worker-lost"] * (count - 1)
 
 
-def test_ctrl_c_gives_the_nodes_back(cluster: Place) -> None:
+def test_ctrl_c_gives_the_nodes_back(cluster: Workspace) -> None:
     process = run_until_started(cluster)
     try:
         process.send_signal(signal.SIGINT)
@@ -108,13 +108,13 @@ def test_ctrl_c_gives_the_nodes_back(cluster: Place) -> None:
     require_no_agents(cluster)
 
 
-def test_jobs_of_dask_jobqueue(slurm: dict[str, str], place: Place) -> None:
+def test_jobs_of_dask_jobqueue(slurm: dict[str, str], workspace: Workspace) -> None:
     """`sbatch` starts the script, and the jobs end with the run."""
     pytest.importorskip("dask_jobqueue")
-    set_up(place, "ok", "ok")
-    place.write("agent.sh", 'mkdir -p "${GITBATCH_OUTPUT%/*}"; echo "A page." >"$GITBATCH_OUTPUT"\n')
-    place.commit("The agent")
-    folder = place.home / "cluster"
+    set_up(workspace, "ok", "ok")
+    workspace.write("agent.sh", 'mkdir -p "${GITBATCH_OUTPUT%/*}"; echo "A page." >"$GITBATCH_OUTPUT"\n')
+    workspace.commit("The agent")
+    folder = workspace.home / "cluster"
     variables = [
         f"GITBATCH_TLS_{name}={folder}/{file}.pem"
         for name, file in (("CA", "ca"), ("CERT", "all"), ("KEY", "all-key"))
@@ -125,12 +125,17 @@ def test_jobs_of_dask_jobqueue(slurm: dict[str, str], place: Place) -> None:
     exec python3 {ROOT}/deploy/slurm/run_on_slurm.py 2 {shlex.join(RUN[1:-1])} --no-input
     """
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = {**place.environment, **slurm, "PATH": path}
+    environment = {**workspace.environment, **slurm, "PATH": path}
     done = subprocess.run(
-        ["sh", "-euc", script], cwd=place.root, env=environment, capture_output=True, text=True, check=False
+        ["sh", "-euc", script],
+        cwd=workspace.root,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert ticked(place) == ["T1", "T2"]
-    assert len(audit(place).items) == 2
-    place.environment |= slurm
-    wait_until(lambda: not list_jobs(place), "the jobs have ended")
+    assert ticked(workspace) == ["T1", "T2"]
+    assert len(audit(workspace).items) == 2
+    workspace.environment |= slurm
+    wait_until(lambda: not list_jobs(workspace), "the jobs have ended")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from history import assert_tidy, ticked
 
 from gitbatch.batch.ending import Ending
@@ -13,7 +13,9 @@ from gitbatch.batch.ending import Ending
 PAGE = Path(__file__).parent.parent.parent / "docs" / "development" / "session.md"
 
 
-def test_code_runs(three: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_code_runs(
+    three: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     for name, value in three.environment.items():
         monkeypatch.setenv(name, value)

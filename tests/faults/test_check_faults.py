@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from faults.test_faults import READING, hold_trials
 from faults.trials import CONFIG, Bench, Servers, agents, fsck, snapshot
 from history import list_cached
@@ -60,51 +60,51 @@ def bench(fault_servers: Servers) -> Iterator[Bench]:
         yield made
 
 
-def checked(place: Place) -> Counter[str]:
+def checked(workspace: Workspace) -> Counter[str]:
     """How often each check ran on each content."""
-    log = place.home / "checks.log"
+    log = workspace.home / "checks.log"
     return Counter(log.read_text().splitlines()) if log.exists() else Counter()
 
 
-def costs(place: Place) -> str:
+def costs(workspace: Workspace) -> str:
     """What T1 cost by its commit."""
     form = "--format=%(trailers:key=Gitbatch-Cost,valueonly)%(trailers:key=Gitbatch-Cost-Unknown,valueonly)"
-    return place.git("log", "--all", "-1", form, "--grep", "Gitbatch-Item: out/a.md").strip()
+    return workspace.git("log", "--all", "-1", form, "--grep", "Gitbatch-Item: out/a.md").strip()
 
 
-def trial(bench: Bench, step: int, expected: Place) -> bool:
+def trial(bench: Bench, step: int, expected: Workspace) -> bool:
     """Kill a run at a step, and let the batch end."""
-    place = bench.place()
-    ran = bench.server.run(place, *RUN, at=step)
+    workspace = bench.workspace()
+    ran = bench.server.run(workspace, *RUN, at=step)
     assert ran.killed, ran.said
-    assert fsck(place) == []
-    held = place.git("for-each-ref", "refs/gitbatch/*/unchecked/")
-    before = Counter(agents(place))
-    again = bench.server.run(place, "run", "--continue")
+    assert fsck(workspace) == []
+    held = workspace.git("for-each-ref", "refs/gitbatch/*/unchecked/")
+    before = Counter(agents(workspace))
+    again = bench.server.run(workspace, "run", "--continue")
     was_recorded = "nothing to run" in again.said or again.status == 2
     assert again.status == 0 or was_recorded, f"exit {again.status}: {again.said}"
-    assert fsck(place) == []
-    assert snapshot(place) == snapshot(expected)
-    more = checked(place) - checked(expected)
+    assert fsck(workspace) == []
+    assert snapshot(workspace) == snapshot(expected)
+    more = checked(workspace) - checked(expected)
     assert sum(more.values()) <= 2, f"a known verdict was asked for again: {more}"
-    assert checked(expected) - checked(place) == Counter(), "an output was not checked"
-    started = Counter(agents(place))
+    assert checked(expected) - checked(workspace) == Counter(), "an output was not checked"
+    started = Counter(agents(workspace))
     assert started["1-t1"] <= 3, "the first attempt was paid for again"
     assert started["1-t2"] <= 2
     if held:
         assert started - before == Counter(agents(expected)) - before, "what is held was paid for again"
-        assert costs(place) == costs(expected)
+        assert costs(workspace) == costs(expected)
     assert before["1-t1"] >= 1
-    left = list_cached(place)
-    left += list((place.root / ".git").rglob("*.lock"))
+    left = list_cached(workspace)
+    left += list((workspace.root / ".git").rglob("*.lock"))
     assert left == []
-    assert place.git("for-each-ref", "refs/gitbatch/*/unchecked/") == ""
-    shutil.rmtree(place.root.parent)
+    assert workspace.git("for-each-ref", "refs/gitbatch/*/unchecked/") == ""
+    shutil.rmtree(workspace.root.parent)
     return ran.killed
 
 
 def test_what_checks_have_said_outlives_any_kill(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
-    expected = bench.place()
+    expected = bench.workspace()
     ran = bench.server.run(expected, *RUN, record=True)
     assert ran.status == 0, ran.said
     assert costs(expected) == "0.500000"

@@ -14,7 +14,7 @@ import pytest
 from batch.programs import set_up, starts
 from batch.runs.test_run_cluster import ALL, Cluster, cluster  # noqa: F401 - a fixture
 from batch.runs.test_run_workers import spooled
-from conftest import Place
+from conftest import Workspace
 from faults.test_faults import LONG
 from history import ticked
 from waiting import wait_until
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     import subprocess
 
 
-def count_sent(place: Place) -> int:
+def count_sent(workspace: Workspace) -> int:
     """How often an item was sent to a worker."""
-    [log] = (place.root / ".git/gitbatch").glob("*/events.jsonl")
+    [log] = (workspace.root / ".git/gitbatch").glob("*/events.jsonl")
     return log.read_text().count('"item-sent"')
 
 
-def find_agents(place: Place) -> list[str]:
+def find_agents(workspace: Workspace) -> list[str]:
     """The processes that work in worktrees of the workers."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
@@ -37,49 +37,49 @@ def find_agents(place: Place) -> list[str]:
             folder = (entry / "cwd").readlink()
         except OSError:
             continue
-        if folder.is_relative_to(place.home.parent) and "trees" in folder.parts:
+        if folder.is_relative_to(workspace.home.parent) and "trees" in folder.parts:
             found.append(entry.name)
     return found
 
 
 @pytest.mark.skipif(not LONG, reason="takes 12 seconds")
-def test_item_is_paid_for_once_and_no_agent_is_left(place: Place, cluster: Cluster) -> None:
-    set_up(place, "hold", "hold", batch="retries = 0")
-    place.write("agent.sh", place.read("agent.sh").replace("$HOME", str(place.home)))
-    place.commit("The agent")
+def test_item_is_paid_for_once_and_no_agent_is_left(workspace: Workspace, cluster: Cluster) -> None:
+    set_up(workspace, "hold", "hold", batch="retries = 0")
+    workspace.write("agent.sh", workspace.read("agent.sh").replace("$HOME", str(workspace.home)))
+    workspace.commit("The agent")
     cluster.start_scheduler()
     worker, _ = [cluster.start_worker(name) for name in ("w1", "w2")]
     wait_until(lambda: cluster.count_joins("w1") and cluster.count_joins("w2"), "the workers have joined")
-    place.environment |= cluster.variables
+    workspace.environment |= cluster.variables
     on = ("--cluster", cluster.url)
 
-    running = place.start(*ALL, *on)
-    wait_until(lambda: starts(place, "T1") == starts(place, "T2") == 1, "both have begun")
+    running = workspace.start(*ALL, *on)
+    wait_until(lambda: starts(workspace, "T1") == starts(workspace, "T2") == 1, "both have begun")
     running.kill()
     running.communicate(timeout=60)
-    resumed = place.start("run", *on)
-    wait_until(lambda: count_sent(place) == 4, "the run that was killed and its resume have sent both")
-    assert len(find_agents(place)) >= 2
+    resumed = workspace.start("run", *on)
+    wait_until(lambda: count_sent(workspace) == 4, "the run that was killed and its resume have sent both")
+    assert len(find_agents(workspace)) >= 2
     resumed.send_signal(signal.SIGINT)
     resumed.communicate(timeout=60)
     assert resumed.returncode == 130
-    wait_until(lambda: not find_agents(place), "no agent is left")
-    assert spooled(place) == []
-    assert (starts(place, "T1"), starts(place, "T2")) == (1, 1)
+    wait_until(lambda: not find_agents(workspace), "no agent is left")
+    assert spooled(workspace) == []
+    assert (starts(workspace, "T1"), starts(workspace, "T2")) == (1, 1)
 
-    last = place.start("run", *on)
-    wait_until(lambda: starts(place, "T1") == starts(place, "T2") == 2, "both have begun again")
+    last = workspace.start("run", *on)
+    wait_until(lambda: starts(workspace, "T1") == starts(workspace, "T2") == 2, "both have begun again")
     worker.kill()
-    wait_until(lambda: starts(place, "T1") + starts(place, "T2") == 5, "the other worker has both")
-    (place.home / "go").touch()
+    wait_until(lambda: starts(workspace, "T1") + starts(workspace, "T2") == 5, "the other worker has both")
+    (workspace.home / "go").touch()
     last.communicate(timeout=60)
     assert last.returncode == 0
-    assert ticked(place) == ["T1", "T2"]
+    assert ticked(workspace) == ["T1", "T2"]
 
 
 def start_plain_worker(cluster: Cluster) -> "subprocess.Popen[bytes]":
     """Start a Dask worker with the preload."""
-    tls, environment = cluster.tls, cluster.place.environment
+    tls, environment = cluster.tls, cluster.workspace.environment
     files = ("--tls-ca-file", tls.ca, "--tls-cert", tls.cert, "--tls-key", tls.key)
     options = (
         "--no-nanny",
@@ -90,7 +90,7 @@ def start_plain_worker(cluster: Cluster) -> "subprocess.Popen[bytes]":
         "--preload",
         "gitbatch.cli.dask_preload",
     )
-    home = cluster.place.home.parent / "plain"
+    home = cluster.workspace.home.parent / "plain"
     command = (sys.executable, "-m", "distributed.cli.dask_worker", cluster.url, *options, *files)
     return cluster._start(
         (*command, "--local-directory", str(home)), "plain", {**environment, "HOME": str(home)}
@@ -102,18 +102,18 @@ def start_plain_worker(cluster: Cluster) -> "subprocess.Popen[bytes]":
     ("number", "is_lost"), [(signal.SIGTERM, False), (signal.SIGINT, False), (signal.SIGTERM, True)]
 )
 def test_plain_dask_worker_that_gets_a_signal_finishes_its_items(
-    place: Place, cluster: Cluster, number: signal.Signals, *, is_lost: bool
+    workspace: Workspace, cluster: Cluster, number: signal.Signals, *, is_lost: bool
 ) -> None:
     """Also where its scheduler was lost, and the worker is being closed already."""
-    set_up(place, "hold", "ok", batch="retries = 0")
-    place.write("agent.sh", place.read("agent.sh").replace("$HOME", str(place.home)))
-    place.edit("gitbatch.toml", 'sandbox = "none"\n', f'writable = ["{place.home}"]\n')
-    place.commit("The agent")
+    set_up(workspace, "hold", "ok", batch="retries = 0")
+    workspace.write("agent.sh", workspace.read("agent.sh").replace("$HOME", str(workspace.home)))
+    workspace.edit("gitbatch.toml", 'sandbox = "none"\n', f'writable = ["{workspace.home}"]\n')
+    workspace.commit("The agent")
     scheduler = cluster.start_scheduler()
     worker = start_plain_worker(cluster)
-    place.environment |= cluster.variables
-    running = place.start(*ALL, "--cluster", cluster.url)
-    wait_until(lambda: starts(place, "T1") == 1, cluster.log_of("plain").read_text)
+    workspace.environment |= cluster.variables
+    running = workspace.start(*ALL, "--cluster", cluster.url)
+    wait_until(lambda: starts(workspace, "T1") == 1, cluster.log_of("plain").read_text)
     log = cluster.log_of("plain")
     if is_lost:
         scheduler.kill()
@@ -121,10 +121,10 @@ def test_plain_dask_worker_that_gets_a_signal_finishes_its_items(
     worker.send_signal(number)
     wait_until(lambda: "preload teardown" in log.read_text(), log.read_text)
     assert worker.poll() is None
-    (place.home / "go").touch()
+    (workspace.home / "go").touch()
     said, _ = running.communicate(timeout=60)
     assert running.returncode == 0, said
-    assert (starts(place, "T1"), ticked(place)) == (1, ["T1", "T2"])
+    assert (starts(workspace, "T1"), ticked(workspace)) == (1, ["T1", "T2"])
     worker.wait(timeout=60)
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from faults.trials import AT_ONCE, RUN, Bench, Ran, Servers, agents, check_end, check_instant
 
 LONG = os.environ.get("GITBATCH_FAULTS") == "long"
@@ -61,8 +61,8 @@ def bench(fault_servers: Servers) -> Iterator[Bench]:
 
 def count_calls(bench: Bench) -> dict[int, int]:
     """How many calls of a run can fail with each error: with EIO, those too that open a file only to read it."""
-    place = bench.place()
-    ran = bench.server.run(place, *RUN, record=True, error=errno.EIO)
+    workspace = bench.workspace()
+    ran = bench.server.run(workspace, *RUN, record=True, error=errno.EIO)
     assert ran.status == 0, ran.said
     calls = [line.split(" ")[1] for line in bench.server.recorded()]
     writing = sum(call != "open-to-read" for call in calls)
@@ -90,24 +90,24 @@ def plan(bench: Bench) -> list[Trial]:
 
 def run(bench: Bench, trial: Trial) -> list[Ran]:
     """Make a trial; returns the runs that had a fault."""
-    place = bench.place()
+    workspace = bench.workspace()
     runs, acknowledged = [], dict[str, int]()
     for fault in filter(None, (trial.first, trial.then)):
         arguments = AT_ONCE if trial.at_once else RUN
-        ran = bench.server.run(place, *arguments, at=fault.at, victim=fault.mode, error=fault.error)
+        ran = bench.server.run(workspace, *arguments, at=fault.at, victim=fault.mode, error=fault.error)
         runs.append(ran)
         assert ran.status in {0, 1, 75}, f"{fault}: exit {ran.status}: {ran.where}\n{ran.said}"
         assert "Traceback" not in ran.said, ran.said
-        now = check_instant(bench, place)
-        started = agents(place)
+        now = check_instant(bench, workspace)
+        started = agents(workspace)
         acknowledged = {key: started.count(key) for key in (*now.merged, *now.waiting)} | acknowledged
-    healthy = bench.server.run(place, *RUN)
+    healthy = bench.server.run(workspace, *RUN)
     assert healthy.status == 0, f"then exit {healthy.status}: {healthy.said}"
-    check_end(bench, place)
-    started = agents(place)
+    check_end(bench, workspace)
+    started = agents(workspace)
     for key, count in acknowledged.items():
         assert started.count(key) == count, f"{key} ran again"
-    shutil.rmtree(place.root.parent)
+    shutil.rmtree(workspace.root.parent)
     return runs
 
 
@@ -139,10 +139,10 @@ class At:
     mode: str = "once"
 
 
-def fail(bench: Bench, place: Place, which: At) -> Ran:
+def fail(bench: Bench, workspace: Workspace, which: At) -> Ran:
     """Run while one call fails; it must end as an expected error."""
-    only = which.only.format(root=place.root, cache=place.environment["XDG_CACHE_HOME"])
-    ran = bench.server.run(place, *RUN, at=which.at, victim=which.mode, error=which.error, only=only)
+    only = which.only.format(root=workspace.root, cache=workspace.environment["XDG_CACHE_HOME"])
+    ran = bench.server.run(workspace, *RUN, at=which.at, victim=which.mode, error=which.error, only=only)
     assert ran.killed, f"no call: {only}"
     assert ran.status == 1, ran.said
     assert os.strerror(which.error) in ran.said or "the disk is full" in ran.said, ran.said
@@ -167,18 +167,18 @@ FOLLOWING = (
 @pytest.mark.parametrize("which", FOLLOWING, ids=lambda which: f"{which.only} {errno.errorcode[which.error]}")
 @pytest.mark.sample(2)
 def test_what_the_disk_kept_from_following_follows_at_the_next_start(bench: Bench, which: At) -> None:
-    place = bench.place()
-    ran = fail(bench, place, which)
+    workspace = bench.workspace()
+    ran = fail(bench, workspace, which)
     assert "cannot update the checkout to main" in ran.said
     assert "then resume: gitbatch run" in ran.said
     assert "do not commit here" in ran.said
     assert "your own version" not in ran.said
-    assert check_instant(bench, place).merged == ("1-t1", "1-t2")
-    assert not place.git("for-each-ref", "refs/gitbatch/*/followed")
-    again = bench.server.run(place, *RUN)
+    assert check_instant(bench, workspace).merged == ("1-t1", "1-t2")
+    assert not workspace.git("for-each-ref", "refs/gitbatch/*/followed")
+    again = bench.server.run(workspace, *RUN)
     assert again.status == 0, again.said
     assert "your own version" not in again.said
-    check_end(bench, place)
+    check_end(bench, workspace)
 
 
 OURS = (
@@ -203,64 +203,64 @@ OURS = (
 @pytest.mark.parametrize("which", OURS, ids=lambda which: f"{which.only} {errno.errorcode[which.error]}")
 @pytest.mark.sample(2)
 def test_a_disk_that_fails_us_is_an_expected_error_and_no_attempt(bench: Bench, which: At) -> None:
-    place = bench.place()
-    fail(bench, place, which)
-    check_instant(bench, place)
-    assert not place.git("for-each-ref", "refs/gitbatch/*/ledger/*")
-    again = bench.server.run(place, *RUN)
+    workspace = bench.workspace()
+    fail(bench, workspace, which)
+    check_instant(bench, workspace)
+    assert not workspace.git("for-each-ref", "refs/gitbatch/*/ledger/*")
+    again = bench.server.run(workspace, *RUN)
     assert again.status == 0, again.said
-    check_end(bench, place)
+    check_end(bench, workspace)
 
 
 @pytest.mark.parametrize(("at", "mode"), [(1, "once"), (2, "from there on")])
 def test_the_proof_that_the_index_is_locked_by_us_stays_as_long_as_the_lock(
     bench: Bench, at: int, mode: str
 ) -> None:
-    place = bench.place()
-    fail(bench, place, At("unlink {root}/.git/index.lock", errno.EIO, at, mode))
-    git = place.root / ".git"
+    workspace = bench.workspace()
+    fail(bench, workspace, At("unlink {root}/.git/index.lock", errno.EIO, at, mode))
+    git = workspace.root / ".git"
     assert (git / "index.lock").samefile(git / "gitbatch" / "index-lock")
-    again = bench.server.run(place, *RUN)
+    again = bench.server.run(workspace, *RUN)
     assert again.status == 0, again.said
-    check_end(bench, place)
+    check_end(bench, workspace)
 
 
 @pytest.mark.parametrize("staged", [False, True], ids=["on disk", "staged too"])
 def test_the_ticks_reach_a_plan_that_was_edited_though_the_disk_failed(bench: Bench, *, staged: bool) -> None:
-    place = bench.place()
-    place.environment["GITBATCH_WORKTREE"] = (
+    workspace = bench.workspace()
+    workspace.environment["GITBATCH_WORKTREE"] = (
         "copy"  # in an overlay worktree, the agent does not see the checkout
     )
     edit = 'case "$GITBATCH_ITEM" in 1-t1) cd "$HOME/../repo" && echo mine >>task.md'
-    place.edit("agent.sh", "{ echo", f"({edit}{' && git add task.md' * staged} ;; esac)\n{{ echo")
-    place.git("commit", "--quiet", "--message", "edits", "agent.sh")
-    fail(bench, place, At("renameat {root}/task.md", errno.EIO))
-    assert "- [x] T1" not in place.read("task.md")
-    again = bench.server.run(place, *RUN)
+    workspace.edit("agent.sh", "{ echo", f"({edit}{' && git add task.md' * staged} ;; esac)\n{{ echo")
+    workspace.git("commit", "--quiet", "--message", "edits", "agent.sh")
+    fail(bench, workspace, At("renameat {root}/task.md", errno.EIO))
+    assert "- [x] T1" not in workspace.read("task.md")
+    again = bench.server.run(workspace, *RUN)
     assert again.status == 0, again.said
-    assert place.read("task.md") == f"{place.git('show', 'HEAD:task.md')}\nmine\n"
-    assert "[ ] T" not in place.git("show", ":task.md")
+    assert workspace.read("task.md") == f"{workspace.git('show', 'HEAD:task.md')}\nmine\n"
+    assert "[ ] T" not in workspace.git("show", ":task.md")
 
 
 def test_what_git_left_of_an_object_is_read_by_nothing_and_removed_by_git_gc(bench: Bench) -> None:
     # Which call is which differs between runs; the one that makes a file leaves none.
-    places = (leave_object(bench, call) for call in range(4, 12))
-    place = next(place for place in places if left_objects(place))
-    place.git("prune", "--expire=now")
-    assert left_objects(place) == []
-    check_end(bench, place)
+    workspaces = (leave_object(bench, call) for call in range(4, 12))
+    workspace = next(workspace for workspace in workspaces if left_objects(workspace))
+    workspace.git("prune", "--expire=now")
+    assert left_objects(workspace) == []
+    check_end(bench, workspace)
 
 
-def leave_object(bench: Bench, call: int) -> Place:
+def leave_object(bench: Bench, call: int) -> Workspace:
     """Let a run fail while git writes an object, and complete it."""
-    place = bench.place()
-    fail(bench, place, At("tmp_obj_", errno.EIO, call, "from there on"))
-    again = bench.server.run(place, *RUN)
+    workspace = bench.workspace()
+    fail(bench, workspace, At("tmp_obj_", errno.EIO, call, "from there on"))
+    again = bench.server.run(workspace, *RUN)
     assert again.status == 0, again.said
-    check_end(bench, place)
-    return place
+    check_end(bench, workspace)
+    return workspace
 
 
-def left_objects(place: Place) -> list[Path]:
+def left_objects(workspace: Workspace) -> list[Path]:
     """The files of objects that git has not completed."""
-    return list((place.root / ".git" / "objects").rglob("tmp_obj_*"))
+    return list((workspace.root / ".git" / "objects").rglob("tmp_obj_*"))

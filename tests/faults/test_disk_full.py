@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from base_repositories import FSCK
-from conftest import Place
+from conftest import Workspace
 from faults.trials import RUN, Bench, Servers, agents, check_end, check_instant
 from history import ticked
 
@@ -54,34 +54,34 @@ def fill(disk: Path, free: int) -> Path:
 @pytest.mark.parametrize(("what", "free"), CASES)
 @pytest.mark.sample(2)
 def test_a_full_disk_costs_nothing_that_is_done(bench: Bench, disk: Path, what: str, free: int) -> None:
-    place = bench.place()
+    workspace = bench.workspace()
     if what == "repository":
-        shutil.copytree(place.root, disk / "repo", symlinks=True)
-        place = replace(place, root=disk / "repo")
+        shutil.copytree(workspace.root, disk / "repo", symlinks=True)
+        workspace = replace(workspace, root=disk / "repo")
     else:
-        place.environment["GITBATCH_WORKTREES"] = str(disk / "worktrees")
+        workspace.environment["GITBATCH_WORKTREES"] = str(disk / "worktrees")
     ballast = fill(disk, free)
-    ran = bench.server.run(place, *RUN)
+    ran = bench.server.run(workspace, *RUN)
     assert ran.status in {0, 1}, ran.said
     assert "No space left" in ran.said or "the disk is full" in ran.said or not ran.status, ran.said
-    done = check_instant(bench, place)
+    done = check_instant(bench, workspace)
     ballast.unlink()
-    again = bench.server.run(place, *RUN)
+    again = bench.server.run(workspace, *RUN)
     assert again.status == 0, again.said
-    check_end(bench, place)
-    assert all(agents(place).count(key) == 1 for key in (*done.merged, *done.waiting))
+    check_end(bench, workspace)
+    assert all(agents(workspace).count(key) == 1 for key in (*done.merged, *done.waiting))
     assert not [path for path in disk.rglob("*") if path.is_file() and what == "worktrees"]
 
 
 def test_some_of_the_disks_are_full_before_and_some_in_the_middle(bench: Bench, disk: Path) -> None:
     began = []
     for what, free in CASES[:6]:
-        place = bench.place()
-        shutil.copytree(place.root, disk / f"{what}{free}", symlinks=True)
-        place = replace(place, root=disk / f"{what}{free}")
+        workspace = bench.workspace()
+        shutil.copytree(workspace.root, disk / f"{what}{free}", symlinks=True)
+        workspace = replace(workspace, root=disk / f"{what}{free}")
         ballast = fill(disk, free)
-        bench.server.run(place, *RUN)
-        began.append(len(agents(place)))
+        bench.server.run(workspace, *RUN)
+        began.append(len(agents(workspace)))
         ballast.unlink()
     assert began[0] == 0
     assert len(set(began)) >= 3, began
@@ -90,9 +90,9 @@ def test_some_of_the_disks_are_full_before_and_some_in_the_middle(bench: Bench, 
 LARGE = 'page; head -c 3000000 /dev/zero | tr "\\0" x >"$output"'
 
 
-def shown_full(place: Place, what: str) -> str:
+def shown_full(workspace: Workspace, what: str) -> str:
     """The words of a run that finds its disk full."""
-    done = place.gitbatch("run", "--items", "T101", "--checkpoint", "at-end", "--sandbox", "none", code=1)
+    done = workspace.gitbatch("run", "--items", "T101", "--checkpoint", "at-end", "--sandbox", "none", code=1)
     assert "git cat-file" not in done.stderr, done.stderr
     assert "read-tree" not in done.stderr, done.stderr
     assert f"the disk is full: {what}" in done.stderr, done.stderr
@@ -102,7 +102,7 @@ def shown_full(place: Place, what: str) -> str:
 
 @pytest.mark.parametrize("converted", [False, True])
 def test_a_checkout_without_room_for_an_output(
-    three: Place, disk: Path, tmp_path: Path, *, converted: bool
+    three: Workspace, disk: Path, tmp_path: Path, *, converted: bool
 ) -> None:
     three.edit("tools/agent.sh", "fail) echo", f"large) {LARGE} ;;\nfail) echo")
     three.edit("task.md", "Write a →", "Write a do: large →")
@@ -110,19 +110,19 @@ def test_a_checkout_without_room_for_an_output(
         three.write(".gitattributes", "*.md text eol=crlf\n")
     three.commit()
     three.git("clone", "-q", "--separate-git-dir", str(tmp_path / "gd"), ".", str(disk / "repo"))
-    place = replace(three, root=disk / "repo")
+    workspace = replace(three, root=disk / "repo")
     ballast = fill(disk, 2000)
-    said = shown_full(place, str(place.root))
+    said = shown_full(workspace, str(workspace.root))
     assert "cannot update the checkout to main" in said
     assert "do not commit here" in said
     ballast.unlink()
-    place.gitbatch("run", code=0)
-    assert place.git("status", "--porcelain") == ""
-    assert len(place.read("out/letters/a.md")) >= 3_000_000
+    workspace.gitbatch("run", code=0)
+    assert workspace.git("status", "--porcelain") == ""
+    assert len(workspace.read("out/letters/a.md")) >= 3_000_000
 
 
 @pytest.mark.parametrize(("kind", "full"), [("copy", "worktrees"), ("overlay", "cache")])
-def test_a_worktree_without_room_for_the_files(three: Place, disk: Path, kind: str, full: str) -> None:
+def test_a_worktree_without_room_for_the_files(three: Workspace, disk: Path, kind: str, full: str) -> None:
     (three.root / "large.bin").write_bytes(os.urandom(3_000_000))
     three.commit()
     three.environment |= {
@@ -138,7 +138,7 @@ def test_a_worktree_without_room_for_the_files(three: Place, disk: Path, kind: s
 
 @pytest.mark.parametrize("sandbox", ["none", "landlock", "bubblewrap"])
 @pytest.mark.sample(1)
-def test_an_agent_fills_the_disk_of_its_changes(three: Place, disk: Path, sandbox: str) -> None:
+def test_an_agent_fills_the_disk_of_its_changes(three: Workspace, disk: Path, sandbox: str) -> None:
     """Also a file of a layer below that it only changes is copied there. Its item runs again when there is room."""
     (three.root / "large.bin").write_bytes(os.urandom(3_000_000))
     three.edit("tools/agent.sh", "fail) echo", 'large) page >"$output"; echo more >>large.bin ;;\nfail) echo')

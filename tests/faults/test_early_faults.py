@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from conftest import Place, assert_valid
+from conftest import Workspace, assert_valid
 from faults.test_faults import READING, VICTIMS, hold_trials
 from faults.trials import Bench, Servers, Snapshot, agents, fsck, snapshot
 from history import list_cached
@@ -60,8 +60,8 @@ def unharmed(fault_servers: Servers) -> Iterator[Unharmed]:
     with fault_servers.open() as (server, folder, environment):
         bench = Bench(server, folder, environment, AGENT, PLAN)
         bench.make_template()
-        place = bench.place()
-        ran = server.run(place, *RUN, record=True)
+        workspace = bench.workspace()
+        ran = server.run(workspace, *RUN, record=True)
         assert ran.status == 0, ran.said
         lines = [line.split(" ", 3) for line in server.recorded()]
         trials = tuple(
@@ -70,15 +70,15 @@ def unharmed(fault_servers: Servers) -> Iterator[Unharmed]:
             for victim in VICTIMS
             if call not in READING and (victim == "everything" or process == "git")
         )
-        assert agents(place)[-3:] == ["2-t3", "3-t5", "2-t4"]
-        yield Unharmed(bench, trials, snapshot(place))
+        assert agents(workspace)[-3:] == ["2-t3", "3-t5", "2-t4"]
+        yield Unharmed(bench, trials, snapshot(workspace))
 
 
-def check_instant(place: Place) -> None:
+def check_instant(workspace: Workspace) -> None:
     """What must hold whenever the run is cut: outputs and ticks agree, and git finds nothing wrong."""
-    assert fsck(place) == []
-    there = place.git("ls-tree", "-r", "--name-only", "main", "out/").split()
-    plan = place.git("show", "main:task.md").splitlines()
+    assert fsck(workspace) == []
+    there = workspace.git("ls-tree", "-r", "--name-only", "main", "out/").split()
+    plan = workspace.git("show", "main:task.md").splitlines()
     assert set(there) == {
         line.split("Output: ")[1].split(" ")[0] for line in plan if line.startswith("- [x] T")
     }
@@ -87,21 +87,21 @@ def check_instant(place: Place) -> None:
 def trial(unharmed: Unharmed, step: int, victim: str) -> bool:
     """Kill who runs at a step of the run, and give it again; false: it ended before that step."""
     bench = unharmed.bench
-    place = bench.place()
-    ran = bench.server.run(place, *RUN, at=step, victim=victim)
+    workspace = bench.workspace()
+    ran = bench.server.run(workspace, *RUN, at=step, victim=victim)
     if ran.killed:
-        check_instant(place)
-        again = bench.server.run(place, *RUN)
+        check_instant(workspace)
+        again = bench.server.run(workspace, *RUN)
         assert again.status == 0, f"{ran.where}: exit {again.status}: {again.said}"
-        assert snapshot(place) == unharmed.end
-        starts = Counter(agents(place))
+        assert snapshot(workspace) == unharmed.end
+        starts = Counter(agents(workspace))
         assert max(starts.values()) <= 2, starts
         assert sum(starts.values()) <= 5 + 2, (
             f"{ran.where}: more than what ran at the kill was paid again: {starts}"
         )
-        assert_valid(place)
-        assert [*list_cached(place), *(place.root / ".git").rglob("*.lock")] == []
-    shutil.rmtree(place.root.parent)
+        assert_valid(workspace)
+        assert [*list_cached(workspace), *(workspace.root / ".git").rglob("*.lock")] == []
+    shutil.rmtree(workspace.root.parent)
     return ran.killed
 
 

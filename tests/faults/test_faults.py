@@ -49,7 +49,7 @@ def bench(fault_servers: Servers) -> Iterator[Bench]:
 
 def steps_of_a_run(bench: Bench) -> list[tuple[int, str, str]]:
     """Number, process and call of each step."""
-    bench.server.run(bench.place(), *RUN, record=True)
+    bench.server.run(bench.workspace(), *RUN, record=True)
     lines = (line.split(" ") for line in bench.server.recorded())
     return [(int(number), process, call) for number, process, call, *_ in lines]
 
@@ -59,7 +59,7 @@ LASTING = re.compile(r"(?:^|/)(objects/[0-9a-f]{2}/[0-9a-f]{38}|refs/.+(?<!\.loc
 
 
 def test_what_lasts_gets_its_name_when_its_content_is_on_the_disk(bench: Bench) -> None:
-    place = bench.place()
+    place = bench.workspace()
     bench.server.run(place, *RUN, record=True)
     cache = place.environment["XDG_CACHE_HOME"]  # what is there, the next start removes
     unsafe: set[str] = set()

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from faults.test_faults import READING, VICTIMS, hold_trials
 from faults.trials import CONFIG, Bench, Servers, agents, fsck, snapshot
 from history import list_cached
@@ -56,52 +56,52 @@ def bench(fault_servers: Servers) -> Iterator[Bench]:
         yield made
 
 
-def judged(place: Place) -> Counter[str]:
+def judged(workspace: Workspace) -> Counter[str]:
     """How often the gate ran on each tree."""
-    return Counter((place.home / "gates.log").read_text().splitlines())
+    return Counter((workspace.home / "gates.log").read_text().splitlines())
 
 
-def check_instant(place: Place) -> bool:
+def check_instant(workspace: Workspace) -> bool:
     """What must hold whenever a run is cut; whether the group is recorded."""
-    assert fsck(place) == []
-    there = place.git("ls-tree", "-r", "--name-only", "main", "out/").split()
+    assert fsck(workspace) == []
+    there = workspace.git("ls-tree", "-r", "--name-only", "main", "out/").split()
     assert there in ([], ["out/a.md", "out/c.md", "out/d.md"]), there
     if there:
-        commit, tree = place.git("log", "-1", "--format=%H %T", "main").split()
-        said = place.git("log", "-1", "--format=%(trailers:key=Gitbatch-Gate,valueonly)", commit)
+        commit, tree = workspace.git("log", "-1", "--format=%H %T", "main").split()
+        said = workspace.git("log", "-1", "--format=%(trailers:key=Gitbatch-Gate,valueonly)", commit)
         assert said.strip() == f"tests pass {tree}"
     return bool(there)
 
 
-def trial(bench: Bench, step: int, victim: str, expected: Place) -> bool:
+def trial(bench: Bench, step: int, victim: str, expected: Workspace) -> bool:
     """Kill who runs at a step, and let the batch end; false: it has ended before that step."""
-    place = bench.place()
-    ran = bench.server.run(place, *RUN, at=step, victim=victim)
+    workspace = bench.workspace()
+    ran = bench.server.run(workspace, *RUN, at=step, victim=victim)
     if not ran.killed:
         assert ran.status == 1, ran.said
-        shutil.rmtree(place.root.parent)
+        shutil.rmtree(workspace.root.parent)
         return False
-    before = judged(place) if (place.home / "gates.log").exists() else Counter[str]()
-    was_recorded = check_instant(place)
-    again = bench.server.run(place, *RESUME)
+    before = judged(workspace) if (workspace.home / "gates.log").exists() else Counter[str]()
+    was_recorded = check_instant(workspace)
+    again = bench.server.run(workspace, *RESUME)
     assert again.status in {1, 2}, f"exit {again.status}: {again.said}"
     assert again.status == 1 or was_recorded, again.said
-    check_instant(place)
-    assert snapshot(place) == snapshot(expected)
-    assert sum((judged(place) - judged(expected)).values()) <= 1, "a known verdict was asked for again"
-    assert not was_recorded or judged(place) == before
-    started = Counter(agents(place))
+    check_instant(workspace)
+    assert snapshot(workspace) == snapshot(expected)
+    assert sum((judged(workspace) - judged(expected)).values()) <= 1, "a known verdict was asked for again"
+    assert not was_recorded or judged(workspace) == before
+    started = Counter(agents(workspace))
     assert [started[f"1-t{number}"] for number in (1, 2, 3)] == [1, 1, 1]
     assert started["1-t4"] <= 3
-    left = list_cached(place)
-    left += list((place.root / ".git").rglob("*.lock"))
+    left = list_cached(workspace)
+    left += list((workspace.root / ".git").rglob("*.lock"))
     assert left == []
-    shutil.rmtree(place.root.parent)
+    shutil.rmtree(workspace.root.parent)
     return True
 
 
 def test_what_gates_have_said_outlives_any_kill(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
-    expected = bench.place()
+    expected = bench.workspace()
     ran = bench.server.run(expected, *RUN, record=True)
     assert ran.status == 1, ran.said
     assert check_instant(expected)

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from faults.test_faults import LONG, hold_trials
 from faults.trials import (
     NOBODY,
@@ -56,9 +56,9 @@ def is_users_python_usable() -> bool:
     return os.getuid() == 0 and done.stdout.startswith("Python {}.{}.".format(*sys.version_info))
 
 
-def find_left(place: Place) -> list[str]:
+def find_left(workspace: Workspace) -> list[str]:
     """Returns the processes that work below the place, or that have something mounted there."""
-    folder, found = str(place.root.parent), []
+    folder, found = str(workspace.root.parent), []
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             mounted = (process / "mountinfo").read_text(encoding="utf-8", errors="replace")
@@ -69,23 +69,23 @@ def find_left(place: Place) -> list[str]:
 
 
 def test_launcher_that_is_killed_leaves_nothing(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
-    steps = bench.server.run(bench.place(), *RUN, launcher=True).steps
+    steps = bench.server.run(bench.workspace(), *RUN, launcher=True).steps
     trials = [(step, victim) for step in range(1, steps + 1) for victim in VICTIMS]
 
     def is_held(case: tuple[int, str]) -> bool:
-        place = bench.place()
+        workspace = bench.workspace()
         ran = bench.server.run(
-            place, *RUN, at=case[0], victim=case[1].replace("both", "everything"), launcher=True
+            workspace, *RUN, at=case[0], victim=case[1].replace("both", "everything"), launcher=True
         )
-        wait_until(lambda: not find_left(place), "the processes of the run are gone")
-        acknowledged = after_kill(bench, place, ran)
-        again = bench.server.run(place, *RUN)
+        wait_until(lambda: not find_left(workspace), "the processes of the run are gone")
+        acknowledged = after_kill(bench, workspace, ran)
+        again = bench.server.run(workspace, *RUN)
         assert again.status == 0, again.said
-        check_end(bench, place)
-        verified = bench.server.run(place, "verify") if LONG else again
+        check_end(bench, workspace)
+        verified = bench.server.run(workspace, "verify") if LONG else again
         assert verified.status == 0, verified.said
-        assert all(agents(place).count(key) == count for key, count in acknowledged.items())
-        shutil.rmtree(place.root.parent)
+        assert all(agents(workspace).count(key) == count for key, count in acknowledged.items())
+        shutil.rmtree(workspace.root.parent)
         return ran.killed
 
     hold_trials(capsys, trials, SAMPLE, is_held)

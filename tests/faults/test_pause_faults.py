@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from conftest import Place, assert_valid
+from conftest import Workspace, assert_valid
 from faults.test_faults import READING, VICTIMS, hold_trials
 from faults.test_review_faults import AGENT, PLAN
 from faults.trials import Bench, Servers, fsck
@@ -41,8 +41,8 @@ def unharmed(fault_servers: Servers) -> Iterator[Unharmed]:
     with fault_servers.open() as (server, folder, environment):
         bench = Bench(server, folder, environment, AGENT, PLAN)
         bench.make_template()
-        place = bench.place()
-        ran = server.run(place, *RUN, record=True, elsewhere=ELSEWHERE)
+        workspace = bench.workspace()
+        ran = server.run(workspace, *RUN, record=True, elsewhere=ELSEWHERE)
         assert ran.status == 0, ran.said
         assert "decided elsewhere: T1 sent back by" in ran.said, ran.said
         lines = [line.split(" ", 3) for line in server.recorded()]
@@ -53,14 +53,14 @@ def unharmed(fault_servers: Servers) -> Iterator[Unharmed]:
             for victim in VICTIMS
             if int(number) >= first and call not in READING and victim in {"everything", process}
         )
-        yield Unharmed(bench, trials, tuple(place.subjects()))
+        yield Unharmed(bench, trials, tuple(workspace.subjects()))
 
 
-def check_instant(place: Place) -> None:
+def check_instant(workspace: Workspace) -> None:
     """What must hold whenever something is cut: outputs and ticks agree, and git finds nothing wrong."""
-    assert fsck(place) == []
-    there = set(place.git("ls-tree", "-r", "--name-only", "main", "out/").split())
-    plan = place.git("show", "main:task.md").splitlines()
+    assert fsck(workspace) == []
+    there = set(workspace.git("ls-tree", "-r", "--name-only", "main", "out/").split())
+    plan = workspace.git("show", "main:task.md").splitlines()
     boxes = {line.rpartition(" ")[2] for line in plan if line.startswith("- [x] T")}
     assert there - boxes <= {"out/a.md"}, "only what was sent back has an open box"
     assert boxes <= there
@@ -69,31 +69,31 @@ def check_instant(place: Place) -> None:
 def trial(unharmed: Unharmed, step: int, victim: str) -> bool:
     """Kill at a step, and let the batch end; false: the run ended before that step."""
     bench = unharmed.bench
-    place = bench.place()
-    ran = bench.server.run(place, *RUN, at=step, victim=victim, elsewhere=ELSEWHERE)
+    workspace = bench.workspace()
+    ran = bench.server.run(workspace, *RUN, at=step, victim=victim, elsewhere=ELSEWHERE)
     assert ran.status in {0, 1, 3, 75, -9}, f"exit {ran.status}: {ran.said}"
     for _ in range(6):
-        check_instant(place)
-        again = bench.server.run(place, "run")
+        check_instant(workspace)
+        again = bench.server.run(workspace, "run")
         if again.status == 2:  # the batch has ended before, perhaps with an item that is undone
             break
         assert again.status in {0, 1, 3}, f"exit {again.status}: {again.said}"
         if again.status != 3:
             break
-    check_instant(place)
-    found = place.subjects()
+    check_instant(workspace)
+    found = workspace.subjects()
     reviews = [text.rpartition(" ")[2] for text in found if text.startswith("gitbatch: review")]
-    assert ticked(place) == (["T1", "T3"] if reviews[-1:] == ["undone"] else ["T1", "T2", "T3"])
+    assert ticked(workspace) == (["T1", "T3"] if reviews[-1:] == ["undone"] else ["T1", "T2", "T3"])
     if len(reviews) == len(ELSEWHERE) and ran.killed:
         assert sorted(found) == sorted(unharmed.story)
-    assert_valid(place)
-    changed = {line[3:] for line in place.git("status", "--porcelain").splitlines()}
+    assert_valid(workspace)
+    changed = {line[3:] for line in workspace.git("status", "--porcelain").splitlines()}
     assert changed == {"mine.txt", "staged.txt", "untracked.txt"}, "the checkout has what is recorded"
-    assert place.git("for-each-ref", "refs/heads/gitbatch/") == "", "no branch of an item is left"
-    left = list_cached(place)
-    left += list((place.root / ".git").rglob("*.lock"))
+    assert workspace.git("for-each-ref", "refs/heads/gitbatch/") == "", "no branch of an item is left"
+    left = list_cached(workspace)
+    left += list((workspace.root / ".git").rglob("*.lock"))
     assert left == []
-    shutil.rmtree(place.root.parent)
+    shutil.rmtree(workspace.root.parent)
     return ran.killed
 
 

@@ -6,7 +6,7 @@ The agent gets its item done only where it finds that. Long: every step of a run
 from collections.abc import Iterator
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from faults.test_faults import READING, VICTIMS, hold_trials, steps_of_a_run
 from faults.trials import RETRYING, Bench, Committed, Servers, trial
 
@@ -14,15 +14,15 @@ SAMPLE = 1
 """Trials of the usual round."""
 
 
-def is_kept(place: Place, now: Committed) -> None:
+def is_kept(workspace: Workspace, now: Committed) -> None:
     """Once a failed attempt is written down, what it had written is kept until its item is done."""
-    ledger = place.git("for-each-ref", "refs/gitbatch/*/ledger/*")
+    ledger = workspace.git("for-each-ref", "refs/gitbatch/*/ledger/*")
     done = "1-t2" in (*now.merged, *now.waiting)
-    refs = place.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/rescue/*").splitlines()
+    refs = workspace.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/rescue/*").splitlines()
     assert not ledger or done or refs, "the attempt is written down, and its output is lost"
     for ref in refs:
-        assert place.git("show", f"{ref}:out/b.md") == "half"
-        assert place.git("log", "-1", "--format=%(trailers:key=Gitbatch-Item)", ref) == ""
+        assert workspace.git("show", f"{ref}:out/b.md") == "half"
+        assert workspace.git("log", "-1", "--format=%(trailers:key=Gitbatch-Item)", ref) == ""
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from faults.test_faults import READING, VICTIMS, hold_trials
 from faults.trials import Bench, Servers, Snapshot, fsck, snapshot
 from history import list_cached
@@ -71,15 +71,15 @@ def unharmed(fault_servers: Servers) -> Iterator[Unharmed]:
         bench.make_template()
         home = folder / "template" / "home"
         more = {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
-        paused = Place(folder / "template" / "repo", home, {**environment, **more})
+        paused = Workspace(folder / "template" / "repo", home, {**environment, **more})
         ran = server.run(paused, "run", "--items", "all", "--checkpoint", "after-each", "--jobs", "1")
         assert ran.status == 3, ran.said
-        place = bench.place()
+        workspace = bench.workspace()
         stories, trials = [], list[tuple[int, int, str]]()
         for number, command in enumerate(COMMANDS):
-            ran = server.run(place, *command, record=True)
+            ran = server.run(workspace, *command, record=True)
             assert ran.status in {0, 1, 3}, ran.said
-            stories.append(tuple(place.subjects()))
+            stories.append(tuple(workspace.subjects()))
             lines = [line.split(" ", 3) for line in server.recorded()]
             trials += [
                 (number, int(step), victim)
@@ -88,16 +88,16 @@ def unharmed(fault_servers: Servers) -> Iterator[Unharmed]:
                 if call not in READING and (victim == "everything" or process == "git")
             ]
         assert [len(story) for story in stories] == [4, 6, 7, 8, 9, 11, 13, 14, 16]
-        yield Unharmed(bench, tuple(stories), tuple(trials), snapshot(place))
+        yield Unharmed(bench, tuple(stories), tuple(trials), snapshot(workspace))
 
 
-def check_instant(place: Place) -> None:
+def check_instant(workspace: Workspace) -> None:
     """What must hold whenever a command is cut: outputs and ticks agree, and git finds nothing wrong."""
-    assert fsck(place) == []
-    there = place.git("ls-tree", "-r", "--name-only", "main", "out/").split()
-    plan = place.git("show", "main:task.md").splitlines()
+    assert fsck(workspace) == []
+    there = workspace.git("ls-tree", "-r", "--name-only", "main", "out/").split()
+    plan = workspace.git("show", "main:task.md").splitlines()
     ticked = [line.rpartition(" ")[2] for line in plan if line.startswith("- [x] T")]
-    last = place.subjects()[-1]
+    last = workspace.subjects()[-1]
     waits = {"out/a.md"} if "sent back" in last else set[str]()
     assert set(there) == set(ticked) | waits, last
 
@@ -105,26 +105,26 @@ def check_instant(place: Place) -> None:
 def trial(unharmed: Unharmed, number: int, step: int, victim: str) -> bool:
     """Kill who runs at a step of a command, and give the rest again; false: the command ended before that step."""
     bench = unharmed.bench
-    place = bench.place()
+    workspace = bench.workspace()
     for command in COMMANDS[:number]:
-        assert bench.server.run(place, *command).status in {0, 1, 3}
-    ran = bench.server.run(place, *COMMANDS[number], at=step, victim=victim)
+        assert bench.server.run(workspace, *command).status in {0, 1, 3}
+    ran = bench.server.run(workspace, *COMMANDS[number], at=step, victim=victim)
     if ran.killed:
         said = ran.where
-        check_instant(place)
+        check_instant(workspace)
         for command, story in zip(COMMANDS[number:], unharmed.stories[number:], strict=True):
-            if tuple(place.subjects()) != story:
-                again = bench.server.run(place, *command)
+            if tuple(workspace.subjects()) != story:
+                again = bench.server.run(workspace, *command)
                 assert again.status in {0, 1, 3}, f"{command}: exit {again.status}: {again.said}"
                 said = again.said
-            check_instant(place)
-            assert tuple(place.subjects()) == story, f"{command}: {said}"
-        bench.server.run(place, "run", "--continue")  # ends the batch, if a kill was just before that
-        assert snapshot(place) == unharmed.end
-        left = list_cached(place)
-        left += list((place.root / ".git").rglob("*.lock"))
+            check_instant(workspace)
+            assert tuple(workspace.subjects()) == story, f"{command}: {said}"
+        bench.server.run(workspace, "run", "--continue")  # ends the batch, if a kill was just before that
+        assert snapshot(workspace) == unharmed.end
+        left = list_cached(workspace)
+        left += list((workspace.root / ".git").rglob("*.lock"))
         assert left == []
-    shutil.rmtree(place.root.parent)
+    shutil.rmtree(workspace.root.parent)
     return ran.killed
 
 

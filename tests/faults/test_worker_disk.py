@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from batch.worker.orchestrators import OTHER, TOKEN, Orchestrator, far, talk  # noqa: F401 - a fixture
-from conftest import Place
+from conftest import Workspace
 from faults.test_disk_full import disk, fill  # noqa: F401 - a fixture
 from msgspec.structs import replace
 
@@ -63,10 +63,10 @@ def count_starts(folder: Path) -> int:
 
 
 def test_pack_that_has_no_room_is_no_failure_of_an_item(
-    small: Orchestrator, place: Place, disk: Path
+    small: Orchestrator, workspace: Workspace, disk: Path
 ) -> None:
-    (place.root / "a.txt").write_bytes(os.urandom(3_000_000))
-    place.commit()
+    (workspace.root / "a.txt").write_bytes(os.urandom(3_000_000))
+    workspace.commit()
     fill(disk, 2_000)
     talk(small, partial(Orchestrator.send_job, script="true"), Orchestrator.wait_for_result)
     [result] = small.of(JobResult)

@@ -22,7 +22,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 
 import pytest
-from conftest import IDENTITY, Place
+from conftest import IDENTITY, Workspace
 from faults import liar, machines, reach
 from faults.test_faults import LONG, SEED, hold_trials
 from faults.trials import fsck
@@ -130,13 +130,13 @@ class Machines:
     def socket(self) -> Path:
         return self.folder / "socket"
 
-    def place(self, workers: Path | None = None) -> Place:
+    def workspace(self, workers: Path | None = None) -> Workspace:
         """A new copy of the repository, with the homes of three workers, or those that another one has."""
         folder = self.folder / f"trial-{len(self.ran)}"
         self.ran.append(folder.name)
         shutil.copytree(self.folder / "template", folder, symlinks=True)
         home = folder / "home"
-        place = Place(
+        workspace = Workspace(
             folder / "repo",
             home,
             {**self.environment, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")},
@@ -147,12 +147,12 @@ class Machines:
             [sys.executable, "-IS", reach.__file__, str(self.socket), str((workers or folder) / name)]
             for name in WORKERS
         ]
-        place.write(
+        workspace.write(
             "gitbatch.toml", f'{CONFIG}\n[executor]\nkind = "command"\nworkers = {json.dumps(commands)}\n'
         )
-        place.write("agent.sh", AGENT.replace("LOG", str(folder / "agents.log")))
-        place.commit("The workers")
-        return place
+        workspace.write("agent.sh", AGENT.replace("LOG", str(folder / "agents.log")))
+        workspace.commit("The workers")
+        return workspace
 
     def set_up_worker(self, home: Path) -> None:
         home.mkdir()
@@ -175,20 +175,20 @@ class Machines:
 
     def run(
         self,
-        place: Place,
+        workspace: Workspace,
         *arguments: str,
         kill: Step | None = None,
         clock: tuple[float, float] | None = None,
     ) -> tuple[int, str]:
         """Run gitbatch; returns the exit code, and what it said."""
-        with self.running(place, *arguments, kill=kill, clock=clock) as (_, answers):
+        with self.running(workspace, *arguments, kill=kill, clock=clock) as (_, answers):
             self.status, self.memory = map(int, next(answers).split())
-            return self.status, (place.home / "output").read_text()
+            return self.status, (workspace.home / "output").read_text()
 
     @contextmanager
     def running(
         self,
-        place: Place,
+        workspace: Workspace,
         *arguments: str,
         kill: Step | None = None,
         clock: tuple[float, float] | None = None,
@@ -196,9 +196,9 @@ class Machines:
         """Start gitbatch; yields the process, and a line that comes with its end: exit code and memory."""
         asked = {
             "arguments": arguments,
-            "environment": place.environment,
-            "folder": str(place.root),
-            "output": str(place.home / "output"),
+            "environment": workspace.environment,
+            "folder": str(workspace.root),
+            "output": str(workspace.home / "output"),
             "kill": kill,
             "clock": clock,
         }
@@ -245,21 +245,21 @@ def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
 def make_machines(far: Machines) -> Machines:
     """Make the repository, and learn what a local run makes of it."""
     home = far.folder / "template/home"
-    place = Place(
+    workspace = Workspace(
         far.folder / "template/repo",
         home,
         {**far.environment, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")},
     )
     home.mkdir(parents=True)
-    place.root.mkdir()
-    place.git("init", "--quiet", "--initial-branch=main", "--template=")
+    workspace.root.mkdir()
+    workspace.git("init", "--quiet", "--initial-branch=main", "--template=")
     lines = [f"- [ ] {name} Write {name} → Output: out/{name}.md\n" for name in ITEMS]
     groups = ("### One\n\n", *lines[:6], "\n### Two\n\n", *lines[6:])
-    place.write("task.md", "# Plan\n\n## Work Packages\n\n" + "".join(groups))
-    place.write("agent.sh", AGENT.replace("LOG", "/dev/null"))
-    place.write("gitbatch.toml", CONFIG)
-    place.commit("The plan")
-    local = far.place()
+    workspace.write("task.md", "# Plan\n\n## Work Packages\n\n" + "".join(groups))
+    workspace.write("agent.sh", AGENT.replace("LOG", "/dev/null"))
+    workspace.write("gitbatch.toml", CONFIG)
+    workspace.commit("The plan")
+    local = far.workspace()
     local.write("gitbatch.toml", CONFIG)
     local.commit("No workers")
     status, said = far.run(local, *RUN)
@@ -268,13 +268,13 @@ def make_machines(far: Machines) -> Machines:
     return far
 
 
-def trees(place: Place) -> str:
-    return place.git("rev-parse", "main:out", "main:task.md")
+def trees(workspace: Workspace) -> str:
+    return workspace.git("rev-parse", "main:out", "main:task.md")
 
 
-def workers_of(place: Place) -> list[int]:
+def workers_of(workspace: Workspace) -> list[int]:
     """The processes that work in the homes of the workers, agents among them."""
-    found, homes = [], [place.root.parent / name for name in WORKERS]
+    found, homes = [], [workspace.root.parent / name for name in WORKERS]
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             folder = (entry / "cwd").readlink()
@@ -283,48 +283,48 @@ def workers_of(place: Place) -> list[int]:
     return found
 
 
-def spooled(place: Place) -> list[Path]:
-    return [path for path in place.root.parent.glob("w?/place/spool/*/*") if len(path.name) == 32]
+def spooled(workspace: Workspace) -> list[Path]:
+    return [path for path in workspace.root.parent.glob("w?/place/spool/*/*") if len(path.name) == 32]
 
 
-def starts(place: Place) -> list[str]:
-    log = place.root.parent / "agents.log"
+def starts(workspace: Workspace) -> list[str]:
+    log = workspace.root.parent / "agents.log"
     return sorted(log.read_text().split()) if log.exists() else []
 
 
 def hold(far: Machines, harm: Harm) -> bool:
     """Make one trial; false: it ended before anything was harmed."""
-    place = far.place()
-    fault = place.root.parent / "w1/fault.json"
+    workspace = far.workspace()
+    fault = workspace.root.parent / "w1/fault.json"
     fault.write_text(json.dumps({"kill": harm.worker, "cut": harm.cut}))
-    status, said = far.run(place, *RUN, kill=harm.run)
+    status, said = far.run(workspace, *RUN, kill=harm.run)
     was_killed = status == -signal.SIGKILL
     assert was_killed or status == 0, said
-    assert fsck(place) == []
+    assert fsck(workspace) == []
     for _ in range(3):
         if status == 0:
             break
-        status, said = far.run(place, "run")
+        status, said = far.run(workspace, "run")
         assert status in {0, 2}, said  # 2: the batch had ended
         status = 0
-    wait_until(lambda: not workers_of(place), "all workers have ended")
-    check_end(far, place, harm, said)
-    shutil.rmtree(place.root.parent)
+    wait_until(lambda: not workers_of(workspace), "all workers have ended")
+    check_end(far, workspace, harm, said)
+    shutil.rmtree(workspace.root.parent)
     return was_killed or "was lost" in said or "cannot be reached" in said
 
 
-def check_end(far: Machines, place: Place, harm: Harm, said: str) -> None:
+def check_end(far: Machines, workspace: Workspace, harm: Harm, said: str) -> None:
     """What must hold when a run has ended, however often something was harmed."""
-    assert trees(place) == far.expected
-    assert fsck(place) == []
-    status, found = far.run(place, "verify")
+    assert trees(workspace) == far.expected
+    assert fsck(workspace) == []
+    status, found = far.run(workspace, "verify")
     assert status == 0, found
-    begun = starts(place)
+    begun = starts(workspace)
     assert sorted(set(begun)) == sorted(f"out/{name}.md" for name in ITEMS), begun
     assert len(begun) - len(ITEMS) <= (SLOTS if harm.worker else 0), (begun, said)
     # A run that is killed between the ref and the word about it leaves the result, and so does a worker that does not hear it.
     if not harm.run and "Spool.forget" not in str(harm.worker):
-        assert spooled(place) == [], said
+        assert spooled(workspace) == [], said
 
 
 def plan_trials() -> list[Harm]:
@@ -352,19 +352,21 @@ def test_whatever_is_harmed_an_item_is_paid_for_once(
 
 def test_interrupted_run_leaves_no_agent_where_a_connection_was_cut(far: Machines) -> None:
     """Its worker is back by another connection; the agent belongs to the process of the first one."""
-    place = far.place()
-    folder = place.root.parent
-    place.write("agent.sh", f'touch "{folder}/begun-${{GITBATCH_OUTPUT##*/}}"; seq 30; exec sleep 600\n')
-    place.commit("Long work")
+    workspace = far.workspace()
+    folder = workspace.root.parent
+    workspace.write("agent.sh", f'touch "{folder}/begun-${{GITBATCH_OUTPUT##*/}}"; seq 30; exec sleep 600\n')
+    workspace.commit("Long work")
     (folder / "w1/fault.json").write_text(json.dumps({"cut": ("from", 700)}))
-    with far.running(place, *RUN) as (process, answers):
+    with far.running(workspace, *RUN) as (process, answers):
         wait_until(lambda: len(list(folder.glob("begun-*"))) == len(ITEMS[:6]), "all agents work")
-        wait_until(lambda: (place.home / "output").read_text().count("worker w1: ") == 2, "the first is back")
+        wait_until(
+            lambda: (workspace.home / "output").read_text().count("worker w1: ") == 2, "the first is back"
+        )
         os.kill(process, signal.SIGINT)
         assert next(answers).split()[0] == "130"
-    wait_until(lambda: not workers_of(place), "no agent is left")
-    assert "worker w1 was lost" in (place.home / "output").read_text()
-    assert spooled(place) == []
+    wait_until(lambda: not workers_of(workspace), "no agent is left")
+    assert "worker w1 was lost" in (workspace.home / "output").read_text()
+    assert spooled(workspace) == []
     shutil.rmtree(folder)
 
 
@@ -381,19 +383,21 @@ _MORE = 16_000
 
 
 def test_liars_get_no_memory(far: Machines) -> None:
-    place = far.place()
-    status, said = far.run(place, *RUN)
+    workspace = far.workspace()
+    status, said = far.run(workspace, *RUN)
     assert status == 0, said
-    honest, place = far.memory, far.place()
+    honest, workspace = far.memory, far.workspace()
     commands = [[sys.executable, "-IS", liar.__file__, kind] for kind in LIES]
     table = f'[executor]\nkind = "command"\nmax-lost = 0\nworkers = {json.dumps(commands)}\n'
-    place.write("gitbatch.toml", f"{CONFIG}\n{table}")
-    place.commit("Liars")
-    status, said = far.run(place, "run", "--items", "T1,T2,T3,T4,T5", "--checkpoint", "at-end", "--jobs", "5")
+    workspace.write("gitbatch.toml", f"{CONFIG}\n{table}")
+    workspace.commit("Liars")
+    status, said = far.run(
+        workspace, "run", "--items", "T1,T2,T3,T4,T5", "--checkpoint", "at-end", "--jobs", "5"
+    )
     assert status == 1, said
     assert all(f"worker {kind} was lost: {why}" in said for kind, why in LIES.items()), said
     assert far.memory < honest + _MORE
-    assert place.git("ls-tree", "main", "out/") == ""
+    assert workspace.git("ls-tree", "main", "out/") == ""
 
 
 HOUR = 3600.0
@@ -402,25 +406,25 @@ HOUR = 3600.0
 @pytest.mark.skipif(not LONG, reason="what could matter is 60 days")
 def test_no_clock_matters(far: Machines) -> None:
     """That of one worker is an hour ahead, that of another jumps an hour back meanwhile, and that of the run an hour on."""
-    place = far.place()
+    workspace = far.workspace()
     for name, clock in zip(WORKERS, ((HOUR, HOUR), (HOUR, -HOUR), (-HOUR, -HOUR)), strict=True):
-        (place.root.parent / name / "fault.json").write_text(json.dumps({"clock": clock}))
-    status, said = far.run(place, *RUN, clock=(-HOUR, HOUR), kill=(f"{_REMOTE}.collect", "before", 1))
+        (workspace.root.parent / name / "fault.json").write_text(json.dumps({"clock": clock}))
+    status, said = far.run(workspace, *RUN, clock=(-HOUR, HOUR), kill=(f"{_REMOTE}.collect", "before", 1))
     assert status == -signal.SIGKILL
-    wait_until(lambda: not workers_of(place), "all results are kept")
+    wait_until(lambda: not workers_of(workspace), "all results are kept")
     for name, clock in zip(WORKERS, ((-HOUR, -HOUR), (-HOUR, HOUR), (HOUR, HOUR)), strict=True):
-        (place.root.parent / name / "fault.json").write_text(json.dumps({"clock": clock}))
-    status, said = far.run(place, "run", clock=(HOUR, -HOUR))
+        (workspace.root.parent / name / "fault.json").write_text(json.dumps({"clock": clock}))
+    status, said = far.run(workspace, "run", clock=(HOUR, -HOUR))
     assert status == 0, said
     assert "lost" not in said
-    wait_until(lambda: not workers_of(place), "all workers have ended")
-    check_end(far, place, Harm(), said)
+    wait_until(lambda: not workers_of(workspace), "all workers have ended")
+    check_end(far, workspace, Harm(), said)
 
 
 def test_two_batches_share_workers(far: Machines) -> None:
     """Also one that is killed before all of its results are in git: the other one removes none of them."""
-    first = far.place()
-    other = far.place(first.root.parent)
+    first = far.workspace()
+    other = far.workspace(first.root.parent)
     with far.running(first, *RUN, kill=(f"{_REMOTE}.collect", "before", 4)) as (_, answers):
         status, said = far.run(other, *RUN)
         assert status == 0, said

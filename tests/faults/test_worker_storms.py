@@ -64,7 +64,7 @@ class Storm:
 @pytest.mark.skipif(not LONG, reason="takes minutes")
 def test_item_is_paid_for_once_in_any_storm(far: Machines, capsys: pytest.CaptureFixture[str]) -> None:
     for number in range(TRIALS):
-        place = far.place()
+        place = far.workspace()
         storm = Storm(number, place.root.parent)
         storm.arm_workers()
         status, said = far.run(place, *RUN, kill=storm.choose_step(0))

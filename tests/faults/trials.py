@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from base_repositories import FSCK
-from conftest import IDENTITY, Place
+from conftest import IDENTITY, Workspace
 from history import list_cached
 from round import choose_memory
 
@@ -96,7 +96,7 @@ class Server:
 
     def run(
         self,
-        place: Place,
+        workspace: Workspace,
         *arguments: str,
         at: int = 0,
         victim: str = "everything",
@@ -121,8 +121,8 @@ class Server:
         """
         asked = {
             "arguments": arguments,
-            "cwd": str(place.root),
-            "environment": place.environment,
+            "cwd": str(workspace.root),
+            "environment": workspace.environment,
             "at": at,
             "victim": victim,
             "record": record,
@@ -132,7 +132,7 @@ class Server:
             "only": only,
             "elsewhere": elsewhere,
             "launcher": launcher,
-            "below": [str(place.root), place.environment["XDG_CACHE_HOME"]],
+            "below": [str(workspace.root), workspace.environment["XDG_CACHE_HOME"]],
         }
         assert self.process.stdin
         assert self.process.stdout
@@ -212,7 +212,7 @@ class Bench:
     plan: str = PLAN
     more: Mapping[str, str] = field(default_factory=dict)
     """Further files of the repository, or others in the place of the usual ones."""
-    also: "Callable[[Place, Committed], None]" = lambda _place, _now: None
+    also: "Callable[[Workspace, Committed], None]" = lambda _workspace, _now: None
     """What else must hold at every instant."""
     expected: Snapshot | None = None
     user: int | None = None
@@ -220,13 +220,13 @@ class Bench:
     ends: "itertools.count[int]" = field(default_factory=itertools.count)
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
-    def place(self) -> Place:
+    def workspace(self) -> Workspace:
         """A new copy of the repository."""
         folder = self.folder / f"trial-{next(self._numbers)}"
         shutil.copytree(self.folder / "template", folder, symlinks=True)
         home = folder / "home"
         give_to(self.user, folder)
-        return Place(
+        return Workspace(
             folder / "repo",
             home,
             {**self.environment, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")},
@@ -234,10 +234,12 @@ class Bench:
 
     def make_template(self) -> None:
         """The plan, the agent, and changes of the user's that nobody may touch."""
-        place = Place(self.folder / "template" / "repo", self.folder / "template" / "home", self.environment)
-        place.root.mkdir(parents=True)
-        place.home.mkdir()
-        place.git("init", "--quiet", "--initial-branch=main", "--template=")
+        workspace = Workspace(
+            self.folder / "template" / "repo", self.folder / "template" / "home", self.environment
+        )
+        workspace.root.mkdir(parents=True)
+        workspace.home.mkdir()
+        workspace.git("init", "--quiet", "--initial-branch=main", "--template=")
         for path, text in {
             "task.md": self.plan,
             "agent.sh": self.agent,
@@ -247,13 +249,13 @@ class Bench:
             ".gitattributes": "*.md text\n",
             **self.more,
         }.items():
-            place.write(path, text)
-        place.commit("The plan")
-        place.write("mine.txt", "one\ntwo\n")
-        place.write("staged.txt", "staged\n")
-        place.git("add", "staged.txt")
-        place.write("staged.txt", "staged and changed\n")
-        place.write("untracked.txt", "untracked\n")
+            workspace.write(path, text)
+        workspace.commit("The plan")
+        workspace.write("mine.txt", "one\ntwo\n")
+        workspace.write("staged.txt", "staged\n")
+        workspace.git("add", "staged.txt")
+        workspace.write("staged.txt", "staged and changed\n")
+        workspace.write("untracked.txt", "untracked\n")
 
 
 def make_bench(
@@ -262,13 +264,13 @@ def make_bench(
     """A bench, with what to expect learned from a run that nobody kills."""
     bench = Bench(server, folder, environment, agent, user=user)
     bench.make_template()
-    place = bench.place()
-    ran = server.run(place, *RUN)
+    workspace = bench.workspace()
+    ran = server.run(workspace, *RUN)
     assert ran.status == 0, ran.said
-    bench.expected = snapshot(place)
-    check_end(bench, place)
-    assert sorted(set(agents(place))) == sorted(ITEMS)
-    assert len(agents(place)) == len(ITEMS) + (agent == RETRYING)
+    bench.expected = snapshot(workspace)
+    check_end(bench, workspace)
+    assert sorted(set(agents(workspace))) == sorted(ITEMS)
+    assert len(agents(workspace)) == len(ITEMS) + (agent == RETRYING)
     return bench
 
 
@@ -341,26 +343,26 @@ def fault_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]
         yield Servers(stack, choose_memory(fallback), fallback)
 
 
-def snapshot(place: Place) -> Snapshot:
+def snapshot(workspace: Workspace) -> Snapshot:
     """What a repository looks like now."""
-    (batch,) = {line.split("/")[2] for line in place.git("for-each-ref", "refs/gitbatch").splitlines()} or {
-        "none"
-    }
-    story = place.git("log", "--first-parent", "--reverse", "--format=%s|%P").splitlines()
-    names = place.git("ls-files", "-z").split("\0")[:-1]
-    found = {p: (place.root / p).read_text(encoding="utf-8") for p in names}
+    (batch,) = {
+        line.split("/")[2] for line in workspace.git("for-each-ref", "refs/gitbatch").splitlines()
+    } or {"none"}
+    story = workspace.git("log", "--first-parent", "--reverse", "--format=%s|%P").splitlines()
+    names = workspace.git("ls-files", "-z").split("\0")[:-1]
+    found = {p: (workspace.root / p).read_text(encoding="utf-8") for p in names}
     return Snapshot(
         tuple(f"{line.partition('|')[0]}|{len(line.partition('|')[2].split())}" for line in story),
         tuple(
             (p, re.sub(r"\d{4}-\d\d-\d\d", "DAY", text.replace(batch, "BATCH"))) for p, text in found.items()
         ),
-        place.git("status", "--porcelain"),
+        workspace.git("status", "--porcelain"),
     )
 
 
-def agents(place: Place) -> list[str]:
+def agents(workspace: Workspace) -> list[str]:
     """The items whose agents were started, in that order."""
-    log = place.home / "agents.log"
+    log = workspace.home / "agents.log"
     return log.read_text(encoding="utf-8").splitlines() if log.exists() else []
 
 
@@ -374,27 +376,27 @@ class Committed:
     """Items that only their own branch has."""
 
 
-def check_instant(bench: Bench, place: Place) -> Committed:
+def check_instant(bench: Bench, workspace: Workspace) -> Committed:
     """What must hold whenever a run is cut: outputs, ticks and status agree, and git finds nothing wrong."""
-    there = place.git("ls-tree", "-r", "--name-only", "main", "out/").splitlines()
-    ids = [line[6:8].lower() for line in _show(place, "task.md") if line.startswith("- [x] T")]
+    there = workspace.git("ls-tree", "-r", "--name-only", "main", "out/").splitlines()
+    ids = [line[6:8].lower() for line in _show(workspace, "task.md") if line.startswith("- [x] T")]
     merged = tuple(item for item in ITEMS if item[2:] in ids)
     assert set(there) == {ITEMS[item] for item in merged}, "outputs and ticks differ"
-    is_revised = "out/a.md" in there and "# out/pairs/ab.md" in _show(place, "out/a.md")
+    is_revised = "out/a.md" in there and "# out/pairs/ab.md" in _show(workspace, "out/a.md")
     assert is_revised == ("2-t4" in merged), "the file of two items, and its ticks"
     done = [group for group in GROUPS if set(group) <= set(merged)]
     assert merged == tuple(item for group in done for item in group), "half a group"
-    rows = [line.split(" | ")[1] for line in _show(place, "status.md") if line.startswith("| T")]
+    rows = [line.split(" | ")[1] for line in _show(workspace, "status.md") if line.startswith("| T")]
     assert rows == [ITEMS[item] for item in (done[-1] if done else ())], f"status differs: {rows}"
-    subjects = place.git("log", "--first-parent", "--format=%s", "main").splitlines()
+    subjects = workspace.git("log", "--first-parent", "--format=%s", "main").splitlines()
     assert sum(s.startswith("gitbatch: checkpoint") for s in subjects) == len(done), subjects
-    wrong = fsck(place)
+    wrong = fsck(workspace)
     assert wrong == [], wrong
     form = "%(refname:lstrip=4) %(trailers:key=Gitbatch-Item,valueonly,separator=)"
-    branches = place.git("for-each-ref", f"--format={form}", "refs/heads/gitbatch").splitlines()
+    branches = workspace.git("for-each-ref", f"--format={form}", "refs/heads/gitbatch").splitlines()
     own = (item for item, path in (line.split(" ") for line in branches) if path == ITEMS[item])
     waiting = tuple(item for item in own if item not in merged)
-    said = bench.server.run(place, "status", "--json").said
+    said = bench.server.run(workspace, "status", "--json").said
     shown = next(
         (line for line in said.splitlines() if line.startswith("{")), "{}"
     )  # notes are on the other stream
@@ -406,12 +408,12 @@ def check_instant(bench: Bench, place: Place) -> Committed:
     return Committed(merged, waiting)
 
 
-def fsck(place: Place) -> list[str]:
+def fsck(workspace: Workspace) -> list[str]:
     """What git finds wrong."""
     done = subprocess.run(
         ["git", *FSCK, "--no-progress"],
-        cwd=place.root,
-        env=place.environment,
+        cwd=workspace.root,
+        env=workspace.environment,
         capture_output=True,
         text=True,
         check=False,
@@ -421,32 +423,34 @@ def fsck(place: Place) -> list[str]:
     )
 
 
-def _show(place: Place, path: str) -> list[str]:
-    return place.git("show", f"main:{path}").splitlines()
+def _show(workspace: Workspace, path: str) -> list[str]:
+    return workspace.git("show", f"main:{path}").splitlines()
 
 
-def check_end(bench: Bench, place: Place) -> None:
+def check_end(bench: Bench, workspace: Workspace) -> None:
     """What must hold when a batch is complete, however often it was cut."""
-    assert snapshot(place) == bench.expected
-    assert not place.git(*FSCK)
-    git = place.root / ".git"
+    assert snapshot(workspace) == bench.expected
+    assert not workspace.git(*FSCK)
+    git = workspace.root / ".git"
     left = [p for p in git.rglob("*") if p.name.endswith(".lock") or p.name.endswith(".new")]
     left += [p for p in (git / "refs").rglob("*") if p.is_file() and not p.stat().st_mode & 0o200]
     left += [p for p in (git / "worktrees", git / "index.gitbatch") if p.exists()]
-    left += list_cached(place)
+    left += list_cached(workspace)
     assert left == []
     own = {p.name for p in (git / "gitbatch").iterdir() if p.is_file()}
     assert own <= {"lock", "children"}, own
-    refs = [r for r in place.git("for-each-ref", "--format=%(refname)").splitlines() if "/ledger/" not in r]
+    refs = [
+        r for r in workspace.git("for-each-ref", "--format=%(refname)").splitlines() if "/ledger/" not in r
+    ]
     assert sorted(ref.rpartition("/")[2] for ref in refs) == ["base", "end", "followed", "main", "record"], (
         refs
     )
     if next(bench.ends) % 4:  # it costs as much as a trial, and depends least on where the kill was
         return
-    before = place.state()
-    again = bench.server.run(place, *RUN)
+    before = workspace.state()
+    again = bench.server.run(workspace, *RUN)
     assert again.status == 0, again.said
-    assert place.state() == before, "running again changed something"
+    assert workspace.state() == before, "running again changed something"
 
 
 @dataclass(frozen=True)
@@ -468,41 +472,41 @@ def trial(
     arguments: tuple[str, ...] = RUN,
 ) -> Verdict | None:
     """Kill a run at a step, then its resumes at further steps, then let it end. None: there is no such step."""
-    place = bench.place()
-    ran = bench.server.run(place, *arguments, at=at, victim=victim)
+    workspace = bench.workspace()
+    ran = bench.server.run(workspace, *arguments, at=at, victim=victim)
     if not ran.killed:
         assert ran.status == 0, ran.said
-        shutil.rmtree(place.root.parent)
+        shutil.rmtree(workspace.root.parent)
         return None
     where, resumes = [ran.where], 0
-    acknowledged = after_kill(bench, place, ran)
+    acknowledged = after_kill(bench, workspace, ran)
     for number, who in then:
-        ran = bench.server.run(place, *RUN, at=number, victim=who)
+        ran = bench.server.run(workspace, *RUN, at=number, victim=who)
         resumes += 1
         if ran.killed:
             where.append(ran.where)
-            acknowledged = after_kill(bench, place, ran) | acknowledged
+            acknowledged = after_kill(bench, workspace, ran) | acknowledged
     asked, tries = "", 0
-    while (ran := bench.server.run(place, *RUN)).status:
+    while (ran := bench.server.run(workspace, *RUN)).status:
         tries += 1
         assert (ran.status, tries) <= (75, 3), f"exit {ran.status}: {ran.said}"
         lock = re.search(r"remove (\S+\.lock)", ran.said)
         assert lock, ran.said
         asked = lock[1]
         Path(asked).unlink()
-    check_end(bench, place)
-    started = agents(place)
+    check_end(bench, workspace)
+    started = agents(workspace)
     for key, count in acknowledged.items():
         assert started.count(key) == count, f"{key} ran again"
-    shutil.rmtree(place.root.parent)
+    shutil.rmtree(workspace.root.parent)
     return Verdict(" | ".join(where), resumes + 1, asked)
 
 
-def after_kill(bench: Bench, place: Place, ran: Ran) -> dict[str, int]:
+def after_kill(bench: Bench, workspace: Workspace, ran: Ran) -> dict[str, int]:
     """Check the instant; the items that may never run again, and how often they have until now."""
     if ran.status != -9:
         assert ran.status in {0, 1, 75}, f"exit {ran.status}: {ran.said}"
-    now = check_instant(bench, place)
-    started = agents(place)
-    bench.also(place, now)
+    now = check_instant(bench, workspace)
+    started = agents(workspace)
+    bench.also(workspace, now)
     return {key: started.count(key) for key in (*now.merged, *now.waiting)}

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from waiting import pass_moment
 
 from gitbatch.fs.durable import drop_remains, replacing, replacing_unsynced, write_file
@@ -73,7 +73,11 @@ def test_a_file_and_then_its_name_go_to_the_disk(tmp_path: Path, synced: list[Pa
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
 @pytest.mark.parametrize("seconds", [0.0, 0.001], ids=["quick disk", "slow disk"])
 def test_a_commit_point_brings_objects_and_then_the_name_of_the_ref_to_the_disk(
-    repo: Repository, place: Place, synced: list[Path], monkeypatch: pytest.MonkeyPatch, seconds: float
+    repo: Repository,
+    workspace: Workspace,
+    synced: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
 ) -> None:
     fsync = os.fsync
 
@@ -87,9 +91,9 @@ def test_a_commit_point_brings_objects_and_then_the_name_of_the_ref_to_the_disk(
     tree = repo.objects.write_tree(None, {"sub/file": blob})
     commit = repo.objects.write_commit(tree, (), "x", who, who)
     repo.objects.writer.flush()
-    below = place.git("rev-parse", f"{commit}:sub")
+    below = workspace.git("rev-parse", f"{commit}:sub")
     assert repo.commit_point(REF, commit, None, "x")
-    git = place.root / ".git"
+    git = workspace.root / ".git"
     objects = [path for path in synced if path.is_relative_to(git / "objects")]
     folders = {git / "objects" / oid[:2] for oid in (blob, tree, commit, below)}
     contents = {git / "objects" / oid[:2] / oid[2:] for oid in (blob, tree, commit, below)}
@@ -105,28 +109,28 @@ def test_a_commit_point_brings_objects_and_then_the_name_of_the_ref_to_the_disk(
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
 def test_nothing_that_is_on_the_disk_names_an_object_that_is_not(
-    repo: Repository, place: Place, synced: list[Path]
+    repo: Repository, workspace: Workspace, synced: list[Path]
 ) -> None:
     """Neither a ref that is no commit point, nor the index."""
-    store = place.root / ".git/objects"
+    store = workspace.root / ".git/objects"
     note = repo.objects.write_blob(b"a note")
     repo.point("refs/gitbatch/b/limits", note)
     assert {store / note[:2], store / note[:2] / note[2:]} <= set(synced)
-    place.write("staged", "old\n")
-    place.git("add", "staged")
+    workspace.write("staged", "old\n")
+    workspace.git("add", "staged")
     with index_lock(repo):
         rewrite_file(repo, "staged", lambda content: content + b"new\n")
-    oid = place.git("rev-parse", ":staged")
+    oid = workspace.git("rev-parse", ":staged")
     blob, index = (
-        synced.index(path) for path in (store / oid[:2] / oid[2:], place.root / ".git/index.gitbatch")
+        synced.index(path) for path in (store / oid[:2] / oid[2:], workspace.root / ".git/index.gitbatch")
     )
     assert blob < index
 
 
 def test_a_commit_point_that_is_missed_says_nothing_is_on_the_disk(
-    repo: Repository, place: Place, synced: list[Path]
+    repo: Repository, workspace: Workspace, synced: list[Path]
 ) -> None:
-    head = place.git("rev-parse", "HEAD")
+    head = workspace.git("rev-parse", "HEAD")
     assert repo.commit_point(REF, head, None, "x")
     del synced[:]
     assert not repo.commit_point(REF, head, None, "x")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 
 from gitbatch.batch.history.record import write_record
 from gitbatch.batch.model import BatchGroup, BatchItem, Record
@@ -28,8 +28,8 @@ BRANCH = "refs/heads/gitbatch/b/1-x"
 class Desk:
     """An agent's worktree, and the user's checkout that it comes from."""
 
-    user: Place
-    agent: Place
+    user: Workspace
+    agent: Workspace
 
     def add_and_commit(self) -> subprocess.CompletedProcess[str]:
         self.agent.git("add", "--all")
@@ -47,27 +47,27 @@ class Desk:
 
 
 @pytest.fixture
-def repo(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
-    for name, value in place.environment.items():
+def repo(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
+    for name, value in workspace.environment.items():
         monkeypatch.setenv(name, value)
-    place.write("task.md", "- [ ] T1 Write x\n")
-    place.write("phase/CLAUDE.md", "# Scope\n")
-    place.write("code.txt", "code\n")
-    place.commit()
-    opened = open_repository(place.root)
+    workspace.write("task.md", "- [ ] T1 Write x\n")
+    workspace.write("phase/CLAUDE.md", "# Scope\n")
+    workspace.write("code.txt", "code\n")
+    workspace.commit()
+    opened = open_repository(workspace.root)
     yield opened
     opened.close()
 
 
-def put_hook(place: Place) -> None:
-    shutil.copy(SCRIPT, place.root / ".git" / "hooks" / "pre-commit")
+def put_hook(workspace: Workspace) -> None:
+    shutil.copy(SCRIPT, workspace.root / ".git" / "hooks" / "pre-commit")
 
 
-def make_desk(repo: Repository, place: Place, output: str = OUTPUT) -> Desk:
-    path = place.root.parent / "wörk trees" / "b-1-x"
-    agents, base = read_agent_git(repo, path.parent, "refs/heads/main"), place.git("rev-parse", "HEAD")
+def make_desk(repo: Repository, workspace: Workspace, output: str = OUTPUT) -> Desk:
+    path = workspace.root.parent / "wörk trees" / "b-1-x"
+    agents, base = read_agent_git(repo, path.parent, "refs/heads/main"), workspace.git("rev-parse", "HEAD")
     add_worktree(repo, agents, NewWorktree(path, BRANCH, base, output, None))
-    return Desk(place, replace(place, root=path))
+    return Desk(workspace, replace(workspace, root=path))
 
 
 def shared_file(desk: Desk) -> None:
@@ -156,9 +156,11 @@ ATTACKS: dict[Callable[[Desk], None], tuple[str, str]] = {
 
 @pytest.mark.rule("S1", "S2", "O3")
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
-def test_other_files_are_blocked(repo: Repository, place: Place, attack: Callable[[Desk], None]) -> None:
-    put_hook(place)
-    desk = make_desk(repo, place)
+def test_other_files_are_blocked(
+    repo: Repository, workspace: Workspace, attack: Callable[[Desk], None]
+) -> None:
+    put_hook(workspace)
+    desk = make_desk(repo, workspace)
     attack(desk)
     done = desk.add_and_commit()
     path, rule = ATTACKS[attack]
@@ -170,17 +172,19 @@ def test_other_files_are_blocked(repo: Repository, place: Place, attack: Callabl
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
-def test_attack_succeeds_without_hook(repo: Repository, place: Place, attack: Callable[[Desk], None]) -> None:
-    desk = make_desk(repo, place)
+def test_attack_succeeds_without_hook(
+    repo: Repository, workspace: Workspace, attack: Callable[[Desk], None]
+) -> None:
+    desk = make_desk(repo, workspace)
     attack(desk)
     assert desk.add_and_commit().returncode == 0
     assert desk.agent.git("log", "-1", "--format=%s") == "work"
 
 
 @pytest.mark.rule("S1")
-def test_each_path_is_checked(repo: Repository, place: Place) -> None:
-    put_hook(place)
-    desk = make_desk(repo, place)
+def test_each_path_is_checked(repo: Repository, workspace: Workspace) -> None:
+    put_hook(workspace)
+    desk = make_desk(repo, workspace)
     name_around_the_output(desk)
     said = desk.add_and_commit().stderr
     assert said.count("may not be committed here") == 6
@@ -193,9 +197,11 @@ def test_each_path_is_checked(repo: Repository, place: Place) -> None:
 
 @pytest.mark.parametrize("how", [("--all",), ("--", "code.txt"), ("--amend",), ("--include", "code.txt")])
 @pytest.mark.rule("S1")
-def test_every_form_of_commit_is_checked(repo: Repository, place: Place, how: tuple[str, ...]) -> None:
-    put_hook(place)
-    desk = make_desk(repo, place)
+def test_every_form_of_commit_is_checked(
+    repo: Repository, workspace: Workspace, how: tuple[str, ...]
+) -> None:
+    put_hook(workspace)
+    desk = make_desk(repo, workspace)
     desk.agent.write("code.txt", "mine\n")
     if how == ("--amend",):
         desk.agent.git("add", "code.txt")
@@ -212,9 +218,9 @@ def test_every_form_of_commit_is_checked(repo: Repository, place: Place, how: tu
         ("$(id)/`id`*[a].md", "$(id)/`id`*[a].md"),
     ],
 )
-def test_assigned_file_passes(repo: Repository, place: Place, output: str, shown: str) -> None:
-    put_hook(place)
-    desk = make_desk(repo, place, output)
+def test_assigned_file_passes(repo: Repository, workspace: Workspace, output: str, shown: str) -> None:
+    put_hook(workspace)
+    desk = make_desk(repo, workspace, output)
     desk.agent.write(output, "x\n")
     assert desk.add_and_commit().returncode == 0
     (desk.agent.root / output).unlink()
@@ -225,14 +231,14 @@ def test_assigned_file_passes(repo: Repository, place: Place, output: str, shown
 
 @pytest.mark.parametrize("output", ["a b/ü 'x'.md", "-x.md", ""])
 def test_overlay_worktree_names_the_assigned_file_by_a_link(
-    repo: Repository, place: Place, output: str
+    repo: Repository, workspace: Workspace, output: str
 ) -> None:
-    put_hook(place)
-    desk = make_desk(repo, place, output or OUTPUT)
+    put_hook(workspace)
+    desk = make_desk(repo, workspace, output or OUTPUT)
     own = git_dir_of(desk.agent.root)
     (own / ASSIGNED).unlink()
     agents = read_agent_git(repo, desk.agent.root.parent, "refs/heads/main")
-    upper = agents.make_upper(desk.agent.root.with_name("other"), place.git("rev-parse", "HEAD"), output)
+    upper = agents.make_upper(desk.agent.root.with_name("other"), workspace.git("rev-parse", "HEAD"), output)
     (upper / ASSIGNED).rename(own / ASSIGNED)
     desk.agent.write(output or OUTPUT, "x\n")
     done = desk.add_and_commit()
@@ -241,9 +247,9 @@ def test_overlay_worktree_names_the_assigned_file_by_a_link(
     assert f"the assigned file is {output or '/'}: " in desk.add_and_commit().stderr
 
 
-def test_uncommitted_files_are_ignored(repo: Repository, place: Place) -> None:
-    put_hook(place)
-    desk = make_desk(repo, place)
+def test_uncommitted_files_are_ignored(repo: Repository, workspace: Workspace) -> None:
+    put_hook(workspace)
+    desk = make_desk(repo, workspace)
     desk.agent.write(OUTPUT, "x\n")
     desk.agent.git("add", OUTPUT)
     desk.agent.write("code.txt", "not staged\n")
@@ -252,16 +258,16 @@ def test_uncommitted_files_are_ignored(repo: Repository, place: Place) -> None:
     assert desk.commit("--message", "work").stderr == ""
 
 
-def test_hook_can_be_bypassed(repo: Repository, place: Place) -> None:
+def test_hook_can_be_bypassed(repo: Repository, workspace: Workspace) -> None:
     """The hook can be bypassed, so gitbatch takes one file out of the worktree, and nothing that was committed there."""
-    put_hook(place)
-    desk = make_desk(repo, place)
+    put_hook(workspace)
+    desk = make_desk(repo, workspace)
     shared_file(desk)
     desk.agent.git("add", "--all")
     assert desk.commit("--no-verify", "--message", "work").returncode == 0
 
 
-def start_batch(repo: Repository, place: Place) -> str:
+def start_batch(repo: Repository, workspace: Workspace) -> str:
     """Records a batch of two items; the branch of the second has not moved. Returns that branch's short name."""
     items = (
         BatchItem("out/one.md", "T1", 'Write "slug": "1-t2"', "1-t1", 1),
@@ -270,58 +276,58 @@ def start_batch(repo: Repository, place: Place) -> str:
     batch = "20260102-030405-abcd"
     groups = (BatchGroup(1, "Group", items),)
     record = Record(batch, 0, "refs/heads/main", "", "task.md", "at-end", "a", 1, groups)
-    write_record(repo, record, place.git("rev-parse", "HEAD"))
-    place.git("branch", f"gitbatch/{batch}/1-t2")
+    write_record(repo, record, workspace.git("rev-parse", "HEAD"))
+    workspace.git("branch", f"gitbatch/{batch}/1-t2")
     return f"gitbatch/{batch}/1-t2"
 
 
 @pytest.mark.rule("S1")
-def test_item_branch_elsewhere_takes_only_its_file(repo: Repository, place: Place) -> None:
-    put_hook(place)
-    place.git("switch", "--quiet", start_batch(repo, place))
-    desk = Desk(place, place)
-    place.write('out/"two".md', "2\n")
+def test_item_branch_elsewhere_takes_only_its_file(repo: Repository, workspace: Workspace) -> None:
+    put_hook(workspace)
+    workspace.git("switch", "--quiet", start_batch(repo, workspace))
+    desk = Desk(workspace, workspace)
+    workspace.write('out/"two".md', "2\n")
     assert desk.add_and_commit().returncode == 0
-    place.write("out/one.md", "1\n")
+    workspace.write("out/one.md", "1\n")
     said = desk.add_and_commit().stderr
     assert "out/one.md may not be committed here (rule S1" in said
     assert r'the assigned file is "out/\"two\".md": this is the branch of an item' in said
-    place.git("switch", "--quiet", "--create", "mine")
+    workspace.git("switch", "--quiet", "--create", "mine")
     assert desk.add_and_commit().returncode == 0
 
 
 @pytest.mark.rule("S1")
-def test_item_branch_without_hook_takes_all(repo: Repository, place: Place) -> None:
-    place.git("switch", "--quiet", start_batch(repo, place))
-    place.write("out/one.md", "1\n")
-    assert Desk(place, place).add_and_commit().returncode == 0
+def test_item_branch_without_hook_takes_all(repo: Repository, workspace: Workspace) -> None:
+    workspace.git("switch", "--quiet", start_batch(repo, workspace))
+    workspace.write("out/one.md", "1\n")
+    assert Desk(workspace, workspace).add_and_commit().returncode == 0
 
 
-def test_unknown_batch_takes_nothing(place: Place) -> None:
-    place.write("a.txt", "a")
-    place.commit()
-    put_hook(place)
-    place.git("switch", "--quiet", "--create", "gitbatch/20260102-030405-abcd/1-x")
-    place.write("out/x.md", "x")
-    said = Desk(place, place).add_and_commit().stderr
+def test_unknown_batch_takes_nothing(workspace: Workspace) -> None:
+    workspace.write("a.txt", "a")
+    workspace.commit()
+    put_hook(workspace)
+    workspace.git("switch", "--quiet", "--create", "gitbatch/20260102-030405-abcd/1-x")
+    workspace.write("out/x.md", "x")
+    said = Desk(workspace, workspace).add_and_commit().stderr
     assert "out/x.md may not be committed here (rule S1" in said
     assert "the assigned file is not known here" in said
 
 
 @pytest.mark.parametrize("where", ["main", "gitbatch", "gitbatch/mine", "feature/gitbatch/a/b"])
-def test_user_commits_freely(place: Place, where: str) -> None:
-    put_hook(place)
-    place.write("task.md", "plan")
-    place.commit()
-    place.git("switch", "--quiet", "--detach")
-    place.git("branch", "--delete", "main")
-    place.git("switch", "--quiet", "--create", where)
-    place.write("task.md", "mine")
-    assert Desk(place, place).add_and_commit().stderr == ""
-    linked = replace(place, root=place.root.parent / "linked")
-    place.git("worktree", "add", "--quiet", "--detach", str(linked.root))
+def test_user_commits_freely(workspace: Workspace, where: str) -> None:
+    put_hook(workspace)
+    workspace.write("task.md", "plan")
+    workspace.commit()
+    workspace.git("switch", "--quiet", "--detach")
+    workspace.git("branch", "--delete", "main")
+    workspace.git("switch", "--quiet", "--create", where)
+    workspace.write("task.md", "mine")
+    assert Desk(workspace, workspace).add_and_commit().stderr == ""
+    linked = replace(workspace, root=workspace.root.parent / "linked")
+    workspace.git("worktree", "add", "--quiet", "--detach", str(linked.root))
     linked.write("task.md", "mine too")
-    assert Desk(place, linked).add_and_commit().stderr == ""
+    assert Desk(workspace, linked).add_and_commit().stderr == ""
 
 
 WITHOUT_FORK = """
@@ -334,32 +340,37 @@ os.execv(sys.argv[1], sys.argv[1:])
 """Runs a program that the kernel lets start no process."""
 
 
-def run_without_fork(place: Place) -> subprocess.CompletedProcess[str]:
+def run_without_fork(workspace: Workspace) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-c", WITHOUT_FORK, ".git/hooks/pre-commit"]
     return subprocess.run(
-        argv, cwd=place.root, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=False
+        argv,
+        cwd=workspace.root,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
-def test_user_commit_forks_nothing(place: Place) -> None:
+def test_user_commit_forks_nothing(workspace: Workspace) -> None:
     """The hook is one shell; on the branch of an item it starts more."""
-    put_hook(place)
-    done = run_without_fork(place)
+    put_hook(workspace)
+    done = run_without_fork(workspace)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    place.git("checkout", "--quiet", "-b", BRANCH.removeprefix("refs/heads/"))
-    assert "fork" in run_without_fork(place).stderr
+    workspace.git("checkout", "--quiet", "-b", BRANCH.removeprefix("refs/heads/"))
+    assert "fork" in run_without_fork(workspace).stderr
 
 
-def test_separate_git_dir(repo: Repository, place: Place) -> None:
+def test_separate_git_dir(repo: Repository, workspace: Workspace) -> None:
     """Without GIT_DIR the hook asks git for its directory: here the hook is not started by git."""
-    put_hook(place)
-    desk = make_desk(repo, place)
+    put_hook(workspace)
+    desk = make_desk(repo, workspace)
     other_file(desk)
     desk.agent.git("add", "--all")
     done = subprocess.run(
-        ["sh", place.root / ".git" / "hooks" / "pre-commit"],
+        ["sh", workspace.root / ".git" / "hooks" / "pre-commit"],
         cwd=desk.agent.root,
-        env=place.environment,
+        env=workspace.environment,
         capture_output=True,
         text=True,
         check=False,
@@ -377,12 +388,12 @@ def test_script_is_plain_shell(shell: str) -> None:
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_every_shell_blocks_the_same(repo: Repository, place: Place, shell: str) -> None:
-    put_hook(place)
-    hook = place.root / ".git" / "hooks" / "pre-commit"
+def test_every_shell_blocks_the_same(repo: Repository, workspace: Workspace, shell: str) -> None:
+    put_hook(workspace)
+    hook = workspace.root / ".git" / "hooks" / "pre-commit"
     script = hook.read_text(encoding="utf-8").replace("/bin/sh", shutil.which(shell) or "", 1)
     hook.write_text(script, encoding="utf-8")
-    desk = make_desk(repo, place)
+    desk = make_desk(repo, workspace)
     name_with_line_breaks(desk)
     said = desk.add_and_commit().stderr
     assert said.count("may not be committed here") == 3

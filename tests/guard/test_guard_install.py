@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 
 from gitbatch.cli.main import main
 from gitbatch.guard import script
@@ -48,16 +48,16 @@ echo framework >>"$LOG"
 
 
 @pytest.fixture
-def user(place: Place) -> Place:
+def user(workspace: Workspace) -> Workspace:
     """A repository with a commit, and a file that the hooks of a test write into."""
-    place.environment["LOG"] = str(place.home / "log")
-    place.write("code.txt", "code\n")
-    place.commit()
-    return place
+    workspace.environment["LOG"] = str(workspace.home / "log")
+    workspace.write("code.txt", "code\n")
+    workspace.commit()
+    return workspace
 
 
-def hooks_of(place: Place, folder: str = ".git/hooks") -> Path:
-    made = place.root / folder
+def hooks_of(workspace: Workspace, folder: str = ".git/hooks") -> Path:
+    made = workspace.root / folder
     made.mkdir(parents=True, exist_ok=True)
     for sample in made.glob("*.sample"):
         sample.unlink()
@@ -81,20 +81,20 @@ def picture(folder: Path) -> dict[str, tuple[bytes, int, int]]:
     }
 
 
-def commit(place: Place, *arguments: str) -> subprocess.CompletedProcess[str]:
+def commit(workspace: Workspace, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["git", "commit", "--quiet", "--allow-empty", "--message", "x", *arguments],
-        cwd=place.root,
-        env=place.environment,
+        cwd=workspace.root,
+        env=workspace.environment,
         capture_output=True,
         text=True,
         check=False,
     )
 
 
-def logged(place: Place) -> str:
+def logged(workspace: Workspace) -> str:
     """Returns what the hooks of a test have written since the last call."""
-    log = Path(place.environment["LOG"])
+    log = Path(workspace.environment["LOG"])
     said = log.read_text(encoding="utf-8") if log.exists() else ""
     log.unlink(missing_ok=True)
     return said
@@ -108,41 +108,41 @@ class Said:
     stderr: str
 
 
-def hooks(place: Place, *arguments: str, code: int = 0) -> Said:
+def hooks(workspace: Workspace, *arguments: str, code: int = 0) -> Said:
     """Runs `gitbatch hooks` in this process, which saves half of these tests' time."""
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        for name, value in place.environment.items():
+        for name, value in workspace.environment.items():
             patch.setenv(name, value)
-        patch.setattr(sys, "argv", ["gitbatch", "hooks", *arguments, "-C", str(place.root)])
+        patch.setattr(sys, "argv", ["gitbatch", "hooks", *arguments, "-C", str(workspace.root)])
         with pytest.raises(SystemExit) as ended:
             main()
     assert ended.value.code == code, err.getvalue()
     return Said(out.getvalue(), err.getvalue())
 
 
-def status(place: Place) -> dict[str, object]:
-    said = hooks(place, "status", "--json").stdout
+def status(workspace: Workspace) -> dict[str, object]:
+    said = hooks(workspace, "status", "--json").stdout
     (line,) = said.splitlines()
     found: dict[str, object] = json.loads(line)
     return found
 
 
-def blocks(place: Place) -> bool:
+def blocks(workspace: Workspace) -> bool:
     """Returns whether the hook rejects an agent's commit in its worktree."""
-    path = place.root.parent / "item"
-    place.git("worktree", "add", "--quiet", "--detach", str(path))
-    record = place.root / ".git" / "worktrees" / "item" / "gitbatch-output"
+    path = workspace.root.parent / "item"
+    workspace.git("worktree", "add", "--quiet", "--detach", str(path))
+    record = workspace.root / ".git" / "worktrees" / "item" / "gitbatch-output"
     record.write_text("out.md\n", encoding="utf-8")
-    agent = replace(place, root=path)
+    agent = replace(workspace, root=path)
     agent.write("stray.md", "stray")
     agent.git("add", "stray.md")
     stopped = "stray.md may not be committed here" in commit(agent).stderr
-    place.git("worktree", "remove", "--force", str(path))
+    workspace.git("worktree", "remove", "--force", str(path))
     return stopped
 
 
-def test_hooks_commands(user: Place) -> None:
+def test_hooks_commands(user: Workspace) -> None:
     assert user.gitbatch("hooks", "install", code=0).stdout.startswith("installed  ")
     assert user.gitbatch("hooks", "status", code=0).stdout.startswith("installed  ")
     assert user.gitbatch("hooks", "uninstall", code=0).stdout.startswith("removed  ")
@@ -150,7 +150,7 @@ def test_hooks_commands(user: Place) -> None:
     assert "leads out of the repository" in user.gitbatch("hooks", "install", code=1).stderr
 
 
-def test_install_twice_uninstall_twice(user: Place) -> None:
+def test_install_twice_uninstall_twice(user: Workspace) -> None:
     folder = hooks_of(user)
     before = picture(folder)
     assert not blocks(user)
@@ -181,7 +181,7 @@ HOOKS = {
 
 
 @pytest.mark.parametrize("kind", HOOKS)
-def test_existing_hook_runs_and_is_restored(user: Place, kind: str) -> None:
+def test_existing_hook_runs_and_is_restored(user: Workspace, kind: str) -> None:
     folder = hooks_of(user)
     put(folder / "pre-commit", HOOKS[kind], 0o750)
     put(folder / "commit-msg", "#!/bin/sh\n", 0o700)
@@ -202,7 +202,7 @@ def test_existing_hook_runs_and_is_restored(user: Place, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sh", "bash"])
-def test_existing_hook_gets_arguments_and_input(user: Place, kind: str) -> None:
+def test_existing_hook_gets_arguments_and_input(user: Workspace, kind: str) -> None:
     hook = put(hooks_of(user) / "pre-commit", HOOKS[kind])
     hooks(user, "install")
     done = subprocess.run(
@@ -212,7 +212,7 @@ def test_existing_hook_gets_arguments_and_input(user: Place, kind: str) -> None:
     assert logged(user).endswith(":2:in\n")
 
 
-def test_disabled_hook_stays_disabled(user: Place) -> None:
+def test_disabled_hook_stays_disabled(user: Workspace) -> None:
     folder = hooks_of(user)
     put(folder / "pre-commit", SHELL_HOOK, 0o644)
     before = picture(folder)
@@ -224,7 +224,7 @@ def test_disabled_hook_stays_disabled(user: Place) -> None:
 
 
 @pytest.mark.parametrize("change", ["version", "mode", "by hand"])
-def test_other_version_is_updated(user: Place, change: str) -> None:
+def test_other_version_is_updated(user: Workspace, change: str) -> None:
     hook = put(hooks_of(user) / "pre-commit", "")
     older = SCRIPT.replace(b"user passes at once", b"user passes in a moment")
     content = {
@@ -242,70 +242,70 @@ def test_other_version_is_updated(user: Place, change: str) -> None:
     assert hooks(user, "uninstall").stdout.startswith("removed  ")
 
 
-def edited(user: Place) -> Path:
+def edited(user: Workspace) -> Path:
     hooks(user, "install")
     hook = user.root / ".git" / "hooks" / "pre-commit"
     hook.write_text(hook.read_text(encoding="utf-8").replace("exit 1", "exit 0"), encoding="utf-8")
     return hook.parent
 
 
-def link(user: Place) -> Path:
+def link(user: Workspace) -> Path:
     hook = hooks_of(user) / "pre-commit"
     hook.symlink_to(put(user.root / "tools" / "check", SHELL_HOOK))
     return hook.parent
 
 
-def folder(user: Place) -> Path:
+def folder(user: Workspace) -> Path:
     (hooks_of(user) / "pre-commit").mkdir()
     return user.root / ".git" / "hooks"
 
 
-def tracked(user: Place) -> Path:
+def tracked(user: Workspace) -> Path:
     hook = put(user.root / ".husky" / "pre-commit", SHELL_HOOK)
     user.git("add", ".husky")
     user.git("config", "core.hooksPath", ".husky")
     return hook.parent
 
 
-def kept_twice(user: Place) -> Path:
+def kept_twice(user: Workspace) -> Path:
     hook = put(hooks_of(user) / "pre-commit", SHELL_HOOK)
     hooks(user, "install")
     put(hook, SHELL_HOOK.replace("7", "8"))
     return hook.parent
 
 
-def of_all_repositories(user: Place) -> Path:
-    place = user.home / "hooks"
-    (user.home / "gitconfig").write_text(f"[core]\n\thooksPath = {place}\n", encoding="utf-8")
+def of_all_repositories(user: Workspace) -> Path:
+    workspace = user.home / "hooks"
+    (user.home / "gitconfig").write_text(f"[core]\n\thooksPath = {workspace}\n", encoding="utf-8")
     user.environment["GIT_CONFIG_GLOBAL"] = str(user.home / "gitconfig")
-    put(place / "pre-commit", SHELL_HOOK)
-    return place
+    put(workspace / "pre-commit", SHELL_HOOK)
+    return workspace
 
 
-def outside(user: Place) -> Path:
+def outside(user: Workspace) -> Path:
     user.git("config", "core.hooksPath", "~/hooks")
     put(user.home / "hooks" / "pre-commit", SHELL_HOOK)
     return user.home / "hooks"
 
 
-def linked_outside(user: Place) -> Path:
+def linked_outside(user: Workspace) -> Path:
     shutil.rmtree(user.root / ".git" / "hooks", ignore_errors=True)
     (user.root / ".git" / "hooks").symlink_to(user.home)
     return user.home
 
 
-def empty_setting(user: Place) -> Path:
+def empty_setting(user: Workspace) -> Path:
     user.git("config", "core.hooksPath", "")
     return hooks_of(user)
 
 
-def not_a_folder(user: Place) -> Path:
+def not_a_folder(user: Workspace) -> Path:
     shutil.rmtree(user.root / ".git" / "hooks", ignore_errors=True)
     put(user.root / ".git" / "hooks", "")
     return user.root / ".git"
 
 
-OBSTACLES: dict[Callable[[Place], Path], str] = {
+OBSTACLES: dict[Callable[[Workspace], Path], str] = {
     edited: "is gitbatch's hook, and was edited",
     link: "pre-commit is a symlink",
     folder: "pre-commit is not a readable file",
@@ -319,19 +319,19 @@ OBSTACLES: dict[Callable[[Place], Path], str] = {
 
 
 @pytest.mark.parametrize("obstacle", OBSTACLES, ids=lambda obstacle: obstacle.__name__)
-def test_unsafe_install_is_refused(user: Place, obstacle: Callable[[Place], Path]) -> None:
-    place = obstacle(user)
-    before = picture(place)
+def test_unsafe_install_is_refused(user: Workspace, obstacle: Callable[[Workspace], Path]) -> None:
+    workspace = obstacle(user)
+    before = picture(workspace)
     told = status(user)
     assert OBSTACLES[obstacle] in str(told["problem"])
     assert told["advice"]
     first, *rest = hooks(user, "install", code=1).stderr.splitlines()
     assert first == f"gitbatch: {told['problem']}"
     assert [line.strip() for line in rest] == str(told["advice"]).splitlines()
-    assert picture(place) == before
+    assert picture(workspace) == before
 
 
-def test_unwritable_folder(user: Place) -> None:
+def test_unwritable_folder(user: Workspace) -> None:
     not_a_folder(user)
     said = hooks(user, "install", code=1).stderr.splitlines()
     assert said[0].startswith("gitbatch: cannot write ")
@@ -340,22 +340,22 @@ def test_unwritable_folder(user: Place) -> None:
 
 
 @pytest.mark.parametrize("obstacle", [edited, kept_twice], ids=lambda obstacle: obstacle.__name__)
-def test_uninstall_keeps_edited_hooks(user: Place, obstacle: Callable[[Place], Path]) -> None:
-    place = obstacle(user)
-    before = picture(place)
+def test_uninstall_keeps_edited_hooks(user: Workspace, obstacle: Callable[[Workspace], Path]) -> None:
+    workspace = obstacle(user)
+    before = picture(workspace)
     assert OBSTACLES[obstacle] in hooks(user, "uninstall", code=1).stderr
-    assert picture(place) == before
+    assert picture(workspace) == before
 
 
-def test_uninstall_keeps_foreign_hook(user: Place) -> None:
-    place = hooks_of(user)
-    put(place / "pre-commit", SHELL_HOOK)
-    before = picture(place)
+def test_uninstall_keeps_foreign_hook(user: Workspace) -> None:
+    workspace = hooks_of(user)
+    put(workspace / "pre-commit", SHELL_HOOK)
+    before = picture(workspace)
     assert hooks(user, "uninstall").stdout.startswith("not installed  ")
-    assert picture(place) == before
+    assert picture(workspace) == before
 
 
-def test_configured_folder_is_used(user: Place) -> None:
+def test_configured_folder_is_used(user: Workspace) -> None:
     user.git("config", "core.hooksPath", str(user.root / ".git" / "my hooks"))
     assert "note:" not in hooks(user, "install").stderr
     assert picture(user.root / ".git" / "my hooks").keys() == {"pre-commit"}
@@ -363,7 +363,7 @@ def test_configured_folder_is_used(user: Place) -> None:
     assert blocks(user)
 
 
-def test_relative_hooks_path_is_noted(user: Place) -> None:
+def test_relative_hooks_path_is_noted(user: Workspace) -> None:
     user.git("config", "core.hooksPath", "my hooks")
     user.git("switch", "--quiet", "--create", "gitbatch/b/1-x")
     said = hooks(user, "install").stderr
@@ -381,39 +381,39 @@ def test_relative_hooks_path_is_noted(user: Place) -> None:
     assert picture(user.root / "my hooks") == {}
 
 
-def test_uninstall_after_later_hooks_path(user: Place) -> None:
-    place = hooks_of(user)
-    put(place / "pre-commit", SHELL_HOOK)
-    before = picture(place)
+def test_uninstall_after_later_hooks_path(user: Workspace) -> None:
+    workspace = hooks_of(user)
+    put(workspace / "pre-commit", SHELL_HOOK)
+    before = picture(workspace)
     hooks(user, "install")
     of_all_repositories(user)
     assert hooks(user, "uninstall").stdout.startswith("restored  ")
-    assert picture(place) == before
+    assert picture(workspace) == before
 
 
-def test_husky_runs_after_ours(user: Place) -> None:
-    place = hooks_of(user, ".husky/_")
-    put(place / "pre-commit", HUSKY_HOOK)
-    put(place / "h", HUSKY_H, 0o644)
-    put(place / ".gitignore", "*", 0o644)
+def test_husky_runs_after_ours(user: Workspace) -> None:
+    workspace = hooks_of(user, ".husky/_")
+    put(workspace / "pre-commit", HUSKY_HOOK)
+    put(workspace / "h", HUSKY_H, 0o644)
+    put(workspace / ".gitignore", "*", 0o644)
     put(user.root / ".husky" / "pre-commit", 'echo husky "$0" >>"$LOG"\n', 0o644)
     user.git("config", "core.hooksPath", ".husky/_")
-    before = picture(place)
+    before = picture(workspace)
     said = hooks(user, "install").stderr
     assert "husky overwrites its hooks" in said
     assert "untracked" not in said
     assert commit(user).returncode == 0
     assert logged(user) == "husky .husky/pre-commit\n"
-    put(place / "pre-commit", HUSKY_HOOK)
+    put(workspace / "pre-commit", HUSKY_HOOK)
     assert status(user)["state"] == "foreign"
     assert hooks(user, "install").stdout.startswith("installed  ")
     assert commit(user).returncode == 0
     assert logged(user) == "husky .husky/pre-commit\n"
     hooks(user, "uninstall")
-    assert picture(place) == before
+    assert picture(workspace) == before
 
 
-def test_reinstalled_husky_is_kept(user: Place) -> None:
+def test_reinstalled_husky_is_kept(user: Workspace) -> None:
     hook = put(hooks_of(user) / "pre-commit", HUSKY_HOOK)
     before = picture(hook.parent)
     hooks(user, "install")
@@ -422,27 +422,27 @@ def test_reinstalled_husky_is_kept(user: Place) -> None:
     assert picture(hook.parent) == before
 
 
-def test_framework_runs_after_ours(user: Place) -> None:
-    place = hooks_of(user)
-    put(place / "pre-commit", FRAMEWORK_HOOK)
-    before = picture(place)
+def test_framework_runs_after_ours(user: Workspace) -> None:
+    workspace = hooks_of(user)
+    put(workspace / "pre-commit", FRAMEWORK_HOOK)
+    before = picture(workspace)
     assert "the hook of the pre-commit framework runs after gitbatch's" in hooks(user, "install").stderr
     assert commit(user).returncode == 0
     assert logged(user) == "framework\n"
     assert blocks(user)
     hooks(user, "uninstall")
-    assert picture(place) == before
+    assert picture(workspace) == before
 
 
 @pytest.mark.parametrize("first", [None, FRAMEWORK_HOOK, SHELL_HOOK.replace("7", "0")])
-def test_framework_installed_over_ours(user: Place, first: str | None) -> None:
+def test_framework_installed_over_ours(user: Workspace, first: str | None) -> None:
     """The framework renames our hook and runs it; if we then ran a kept hook of the framework, that would never end."""
-    place = hooks_of(user)
+    workspace = hooks_of(user)
     if first:
-        put(place / "pre-commit", first)
+        put(workspace / "pre-commit", first)
     hooks(user, "install")
-    (place / "pre-commit").rename(place / "pre-commit.legacy")
-    put(place / "pre-commit", FRAMEWORK_HOOK)
+    (workspace / "pre-commit").rename(workspace / "pre-commit.legacy")
+    put(workspace / "pre-commit", FRAMEWORK_HOOK)
     assert status(user)["state"] == "installed"
     assert hooks(user, "install").stdout.startswith("unchanged  ")
     assert blocks(user)
@@ -450,12 +450,12 @@ def test_framework_installed_over_ours(user: Place, first: str | None) -> None:
     theirs = ".git/hooks" in logged(user)
     assert theirs is bool(first and "LOG" in first and first != FRAMEWORK_HOOK)
     hooks(user, "uninstall")
-    left = {name: content for name, (content, _, _) in picture(place).items()}
+    left = {name: content for name, (content, _, _) in picture(workspace).items()}
     others = {"pre-commit.legacy": first.encode()} if theirs and first else {}
     assert left == {"pre-commit": FRAMEWORK_HOOK.encode(), **others}
 
 
-def test_interrupted_install_resumes(user: Place) -> None:
+def test_interrupted_install_resumes(user: Workspace) -> None:
     """The existing hook has its second name, and ours is not written yet."""
     hook = put(hooks_of(user) / "pre-commit", SHELL_HOOK)
     before = picture(hook.parent)
@@ -467,7 +467,7 @@ def test_interrupted_install_resumes(user: Place) -> None:
     assert picture(hook.parent) == before
 
 
-def test_install_from_linked_worktree(user: Place) -> None:
+def test_install_from_linked_worktree(user: Workspace) -> None:
     linked = replace(user, root=user.root.parent / "linked")
     user.git("worktree", "add", "--quiet", "--detach", str(linked.root))
     (linked.root / "sub").mkdir()
@@ -478,7 +478,7 @@ def test_install_from_linked_worktree(user: Place) -> None:
     assert picture(hooks_of(user)) == {}
 
 
-def test_worktree_setting_reaches_new_worktrees(user: Place) -> None:
+def test_worktree_setting_reaches_new_worktrees(user: Workspace) -> None:
     user.git("config", "extensions.worktreeConfig", "true")
     user.git("config", "--worktree", "core.hooksPath", str(user.root / ".git" / "mine"))
     hooks(user, "install")
@@ -487,7 +487,7 @@ def test_worktree_setting_reaches_new_worktrees(user: Place) -> None:
     assert blocks(user)
 
 
-def test_status_as_text(user: Place) -> None:
+def test_status_as_text(user: Workspace) -> None:
     put(hooks_of(user) / "pre-commit", FRAMEWORK_HOOK)
     assert hooks(user, "status").stdout.startswith("foreign  ")
     hooks(user, "install")
@@ -500,7 +500,7 @@ def test_status_as_text(user: Place) -> None:
     assert "cannot install: core.hooksPath (local) leads out" in said
 
 
-def test_installed_hook_is_the_shipped_one(user: Place) -> None:
+def test_installed_hook_is_the_shipped_one(user: Workspace) -> None:
     hooks(user, "install")
     installed = (user.root / ".git" / "hooks" / "pre-commit").read_bytes()
     *lines, seal = installed.splitlines(keepends=True)

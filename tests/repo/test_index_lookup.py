@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 
 from gitbatch.repo.checkout import follow
 from gitbatch.repo.checkout.clean_paths import leave_clean_out
@@ -19,21 +19,21 @@ BLOB = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
 ODD = ("ä/ö.md", "a b/c", "a", "a-b", "a.b/c", "x/" + "long/" * 60 + "n", "z" * 300, "\x01", "~", "é")
 
 
-def fill_index(place: Place, paths: list[str]) -> None:
+def fill_index(workspace: Workspace, paths: list[str]) -> None:
     modes = ("100644", "100755", "120000", "160000")
     lines = "".join(f"{modes[i % 4]} {BLOB}\t{path}\0" for i, path in enumerate(paths))
-    place.git("update-index", "-z", "--index-info", given=lines)
+    workspace.git("update-index", "-z", "--index-info", given=lines)
 
 
 @pytest.mark.parametrize("count", [0, 1, 700])
-def test_as_git_lists_them(place: Place, count: int) -> None:
+def test_as_git_lists_them(workspace: Workspace, count: int) -> None:
     """Every path that is there, and none that is not: before, between and after those that are."""
     paths = [*ODD, *(f"src/p{number % 17}/m{number * 7919 % 997}.py" for number in range(700))][:count]
-    place.git("read-tree", "--empty")
-    fill_index(place, paths)
-    listed = {line.split("\t")[1] for line in place.git("ls-files", "-z", "--stage").split("\0") if line}
+    workspace.git("read-tree", "--empty")
+    fill_index(workspace, paths)
+    listed = {line.split("\t")[1] for line in workspace.git("ls-files", "-z", "--stage").split("\0") if line}
     assert listed == set(paths)
-    with open_lookup(place.root / ".git/index", 20) as index:
+    with open_lookup(workspace.root / ".git/index", 20) as index:
         for path in paths:
             entry = index.find_entry(path.encode())
             assert entry is not None
@@ -45,11 +45,11 @@ def test_as_git_lists_them(place: Place, count: int) -> None:
             assert index.has_below(folder.encode()) is any(p.startswith(f"{folder}/") for p in paths)
 
 
-def test_conflict(place: Place) -> None:
+def test_conflict(workspace: Workspace) -> None:
     """An entry in conflict is said to be one; a neighbour is found."""
     lines = "".join(f"100644 {BLOB} {stage}\tboth\0" for stage in (1, 2, 3))
-    place.git("update-index", "-z", "--index-info", given=f"100644 {BLOB} 0\tbefore\0{lines}")
-    with open_lookup(place.root / ".git/index", 20) as index:
+    workspace.git("update-index", "-z", "--index-info", given=f"100644 {BLOB} 0\tbefore\0{lines}")
+    with open_lookup(workspace.root / ".git/index", 20) as index:
         found = [index.find_entry(path) for path in (b"before", b"both", b"bothx")]
     assert [entry and entry.is_merged for entry in found] == [True, False, None]
 
@@ -69,13 +69,13 @@ def test_conflict(place: Place) -> None:
         ),
     ],
 )
-def test_git_is_asked_about_other_forms(place: Place, spoil: Callable[[Place], object]) -> None:
+def test_git_is_asked_about_other_forms(workspace: Workspace, spoil: Callable[[Workspace], object]) -> None:
     """Whatever is not an index of version 2 in one file, up to its end."""
-    place.write("a", "1")
-    place.write("b/c", "2")
-    place.commit()
-    spoil(place)
-    with pytest.raises(UnreadableIndexError), open_lookup(place.root / ".git/index", 20):
+    workspace.write("a", "1")
+    workspace.write("b/c", "2")
+    workspace.commit()
+    spoil(workspace)
+    with pytest.raises(UnreadableIndexError), open_lookup(workspace.root / ".git/index", 20):
         pass
 
 
@@ -106,15 +106,17 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_only_certain_paths_are_left_out(place: Place, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
+def test_only_certain_paths_are_left_out(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
     """Whatever the checkout has: the answer is that of git about all paths, and git is not asked if nothing is changed."""
-    place.write("a", "1")
-    place.write("b/c", "2")
-    place.commit()
-    place.git("update-index", "--refresh", "-q", "--really-refresh")
-    subprocess.run(["sh", "-ec", CHANGES[change]], cwd=place.root, env=place.environment, check=True)
-    make_newer(place.root / ".git/index", place.root / "a")
-    repo = open_repository(place.root)
+    workspace.write("a", "1")
+    workspace.write("b/c", "2")
+    workspace.commit()
+    workspace.git("update-index", "--refresh", "-q", "--really-refresh")
+    subprocess.run(["sh", "-ec", CHANGES[change]], cwd=workspace.root, env=workspace.environment, check=True)
+    make_newer(workspace.root / ".git/index", workspace.root / "a")
+    repo = open_repository(workspace.root)
     paths = ("a", "b/c", "new/file", "other/new/file")
     head = repo.head_commit() or ""
     asked = leave_clean_out(repo, head, paths)
@@ -132,14 +134,14 @@ def make_newer(index: Path, file: Path) -> None:
     os.utime(index, ns=(time + 1_000_000, time + 1_000_000))
 
 
-def test_git_is_not_asked(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_git_is_not_asked(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files that git has seen since they were written, and paths where nothing is."""
-    place.write("a", "1")
-    place.write("b/c", "2")
-    place.commit()
-    index = place.root / ".git/index"
-    repo = open_repository(place.root)
+    workspace.write("a", "1")
+    workspace.write("b/c", "2")
+    workspace.commit()
+    index = workspace.root / ".git/index"
+    repo = open_repository(workspace.root)
     monkeypatch.setattr(follow, "_ask_git", lambda *_: pytest.fail("git is asked"))
-    make_newer(index, place.root / "a")
+    make_newer(index, workspace.root / "a")
     assert find_uncommitted(repo, ("a", "b/c", "new/file", "new/other")) == ()
     repo.close()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 
 from gitbatch.repo.checkout import index_update
 from gitbatch.repo.checkout.files import FileChange
@@ -24,16 +24,16 @@ LONG = f"{'z' * 250}/" * 17 + "name"
 
 
 @pytest.fixture(params=["sha1", "sha256"])
-def repo(place: Place, request: pytest.FixtureRequest) -> Iterator[Repository]:
+def repo(workspace: Workspace, request: pytest.FixtureRequest) -> Iterator[Repository]:
     if request.param == "sha256":
-        shutil.rmtree(place.root / ".git")
-        place.git("init", "-q", "-b", "main", "--object-format=sha256")
-    place.write("files/one", "1\n")
-    place.write("files/two", "2\n")
+        shutil.rmtree(workspace.root / ".git")
+        workspace.git("init", "-q", "-b", "main", "--object-format=sha256")
+    workspace.write("files/one", "1\n")
+    workspace.write("files/two", "2\n")
     for path in ("files/one", "files/two"):
-        os.utime(place.root / path, (1_000_000_000, 1_000_000_000))
-    place.commit()
-    opened = open_repository(place.root)
+        os.utime(workspace.root / path, (1_000_000_000, 1_000_000_000))
+    workspace.commit()
+    opened = open_repository(workspace.root)
     yield opened
     opened.close()
 
@@ -41,23 +41,25 @@ def repo(place: Place, request: pytest.FixtureRequest) -> Iterator[Repository]:
 sha1_alone = pytest.mark.parametrize("repo", ["sha1"], indirect=True)
 
 
-def test_the_bytes_are_those_of_git(repo: Repository, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bytes_are_those_of_git(
+    repo: Repository, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever is added, replaced and removed: entries, cached trees, resolved conflicts and the digest are git's."""
     drawn = random.Random(4)  # noqa: S311 - the same cases each time
     index, kept = repo.git_dir / "index", repo.git_dir / "kept"
     blobs = [repo.objects.write_blob(b"%d" % number) for number in range(3)]
     repo.objects.writer.flush()
-    place.git("config", "index.recordEndOfIndexEntries", "true")
+    workspace.git("config", "index.recordEndOfIndexEntries", "true")
     sides = "".join(f"100644 {blobs[0]} {stage}\tresolved\0" for stage in (1, 2, 3))
-    place.git("update-index", "-z", "--index-info", given=sides)
-    place.git("update-index", "--add", "--cacheinfo", f"100644,{blobs[1]},resolved")
+    workspace.git("update-index", "-z", "--index-info", given=sides)
+    workspace.git("update-index", "--add", "--cacheinfo", f"100644,{blobs[1]},resolved")
     assert all(kind in index.read_bytes() for kind in (b"TREE", b"REUC", b"EOIE"))
     for round_ in range(5):
         paths = sorted({draw_path(drawn) for _ in range(drawn.choice((0, 1, 9, 300)))} | {LONG})
         lines = (f"{drawn.choice(('100644', '100755'))} {drawn.choice(blobs)}\t{path}\0" for path in paths)
-        place.git("update-index", "-z", "--index-info", given="".join(lines))
-        place.git("write-tree")
-        staged = place.git("ls-files", "-z").split("\0")[:-1]
+        workspace.git("update-index", "-z", "--index-info", given="".join(lines))
+        workspace.git("write-tree")
+        staged = workspace.git("ls-files", "-z").split("\0")[:-1]
         changes: list[FileChange] = []
         for _ in range(drawn.choice((1, 3, 30))):
             path = drawn.choice((*staged, *staged, draw_path(drawn)))
@@ -93,22 +95,22 @@ def refuse(*_: object) -> None:
 
 @sha1_alone
 def test_a_file_that_was_saved_in_the_moment_of_the_index_is_still_read(
-    repo: Repository, place: Place
+    repo: Repository, workspace: Workspace
 ) -> None:
     """It looks unchanged but for the time of the index, which git would use to mark it."""
-    place.git("config", "core.trustctime", "false")
-    place.write("files/one", "x\n")
-    for path in (place.root / "files/one", repo.git_dir / "index"):
+    workspace.git("config", "core.trustctime", "false")
+    workspace.write("files/one", "x\n")
+    for path in (workspace.root / "files/one", repo.git_dir / "index"):
         os.utime(path, (1_000_000_000, 1_000_000_000))
-    assert place.git("--no-optional-locks", "status", "--porcelain") == " M files/one"
+    assert workspace.git("--no-optional-locks", "status", "--porcelain") == " M files/one"
     for number in range(2):
         blob = repo.objects.write_blob(b"%d" % number)
         update_index(repo, [FileChange("new", None, blob)])
-    place.write("new", "1")
-    assert place.git("status", "--porcelain") == " M files/one\nA  new"
+    workspace.write("new", "1")
+    assert workspace.git("status", "--porcelain") == " M files/one\nA  new"
 
 
-FORMS: dict[str, Callable[[Place], object]] = {
+FORMS: dict[str, Callable[[Workspace], object]] = {
     "version 4": lambda p: p.git("update-index", "--index-version", "4"),
     "split": lambda p: p.git("update-index", "--split-index"),
     "sparse checkout": lambda p: p.git("update-index", "--skip-worktree", "files/two"),
@@ -126,25 +128,25 @@ def link_index(git_dir: Path) -> None:
     (git_dir / "index").symlink_to("elsewhere")
 
 
-def conflict(place: Place) -> str:
-    blob = place.git("rev-parse", "HEAD:files/one")
+def conflict(workspace: Workspace) -> str:
+    blob = workspace.git("rev-parse", "HEAD:files/one")
     return f"0 {'0' * 40}\tfiles/one\0" + "".join(f"100644 {blob} {s}\tfiles/one\0" for s in (1, 2, 3))
 
 
 @sha1_alone
-def test_two_that_exclude_each_other_are_left_to_git(repo: Repository, place: Place) -> None:
+def test_two_that_exclude_each_other_are_left_to_git(repo: Repository, workspace: Workspace) -> None:
     blob = repo.objects.write_blob(b"new")
     update_index(repo, [FileChange(path, None, blob) for path in ("docs", "docs/x")])
-    assert place.git("ls-files", "docs") == "docs/x"
+    assert workspace.git("ls-files", "docs") == "docs/x"
 
 
 @sha1_alone
 @pytest.mark.parametrize("form", FORMS)
 def test_other_forms_are_left_to_git(
-    repo: Repository, place: Place, monkeypatch: pytest.MonkeyPatch, form: str
+    repo: Repository, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
     """Entries that git would remove, too; another version; other extensions."""
-    FORMS[form](place)
+    FORMS[form](workspace)
     asked: list[str] = []
     leave = index_update._leave_to_git
 
@@ -156,7 +158,7 @@ def test_other_forms_are_left_to_git(
     blob = repo.objects.write_blob(b"new")
     update_index(repo, [FileChange(path, None, blob) for path in ("docs/x", "files/one", "new")])
     assert asked
-    lines = (line.split("\t") for line in place.git("ls-files", "-s").splitlines())
+    lines = (line.split("\t") for line in workspace.git("ls-files", "-s").splitlines())
     staged = {path: entry for entry, path in lines}
     assert {staged.get(path) for path in ("docs/x", "files/one", "new")} == {f"100644 {blob} 0"}
     assert ("files/two" in staged) is (form not in {"none", "a file instead of a folder"})
@@ -167,7 +169,7 @@ def test_other_forms_are_left_to_git(
 @sha1_alone
 @pytest.mark.parametrize("call", ["chmod", "utime", "fsync", "rename"])
 def test_what_stops_in_between_leaves_the_old_index(
-    repo: Repository, place: Place, monkeypatch: pytest.MonkeyPatch, call: str
+    repo: Repository, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     """A kill as well as an error of the disk. What is left is no hindrance to the next one."""
     index, made = repo.git_dir / "index", repo.git_dir / "index.gitbatch"
@@ -188,7 +190,7 @@ def test_what_stops_in_between_leaves_the_old_index(
     made.unlink(missing_ok=True)
     made.hardlink_to(index)  # as one that was stopped before git wrote leaves it
     update_index(repo, changes)
-    assert place.git("ls-files") == "files/one\nfiles/two\nnew"
+    assert workspace.git("ls-files") == "files/one\nfiles/two\nnew"
     assert not made.exists()
 
 

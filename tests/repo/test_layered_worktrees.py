@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 
 from gitbatch.repo.opening import open_repository
 from gitbatch.repo.repository import Repository
@@ -19,12 +19,12 @@ from gitbatch.repo.worktrees.worktree import NewWorktree
 
 
 @pytest.fixture
-def repo(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
-    for name, value in place.environment.items():
+def repo(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
+    for name, value in workspace.environment.items():
         monkeypatch.setenv(name, value)
-    place.write("top.md", "1")
-    place.commit()
-    opened = open_repository(place.root)
+    workspace.write("top.md", "1")
+    workspace.commit()
+    opened = open_repository(workspace.root)
     yield opened
     opened.close()
 
@@ -63,17 +63,17 @@ def test_a_worktree_takes_few_blocks_and_leaves_none(repo: Repository, git: Laye
 
 
 def test_a_file_that_entries_share_is_written_again_when_it_was_lost(
-    repo: Repository, git: LayeredGit, place: Place
+    repo: Repository, git: LayeredGit, workspace: Workspace
 ) -> None:
     add(repo, git, "1-a")
     for kept in (repo.own_dir / "entry").iterdir():  # what a power cut may leave
         kept.unlink()
         kept.touch()
     add(repo, git, "1-b")
-    listed = place.git("worktree", "list", "--porcelain")
+    listed = workspace.git("worktree", "list", "--porcelain")
     assert listed.count("locked gitbatch works in it; gitbatch removes it") == 2
-    place.git("worktree", "unlock", str(git.agents.folder / "1-a"))
-    assert place.git("worktree", "list", "--porcelain").count("locked gitbatch works in it") == 1
+    workspace.git("worktree", "unlock", str(git.agents.folder / "1-a"))
+    assert workspace.git("worktree", "list", "--porcelain").count("locked gitbatch works in it") == 1
 
 
 def test_an_entry_needs_no_hard_links(

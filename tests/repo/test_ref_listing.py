@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 
 from gitbatch.repo.refs.listing import list_ref_files
 
@@ -39,11 +39,11 @@ def list_in(git_dir: Path, prefix: str = PREFIX) -> dict[str, str] | None:
     return list_ref_files(str(git_dir), prefix, 40)
 
 
-def test_as_git_lists_them(git_dir: Path, place: Place) -> None:
+def test_as_git_lists_them(git_dir: Path, workspace: Workspace) -> None:
     """Loose, packed and both; no lock, no hidden file, no empty folder; in git's order."""
-    shutil.copytree(git_dir, place.root / ".git", dirs_exist_ok=True)
-    listed = place.git("for-each-ref", "--format=%(refname) %(objectname)", PREFIX).splitlines()
-    found = list_in(place.root / ".git")
+    shutil.copytree(git_dir, workspace.root / ".git", dirs_exist_ok=True)
+    listed = workspace.git("for-each-ref", "--format=%(refname) %(objectname)", PREFIX).splitlines()
+    found = list_in(workspace.root / ".git")
     assert found is not None
     assert [f"{ref} {oid}" for ref, oid in found.items()] == listed
     assert len(listed) == 4
@@ -56,18 +56,22 @@ def test_as_git_lists_them(git_dir: Path, place: Place) -> None:
 @pytest.mark.parametrize(
     "spoil",
     [
-        pytest.param(lambda place: put(place, "e/base", "ref: refs/heads/main"), id="symbolic"),
-        pytest.param(lambda place: put(place, "e/base", "0" * 40), id="null"),
-        pytest.param(lambda place: put(place, "e/base", OTHER[:39]), id="short"),
-        pytest.param(lambda place: put(place, "e/base", "1" * 64), id="of another format"),
-        pytest.param(lambda place: put(place, "e/ba~se", OTHER), id="invalid name"),
-        pytest.param(lambda place: put(place, "e/b..c", OTHER), id="two dots"),
-        pytest.param(lambda place: put(place, "e/ä", OTHER), id="not ascii"),
-        pytest.param(lambda place: (place / PREFIX / "e").symlink_to("d"), id="link"),
-        pytest.param(lambda place: os.mkfifo(place / PREFIX / "e"), id="pipe"),
-        pytest.param(lambda place: put_packed(place, f"{OTHER} {PREFIX}e/b..c"), id="packed invalid name"),
-        pytest.param(lambda place: put_packed(place, f"{OTHER[:39]} {PREFIX}e/base"), id="packed short"),
-        pytest.param(lambda place: put_many(place, 301), id="many"),
+        pytest.param(lambda workspace: put(workspace, "e/base", "ref: refs/heads/main"), id="symbolic"),
+        pytest.param(lambda workspace: put(workspace, "e/base", "0" * 40), id="null"),
+        pytest.param(lambda workspace: put(workspace, "e/base", OTHER[:39]), id="short"),
+        pytest.param(lambda workspace: put(workspace, "e/base", "1" * 64), id="of another format"),
+        pytest.param(lambda workspace: put(workspace, "e/ba~se", OTHER), id="invalid name"),
+        pytest.param(lambda workspace: put(workspace, "e/b..c", OTHER), id="two dots"),
+        pytest.param(lambda workspace: put(workspace, "e/ä", OTHER), id="not ascii"),
+        pytest.param(lambda workspace: (workspace / PREFIX / "e").symlink_to("d"), id="link"),
+        pytest.param(lambda workspace: os.mkfifo(workspace / PREFIX / "e"), id="pipe"),
+        pytest.param(
+            lambda workspace: put_packed(workspace, f"{OTHER} {PREFIX}e/b..c"), id="packed invalid name"
+        ),
+        pytest.param(
+            lambda workspace: put_packed(workspace, f"{OTHER[:39]} {PREFIX}e/base"), id="packed short"
+        ),
+        pytest.param(lambda workspace: put_many(workspace, 301), id="many"),
     ],
 )
 def test_git_is_asked_about_what_is_unusual(git_dir: Path, spoil: Callable[[Path], object]) -> None:

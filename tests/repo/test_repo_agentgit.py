@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import IDENTITY, Place
+from conftest import IDENTITY, Workspace
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,37 +44,37 @@ SETTINGS = {
 }
 
 
-def set_up(place: Place) -> str:
+def set_up(workspace: Workspace) -> str:
     for key, value in SETTINGS.items():
-        place.git("config", key, value)
-    place.git("config", "core.fileMode", "false")
-    place.write(".env", TOKEN)
-    place.write(".gitignore", ".env\n")
-    place.write("src/a.txt", "needle\n")
-    commit = place.commit("The plan")
-    place.git("tag", "-a", "v1", "-m", "one")
-    place.git("branch", "gitbatch/b/other")
-    place.write("src/a.txt", "stashed\n")
-    place.git("stash")
+        workspace.git("config", key, value)
+    workspace.git("config", "core.fileMode", "false")
+    workspace.write(".env", TOKEN)
+    workspace.write(".gitignore", ".env\n")
+    workspace.write("src/a.txt", "needle\n")
+    commit = workspace.commit("The plan")
+    workspace.git("tag", "-a", "v1", "-m", "one")
+    workspace.git("branch", "gitbatch/b/other")
+    workspace.write("src/a.txt", "stashed\n")
+    workspace.git("stash")
     return commit
 
 
 @pytest.fixture
-def opened(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
-    for name, value in place.environment.items():
+def opened(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
+    for name, value in workspace.environment.items():
         monkeypatch.setenv(name, value)
-    set_up(place)
-    with closing(open_repository(place.root)) as repo:
+    set_up(workspace)
+    with closing(open_repository(workspace.root)) as repo:
         yield repo
 
 
-def agent_place(repo: Repository, tmp_path: Path, sparse: tuple[str, ...] | None = None) -> Place:
+def agent_place(repo: Repository, tmp_path: Path, sparse: tuple[str, ...] | None = None) -> Workspace:
     """A worktree, in which the user's git works as an agent's would."""
     path = tmp_path / "w t" / "b-1"
     agents = read_agent_git(repo, path.parent, "refs/heads/main")
     base = repo.refs.commit("HEAD") or ""
     add_worktree(repo, agents, NewWorktree(path, "refs/heads/gitbatch/b/1", base, "out/x.md", sparse))
-    return Place(path, tmp_path / "home", {**os.environ, **IDENTITY})
+    return Workspace(path, tmp_path / "home", {**os.environ, **IDENTITY})
 
 
 def all_text(*folders: Path) -> str:
@@ -84,94 +84,96 @@ def all_text(*folders: Path) -> str:
 
 def test_no_credential_and_no_one_elses_work_is_in_it(opened: Repository, tmp_path: Path) -> None:
     assert TOKEN in (opened.common_dir / "config").read_text(), "else this proves nothing"
-    place = agent_place(opened, tmp_path)
-    shared = Path(place.git("rev-parse", "--git-common-dir"))
-    assert TOKEN not in all_text(shared, git_dir_of(place.root))
-    assert place.git("config", "--get", "remote.origin.url") == "https://example.org/x.git"
-    assert place.git("config", "--get", "core.fileMode") == "false"
-    assert place.git("stash", "list") == ""
-    refs = place.git("for-each-ref", "--format=%(refname)").split("\n")
+    workspace = agent_place(opened, tmp_path)
+    shared = Path(workspace.git("rev-parse", "--git-common-dir"))
+    assert TOKEN not in all_text(shared, git_dir_of(workspace.root))
+    assert workspace.git("config", "--get", "remote.origin.url") == "https://example.org/x.git"
+    assert workspace.git("config", "--get", "core.fileMode") == "false"
+    assert workspace.git("stash", "list") == ""
+    refs = workspace.git("for-each-ref", "--format=%(refname)").split("\n")
     assert refs == ["refs/heads/main", "refs/tags/v1"]
 
 
 @pytest.mark.parametrize("sparse", [None, ("src/a.txt",)])
 def test_git_works_in_it(opened: Repository, tmp_path: Path, sparse: tuple[str, ...] | None) -> None:
-    place = agent_place(opened, tmp_path, sparse)
-    assert place.git("log", "--format=%s") == "The plan"
-    assert place.git("describe", "--tags") == "v1"
-    assert place.git("status", "--porcelain") == ""
-    assert place.git("ls-files").split() == [".gitignore", "src/a.txt"]
-    assert place.git("grep", "--cached", "-h", "needle") == "needle"
-    assert place.git("show", "main:src/a.txt") == "needle"
-    place.write("src/a.txt", "changed\n")
-    assert "+changed" in place.git("diff")
-    assert place.git("diff", "--name-only", "main") == "src/a.txt"
-    assert place.git("fsck", "--strict", "--no-dangling") == ""
+    workspace = agent_place(opened, tmp_path, sparse)
+    assert workspace.git("log", "--format=%s") == "The plan"
+    assert workspace.git("describe", "--tags") == "v1"
+    assert workspace.git("status", "--porcelain") == ""
+    assert workspace.git("ls-files").split() == [".gitignore", "src/a.txt"]
+    assert workspace.git("grep", "--cached", "-h", "needle") == "needle"
+    assert workspace.git("show", "main:src/a.txt") == "needle"
+    workspace.write("src/a.txt", "changed\n")
+    assert "+changed" in workspace.git("diff")
+    assert workspace.git("diff", "--name-only", "main") == "src/a.txt"
+    assert workspace.git("fsck", "--strict", "--no-dangling") == ""
 
 
 def test_it_is_at_its_base_whatever_the_branch_is_now(
-    opened: Repository, place: Place, tmp_path: Path
+    opened: Repository, workspace: Workspace, tmp_path: Path
 ) -> None:
-    base = place.git("rev-parse", "HEAD")
+    base = workspace.git("rev-parse", "HEAD")
     agents = read_agent_git(opened, tmp_path / "trees", "refs/heads/main")
-    place.write("later.txt", "later\n")
-    later = place.commit("Later")
+    workspace.write("later.txt", "later\n")
+    later = workspace.commit("Later")
     for name, commit in (("one", base), ("two", later), ("three", base)):
         path = tmp_path / "trees" / name
         add_worktree(opened, agents, NewWorktree(path, f"refs/heads/gitbatch/b/{name}", commit, "x.md", None))
-        seen = Place(path, place.home, place.environment).git("rev-parse", "HEAD", "main")
+        seen = Workspace(path, workspace.home, workspace.environment).git("rev-parse", "HEAD", "main")
         assert seen.split() == [commit, commit]
     assert len(list((tmp_path / "trees").glob("*.common"))) == 2, "one for each base"
 
 
 def test_it_goes_with_its_worktree(opened: Repository, tmp_path: Path) -> None:
-    place = agent_place(opened, tmp_path)
-    assert remove_worktree(opened, place.root)
-    assert [path.suffix for path in place.root.parent.iterdir()] == [".common"]
+    workspace = agent_place(opened, tmp_path)
+    assert remove_worktree(opened, workspace.root)
+    assert [path.suffix for path in workspace.root.parent.iterdir()] == [".common"]
 
 
-def test_what_a_commit_in_it_makes_stays_in_it(opened: Repository, place: Place, tmp_path: Path) -> None:
-    before = place.state(), len(list((place.root / ".git/objects").rglob("*")))
+def test_what_a_commit_in_it_makes_stays_in_it(
+    opened: Repository, workspace: Workspace, tmp_path: Path
+) -> None:
+    before = workspace.state(), len(list((workspace.root / ".git/objects").rglob("*")))
     agent = agent_place(opened, tmp_path)
     agent.write("out/x.md", "x\n")
     made = agent.commit("Mine")
     agent.git("update-ref", "refs/heads/main", made)
     opened.refs.delete({"refs/heads/gitbatch/b/1": opened.refs.read("refs/heads/gitbatch/b/1") or ""})
-    assert (place.state(), len(list((place.root / ".git/objects").rglob("*")))) == before
+    assert (workspace.state(), len(list((workspace.root / ".git/objects").rglob("*")))) == before
 
 
 @pytest.mark.parametrize("how", ["shallow", "alternates", "partial", "sha256", "reftable", "sparse-index"])
 def test_git_works_in_it_in_odd_repositories(
-    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    for name, value in place.environment.items():
+    for name, value in workspace.environment.items():
         monkeypatch.setenv(name, value)
     if how in {"sha256", "reftable"}:
         option = "--object-format=sha256" if how == "sha256" else "--ref-format=reftable"
-        other = Place(tmp_path / "other", place.home, place.environment)
+        other = Workspace(tmp_path / "other", workspace.home, workspace.environment)
         other.root.mkdir()
         if subprocess.run(
             ["git", "init", "-q", "-b", "main", option], cwd=other.root, check=False
         ).returncode:
             pytest.skip("this git has no reftable")
-        place = other
-    set_up(place)
-    place.write("b/c/d.txt", "d\n")
-    place.commit("Second")
-    place.git("config", "uploadpack.allowFilter", "true")
+        workspace = other
+    set_up(workspace)
+    workspace.write("b/c/d.txt", "d\n")
+    workspace.commit("Second")
+    workspace.git("config", "uploadpack.allowFilter", "true")
     options = {
         "shallow": ("--depth=1",),
-        "alternates": ("--reference", str(place.root)),
+        "alternates": ("--reference", str(workspace.root)),
         "partial": ("--filter=blob:none",),
     }
     if how in options:
-        clone = Place(tmp_path / "clone", place.home, place.environment)
-        source = f"file://{place.root}" if how != "alternates" else str(place.root)
-        place.git("clone", "-q", *options[how], source, str(clone.root))
-        place = clone
+        clone = Workspace(tmp_path / "clone", workspace.home, workspace.environment)
+        source = f"file://{workspace.root}" if how != "alternates" else str(workspace.root)
+        workspace.git("clone", "-q", *options[how], source, str(clone.root))
+        workspace = clone
     if how == "sparse-index":
-        place.git("sparse-checkout", "set", "--sparse-index", "src")
-    with closing(open_repository(place.root)) as repo:
+        workspace.git("sparse-checkout", "set", "--sparse-index", "src")
+    with closing(open_repository(workspace.root)) as repo:
         agent = agent_place(repo, tmp_path)
         assert agent.git("log", "-1", "--format=%s") == "Second"
         assert agent.git("status", "--porcelain") == ""
@@ -290,8 +292,10 @@ def test_line_ends_are_those_of_the_checkout(
     assert setting not in clean_settings(b"", repo)
 
 
-def test_a_repository_that_cannot_be_read_is_an_error(repo: Repository, place: Place, tmp_path: Path) -> None:
-    place.write(".git/config", "[broken\n")
+def test_a_repository_that_cannot_be_read_is_an_error(
+    repo: Repository, workspace: Workspace, tmp_path: Path
+) -> None:
+    workspace.write(".git/config", "[broken\n")
     with pytest.raises(GitError):
         read_agent_git(repo, tmp_path, "refs/heads/main")
 

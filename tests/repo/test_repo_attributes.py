@@ -4,7 +4,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 
 from gitbatch.repo.attributes import FilteredPathError, put_output, store
 from gitbatch.repo.objects.reader import MissingObjectError
@@ -44,26 +44,26 @@ def stored(repo: Repository, tmp_path: Path, path: str, content: bytes) -> bytes
     ],
 )
 def test_it_is_what_git_add_stores(
-    repo: Repository, place: Place, tmp_path: Path, rules: dict[str, str], path: str, content: bytes
+    repo: Repository, workspace: Workspace, tmp_path: Path, rules: dict[str, str], path: str, content: bytes
 ) -> None:
     for name, text in {**rules, "old.md": "a\r\nold\r\n"}.items():
-        place.write(name, text)
-    place.commit()
+        workspace.write(name, text)
+    workspace.commit()
     found = stored(repo, tmp_path, path, content)
-    (place.root / path).parent.mkdir(parents=True, exist_ok=True)
-    (place.root / path).write_bytes(content)
-    place.git("add", path)
-    assert found == repo.objects.read_blob(place.git("rev-parse", f":{path}"))
+    (workspace.root / path).parent.mkdir(parents=True, exist_ok=True)
+    (workspace.root / path).write_bytes(content)
+    workspace.git("add", path)
+    assert found == repo.objects.read_blob(workspace.git("rev-parse", f":{path}"))
 
 
 @pytest.mark.parametrize(
     ("value", "content"), [("true", b"a\n"), ("Yes", b"a\n"), ("input", b"a\n"), ("false", b"a\r\n")]
 )
-def test_autocrlf_counts(place: Place, tmp_path: Path, value: str, content: bytes) -> None:
-    place.write("a.txt", "a")
-    place.commit()
-    place.git("config", "core.autocrlf", value)
-    repo = open_repository(place.root, read_only=True)
+def test_autocrlf_counts(workspace: Workspace, tmp_path: Path, value: str, content: bytes) -> None:
+    workspace.write("a.txt", "a")
+    workspace.commit()
+    workspace.git("config", "core.autocrlf", value)
+    repo = open_repository(workspace.root, read_only=True)
     repo.own_dir.mkdir()
     found = stored(repo, tmp_path, "a.md", b"a\r\n")
     repo.close()
@@ -71,51 +71,51 @@ def test_autocrlf_counts(place: Place, tmp_path: Path, value: str, content: byte
 
 
 def test_the_attributes_are_the_commits_and_not_the_disks(
-    repo: Repository, place: Place, tmp_path: Path
+    repo: Repository, workspace: Workspace, tmp_path: Path
 ) -> None:
-    place.write(".gitattributes", "*.md text\n")
+    workspace.write(".gitattributes", "*.md text\n")
     assert stored(repo, tmp_path, "a.md", b"a\r\n") == b"a\r\n"
-    place.commit()
-    place.write(".gitattributes", "")
+    workspace.commit()
+    workspace.write(".gitattributes", "")
     assert stored(repo, tmp_path, "a.md", b"a\r\n") == b"a\n"
 
 
 @pytest.mark.parametrize("name", [".gitattributes", "big/.gitattributes", ".git/info/attributes"])
-def test_a_filter_is_never_run(place: Place, tmp_path: Path, name: str) -> None:
-    place.write("a.txt", "a\n")
-    place.commit()
-    place.git("config", "filter.lfs.clean", f"touch {tmp_path}/ran; cat")
-    place.git("config", "filter.lfs.required", "true")
-    place.write(name, "*.md filter=lfs\n")
+def test_a_filter_is_never_run(workspace: Workspace, tmp_path: Path, name: str) -> None:
+    workspace.write("a.txt", "a\n")
+    workspace.commit()
+    workspace.git("config", "filter.lfs.clean", f"touch {tmp_path}/ran; cat")
+    workspace.git("config", "filter.lfs.required", "true")
+    workspace.write(name, "*.md filter=lfs\n")
     if not name.startswith(".git/"):
-        place.git("-c", "filter.lfs.clean=cat", "add", name)
-        place.git("commit", "-qm", "rules")
-    with closing(open_repository(place.root, read_only=True)) as repo:
+        workspace.git("-c", "filter.lfs.clean=cat", "add", name)
+        workspace.git("commit", "-qm", "rules")
+    with closing(open_repository(workspace.root, read_only=True)) as repo:
         repo.own_dir.mkdir()
         with pytest.raises(FilteredPathError, match="has the filter lfs"):
             stored(repo, tmp_path, "big/a.md", b"a")
     assert not (tmp_path / "ran").exists()
-    place.write("big/a.md", "a")
-    place.git("add", "big/a.md")
+    workspace.write("big/a.md", "a")
+    workspace.git("add", "big/a.md")
     assert (tmp_path / "ran").exists(), "the naive way runs it"
 
 
 def test_the_users_own_attributes_are_those_of_the_start(
-    repo: Repository, place: Place, tmp_path: Path
+    repo: Repository, workspace: Workspace, tmp_path: Path
 ) -> None:
-    place.write(".git/info/attributes", "*.md text\n")
+    workspace.write(".git/info/attributes", "*.md text\n")
     assert stored(repo, tmp_path, "a.md", b"a\r\n") == b"a\r\n"
-    with closing(open_repository(place.root, read_only=True)) as later:
-        place.write(".git/info/attributes", "")
+    with closing(open_repository(workspace.root, read_only=True)) as later:
+        workspace.write(".git/info/attributes", "")
         assert stored(later, tmp_path, "a.md", b"a\r\n") == b"a\n"
 
 
-def test_nothing_is_left_behind(repo: Repository, place: Place, tmp_path: Path) -> None:
-    place.write(".gitattributes", "*.md text\n")
-    place.commit()
+def test_nothing_is_left_behind(repo: Repository, workspace: Workspace, tmp_path: Path) -> None:
+    workspace.write(".gitattributes", "*.md text\n")
+    workspace.commit()
     stored(repo, tmp_path, "a.md", b"a\r\n")
     assert list(repo.own_dir.iterdir()) == []
-    assert place.git("status", "--porcelain") == ""
+    assert workspace.git("status", "--porcelain") == ""
 
 
 def test_an_output_is_written_whole_or_not_at_all(repo: Repository, tmp_path: Path) -> None:

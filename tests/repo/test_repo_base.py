@@ -7,7 +7,7 @@ from random import Random
 from resource import RUSAGE_CHILDREN, getrusage
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from msgspec.structs import replace
 
 from gitbatch.concurrency import GitThread
@@ -19,16 +19,16 @@ from gitbatch.repo.snapshot import TreeSnapshot
 
 
 @pytest.fixture
-def base(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Base]:
-    for name, value in place.environment.items():
+def base(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Base]:
+    for name, value in workspace.environment.items():
         monkeypatch.setenv(name, value)
-    place.write("a/b c.txt", "one foo\ntwo\nFOO three\n")
-    place.write("a/d.md", "[x] f.o\n")
-    place.write("e.bin", "foo\0")
-    (place.root / "link").symlink_to("/etc/passwd")
-    commit = place.commit()
-    place.write("a/later.txt", "foo, not committed\n")
-    repo, thread = open_repository(place.root), GitThread()
+    workspace.write("a/b c.txt", "one foo\ntwo\nFOO three\n")
+    workspace.write("a/d.md", "[x] f.o\n")
+    workspace.write("e.bin", "foo\0")
+    (workspace.root / "link").symlink_to("/etc/passwd")
+    commit = workspace.commit()
+    workspace.write("a/later.txt", "foo, not committed\n")
+    repo, thread = open_repository(workspace.root), GitThread()
     yield Base(commit, TreeSnapshot(repo.objects, repo.objects.read_commit(commit).tree), thread, repo.git)
     thread.close()
     repo.close()
@@ -86,14 +86,14 @@ def test_a_search_has_limits(base: Base, monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize("expression", ["((a{1,255}){1,255}){1,255}", "(a|b)*a(a|b){200}c"])
 def test_a_search_has_a_limit_of_memory(
-    place: Place, base: Base, monkeypatch: pytest.MonkeyPatch, expression: str
+    workspace: Workspace, base: Base, monkeypatch: pytest.MonkeyPatch, expression: str
 ) -> None:
     """One that needs too much when it is read, and one when it is looked for: git exits with "not found"."""
     monkeypatch.setattr(module, "_SEARCH_MEMORY", 64 * 1024 * 1024)
     random = Random(13)  # noqa: S311 - no secret
-    place.write("long.txt", "".join(random.choice("ab") for _ in range(400_000)) + "\n")
+    workspace.write("long.txt", "".join(random.choice("ab") for _ in range(400_000)) + "\n")
     objects = base.snapshot.objects
-    there = replace(base, snapshot=TreeSnapshot(objects, objects.read_commit(place.commit()).tree))
+    there = replace(base, snapshot=TreeSnapshot(objects, objects.read_commit(workspace.commit()).tree))
     before = getrusage(RUSAGE_CHILDREN).ru_maxrss
     with suppress(GitError):
         assert not search(there, expression, regex=True).complete

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 
 from gitbatch.repo.fingerprint import TamperedError, require_untouched, take_fingerprint
 from gitbatch.repo.opening import open_repository
@@ -12,15 +12,15 @@ from gitbatch.repo.repository import Repository
 
 
 @pytest.fixture
-def repo(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
-    for name, value in place.environment.items():
+def repo(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
+    for name, value in workspace.environment.items():
         monkeypatch.setenv(name, value)
-    place.write("readme", "x")
-    place.commit()
-    place.git("worktree", "add", "-q", "-b", "side", str(tmp_path / "side"))
-    place.write(".git/hooks/pre-commit", "#!/bin/sh\n")
-    place.write(".git/info/attributes", "")
-    opened = open_repository(place.root)
+    workspace.write("readme", "x")
+    workspace.commit()
+    workspace.git("worktree", "add", "-q", "-b", "side", str(tmp_path / "side"))
+    workspace.write(".git/hooks/pre-commit", "#!/bin/sh\n")
+    workspace.write(".git/info/attributes", "")
+    opened = open_repository(workspace.root)
     yield opened
     opened.close()
 
@@ -52,12 +52,12 @@ def test_a_change_is_seen_and_named(repo: Repository, name: str) -> None:
         require_untouched(repo, before)
 
 
-def test_another_branch_is_no_change(repo: Repository, place: Place) -> None:
+def test_another_branch_is_no_change(repo: Repository, workspace: Workspace) -> None:
     before = take_fingerprint(repo, "b-")
-    place.git("checkout", "-q", "-b", "with/slash")
+    workspace.git("checkout", "-q", "-b", "with/slash")
     require_untouched(repo, before)
-    place.git("checkout", "-q", "--detach")
-    place.git("branch", "-qD", "with/slash")
+    workspace.git("checkout", "-q", "--detach")
+    workspace.git("branch", "-qD", "with/slash")
     require_untouched(repo, before)
 
 
@@ -83,48 +83,50 @@ def test_any_change_of_the_configuration_is_one(repo: Repository, added: str) ->
     ],
 )
 def test_hooks_are_watched_where_the_configuration_has_them(
-    repo: Repository, place: Place, setting: str, hook: str
+    repo: Repository, workspace: Workspace, setting: str, hook: str
 ) -> None:
-    place.write(".husky/_/h", "x")
-    place.write(".githooks/pre-push", "x")
-    place.write("_/h", "x")
-    place.git("config", "core.hooksPath", setting)
+    workspace.write(".husky/_/h", "x")
+    workspace.write(".githooks/pre-push", "x")
+    workspace.write("_/h", "x")
+    workspace.git("config", "core.hooksPath", setting)
     before = take_fingerprint(repo, "b-")
-    place.write("notes/today.md", "the user writes")
-    place.write(".git/gitbatch/log", "and so do we")
+    workspace.write("notes/today.md", "the user writes")
+    workspace.write(".git/gitbatch/log", "and so do we")
     require_untouched(repo, before)
-    place.write(hook, "evil")
+    workspace.write(hook, "evil")
     with pytest.raises(TamperedError, match=hook):
         require_untouched(repo, before)
 
 
-def test_the_checkout_by_another_name_is_the_checkout(repo: Repository, place: Place, tmp_path: Path) -> None:
-    (tmp_path / "link").symlink_to(place.root)
-    place.git("config", "core.hooksPath", str(tmp_path / "link"))
+def test_the_checkout_by_another_name_is_the_checkout(
+    repo: Repository, workspace: Workspace, tmp_path: Path
+) -> None:
+    (tmp_path / "link").symlink_to(workspace.root)
+    workspace.git("config", "core.hooksPath", str(tmp_path / "link"))
     before = take_fingerprint(repo, "b-")
-    place.write("notes.md", "the user writes")
+    workspace.write("notes.md", "the user writes")
     require_untouched(repo, before)
-    place.write("pre-commit", "evil")
+    workspace.write("pre-commit", "evil")
     with pytest.raises(TamperedError, match="pre-commit"):
         require_untouched(repo, before)
 
 
-def test_without_a_folder_of_hooks_nothing_more_is_watched(repo: Repository, place: Place) -> None:
-    place.git("config", "core.hooksPath", "")
+def test_without_a_folder_of_hooks_nothing_more_is_watched(repo: Repository, workspace: Workspace) -> None:
+    workspace.git("config", "core.hooksPath", "")
     before = take_fingerprint(repo, "b-")
     assert before.named == ()
-    place.write("pre-commit", "not a hook")
+    workspace.write("pre-commit", "not a hook")
     require_untouched(repo, before)
 
 
-def test_what_a_linked_hook_leads_to_is_watched(repo: Repository, place: Place) -> None:
-    place.write("scripts/check", "x")
+def test_what_a_linked_hook_leads_to_is_watched(repo: Repository, workspace: Workspace) -> None:
+    workspace.write("scripts/check", "x")
     hook = repo.common_dir / "hooks" / "pre-push"
     hook.parent.mkdir(exist_ok=True)
     hook.symlink_to("../../scripts/check")
     before = take_fingerprint(repo, "b-")
     require_untouched(repo, before)
-    place.write("scripts/check", "evil")
+    workspace.write("scripts/check", "evil")
     with pytest.raises(TamperedError, match="pre-push"):
         require_untouched(repo, before)
 
@@ -132,14 +134,14 @@ def test_what_a_linked_hook_leads_to_is_watched(repo: Repository, place: Place) 
 @pytest.mark.parametrize("key", ["include.path", "includeIf.onbranch:gitbatch/**.path"])
 @pytest.mark.parametrize("exists", [True, False])
 def test_a_file_that_the_configuration_includes_is_watched(
-    repo: Repository, place: Place, key: str, *, exists: bool
+    repo: Repository, workspace: Workspace, key: str, *, exists: bool
 ) -> None:
     if exists:
-        place.write("team.gitconfig", "[alias]\n\tst = status\n")
-    place.git("config", key, "../team.gitconfig")
+        workspace.write("team.gitconfig", "[alias]\n\tst = status\n")
+    workspace.git("config", key, "../team.gitconfig")
     before = take_fingerprint(repo, "b-")
     require_untouched(repo, before)
-    place.write("team.gitconfig", '[filter "x"]\n\tsmudge = evil\n')
+    workspace.write("team.gitconfig", '[filter "x"]\n\tsmudge = evil\n')
     with pytest.raises(TamperedError, match=r"team\.gitconfig"):
         require_untouched(repo, before)
 
@@ -154,19 +156,19 @@ def test_a_hook_that_becomes_a_link_is_seen(repo: Repository, tmp_path: Path) ->
         require_untouched(repo, before)
 
 
-def test_what_git_gc_makes_is_no_change(repo: Repository, place: Place) -> None:
+def test_what_git_gc_makes_is_no_change(repo: Repository, workspace: Workspace) -> None:
     before = take_fingerprint(repo, "b-")
-    place.write(".git/info/refs_Ab3xYz", "for a moment")
-    place.git("update-server-info")
+    workspace.write(".git/info/refs_Ab3xYz", "for a moment")
+    workspace.git("update-server-info")
     require_untouched(repo, before)
 
 
-def test_what_a_run_does_is_no_change(repo: Repository, place: Place, tmp_path: Path) -> None:
+def test_what_a_run_does_is_no_change(repo: Repository, workspace: Workspace, tmp_path: Path) -> None:
     before = take_fingerprint(repo, "b-")
-    place.git("worktree", "add", "-q", "-b", "item", str(tmp_path / "b-1"))
-    place.write("other", "x")
-    place.commit("the user's")
-    place.git("pack-refs", "--all")
+    workspace.git("worktree", "add", "-q", "-b", "item", str(tmp_path / "b-1"))
+    workspace.write("other", "x")
+    workspace.commit("the user's")
+    workspace.git("pack-refs", "--all")
     config = repo.common_dir / "config"
     config.write_bytes(config.read_bytes())
     (tmp_path / "side" / "new").write_text("x", encoding="utf-8")

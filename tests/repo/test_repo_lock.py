@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from conftest import Place
+from conftest import Workspace
 
 from gitbatch.errors import BusyError, GitError
 from gitbatch.repo import lock
@@ -149,8 +149,10 @@ def lock_like_ours(path: Path) -> None:
     path.touch(0o444)
 
 
-def test_locks_of_dead_gits_of_ours_are_removed_and_others_stay(repo: Repository, place: Place) -> None:
-    git = place.root / ".git"
+def test_locks_of_dead_gits_of_ours_are_removed_and_others_stay(
+    repo: Repository, workspace: Workspace
+) -> None:
+    git = workspace.root / ".git"
     ours = [git / "refs/heads/gitbatch/b/1-x.lock", git / "refs/gitbatch/b/end.lock"]
     for path in ours:
         path.parent.mkdir(parents=True)
@@ -171,11 +173,13 @@ def test_locks_of_dead_gits_of_ours_are_removed_and_others_stay(repo: Repository
         assert (git / "packed-refs").stat().st_mode & 0o200
 
 
-def test_our_git_marks_the_locks_it_shares_and_leaves_no_trace_of_it(repo: Repository, place: Place) -> None:
+def test_our_git_marks_the_locks_it_shares_and_leaves_no_trace_of_it(
+    repo: Repository, workspace: Workspace
+) -> None:
     """Seen by a hook that git runs while it holds the locks."""
-    git, seen = place.root / ".git", place.home / "seen"
+    git, seen = workspace.root / ".git", workspace.home / "seen"
     with repository_lock(repo, silent) as held:
-        hooks = place.home / "hooks"
+        hooks = workspace.home / "hooks"
         hooks.mkdir()
         hook = hooks / "reference-transaction"
         hook.write_text(
@@ -183,10 +187,10 @@ def test_our_git_marks_the_locks_it_shares_and_leaves_no_trace_of_it(repo: Repos
             f"{git}/packed-refs.lock >>{seen} 2>/dev/null\nexit 0\n"
         )
         hook.chmod(0o755)
-        shutil.copy(shutil.which("git") or "", place.home)  # the hooks path of our git can't be changed
-        watched = held.git.in_directory(place.root)
-        head = place.git("rev-parse", "HEAD")
-        new = place.git("commit-tree", f"{head}^{{tree}}", "-p", head, "-m", "x")
+        shutil.copy(shutil.which("git") or "", workspace.home)  # the hooks path of our git can't be changed
+        watched = held.git.in_directory(workspace.root)
+        head = workspace.git("rev-parse", "HEAD")
+        new = workspace.git("commit-tree", f"{head}^{{tree}}", "-p", head, "-m", "x")
         refs = held.refs
         signing = refs._git_for(TARGET)
         assert signing.umask == refs.lock_umask
@@ -205,11 +209,11 @@ def _umask() -> int:
     return usual
 
 
-def test_a_lock_of_the_users_git_is_named_and_left(repo: Repository, place: Place) -> None:
-    head = place.git("rev-parse", "HEAD")
-    new = place.git("commit-tree", f"{head}^{{tree}}", "-p", head, "-m", "x")
+def test_a_lock_of_the_users_git_is_named_and_left(repo: Repository, workspace: Workspace) -> None:
+    head = workspace.git("rev-parse", "HEAD")
+    new = workspace.git("commit-tree", f"{head}^{{tree}}", "-p", head, "-m", "x")
     for name in (f"{TARGET}.lock", "HEAD.lock"):
-        path = place.root / ".git" / name
+        path = workspace.root / ".git" / name
         with repository_lock(repo, silent) as held:
             path.touch()
             with pytest.raises(BusyError) as refused:
@@ -218,9 +222,9 @@ def test_a_lock_of_the_users_git_is_named_and_left(repo: Repository, place: Plac
             path.unlink()
 
 
-def shim(place: Place, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+def shim(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
     """Put a git on PATH that does more than git, or less."""
-    folder = place.home / "bin"
+    folder = workspace.home / "bin"
     folder.mkdir()
     (folder / "git").write_text(f"#!/bin/sh\nreal={shutil.which('git')}\n{script}\n")
     (folder / "git").chmod(0o755)
@@ -228,10 +232,10 @@ def shim(place: Place, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
 
 
 def test_a_git_that_was_killed_has_not_said_no(
-    repo: Repository, place: Place, monkeypatch: pytest.MonkeyPatch
+    repo: Repository, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place.git("pack-refs", "--all")
-    shim(place, monkeypatch, "kill -9 $$")
+    workspace.git("pack-refs", "--all")
+    shim(workspace, monkeypatch, "kill -9 $$")
     questions: tuple[Callable[[], str | None], ...] = (
         lambda: repo.refs.leads_to("refs/heads/none"),
         lambda: repo.refs.read("refs/heads/main"),
@@ -244,12 +248,12 @@ def test_a_git_that_was_killed_has_not_said_no(
 
 
 def test_a_ref_that_a_killed_git_has_moved_is_moved(
-    repo: Repository, place: Place, monkeypatch: pytest.MonkeyPatch
+    repo: Repository, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    head = place.git("rev-parse", "HEAD")
-    new = place.git("commit-tree", f"{head}^{{tree}}", "-p", head, "-m", "x")
+    head = workspace.git("rev-parse", "HEAD")
+    new = workspace.git("commit-tree", f"{head}^{{tree}}", "-p", head, "-m", "x")
     case = 'case "$*" in *update-ref*) "$real" "$@"; kill -9 $$ ;; *) exec "$real" "$@" ;; esac'
-    shim(place, monkeypatch, case)
+    shim(workspace, monkeypatch, case)
     assert repo.refs.swap(TARGET, new, head, "x")
     assert repo.refs.read(TARGET) == new
 

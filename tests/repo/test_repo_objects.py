@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 
 from gitbatch.errors import GitError
 from gitbatch.repo.objects.codec import Ident, TreeEntry, parse_ident, parse_tree, render_tree
@@ -19,27 +19,27 @@ WHO = Ident("A <b> C", "a@b\n", 1_700_000_000)
 
 
 @pytest.fixture
-def objects(place: Place) -> Iterator[Objects]:
-    made = Objects(Git(place.root), place.root / ".git/objects")
+def objects(workspace: Workspace) -> Iterator[Objects]:
+    made = Objects(Git(workspace.root), workspace.root / ".git/objects")
     yield made
     made.close()
 
 
 @pytest.fixture
-def tree(place: Place) -> str:
-    place.write("a/b/c.txt", "c")
-    place.write("a/d e.txt", "d")
-    place.write("ü/ß.md", "s")
-    place.write("z", "z")
-    (place.root / "run").write_text("#!/bin/sh\n", encoding="utf-8")
-    (place.root / "run").chmod(0o755)
-    (place.root / "link").symlink_to("z")
-    place.commit()
-    return place.git("rev-parse", "HEAD^{tree}")
+def tree(workspace: Workspace) -> str:
+    workspace.write("a/b/c.txt", "c")
+    workspace.write("a/d e.txt", "d")
+    workspace.write("ü/ß.md", "s")
+    workspace.write("z", "z")
+    (workspace.root / "run").write_text("#!/bin/sh\n", encoding="utf-8")
+    (workspace.root / "run").chmod(0o755)
+    (workspace.root / "link").symlink_to("z")
+    workspace.commit()
+    return workspace.git("rev-parse", "HEAD^{tree}")
 
 
-def test_a_tree_is_read_as_git_lists_it(place: Place, objects: Objects, tree: str) -> None:
-    listed = place.git("ls-tree", "-r", "-z", tree).split("\0")[:-1]
+def test_a_tree_is_read_as_git_lists_it(workspace: Workspace, objects: Objects, tree: str) -> None:
+    listed = workspace.git("ls-tree", "-r", "-z", tree).split("\0")[:-1]
     expected = [(line.split("\t")[1], *line.split("\t")[0].split(" ")[::2]) for line in listed]
     assert [(path, entry.mode, entry.oid) for path, entry in objects.list_files(tree)] == expected
 
@@ -48,14 +48,14 @@ def test_a_tree_is_read_as_git_lists_it(place: Place, objects: Objects, tree: st
     "path", ["a/b/c.txt", "a/b/new.txt", "new", "n/e/w.txt", "a/d e.txt", "ü/neu.md", "a.x", "a-x"]
 )
 def test_a_written_tree_is_the_base_plus_the_blob(
-    place: Place, objects: Objects, tree: str, path: str
+    workspace: Workspace, objects: Objects, tree: str, path: str
 ) -> None:
     blob = objects.write_blob(b"new\n")
     made = objects.write_tree(tree, {path: blob})
     objects.writer.flush()
-    place.git("read-tree", tree)
-    place.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}")
-    assert made == place.git("write-tree")
+    workspace.git("read-tree", tree)
+    workspace.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}")
+    assert made == workspace.git("write-tree")
 
 
 @pytest.mark.parametrize("path", ["a/b/a.txt", "a/a/a.txt", "a.x", "a-x"])
@@ -67,50 +67,50 @@ def test_a_written_folder_is_cached_in_the_order_of_git(objects: Objects, tree: 
 
 
 def test_modes_as_old_programs_wrote_them_are_read_as_git_reads_them(
-    place: Place, objects: Objects, tree: str
+    workspace: Workspace, objects: Objects, tree: str
 ) -> None:
     raw = subprocess.run(
-        ["git", "cat-file", "tree", tree], cwd=place.root, capture_output=True, check=True
+        ["git", "cat-file", "tree", tree], cwd=workspace.root, capture_output=True, check=True
     ).stdout
-    (place.root / "padded").write_bytes(raw.replace(b"40000 ", b"040000 "))
-    padded = place.git("hash-object", "-t", "tree", "-w", "--literally", "padded")
+    (workspace.root / "padded").write_bytes(raw.replace(b"40000 ", b"040000 "))
+    padded = workspace.git("hash-object", "-t", "tree", "-w", "--literally", "padded")
     assert padded != tree
     blob = objects.write_blob(b"new\n")
     objects.writer.flush()
     for path in ("a/b/new.txt", "a-x"):
-        place.git("read-tree", padded)
-        place.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}")
-        assert objects.write_tree(padded, {path: blob}) == place.git("write-tree")
+        workspace.git("read-tree", padded)
+        workspace.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}")
+        assert objects.write_tree(padded, {path: blob}) == workspace.git("write-tree")
 
 
 @pytest.mark.parametrize("gone", [("z",), ("a/b/c",), ("a/b/c", "z"), ("missing/x",), ("z/x",), ("a/b",)])
 def test_a_file_that_is_taken_away_takes_its_empty_folder_along(
-    place: Place, objects: Objects, tree: str, gone: tuple[str, ...]
+    workspace: Workspace, objects: Objects, tree: str, gone: tuple[str, ...]
 ) -> None:
     made = objects.write_tree(tree, dict.fromkeys(gone))
     objects.writer.flush()
-    place.git("read-tree", tree)
-    place.git("update-index", "--force-remove", "--", *gone)
+    workspace.git("read-tree", tree)
+    workspace.git("update-index", "--force-remove", "--", *gone)
     if gone == ("a/b",):  # git keeps the files of a folder, which here is taken as it is
-        place.git("rm", "--cached", "-rqf", "--ignore-unmatch", "a/b")
-    assert made == place.git("write-tree")
+        workspace.git("rm", "--cached", "-rqf", "--ignore-unmatch", "a/b")
+    assert made == workspace.git("write-tree")
 
 
-def test_a_tree_without_a_base(place: Place, objects: Objects) -> None:
+def test_a_tree_without_a_base(workspace: Workspace, objects: Objects) -> None:
     blob = objects.write_blob(b"x")
     made = objects.write_tree(None, {"a/b": blob, "a/c": blob, "d": blob})
     objects.writer.flush()
-    assert place.git("ls-tree", "-r", "--name-only", made).split("\n") == ["a/b", "a/c", "d"]
+    assert workspace.git("ls-tree", "-r", "--name-only", made).split("\n") == ["a/b", "a/c", "d"]
 
 
-def test_changes_are_what_diff_tree_says(place: Place, objects: Objects, tree: str) -> None:
-    place.git("mv", "z", "y")
-    place.git("rm", "-rq", "a/b")
-    place.write("a/b", "now a file")
-    place.write("ü/ß.md", "other")
-    place.commit()
-    new = place.git("rev-parse", "HEAD^{tree}")
-    said = place.git("diff-tree", "-r", "--no-renames", "-z", tree, new).split("\0")[:-1]
+def test_changes_are_what_diff_tree_says(workspace: Workspace, objects: Objects, tree: str) -> None:
+    workspace.git("mv", "z", "y")
+    workspace.git("rm", "-rq", "a/b")
+    workspace.write("a/b", "now a file")
+    workspace.write("ü/ß.md", "other")
+    workspace.commit()
+    new = workspace.git("rev-parse", "HEAD^{tree}")
+    said = workspace.git("diff-tree", "-r", "--no-renames", "-z", tree, new).split("\0")[:-1]
     expected = {path: tuple(head.split(" ")[2:4]) for head, path in zip(said[::2], said[1::2], strict=True)}
     zero = "0" * 40
     found = {
@@ -131,15 +131,15 @@ def test_entry_finds_files_folders_and_nothing(objects: Objects, tree: str) -> N
     assert objects.find_entry(tree, "z/below/a/file") is None
 
 
-def test_a_commit_comes_back_as_it_was_written(place: Place, objects: Objects, tree: str) -> None:
-    parent = place.git("rev-parse", "HEAD")
+def test_a_commit_comes_back_as_it_was_written(workspace: Workspace, objects: Objects, tree: str) -> None:
+    parent = workspace.git("rev-parse", "HEAD")
     oid = objects.write_commit(tree, (parent,), "subject\n\nbody — ü\n", WHO, WHO)
     commit = objects.read_commit(oid)
     assert (commit.tree, commit.parents, commit.message) == (tree, (parent,), "subject\n\nbody — ü\n")
     assert parse_ident(commit.committer).when == WHO.when
-    assert place.git("log", "-1", "--format=%an|%ae|%ct|%s", oid) == "A b C|a@b|1700000000|subject"
-    place.git("branch", "made", oid)
-    assert place.git("fsck", "--strict") == ""
+    assert workspace.git("log", "-1", "--format=%an|%ae|%ct|%s", oid) == "A b C|a@b|1700000000|subject"
+    workspace.git("branch", "made", oid)
+    assert workspace.git("fsck", "--strict") == ""
 
 
 def test_missing_and_mistaken_objects_are_errors(objects: Objects, tree: str) -> None:
@@ -156,8 +156,8 @@ def test_a_descriptor_is_read_by_git(objects: Objects, tmp_path: Path) -> None:
 
 
 def test_sha256_repositories_work(tmp_path: Path, environment: dict[str, str]) -> None:
-    place = Place(tmp_path, tmp_path, environment)
-    place.git("init", "-q", "--object-format=sha256", "-b", "main")
+    workspace = Workspace(tmp_path, tmp_path, environment)
+    workspace.git("init", "-q", "--object-format=sha256", "-b", "main")
     objects = Objects(Git(tmp_path), tmp_path / ".git/objects", id_bytes=32)
     tree = objects.write_tree(None, {"a/b": objects.write_blob(b"x")})
     assert [path for path, _ in objects.list_files(tree)] == ["a/b"]
@@ -240,7 +240,7 @@ def test_what_is_no_blob_does_not_flow(objects: Objects, tree: str, tmp_path: Pa
 
 
 def test_a_folder_is_read_once_to_find_entries_and_anew_to_see_what_is_there(
-    place: Place, objects: Objects, tree: str, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, objects: Objects, tree: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert objects.find_entry(tree, "a/b/c.txt") == objects.find_entry(tree, "a/b/c.txt")
     monkeypatch.setattr("gitbatch.repo.objects.reader._CACHED_ENTRIES", 8)
@@ -256,8 +256,8 @@ def test_a_folder_is_read_once_to_find_entries_and_anew_to_see_what_is_there(
         assert sum(map(len, objects._folders.values())) <= 8
     monkeypatch.undo()
     assert objects.find_entry(tree, "ü/ß.md")
-    folder = place.git("rev-parse", f"{tree}:ü")
-    (place.root / ".git" / "objects" / folder[:2] / folder[2:]).unlink()
+    folder = workspace.git("rev-parse", f"{tree}:ü")
+    (workspace.root / ".git" / "objects" / folder[:2] / folder[2:]).unlink()
     assert objects.find_entry(tree, "ü/ß.md")
     with pytest.raises(MissingObjectError):
         list(objects.list_files(tree))

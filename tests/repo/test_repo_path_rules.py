@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from conftest import Place
+from conftest import Workspace
 
 from gitbatch.errors import GitError
 from gitbatch.repo.opening import open_repository
@@ -11,14 +11,14 @@ from gitbatch.repo.repository import Repository
 
 
 @pytest.fixture
-def tree(repo: Repository, place: Place) -> str:
+def tree(repo: Repository, workspace: Workspace) -> str:
     """A commit whose rules the checkout has not any more."""
-    place.write(".gitignore", "*.log\n!kept.log\n")
-    place.write("deep/.gitignore", "/er/\n")
-    place.write(".gitattributes", "*.bin filter=lfs\n")
-    tree = repo.objects.tree_of(place.commit())
+    workspace.write(".gitignore", "*.log\n!kept.log\n")
+    workspace.write("deep/.gitignore", "/er/\n")
+    workspace.write(".gitattributes", "*.bin filter=lfs\n")
+    tree = repo.objects.tree_of(workspace.commit())
     for name in (".gitignore", "deep/.gitignore", ".gitattributes"):
-        (place.root / name).unlink()
+        (workspace.root / name).unlink()
     return tree
 
 
@@ -35,21 +35,21 @@ def test_a_commit_is_asked(
     assert find_filters(repo, tree, ("a.bin", "deep/b.bin", "c.md")) == {"a.bin": "lfs", "deep/b.bin": "lfs"}
 
 
-def test_the_checkout_is_asked(repo: Repository, place: Place, tree: str) -> None:
+def test_the_checkout_is_asked(repo: Repository, workspace: Workspace, tree: str) -> None:
     assert tree
     assert find_ignored(repo, None, ("a.log",)) == {}
-    place.write(".gitignore", "b.log\n")
-    place.write(".gitattributes", "b.md filter=other\nc.md -filter\n")
+    workspace.write(".gitignore", "b.log\n")
+    workspace.write(".gitattributes", "b.md filter=other\nc.md -filter\n")
     assert find_ignored(repo, None, ("a.log", "b.log")) == {"b.log": Pattern("b.log", ".gitignore")}
     assert find_filters(repo, None, ("a.bin", "b.md", "c.md")) == {"b.md": "other"}
 
 
 @pytest.mark.parametrize("checkout", [True, False])
 def test_the_repositorys_own_files_count(
-    repo: Repository, place: Place, tree: str, *, checkout: bool
+    repo: Repository, workspace: Workspace, tree: str, *, checkout: bool
 ) -> None:
-    place.write(".git/info/exclude", "*.own\n")
-    place.write(".git/info/attributes", "*.own filter=mine\n")
+    workspace.write(".git/info/exclude", "*.own\n")
+    workspace.write(".git/info/attributes", "*.own filter=mine\n")
     again = open_repository(repo.root, read_only=True)
     asked = None if checkout else tree
     assert find_ignored(again, asked, ("a.own",)) == {"a.own": Pattern("*.own", ".git/info/exclude")}
@@ -64,12 +64,12 @@ def test_where_no_file_speaks_of_filters_git_is_not_started(repo: Repository) ->
 
 
 def test_without_patterns_git_is_not_started(
-    repo: Repository, place: Place, monkeypatch: pytest.MonkeyPatch
+    repo: Repository, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Comments are not patterns; one in the repository's own file, or in a folder on the way, is."""
-    place.write("deep/.gitignore", "/er/\n")
-    tree = repo.objects.tree_of(place.commit())
-    own = place.root / ".git/info/exclude"
+    workspace.write("deep/.gitignore", "/er/\n")
+    tree = repo.objects.tree_of(workspace.commit())
+    own = workspace.root / ".git/info/exclude"
     own.write_text("# git ls-files --others\n\n")
     with monkeypatch.context() as without:
         without.setattr("gitbatch.repo.path_rules._query", lambda *_: pytest.fail("git is started"))

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 
 from gitbatch.errors import GitbatchError
 from gitbatch.repo import childless
@@ -34,14 +34,14 @@ SPOILT = (GitbatchError, OSError)
 
 
 @pytest.fixture
-def repo(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
+def repo(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
     """Text files have CRLF in the checkout; `a.md` is one."""
-    for name, value in place.environment.items():
+    for name, value in workspace.environment.items():
         monkeypatch.setenv(name, value)
-    place.write(".gitattributes", "*.md text eol=crlf\n")
-    place.write("a.md", "a\r\n")
-    place.commit()
-    with closing(open_repository(place.root)) as opened:
+    workspace.write(".gitattributes", "*.md text eol=crlf\n")
+    workspace.write("a.md", "a\r\n")
+    workspace.commit()
+    with closing(open_repository(workspace.root)) as opened:
         opened.own_dir.mkdir()
         yield opened
 
@@ -167,10 +167,10 @@ def test_a_filter_that_gets_into_our_folder_cannot_start(repo: Repository, tmp_p
     if can_fork():
         pytest.skip("this kernel has no filter of system calls")
     with private_git(repo) as git:
-        place = Path(git.variables["GIT_DIR"])
+        workspace = Path(git.variables["GIT_DIR"])
         program = f"touch {tmp_path}/canary; cat"
-        (place / "config").write_text(f'[filter "evil"]\n\tclean = "{program}"\n', encoding="utf-8")
-        (place / "info" / "attributes").write_text("* filter=evil\n", encoding="utf-8")
+        (workspace / "config").write_text(f'[filter "evil"]\n\tclean = "{program}"\n', encoding="utf-8")
+        (workspace / "info" / "attributes").write_text("* filter=evil\n", encoding="utf-8")
         usual = git.run("hash-object", "--stdin", "--path=a", input=b"a").stderr
         assert not (tmp_path / "canary").exists()
         assert "Operation not permitted" in usual
@@ -185,34 +185,34 @@ def test_a_filter_that_gets_into_our_folder_cannot_start(repo: Repository, tmp_p
     assert (tmp_path / "canary").exists(), "the naive way runs it"
 
 
-def test_a_split_index_is_read(repo: Repository, place: Place) -> None:
-    place.git("update-index", "--split-index")
+def test_a_split_index_is_read(repo: Repository, workspace: Workspace) -> None:
+    workspace.git("update-index", "--split-index")
     assert list(repo.git_dir.glob("sharedindex.*"))
     assert find_uncommitted(repo, ("a.md",)) == ()
-    place.write("a.md", "b\r\n")
+    workspace.write("a.md", "b\r\n")
     assert find_uncommitted(repo, ("a.md",)) == ("a.md",)
 
 
-def test_a_split_index_is_written(repo: Repository, place: Place, tmp_path: Path) -> None:
-    place.git("update-index", "--split-index")
+def test_a_split_index_is_written(repo: Repository, workspace: Workspace, tmp_path: Path) -> None:
+    workspace.git("update-index", "--split-index")
     for number in range(5):
         follows_once(repo, tmp_path, number)
-    assert place.git("ls-files").splitlines() == [
+    assert workspace.git("ls-files").splitlines() == [
         ".gitattributes",
         "a.md",
         *(f"new-{tmp_path.name}-{number}.md" for number in range(5)),
     ]
 
 
-def test_a_sparse_index_stays_sparse(place: Place, tmp_path: Path) -> None:
-    place.write(".gitattributes", "*.md text eol=crlf\n")
+def test_a_sparse_index_stays_sparse(workspace: Workspace, tmp_path: Path) -> None:
+    workspace.write(".gitattributes", "*.md text eol=crlf\n")
     for path in ("here/b.md", "elsewhere/c.md"):
-        place.write(path, "text\r\n")
-    place.commit()
-    place.git("sparse-checkout", "set", "--cone", "--sparse-index", "here")
-    index = place.root / ".git" / "index"
+        workspace.write(path, "text\r\n")
+    workspace.commit()
+    workspace.git("sparse-checkout", "set", "--cone", "--sparse-index", "here")
+    index = workspace.root / ".git" / "index"
     assert b"sdir" in index.read_bytes()
-    with closing(open_repository(place.root, read_only=True)) as repo:
+    with closing(open_repository(workspace.root, read_only=True)) as repo:
         repo.own_dir.mkdir()
         follows_once(repo, tmp_path, 1)
         assert find_uncommitted(repo, ("here/b.md",)) == ()

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 
 from gitbatch.concurrency import GitThread
 from gitbatch.errors import GitbatchError, GitError
@@ -49,18 +49,18 @@ def test_what_says_how_a_remote_is_reached_is_kept_and_nothing_else() -> None:
 
 
 @pytest.fixture
-def clone(place: Place) -> Place:
-    place.git("config", "uploadpack.allowFilter", "true")
+def clone(workspace: Workspace) -> Workspace:
+    workspace.git("config", "uploadpack.allowFilter", "true")
     for name in ("a", "b/c"):
-        place.write(f"{name}.md", f"{name}\n")
-    place.commit()
-    made = place.root.parent / "clone"
-    place.git("clone", "-q", "--filter=blob:none", "--no-checkout", f"file://{place.root}", str(made))
-    return replace(place, root=made)
+        workspace.write(f"{name}.md", f"{name}\n")
+    workspace.commit()
+    made = workspace.root.parent / "clone"
+    workspace.git("clone", "-q", "--filter=blob:none", "--no-checkout", f"file://{workspace.root}", str(made))
+    return replace(workspace, root=made)
 
 
 def test_the_fetch_uses_the_users_configuration_and_says_what_it_does(
-    clone: Place, monkeypatch: pytest.MonkeyPatch
+    clone: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clone.git("config", "remote.origin.url", "elsewhere:repo")
     known = {
@@ -80,7 +80,7 @@ def test_the_fetch_uses_the_users_configuration_and_says_what_it_does(
     repo.close()
 
 
-def test_one_object_and_a_refusal(clone: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_object_and_a_refusal(clone: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in clone.environment.items():
         monkeypatch.setenv(name, value)
     repo = open_repository(clone.root)
@@ -116,7 +116,7 @@ def test_one_object_and_a_refusal(clone: Place, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("frozen", [True, False])
 def test_a_fetch_in_a_run_is_by_the_configuration_of_its_start(
-    clone: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, frozen: bool
+    clone: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, frozen: bool
 ) -> None:
     for name, value in clone.environment.items():
         monkeypatch.setenv(name, value)
@@ -142,7 +142,7 @@ def test_a_fetch_in_a_run_is_by_the_configuration_of_its_start(
 
 
 def test_a_fetch_that_brings_nothing_is_an_error(
-    clone: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    clone: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     real = shutil.which("git")
     (tmp_path / "bin").mkdir()
@@ -161,7 +161,7 @@ def test_a_fetch_that_brings_nothing_is_an_error(
     repo.close()
 
 
-def test_who_reads_by_path_is_told_what_is_missing(clone: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_reads_by_path_is_told_what_is_missing(clone: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in clone.environment.items():
         monkeypatch.setenv(name, value)
     repo = open_repository(clone.root)

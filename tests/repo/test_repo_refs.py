@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 
 from gitbatch.errors import BusyError, GitError
 from gitbatch.repo.process import Git
@@ -19,16 +19,16 @@ REF = "refs/heads/gitbatch/b/1-x"
 
 
 @pytest.fixture
-def commits(place: Place) -> tuple[str, str]:
-    place.write("a", "1")
-    one = place.commit()
-    place.write("a", "2")
-    return one, place.commit()
+def commits(workspace: Workspace) -> tuple[str, str]:
+    workspace.write("a", "1")
+    one = workspace.commit()
+    workspace.write("a", "2")
+    return one, workspace.commit()
 
 
 @pytest.fixture
-def refs(place: Place) -> Iterator[Refs]:
-    made = Refs(Git(place.root), place.root / ".git", place.root / ".git", "0" * 40)
+def refs(workspace: Workspace) -> Iterator[Refs]:
+    made = Refs(Git(workspace.root), workspace.root / ".git", workspace.root / ".git", "0" * 40)
     yield made
     made.close()
 
@@ -43,9 +43,9 @@ def test_swap_moves_only_from_what_it_expects(refs: Refs, commits: tuple[str, st
 
 
 def test_a_ref_that_git_moved_before_it_failed_is_moved(
-    refs: Refs, place: Place, commits: tuple[str, str]
+    refs: Refs, workspace: Workspace, commits: tuple[str, str]
 ) -> None:
-    log = place.root / ".git" / "logs" / "HEAD"
+    log = workspace.root / ".git" / "logs" / "HEAD"
     log.unlink()
     log.mkdir()
     (log / "in the way").touch()  # git moves the branch, can't say so there, and fails
@@ -98,39 +98,41 @@ def test_what_fails_meanwhile_leaves_the_git_in_step(refs: Refs, commits: tuple[
     assert refs.session.read_line() == b"abort: ok"
 
 
-def test_a_ref_is_read_wherever_git_keeps_it(refs: Refs, place: Place, commits: tuple[str, str]) -> None:
+def test_a_ref_is_read_wherever_git_keeps_it(
+    refs: Refs, workspace: Workspace, commits: tuple[str, str]
+) -> None:
     one, two = commits
     refs.create(REF, one)
-    place.git("symbolic-ref", "refs/heads/other", REF)
+    workspace.git("symbolic-ref", "refs/heads/other", REF)
     assert (refs.read(REF), refs.read("refs/heads/other")) == (one, one)
-    place.git("pack-refs", "--all")
-    assert not (place.root / ".git" / REF).exists()
+    workspace.git("pack-refs", "--all")
+    assert not (workspace.root / ".git" / REF).exists()
     assert (refs.read(REF), refs.read("refs/heads/other")) == (one, one)
-    place.git("update-ref", REF, two)
+    workspace.git("update-ref", REF, two)
     assert refs.read(REF) == two
-    (place.root / ".git" / REF).write_text("nonsense\n")
+    (workspace.root / ".git" / REF).write_text("nonsense\n")
     assert refs.read(REF) is None
 
 
 def test_what_is_not_there_is_none_with_packed_refs_too(
-    refs: Refs, place: Place, commits: tuple[str, str]
+    refs: Refs, workspace: Workspace, commits: tuple[str, str]
 ) -> None:
     assert refs.read("refs/heads/other") is None
-    place.git("branch", "other-one")
-    place.git("pack-refs", "--all")
+    workspace.git("branch", "other-one")
+    workspace.git("pack-refs", "--all")
     assert refs.read("refs/heads/other") is None
     assert refs.read("refs/heads/other-one") == commits[1]
-    place.git("branch", "-D", "other-one")
+    workspace.git("branch", "-D", "other-one")
     assert refs.read("refs/heads/other-one") is None
 
 
 def test_several_refs_are_read_as_each_is_and_what_is_packed_once(
-    refs: Refs, place: Place, commits: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+    refs: Refs, workspace: Workspace, commits: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place.git("branch", "packed", commits[0])
-    place.git("pack-refs", "--all")
+    workspace.git("branch", "packed", commits[0])
+    workspace.git("pack-refs", "--all")
     refs.create(REF, commits[1])
-    place.git("symbolic-ref", "refs/heads/alias", REF)
+    workspace.git("symbolic-ref", "refs/heads/alias", REF)
     names = [f"refs/heads/{name}" for name in ("packed", "alias", "missing", "main/below", "gone")]
     assert refs.read_several((REF, *names)) == {REF: commits[1]} | dict(
         zip(names, (commits[0], commits[1], None, None, None), strict=True)
@@ -170,44 +172,48 @@ def test_several_refs_are_read_as_each_is_and_what_is_packed_once(
         "link",
     ],
 )
-def test_head_leads_where_git_says(refs: Refs, place: Place, commits: tuple[str, str], head: str) -> None:
-    place.git("symbolic-ref", "refs/heads/alias", "refs/heads/main")
-    place.git("symbolic-ref", "refs/heads/alias-of-alias", "refs/heads/alias")
-    file = place.root / ".git/HEAD"
+def test_head_leads_where_git_says(
+    refs: Refs, workspace: Workspace, commits: tuple[str, str], head: str
+) -> None:
+    workspace.git("symbolic-ref", "refs/heads/alias", "refs/heads/main")
+    workspace.git("symbolic-ref", "refs/heads/alias-of-alias", "refs/heads/alias")
+    file = workspace.root / ".git/HEAD"
     file.unlink()
     if head == "link":
         file.symlink_to("refs/heads/main")
     else:
         file.write_text(head.format(oid=commits[0]))
-    said = place.git("symbolic-ref", "--quiet", "HEAD", check=False)
+    said = workspace.git("symbolic-ref", "--quiet", "HEAD", check=False)
     assert (refs.leads_to("HEAD") or "") == said
 
 
-def test_a_ref_is_a_link_that_leads_to_no_file(refs: Refs, place: Place, commits: tuple[str, str]) -> None:
-    place.git("pack-refs", "--all")
-    (place.root / ".git/refs/heads/link").symlink_to("refs/heads/main")
-    assert refs.read("refs/heads/link") == place.git("rev-parse", "refs/heads/link") == commits[1]
+def test_a_ref_is_a_link_that_leads_to_no_file(
+    refs: Refs, workspace: Workspace, commits: tuple[str, str]
+) -> None:
+    workspace.git("pack-refs", "--all")
+    (workspace.root / ".git/refs/heads/link").symlink_to("refs/heads/main")
+    assert refs.read("refs/heads/link") == workspace.git("rev-parse", "refs/heads/link") == commits[1]
 
 
-def test_packed_refs_that_can_not_be_read_are_gits_to_complain_of(refs: Refs, place: Place) -> None:
-    (place.root / ".git/packed-refs").mkdir()
+def test_packed_refs_that_can_not_be_read_are_gits_to_complain_of(refs: Refs, workspace: Workspace) -> None:
+    (workspace.root / ".git/packed-refs").mkdir()
     with pytest.raises(GitError):
         refs.below("refs/gitbatch/b/")
 
 
 def test_a_ref_that_was_packed_meanwhile_is_not_moved_from_what_it_was(
-    refs: Refs, place: Place, commits: tuple[str, str]
+    refs: Refs, workspace: Workspace, commits: tuple[str, str]
 ) -> None:
     """A git that stays open may take the packed refs of a moment ago for those of now, if they are as large."""
     one, two = commits
-    three = place.git("commit-tree", f"{two}^{{tree}}", "-p", two, "-m", "three")
+    three = workspace.git("commit-tree", f"{two}^{{tree}}", "-p", two, "-m", "three")
     for _ in range(5):
-        place.git("update-ref", REF, one)
-        place.git("pack-refs", "--all")
+        workspace.git("update-ref", REF, one)
+        workspace.git("pack-refs", "--all")
         assert refs.swap(REF, one, one, "x")
         for commit in (two, three):
-            place.git("update-ref", REF, commit)
-            place.git("pack-refs", "--all")
+            workspace.git("update-ref", REF, commit)
+            workspace.git("pack-refs", "--all")
         assert not refs.swap(REF, two, one, "x")
         assert refs.read(REF) == three
 
@@ -231,11 +237,11 @@ def test_one_git_moves_many_refs_of_ours(
     assert len(started) == 1
 
 
-def test_an_id_is_not_looked_for_among_the_refs(place: Place, commits: tuple[str, str]) -> None:
+def test_an_id_is_not_looked_for_among_the_refs(workspace: Workspace, commits: tuple[str, str]) -> None:
     """Git would do it five times for each id, which takes half of the time of a move."""
-    trace = place.root / "trace"
-    git = Git(place.root).in_directory(place.root, GIT_TRACE_REFS=str(trace))
-    with closing(Refs(git, place.root / ".git", place.root / ".git", "0" * 40)) as refs:
+    trace = workspace.root / "trace"
+    git = Git(workspace.root).in_directory(workspace.root, GIT_TRACE_REFS=str(trace))
+    with closing(Refs(git, workspace.root / ".git", workspace.root / ".git", "0" * 40)) as refs:
         refs.create(REF, commits[0])
         assert refs.swap(REF, commits[1], commits[0], "x")
     read = trace.read_text(encoding="utf-8")
@@ -244,7 +250,7 @@ def test_an_id_is_not_looked_for_among_the_refs(place: Place, commits: tuple[str
 
 
 def test_one_of_ours_that_moved_is_refused_and_the_next_one_works(
-    refs: Refs, place: Place, commits: tuple[str, str]
+    refs: Refs, workspace: Workspace, commits: tuple[str, str]
 ) -> None:
     one, two = commits
     assert refs.swap(REF, one, None, "x")
@@ -253,7 +259,7 @@ def test_one_of_ours_that_moved_is_refused_and_the_next_one_works(
     assert refs.read(REF) == one
     with pytest.raises(GitError):
         refs.swap(f"{REF}/below", one, None, "x")
-    lock = place.root / ".git" / f"{REF}.lock"
+    lock = workspace.root / ".git" / f"{REF}.lock"
     lock.touch()
     with pytest.raises(BusyError):
         refs.swap(REF, two, one, "x")
@@ -262,8 +268,10 @@ def test_one_of_ours_that_moved_is_refused_and_the_next_one_works(
     assert refs.read(REF) == two
 
 
-def test_a_locked_ref_is_busy_and_says_where(place: Place, refs: Refs, commits: tuple[str, str]) -> None:
-    lock = place.root / ".git" / "refs/heads/main.lock"
+def test_a_locked_ref_is_busy_and_says_where(
+    workspace: Workspace, refs: Refs, commits: tuple[str, str]
+) -> None:
+    lock = workspace.root / ".git" / "refs/heads/main.lock"
     lock.touch()
     with pytest.raises(BusyError) as caught:
         refs.swap("refs/heads/main", commits[0], commits[1], "moved")
@@ -289,9 +297,9 @@ def test_below_and_delete(refs: Refs, commits: tuple[str, str]) -> None:
 
 
 def test_a_commit_is_found_by_any_name_and_nothing_else(
-    refs: Refs, place: Place, commits: tuple[str, str]
+    refs: Refs, workspace: Workspace, commits: tuple[str, str]
 ) -> None:
     assert refs.commit("HEAD") == refs.commit("refs/heads/main") == commits[1]
     assert refs.commit("--help") is None
-    assert refs.commit(place.git("rev-parse", "HEAD^{tree}")) is None
+    assert refs.commit(workspace.git("rev-parse", "HEAD^{tree}")) is None
     assert refs.read("refs/heads/nothing") is None

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 
 from gitbatch.errors import GitError
 from gitbatch.repo.sample import make_repository
@@ -17,26 +17,26 @@ def tree(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def environment_of(place: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
-    for name, value in place.environment.items():
+def environment_of(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    for name, value in workspace.environment.items():
         monkeypatch.setenv(name, value)
-    return place
+    return workspace
 
 
 @pytest.mark.parametrize(
     "name", ["plain", "with space", "$HOME", "a$Zb", "${HOME}x", "~", "ü:β", "%(prefix)"]
 )
-def test_any_name_will_do(environment_of: Place, tmp_path: Path, tree: Path, name: str) -> None:
-    place = tmp_path / "made" / name
-    make_repository(place, tree)
-    made = Place(place, tmp_path, environment_of.environment)
+def test_any_name_will_do(environment_of: Workspace, tmp_path: Path, tree: Path, name: str) -> None:
+    workspace = tmp_path / "made" / name
+    make_repository(workspace, tree)
+    made = Workspace(workspace, tmp_path, environment_of.environment)
     assert made.git("ls-files") == "docs/a.md"
     assert made.git("status", "--porcelain") == ""
     assert [folder.name for folder in (tmp_path / "made").iterdir()] == [name]
 
 
 def test_a_repository_of_the_environment_is_left_alone(
-    environment_of: Place, tmp_path: Path, tree: Path, monkeypatch: pytest.MonkeyPatch
+    environment_of: Workspace, tmp_path: Path, tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user = environment_of
     user.write("mine.txt", "mine")
@@ -53,7 +53,7 @@ def test_a_repository_of_the_environment_is_left_alone(
 
 
 def test_what_the_user_has_everywhere_changes_nothing(
-    environment_of: Place, tmp_path: Path, tree: Path, monkeypatch: pytest.MonkeyPatch
+    environment_of: Workspace, tmp_path: Path, tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hooks = tmp_path / "hooks"
     hooks.mkdir()
@@ -65,7 +65,7 @@ def test_what_the_user_has_everywhere_changes_nothing(
     (tmp_path / "config").write_text(config, encoding="utf-8")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "config"))
     make_repository(tmp_path / "demo", tree)
-    assert Place(tmp_path / "demo", tmp_path, environment_of.environment).git("ls-files") == "docs/a.md"
+    assert Workspace(tmp_path / "demo", tmp_path, environment_of.environment).git("ls-files") == "docs/a.md"
 
 
 @pytest.mark.usefixtures("environment_of")

@@ -1,7 +1,7 @@
 """What the user has configured, read as git reads it."""
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 
 from gitbatch.repo.settings import LineEnds, Setting, find_user_setting, is_true, line_ends
 
@@ -9,9 +9,9 @@ VALUES = "true TRUE Yes on 1 2 -1 +3 0x1 0x10 010 1k 10M 100 false No off 0 00 -
 
 
 @pytest.mark.parametrize("value", [*VALUES.split(), "", " 1"])
-def test_true_is_what_git_takes_for_true(place: Place, value: str) -> None:
-    place.git("config", "some.thing", value)
-    assert is_true(value) is (place.git("config", "--type=bool", "some.thing") == "true")
+def test_true_is_what_git_takes_for_true(workspace: Workspace, value: str) -> None:
+    workspace.git("config", "some.thing", value)
+    assert is_true(value) is (workspace.git("config", "--type=bool", "some.thing") == "true")
 
 
 @pytest.mark.parametrize(

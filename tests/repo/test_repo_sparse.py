@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import IDENTITY, Place
+from conftest import IDENTITY, Workspace
 
 from gitbatch.errors import GitError
 from gitbatch.repo.objects.codec import REGULAR, TreeEntry
@@ -30,9 +30,9 @@ def repo(
 ) -> Iterator[Repository]:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    place = Place(tmp_path / "repo", tmp_path / "home", environment)
-    place.root.mkdir()
-    place.git("init", "-q", f"--object-format={request.param}", "-b", "main")
+    workspace = Workspace(tmp_path / "repo", tmp_path / "home", environment)
+    workspace.root.mkdir()
+    workspace.git("init", "-q", f"--object-format={request.param}", "-b", "main")
     for path in (
         "a/b/c.txt",
         "a/b/d.txt",
@@ -44,40 +44,45 @@ def repo(
         "z",
         f"long/{'n' * 200}/x",
     ):
-        place.write(path, f"{path}\n")
-    place.write("empty", "")
-    place.write("run", "#!/bin/sh\n")
-    (place.root / "run").chmod(0o755)
-    (place.root / "link").symlink_to("a/b/c.txt")
-    place.git("add", "--all")
-    place.git(
+        workspace.write(path, f"{path}\n")
+    workspace.write("empty", "")
+    workspace.write("run", "#!/bin/sh\n")
+    (workspace.root / "run").chmod(0o755)
+    (workspace.root / "link").symlink_to("a/b/c.txt")
+    workspace.git("add", "--all")
+    workspace.git(
         "update-index", "--add", "--cacheinfo", f"160000,{'1' * (40 if request.param == 'sha1' else 64)},sub"
     )
-    place.git("commit", "-qm", "all kinds")
-    opened = open_repository(place.root)
+    workspace.git("commit", "-qm", "all kinds")
+    opened = open_repository(workspace.root)
     yield opened
     opened.close()
 
 
-def made(repo: Repository, tmp_path: Path, *paths: str) -> Place:
+def made(repo: Repository, tmp_path: Path, *paths: str) -> Workspace:
     """A worktree with some paths, to look at with the user's git."""
     base = repo.refs.commit("HEAD") or ""
     output = "out/x.md"
     path = tmp_path / "w t" / "b-1-x"
     agents = read_agent_git(repo, path.parent, "refs/heads/main")
     add_worktree(repo, agents, NewWorktree(path, BRANCH, base, output, paths))
-    return Place(tmp_path / "w t" / "b-1-x", tmp_path / "home", {})
+    return Workspace(tmp_path / "w t" / "b-1-x", tmp_path / "home", {})
 
 
-def on_disk(place: Place) -> set[str]:
-    found = (path for path in place.root.rglob("*") if path.is_symlink() or not path.is_dir())
-    return {path.relative_to(place.root).as_posix() for path in found} - {".git"}
+def on_disk(workspace: Workspace) -> set[str]:
+    found = (path for path in workspace.root.rglob("*") if path.is_symlink() or not path.is_dir())
+    return {path.relative_to(workspace.root).as_posix() for path in found} - {".git"}
 
 
-def inside(place: Place, *arguments: str) -> list[str]:
+def inside(workspace: Workspace, *arguments: str) -> list[str]:
     command = ["git", "-c", "core.quotePath=false", *arguments]
     return subprocess.run(
-        command, cwd=place.root, env={**os.environ, **IDENTITY}, capture_output=True, text=True, check=True
+        command,
+        cwd=workspace.root,
+        env={**os.environ, **IDENTITY},
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.splitlines()
 
 
@@ -96,55 +101,55 @@ def inside(place: Place, *arguments: str) -> list[str]:
 def test_what_is_wanted_is_there_and_git_misses_nothing(
     repo: Repository, tmp_path: Path, paths: tuple[str, ...], expected: set[str]
 ) -> None:
-    place = made(repo, tmp_path, *paths)
-    assert on_disk(place) == expected
-    assert inside(place, "diff-files", "--name-only") == [], "what git compares first is right"
-    assert inside(place, "status", "--porcelain") == []
-    staged = [line.replace(" 0\t", "\t") for line in inside(place, "ls-files", "--stage")]
-    listed = inside(place, "ls-tree", "-r", "HEAD")
+    workspace = made(repo, tmp_path, *paths)
+    assert on_disk(workspace) == expected
+    assert inside(workspace, "diff-files", "--name-only") == [], "what git compares first is right"
+    assert inside(workspace, "status", "--porcelain") == []
+    staged = [line.replace(" 0\t", "\t") for line in inside(workspace, "ls-files", "--stage")]
+    listed = inside(workspace, "ls-tree", "-r", "HEAD")
     assert staged == [
         f"{mode} {oid}\t{path}"
         for mode, _, oid, path in (line.replace("\t", " ").split(" ") for line in listed)
     ]
-    skipped = {line[2:] for line in inside(place, "ls-files", "-t") if line.startswith("S ")}
+    skipped = {line[2:] for line in inside(workspace, "ls-files", "-t") if line.startswith("S ")}
     assert skipped == {line.partition("\t")[2] for line in listed} - expected - set(paths)
 
 
 def test_kinds_of_files_come_as_they_are(repo: Repository, tmp_path: Path) -> None:
-    place = made(repo, tmp_path, "link", "run", "sub", "z")
-    assert (place.root / "link").readlink() == Path("a/b/c.txt")
-    assert (place.root / "run").stat().st_mode & 0o777 == 0o755
-    assert (place.root / "z").stat().st_mode & 0o777 == 0o644
-    assert (place.root / "sub").is_dir()
+    workspace = made(repo, tmp_path, "link", "run", "sub", "z")
+    assert (workspace.root / "link").readlink() == Path("a/b/c.txt")
+    assert (workspace.root / "run").stat().st_mode & 0o777 == 0o755
+    assert (workspace.root / "z").stat().st_mode & 0o777 == 0o644
+    assert (workspace.root / "sub").is_dir()
 
 
 def test_a_commit_of_the_agent_changes_what_it_changed(repo: Repository, tmp_path: Path) -> None:
-    place = made(repo, tmp_path, "a/b/c.txt", "out/")
-    (place.root / "out" / "x.md").write_text("x")
-    (place.root / "a/b/c.txt").write_text("changed")
-    (place.root / "a/new").write_text("new")
-    inside(place, "add", "--all")
-    inside(place, "commit", "-qm", "mine")
-    assert inside(place, "diff-tree", "-r", "--name-status", "HEAD^", "HEAD") == [
+    workspace = made(repo, tmp_path, "a/b/c.txt", "out/")
+    (workspace.root / "out" / "x.md").write_text("x")
+    (workspace.root / "a/b/c.txt").write_text("changed")
+    (workspace.root / "a/new").write_text("new")
+    inside(workspace, "add", "--all")
+    inside(workspace, "commit", "-qm", "mine")
+    assert inside(workspace, "diff-tree", "-r", "--name-status", "HEAD^", "HEAD") == [
         "M\ta/b/c.txt",
         "A\ta/new",
         "A\tout/x.md",
     ]
-    assert inside(place, "status", "--porcelain") == []
-    inside(place, "checkout", "--ignore-skip-worktree-bits", "HEAD^", "--", "a")
-    assert (place.root / "a/b/d.txt").read_text() == "a/b/d.txt\n"
+    assert inside(workspace, "status", "--porcelain") == []
+    inside(workspace, "checkout", "--ignore-skip-worktree-bits", "HEAD^", "--", "a")
+    assert (workspace.root / "a/b/d.txt").read_text() == "a/b/d.txt\n"
 
 
 def test_git_knows_the_worktree_as_its_own(repo: Repository, tmp_path: Path) -> None:
-    place = made(repo, tmp_path, "z")
-    assert inside(place, "rev-parse", "HEAD", "main") == [repo.refs.commit("HEAD")] * 2
-    assert inside(place, "branch", "--list", "gitbatch/*") == [], "what others work on"
+    workspace = made(repo, tmp_path, "z")
+    assert inside(workspace, "rev-parse", "HEAD", "main") == [repo.refs.commit("HEAD")] * 2
+    assert inside(workspace, "branch", "--list", "gitbatch/*") == [], "what others work on"
     listed = repo.git.read_output("worktree", "list", "--porcelain")
-    assert f"worktree {place.root}\nHEAD {repo.refs.commit('HEAD')}\nbranch {BRANCH}\n" in listed
+    assert f"worktree {workspace.root}\nHEAD {repo.refs.commit('HEAD')}\nbranch {BRANCH}\n" in listed
     repo.git.run("worktree", "prune", "--expire=now")
     assert repo.git.read_output("worktree", "list", "--porcelain") == listed
     assert listed.count("locked gitbatch works in it") == 1, "so that a prune of the user keeps it"
-    assert inside(place, "fsck", "--no-dangling") == []
+    assert inside(workspace, "fsck", "--no-dangling") == []
 
 
 def test_a_branch_that_is_there_is_not_taken(repo: Repository, tmp_path: Path) -> None:
@@ -154,8 +159,8 @@ def test_a_branch_that_is_there_is_not_taken(repo: Repository, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("name", ["..", ".", ".git", "a/b"])
-def test_a_tree_that_git_would_refuse_is_refused(place: Place, tmp_path: Path, name: str) -> None:
-    objects = Objects(Git(place.root), place.root / ".git/objects")
+def test_a_tree_that_git_would_refuse_is_refused(workspace: Workspace, tmp_path: Path, name: str) -> None:
+    objects = Objects(Git(workspace.root), workspace.root / ".git/objects")
     inner = objects.write_tree(None, {"config": objects.write_blob(b"evil")})
     oid = bytes.fromhex(inner)
     objects.read_folder(inner)

@@ -1,7 +1,7 @@
 """A lock that would stop a checkpoint is noticed before any agent starts."""
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 
 from gitbatch.errors import BusyError
 from gitbatch.repo.repository import Repository
@@ -11,10 +11,12 @@ MAIN = "refs/heads/main"
 
 
 @pytest.mark.parametrize("name", ["index.lock", "HEAD.lock", "packed-refs.lock", f"{MAIN}.lock"])
-def test_a_lock_is_named(repo: Repository, place: Place, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_a_lock_is_named(
+    repo: Repository, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     monkeypatch.setattr("gitbatch.repo.unlocked._TRIES", 1)
     require_unlocked(repo, MAIN)
-    lock = place.root / ".git" / name
+    lock = workspace.root / ".git" / name
     lock.touch()
     with pytest.raises(BusyError) as refused:
         require_unlocked(repo, MAIN)
@@ -23,15 +25,17 @@ def test_a_lock_is_named(repo: Repository, place: Place, monkeypatch: pytest.Mon
     assert lock.exists()
 
 
-def test_the_index_of_a_checkout_that_does_not_follow_may_be_locked(repo: Repository, place: Place) -> None:
-    (place.root / ".git/index.lock").touch()
+def test_the_index_of_a_checkout_that_does_not_follow_may_be_locked(
+    repo: Repository, workspace: Workspace
+) -> None:
+    (workspace.root / ".git/index.lock").touch()
     require_unlocked(repo, "refs/heads/other")
 
 
 def test_a_lock_that_goes_away_in_time_is_waited_for(
-    repo: Repository, place: Place, monkeypatch: pytest.MonkeyPatch
+    repo: Repository, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lock = place.root / ".git" / f"{MAIN}.lock"
+    lock = workspace.root / ".git" / f"{MAIN}.lock"
     lock.touch()
     monkeypatch.setattr("time.sleep", lambda _: lock.unlink())
     require_unlocked(repo, MAIN)

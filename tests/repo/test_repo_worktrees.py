@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from base_repositories import SAMPLES
-from conftest import Place
+from conftest import Workspace
 
 from gitbatch.fs.removal import remove_tree
 from gitbatch.repo.opening import open_repository
@@ -31,16 +31,16 @@ BRANCH = "refs/heads/gitbatch/b/1-x"
 
 
 @pytest.fixture
-def repo(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
-    for name, value in place.environment.items():
+def repo(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
+    for name, value in workspace.environment.items():
         monkeypatch.setenv(name, value)
-    place.write("a b/ü.md", "1")
-    place.write("a b/second.md", "2")
-    place.write("c/[x]*.md", "3")
-    place.write("c/other.md", "4")
-    place.write("top.md", "5")
-    place.commit()
-    opened = open_repository(place.root)
+    workspace.write("a b/ü.md", "1")
+    workspace.write("a b/second.md", "2")
+    workspace.write("c/[x]*.md", "3")
+    workspace.write("c/other.md", "4")
+    workspace.write("top.md", "5")
+    workspace.commit()
+    opened = open_repository(workspace.root)
     yield opened
     opened.close()
 
@@ -63,7 +63,7 @@ def test_a_full_worktree_has_everything(repo: Repository, tmp_path: Path) -> Non
 
 
 def test_a_prune_that_removes_the_empty_folder_of_entries(
-    repo: Repository, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    repo: Repository, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`git worktree prune`, which `git gc` runs too, may do that before the entry is in it."""
     pruned: list[Path] = []
@@ -72,7 +72,7 @@ def test_a_prune_that_removes_the_empty_folder_of_entries(
     def prune_first(old: str, new: str) -> None:
         entries = Path(new).parent
         if entries.name == "worktrees" and entries.exists() and not pruned:
-            place.git("worktree", "prune")
+            workspace.git("worktree", "prune")
             pruned.append(Path(new))
             assert not entries.exists()
         rename(old, new)
@@ -98,13 +98,15 @@ def test_its_entry_is_made_while_git_makes_its_branch(
     assert seen == [f"ref: {made.branch}\n"]
 
 
-def test_a_sparse_worktree_has_what_was_asked_for(repo: Repository, place: Place, tmp_path: Path) -> None:
-    config = place.read(".git/config")
+def test_a_sparse_worktree_has_what_was_asked_for(
+    repo: Repository, workspace: Workspace, tmp_path: Path
+) -> None:
+    config = workspace.read(".git/config")
     made = make(repo, tmp_path, ("a b/ü.md", "c/[x]*.md", "out/deep/"))
     assert files(made.path) == ["a b/ü.md", "c/[x]*.md"]
     status = subprocess.run(["git", "status", "--porcelain"], cwd=made.path, capture_output=True, check=True)
     assert status.stdout == b"", "what is not checked out is not deleted"
-    assert place.read(".git/config") == config
+    assert workspace.read(".git/config") == config
 
 
 def test_nothing_of_the_checkout_is_newer_than_its_making(repo: Repository, tmp_path: Path) -> None:
@@ -116,9 +118,9 @@ def test_nothing_of_the_checkout_is_newer_than_its_making(repo: Repository, tmp_
 
 
 def test_removal_leaves_no_trace_and_touches_nothing_else(
-    repo: Repository, place: Place, tmp_path: Path
+    repo: Repository, workspace: Workspace, tmp_path: Path
 ) -> None:
-    place.git("worktree", "add", "-q", "--detach", str(tmp_path / "users own"))
+    workspace.git("worktree", "add", "-q", "--detach", str(tmp_path / "users own"))
     made = make(repo, tmp_path)
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "x").write_text("x", encoding="utf-8")
@@ -132,7 +134,7 @@ def test_removal_leaves_no_trace_and_touches_nothing_else(
     assert not made.path.exists()
     assert (tmp_path / "precious" / "x").read_text(encoding="utf-8") == "x"
     assert worktrees_named(repo, "b-") == ()
-    assert place.git("worktree", "list", "--porcelain").count("worktree ") == 2
+    assert workspace.git("worktree", "list", "--porcelain").count("worktree ") == 2
     remove_worktree(repo, made.path)
 
 
@@ -165,22 +167,24 @@ def test_a_missing_worktree_is_still_known_by_its_record(repo: Repository, tmp_p
     assert worktrees_named(repo, "b-") == ()
 
 
-def test_a_branch_in_another_checkout_is_found(repo: Repository, place: Place, tmp_path: Path) -> None:
-    place.git("worktree", "add", "-q", "-b", "side", str(tmp_path / "side"))
+def test_a_branch_in_another_checkout_is_found(
+    repo: Repository, workspace: Workspace, tmp_path: Path
+) -> None:
+    workspace.git("worktree", "add", "-q", "-b", "side", str(tmp_path / "side"))
     assert checked_out_elsewhere(repo, "refs/heads/side") == tmp_path / "side"
     assert checked_out_elsewhere(repo, "refs/heads/main") is None
 
 
 @pytest.mark.rule("S1")
 def test_the_hook_lets_only_the_assigned_file_be_committed(
-    repo: Repository, place: Place, tmp_path: Path
+    repo: Repository, workspace: Workspace, tmp_path: Path
 ) -> None:
-    hook = place.root / ".git" / "hooks" / "pre-commit"
+    hook = workspace.root / ".git" / "hooks" / "pre-commit"
     hook.parent.mkdir(exist_ok=True)
     hook.write_bytes((SAMPLES.parent.parent / "hooks" / "pre-commit").read_bytes())
     hook.chmod(0o755)
     made = make(repo, tmp_path)
-    inside = Place(made.path, place.home, place.environment)
+    inside = Workspace(made.path, workspace.home, workspace.environment)
     inside.write("out/deep/x.md", "x")
     inside.commit()
     inside.write("top.md", "mine now\n")
@@ -189,7 +193,7 @@ def test_the_hook_lets_only_the_assigned_file_be_committed(
     done = subprocess.run(
         ["git", "commit", "-qm", "x"],
         cwd=made.path,
-        env=place.environment,
+        env=workspace.environment,
         capture_output=True,
         text=True,
         check=False,
@@ -199,8 +203,8 @@ def test_the_hook_lets_only_the_assigned_file_be_committed(
         "gitbatch: top.md may not be committed here (rule S1: a subagent writes only its own output file)",
         "gitbatch: the assigned file is out/deep/x.md: leave it in the worktree; gitbatch commits it for you",
     ]
-    place.write("top.md", "the user's\n")
-    assert place.commit(), "the user's own commits pass"
+    workspace.write("top.md", "the user's\n")
+    assert workspace.commit(), "the user's own commits pass"
 
 
 @pytest.mark.parametrize("kind", ["file", "link", "folder"])
@@ -231,12 +235,12 @@ def test_whatever_stands_where_a_record_belongs_goes_and_stays_in_nobodys_way(
 
 
 def test_what_is_checked_out_is_known_with_and_without_other_worktrees(
-    repo: Repository, place: Place, tmp_path: Path
+    repo: Repository, workspace: Workspace, tmp_path: Path
 ) -> None:
     assert list_checked_out(repo) == {"refs/heads/main": repo.root}
-    place.git("worktree", "add", "-q", "-b", "side", str(tmp_path / "side"))
+    workspace.git("worktree", "add", "-q", "-b", "side", str(tmp_path / "side"))
     both = {"refs/heads/main": repo.root, "refs/heads/side": tmp_path / "side"}
     assert list_checked_out(repo) == both
-    place.git("worktree", "remove", str(tmp_path / "side"))
-    place.git("checkout", "-q", "--detach")
+    workspace.git("worktree", "remove", str(tmp_path / "side"))
+    workspace.git("checkout", "-q", "--detach")
     assert list_checked_out(repo) == {}

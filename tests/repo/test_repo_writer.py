@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 
 from gitbatch.errors import GitbatchError, GitError
 from gitbatch.repo.objects.store import Objects
@@ -22,16 +22,16 @@ COMMIT = b"tree %s\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n\n%d\n"
 
 
 @pytest.fixture
-def writer(place: Place) -> Iterator[Writer]:
-    os.utime(place.root / ".git/objects/pack", (1, 1))  # a change of a moment ago would end its processes
-    made = Writer(Git(place.root), place.root / ".git/objects", 20)
+def writer(workspace: Workspace) -> Iterator[Writer]:
+    os.utime(workspace.root / ".git/objects/pack", (1, 1))  # a change of a moment ago would end its processes
+    made = Writer(Git(workspace.root), workspace.root / ".git/objects", 20)
     yield made
     made.close()
 
 
-def there(place: Place, oids: list[str]) -> list[str]:
+def there(workspace: Workspace, oids: list[str]) -> list[str]:
     """The kind of each object, as another git sees it."""
-    return [place.git("cat-file", "-t", oid, check=False) for oid in oids]
+    return [workspace.git("cat-file", "-t", oid, check=False) for oid in oids]
 
 
 def some(writer: Writer, count: int) -> list[str]:
@@ -48,24 +48,24 @@ KINDS = ["blob", "tree", "commit"]
 
 
 def test_an_object_has_its_name_at_once_and_is_there_when_it_was_waited_for(
-    place: Place, writer: Writer
+    workspace: Workspace, writer: Writer
 ) -> None:
     made = some(writer, 2 * AT_ONCE)
     writer.flush()
-    assert there(place, made[:3] + made[-3:]) == KINDS * 2
+    assert there(workspace, made[:3] + made[-3:]) == KINDS * 2
     assert len(set(made)) == 6 * AT_ONCE
-    place.git("fsck", "--strict", "--no-dangling")
+    workspace.git("fsck", "--strict", "--no-dangling")
 
 
 @pytest.mark.parametrize("content", [b"", b"\0\r\n", b"x" * 3_000_000], ids=["empty", "binary", "large"])
-def test_a_name_is_the_one_that_git_has_for_it(place: Place, writer: Writer, content: bytes) -> None:
-    (place.root / "file").write_bytes(content)
-    assert writer.write("blob", content) == place.git("hash-object", "--no-filters", "file")
+def test_a_name_is_the_one_that_git_has_for_it(workspace: Workspace, writer: Writer, content: bytes) -> None:
+    (workspace.root / "file").write_bytes(content)
+    assert writer.write("blob", content) == workspace.git("hash-object", "--no-filters", "file")
     writer.flush()
 
 
 def test_a_git_stays_open_for_each_kind_and_more_where_several_wait(
-    place: Place, writer: Writer, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[tuple[str, ...]] = []
     start = Git.start
@@ -75,8 +75,8 @@ def test_a_git_stays_open_for_each_kind_and_more_where_several_wait(
         return start(git, *arguments, buffered=buffered)
 
     monkeypatch.setattr(Git, "start", noted)
-    place.write("z", "z")
-    with (place.root / "z").open("rb") as file:
+    workspace.write("z", "z")
+    with (workspace.root / "z").open("rb") as file:
         taken = writer.write_fd(file.fileno())
     assert taken == writer.write("blob", b"z")
     for _ in range(3):
@@ -89,18 +89,18 @@ def test_a_git_stays_open_for_each_kind_and_more_where_several_wait(
 
 
 def test_processes_that_start_early_are_used(
-    place: Place, writer: Writer, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where the repository has a pack, whose change would end them."""
-    place.write("z", "z")
-    place.commit()
-    place.git("repack", "-dq")
-    os.utime(place.root / ".git/objects/pack", (1, 1))
+    workspace.write("z", "z")
+    workspace.commit()
+    workspace.git("repack", "-dq")
+    os.utime(workspace.root / ".git/objects/pack", (1, 1))
     writer.start()
     monkeypatch.setattr(Git, "start", lambda *_, **__: pytest.fail("another one starts"))
     made = some(writer, 5)
     writer.flush()
-    assert there(place, made[:3]) == KINDS
+    assert there(workspace, made[:3]) == KINDS
 
 
 def stop(pipe: Pipe) -> None:
@@ -119,7 +119,7 @@ def end(pipe: Pipe) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("before", [0, 1, 3])
 def test_what_a_killed_git_had_to_store_is_stored_all_the_same(
-    place: Place, writer: Writer, kind: str, before: int
+    workspace: Workspace, writer: Writer, kind: str, before: int
 ) -> None:
     some(writer, 1)
     writer.flush()
@@ -129,28 +129,30 @@ def test_what_a_killed_git_had_to_store_is_stored_all_the_same(
     writer.flush()
     made += some(writer, 1)
     writer.flush()
-    assert there(place, made) == KINDS * (before + 4)
+    assert there(workspace, made) == KINDS * (before + 4)
 
 
 def test_a_git_that_does_not_start_again_is_an_error(
-    place: Place, writer: Writer, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     some(writer, 1)
     writer.flush()
     stop(writer._processes["blob"][0])
     writer.write("blob", b"one")
     end(writer._processes["blob"][0])
-    monkeypatch.setenv("PATH", str(place.root / "nothing"))
+    monkeypatch.setenv("PATH", str(workspace.root / "nothing"))
     with pytest.raises(GitbatchError, match="git was not found"):
         writer.flush()
 
 
-def test_what_git_refuses_is_an_error_and_what_comes_after_it_is_stored(place: Place, writer: Writer) -> None:
+def test_what_git_refuses_is_an_error_and_what_comes_after_it_is_stored(
+    workspace: Workspace, writer: Writer
+) -> None:
     good = writer.write("blob", b"good")
     writer.write("commit", b"no commit")
     with pytest.raises(GitError, match="hash-object"):
         writer.sync()
-    assert there(place, [good, *some_flushed(writer)]) == ["blob", *KINDS]
+    assert there(workspace, [good, *some_flushed(writer)]) == ["blob", *KINDS]
 
 
 def some_flushed(writer: Writer) -> list[str]:
@@ -160,7 +162,7 @@ def some_flushed(writer: Writer) -> list[str]:
 
 
 def test_a_name_that_git_does_not_agree_to_is_an_error(
-    place: Place, writer: Writer, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As where git takes an object for a forged one: nothing may be built upon a name that leads nowhere."""
     with monkeypatch.context() as patch:
@@ -169,23 +171,23 @@ def test_a_name_that_git_does_not_agree_to_is_an_error(
         writer.write("blob", b"two")
         with pytest.raises(GitError, match="1111"):
             writer.flush()
-    assert there(place, some_flushed(writer)) == KINDS
+    assert there(workspace, some_flushed(writer)) == KINDS
 
 
 @pytest.mark.parametrize("lacking", ["/proc", "memfd"])
 def test_where_the_machine_lacks_something_objects_are_stored_too(
-    place: Place, writer: Writer, monkeypatch: pytest.MonkeyPatch, lacking: str
+    workspace: Workspace, writer: Writer, monkeypatch: pytest.MonkeyPatch, lacking: str
 ) -> None:
     if lacking == "/proc":
         monkeypatch.setattr("gitbatch.repo.objects.writer.os.getpid", lambda: 2**22 + 1)  # of no process
     else:
         monkeypatch.delattr("gitbatch.repo.objects.writer.os.memfd_create", raising=False)
-    place.write("z", "z")
-    with (place.root / "z").open("rb") as file:
+    workspace.write("z", "z")
+    with (workspace.root / "z").open("rb") as file:
         taken = writer.write_fd(file.fileno())
     made = [taken, *some(writer, 3)]
     writer.flush()
-    assert there(place, made) == ["blob", *KINDS * 3]
+    assert there(workspace, made) == ["blob", *KINDS * 3]
 
 
 def test_nothing_stays_open_of_what_was_not_waited_for(writer: Writer) -> None:
@@ -201,44 +203,47 @@ def open_descriptors() -> int:
 
 
 def test_names_of_a_sha256_repository_are_that(tmp_path: Path, environment: dict[str, str]) -> None:
-    place = Place(tmp_path, tmp_path, environment)
-    place.git("init", "-q", "--object-format=sha256", "-b", "main")
+    workspace = Workspace(tmp_path, tmp_path, environment)
+    workspace.git("init", "-q", "--object-format=sha256", "-b", "main")
     writer = Writer(Git(tmp_path), tmp_path / ".git/objects", 32)
     assert writer.write("blob", b"x") == hashlib.sha256(b"blob 1\0x").hexdigest()
     writer.flush()
     writer.close()
 
 
-def test_what_a_pack_had_that_is_gone_is_written_anew(place: Place) -> None:
+def test_what_a_pack_had_that_is_gone_is_written_anew(workspace: Workspace) -> None:
     """An open git remembers packs: it would say that an object is there which `git gc` has pruned with its pack."""
-    objects = Objects(Git(place.root), place.root / ".git/objects")
-    place.write("one", "one\n")
-    place.write("two", "two\n")
-    place.commit("lost")
-    place.git("repack", "-adq")
-    place.git("update-ref", "-d", "HEAD")
-    place.git("reflog", "expire", "--expire=now", "--all")
+    objects = Objects(Git(workspace.root), workspace.root / ".git/objects")
+    workspace.write("one", "one\n")
+    workspace.write("two", "two\n")
+    workspace.commit("lost")
+    workspace.git("repack", "-adq")
+    workspace.git("update-ref", "-d", "HEAD")
+    workspace.git("reflog", "expire", "--expire=now", "--all")
     one = objects.write_blob(b"one\n")
     assert objects.is_blob(one)
-    place.git("rm", "-rq", "--cached", ".")
-    place.git("gc", "--prune=now", "--quiet")
+    workspace.git("rm", "-rq", "--cached", ".")
+    workspace.git("gc", "--prune=now", "--quiet")
     objects.writer.sync()
     two = objects.write_blob(b"two\n")
     objects.writer.flush()
-    assert place.git("cat-file", "-t", two) == "blob"
+    assert workspace.git("cat-file", "-t", two) == "blob"
     assert objects.find_missing((one, two)) == (one,)
     objects.close()
 
 
 def test_a_pack_that_goes_in_the_moment_in_which_another_comes(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`git repack -d` does that: the folder keeps its time. Else an object whose second name is there would not be restored."""
-    objects, pack = Objects(Git(place.root), place.root / ".git/objects"), place.root / ".git/objects/pack"
-    place.write("one", "one\n")
-    place.commit("lost")
-    blob = place.git("rev-parse", "HEAD:one").strip()
-    place.git("repack", "-adq")
+    objects, pack = (
+        Objects(Git(workspace.root), workspace.root / ".git/objects"),
+        workspace.root / ".git/objects/pack",
+    )
+    workspace.write("one", "one\n")
+    workspace.commit("lost")
+    blob = workspace.git("rev-parse", "HEAD:one").strip()
+    workspace.git("repack", "-adq")
     moment = pack.stat().st_mtime_ns
     clock = count(moment)
     monkeypatch.setattr("time.time_ns", lambda: next(clock))
@@ -257,7 +262,7 @@ def test_a_pack_that_goes_in_the_moment_in_which_another_comes(
 
 @pytest.mark.parametrize("call", ["memfd_create", "fork"])
 def test_where_no_more_descriptors_or_processes_are_to_be_had_nothing_gets_out_of_step(
-    place: Place, writer: Writer, monkeypatch: pytest.MonkeyPatch, call: str
+    workspace: Workspace, writer: Writer, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     some(writer, 1)
     writer.flush()
@@ -278,11 +283,11 @@ def test_where_no_more_descriptors_or_processes_are_to_be_had_nothing_gets_out_o
         with monkeypatch.context() as patch:
             patch.setattr("gitbatch.repo.objects.writer.os.memfd_create", refuse)
             alone = writer.write("blob", b"alone")
-        assert there(place, [alone]) == ["blob"]
-    place.write("z", "the output")
-    with (place.root / "z").open("rb") as file:
-        assert writer.write_fd(file.fileno()) == place.git("hash-object", "z")
-    assert there(place, some_flushed(writer)) == KINDS
+        assert there(workspace, [alone]) == ["blob"]
+    workspace.write("z", "the output")
+    with (workspace.root / "z").open("rb") as file:
+        assert writer.write_fd(file.fileno()) == workspace.git("hash-object", "z")
+    assert there(workspace, some_flushed(writer)) == KINDS
 
 
 def test_never_more_files_are_open_than_answers_fit_into_a_pipe(writer: Writer) -> None:

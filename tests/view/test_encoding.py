@@ -5,7 +5,7 @@ import sys
 from io import BytesIO, StringIO, TextIOWrapper
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from rich.console import Console
 
 from gitbatch.view.block import TextTable, make_line
@@ -52,7 +52,7 @@ def test_columns_are_of_what_is_written(kind: str) -> None:
     assert [line.rstrip() for line in lines] == ["  ->  x", "  ab  y", '"end"']
 
 
-def test_terminal_of_another_locale(three: Place) -> None:
+def test_terminal_of_another_locale(three: Workspace) -> None:
     """Paths are UTF-8 all the same: the plan's item writes `out/ä.md`."""
     three.edit("task.md", "out/letters/a.md", "out/ä.md")
     three.commit()

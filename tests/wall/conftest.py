@@ -43,7 +43,7 @@ def template(tmp_path_factory: pytest.TempPathFactory, usual: dict[str, str]) ->
 @pytest.fixture
 def forked(grounds: Grounds, fork_server: ForkServer) -> Grounds:
     """The grounds, where gitbatch has not its variables from its start: for attacks that do not look for these."""
-    grounds.place.server = fork_server
+    grounds.workspace.server = fork_server
     return grounds
 
 

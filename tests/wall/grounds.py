@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from conftest import Place
+from conftest import Workspace
 from history import changed
 
 SECRET = f"secret-{secrets.token_hex(8)}"
@@ -62,23 +62,23 @@ public-env = ["GROUNDS"]
 class Grounds:
     """The repository, with a home that has a key, and a folder elsewhere."""
 
-    place: Place
+    workspace: Workspace
     start: str
     before: dict[str, object] = field(default_factory=dict)
 
     @property
     def base(self) -> Path:
-        return self.place.root.parent
+        return self.workspace.root.parent
 
     def history(self, branch: str = "main") -> set[str]:
         """Returns what is wrong in the history of a branch since the start."""
-        place = self.place
+        workspace = self.workspace
         wrong = (
             {f"it has lost {self.start}"}
-            if place.git("merge-base", branch, self.start) != self.start
+            if workspace.git("merge-base", branch, self.start) != self.start
             else set()
         )
-        for path, (status, mode) in changed(place, self.start, branch).items():
+        for path, (status, mode) in changed(workspace, self.start, branch).items():
             if (
                 not (path.startswith("out/") and path.count("/") == 1 and path.endswith(".md"))
                 and path not in SHARED
@@ -86,14 +86,14 @@ class Grounds:
                 wrong.add(f"{path} was changed ({status})")
             elif mode != "100644":
                 wrong.add(f"{path} has mode {mode}")
-        plan = place.git("show", f"{branch}:task.md", check=False).replace("- [x]", "- [ ]")
-        if plan != place.git("show", f"{self.start}:task.md"):
+        plan = workspace.git("show", f"{branch}:task.md", check=False).replace("- [x]", "- [ ]")
+        if plan != workspace.git("show", f"{self.start}:task.md"):
             wrong.add("the plan is another")
         return wrong | set(self._commits(branch)) | set(self._blobs(branch))
 
     def _commits(self, branch: str) -> Iterator[str]:
         """Yields the commits that are not the orchestrator's, or whose authors are neither its agents nor the user."""
-        said = self.place.git("log", "--format=%an%x09%s", f"{self.start}..{branch}")
+        said = self.workspace.git("log", "--format=%an%x09%s", f"{self.start}..{branch}")
         for line in said.splitlines():
             author, _, subject = line.partition("\t")
             if author != "hostile (gitbatch agent)" and not subject.startswith("gitbatch: "):
@@ -101,14 +101,14 @@ class Grounds:
 
     def _blobs(self, branch: str) -> Iterator[str]:
         """Yields errors in the files of all commits, also in those that a later commit removed."""
-        listed = self.place.git("rev-list", "--objects", f"{self.start}..{branch}").splitlines()
+        listed = self.workspace.git("rev-list", "--objects", f"{self.start}..{branch}").splitlines()
         for oid, _, path in (line.partition(" ") for line in listed):
-            if not path or self.place.git("cat-file", "-t", oid) != "blob":
+            if not path or self.workspace.git("cat-file", "-t", oid) != "blob":
                 continue
-            if int(self.place.git("cat-file", "-s", oid)) > LIMIT:
+            if int(self.workspace.git("cat-file", "-s", oid)) > LIMIT:
                 yield f"{path} is too large"
                 continue
-            text = self.place.git("cat-file", "blob", oid)
+            text = self.workspace.git("cat-file", "blob", oid)
             yield from (f"{path} has “{trace[:6]}”" for trace in _TRACES if trace in text)
 
     def outside(self) -> set[str]:
@@ -185,9 +185,9 @@ def _file(path: Path) -> object:
 
 def lay_out(base: Path, environment: dict[str, str], scripts: dict[str, str]) -> None:
     """Makes the repository: one item for each script, all in one group."""
-    place = Place(base / "repo", base / "home", environment)
-    place.root.mkdir()
-    place.git("init", "--quiet", "--initial-branch=main")
+    workspace = Workspace(base / "repo", base / "home", environment)
+    workspace.root.mkdir()
+    workspace.git("init", "--quiet", "--initial-branch=main")
     items = "".join(f"- [ ] Work {name} → Output: out/{name}.md\n" for name in scripts)
     files = {
         "task.md": f"# Attacks\n\n## Work Packages\n\n### All of them\n\n{items}",
@@ -202,9 +202,9 @@ def lay_out(base: Path, environment: dict[str, str], scripts: dict[str, str]) ->
         **{f"tools/attacks/{name}.sh": f"{script}\n" for name, script in scripts.items()},
     }
     for path, text in files.items():
-        place.write(path, text)
-    (place.root / "tools/payload").chmod(0o755)
-    place.commit("The plan")
+        workspace.write(path, text)
+    (workspace.root / "tools/payload").chmod(0o755)
+    workspace.commit("The plan")
     for name in ("home/.ssh", "elsewhere"):
         (base / name).mkdir(parents=True)
     (base / "home/.ssh/id").write_text(SECRET, encoding="utf-8")
@@ -215,7 +215,7 @@ def lay_out(base: Path, environment: dict[str, str], scripts: dict[str, str]) ->
 def copy_of(template: Path, base: Path, environment: dict[str, str]) -> Grounds:
     """Copies the template of the grounds to a folder."""
     shutil.copytree(template, base, symlinks=True)
-    place = Place(
+    workspace = Workspace(
         base / "repo",
         base / "home",
         {
@@ -228,7 +228,7 @@ def copy_of(template: Path, base: Path, environment: dict[str, str]) -> Grounds:
             "PASSED_KEY": PASSED,
         },
     )
-    return Grounds(place, place.git("rev-parse", "main"), _seen(base))
+    return Grounds(workspace, workspace.git("rev-parse", "main"), _seen(base))
 
 
 def only(names: Iterable[str]) -> str:

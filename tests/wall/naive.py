@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from conftest import Place
+from conftest import Workspace
 from wall.attacks import Control
 from wall.grounds import Grounds
 
@@ -20,58 +20,62 @@ def run(grounds: Grounds, name: str, control: Control) -> None:
     """Runs one agent and merges its work. For an attack on a sibling, the sibling ran before."""
     names = list(dict.fromkeys(["sibling", name] if "sibling" in name else [name]))
     worktrees = [_worktree(grounds, each) for each in names]
-    environment = {key: value for key, value in grounds.place.environment.items() if key != "ORCHESTRATOR"}
+    environment = {
+        key: value for key, value in grounds.workspace.environment.items() if key != "ORCHESTRATOR"
+    }
     for each, worktree in zip(names, worktrees, strict=True):
         agent = ["sh", "tools/agent.sh", f"out/{each}.md"]
         subprocess.run(
             agent, cwd=worktree, env=environment, stdin=subprocess.DEVNULL, check=False, timeout=20
         )
     for each, worktree in reversed([*zip(names, worktrees, strict=True)]):
-        _take(grounds.place, worktree, each, control)
-        grounds.place.git("worktree", "remove", "--force", str(worktree), check=False)
+        _take(grounds.workspace, worktree, each, control)
+        grounds.workspace.git("worktree", "remove", "--force", str(worktree), check=False)
 
 
 def _worktree(grounds: Grounds, name: str) -> Path:
     path = grounds.base / "worktrees" / name
-    grounds.place.git("worktree", "add", "-q", "-b", f"item/{name}", str(path))
+    grounds.workspace.git("worktree", "add", "-q", "-b", f"item/{name}", str(path))
     (path / "out").mkdir(exist_ok=True)
     return path
 
 
-def _take(place: Place, worktree: Path, name: str, control: Control) -> None:
-    there = Place(worktree, place.home, place.environment)
+def _take(workspace: Workspace, worktree: Path, name: str, control: Control) -> None:
+    there = Workspace(worktree, workspace.home, workspace.environment)
     output = f"out/{name}.md"
     if control in {Control.ADD_ALL, Control.CHECK_NAMES}:
         there.git("add", "-A", check=False)
         there.git("commit", "-qm", f"gitbatch: {name}", check=False)
-        names = place.git("diff", "--name-only", f"main...item/{name}").splitlines()
+        names = workspace.git("diff", "--name-only", f"main...item/{name}").splitlines()
         if control is Control.ADD_ALL or names == [output]:
-            place.git("merge", "-q", "--no-ff", "-m", "gitbatch: merge", f"item/{name}", check=False)
+            workspace.git("merge", "-q", "--no-ff", "-m", "gitbatch: merge", f"item/{name}", check=False)
         return
     if control is Control.PLUMBING:
-        aside = Place(
-            place.root, place.home, {**place.environment, "GIT_INDEX_FILE": str(place.home / "index")}
+        aside = Workspace(
+            workspace.root,
+            workspace.home,
+            {**workspace.environment, "GIT_INDEX_FILE": str(workspace.home / "index")},
         )
         aside.git("read-tree", "main")
         blob = aside.git("hash-object", "-w", str(worktree / output))
         aside.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{output}")
         commit = aside.git("commit-tree", "-p", "main", "-m", f"gitbatch: {name}", aside.git("write-tree"))
-        place.git("update-ref", "refs/heads/main", commit)
-        (place.home / "index").unlink()
+        workspace.git("update-ref", "refs/heads/main", commit)
+        (workspace.home / "index").unlink()
         return
-    (place.root / output).parent.mkdir(exist_ok=True)
+    (workspace.root / output).parent.mkdir(exist_ok=True)
     if control is Control.COPY:
-        shutil.copy(worktree / output, place.root / output)
+        shutil.copy(worktree / output, workspace.root / output)
     else:
-        (place.root / output).write_bytes((worktree / output).read_bytes())
-    place.git("add", output)
-    place.git("commit", "-qm", f"gitbatch: {name}")
+        (workspace.root / output).write_bytes((worktree / output).read_bytes())
+    workspace.git("add", output)
+    workspace.git("commit", "-qm", f"gitbatch: {name}")
 
 
-def is_done(place: Place, branch: str, output: str) -> bool:
+def is_done(workspace: Workspace, branch: str, output: str) -> bool:
     """Returns whether an item is done, by its branch alone."""
-    said = place.git("log", "-1", "--format=%(trailers:key=Gitbatch-Item,valueonly)", branch)
-    return said.strip() == output and place.git("diff", "--name-only", f"{branch}^", branch) == output
+    said = workspace.git("log", "-1", "--format=%(trailers:key=Gitbatch-Item,valueonly)", branch)
+    return said.strip() == output and workspace.git("diff", "--name-only", f"{branch}^", branch) == output
 
 
 @contextmanager
@@ -107,17 +111,17 @@ def start_bound(worktree: Path, argv: list[str], *, right_order: bool) -> None:
     subprocess.run(command, capture_output=True, check=False)
 
 
-def write(place: Place, path: str) -> None:
+def write(workspace: Workspace, path: str) -> None:
     """Writes an output to the path in the plan, and commits it."""
-    (place.root / path).parent.mkdir(parents=True, exist_ok=True)
-    (place.root / path).write_text("written", encoding="utf-8")
-    place.git("add", "-f", "--", path, check=False)
-    place.git("commit", "-qm", "gitbatch: write", check=False)
+    (workspace.root / path).parent.mkdir(parents=True, exist_ok=True)
+    (workspace.root / path).write_text("written", encoding="utf-8")
+    workspace.git("add", "-f", "--", path, check=False)
+    workspace.git("commit", "-qm", "gitbatch: write", check=False)
 
 
-def written(place: Place) -> list[str]:
+def written(workspace: Workspace) -> list[str]:
     """Returns the paths in history."""
-    return place.git("-c", "core.quotePath=false", "ls-tree", "-r", "--name-only", "HEAD").splitlines()
+    return workspace.git("-c", "core.quotePath=false", "ls-tree", "-r", "--name-only", "HEAD").splitlines()
 
 
 def status(summary: str) -> str:

@@ -59,14 +59,14 @@ def lay(tmp_path: Path, usual: dict[str, str], fork_server: ForkServer) -> Lay:
         template.mkdir()
         lay_out(template, {**usual, "HOME": str(template)}, scripts)
         made = copy_of(template, tmp_path / "grounds", usual)
-        made.place.server = fork_server
-        made.place.edit("gitbatch.toml", "jobs = 6\nretries = 0\n", f"jobs = 1\n{settings}\n")
+        made.workspace.server = fork_server
+        made.workspace.edit("gitbatch.toml", "jobs = 6\nretries = 0\n", f"jobs = 1\n{settings}\n")
         if plan:
-            made.place.write("task.md", plan)
+            made.workspace.write("task.md", plan)
         for path, text in files.items():
-            made.place.write(path, text)
-        made.place.commit()
-        return Grounds(made.place, made.place.git("rev-parse", "main"))
+            made.workspace.write(path, text)
+        made.workspace.commit()
+        return Grounds(made.workspace, made.workspace.git("rev-parse", "main"))
 
     return make
 
@@ -83,7 +83,7 @@ def with_filter(lay: Lay, where: str) -> Grounds:
     scripts = {"first": f'mkdir -p "$git/info"; {FILTERS[where]}; exit 1', "second": "page"}
     made = lay(scripts, TWO_GROUPS, **(files if where == "included" else {}))
     if where == "included":
-        made.place.git("config", "include.path", "../team.gitconfig")
+        made.workspace.git("config", "include.path", "../team.gitconfig")
     return made
 
 
@@ -91,10 +91,10 @@ def with_filter(lay: Lay, where: str) -> Grounds:
 @pytest.mark.parametrize("where", FILTERS)
 def test_planted_filter_never_runs(lay: Lay, where: str) -> None:
     grounds = with_filter(lay, where)
-    done = grounds.place.gitbatch(*RUN, code=1)
+    done = grounds.workspace.gitbatch(*RUN, code=1)
     assert "while agents ran, " in done.stderr
     assert grounds.code_ran() == set()
-    assert grounds.place.git("rev-parse", "main") == grounds.start
+    assert grounds.workspace.git("rev-parse", "main") == grounds.start
 
 
 @pytest.mark.parametrize("where", FILTERS)
@@ -114,7 +114,7 @@ def test_forged_item_branch_is_not_trusted(lay: Lay, seconds: str, retries: int)
     script = f"{FORGE}forge 1-t1 out/first.md {seconds}; exit 1"
     grounds = lay({"first": script, "second": "page"}, TWO_GROUPS, f"retries = {retries}")
     for _ in range(2):
-        done = grounds.place.gitbatch(*RUN, code=1)
+        done = grounds.workspace.gitbatch(*RUN, code=1)
         assert "T1" in done.stdout
         assert "exit 1)" in done.stdout or "exit code 1" in done.stdout
         assert grounds.history() == set()
@@ -125,7 +125,7 @@ def test_forged_commit_looks_genuine(lay: Lay) -> None:
     grounds = lay({"first": script, "second": "page"}, TWO_GROUPS)
     with pytest.raises(FileNotFoundError):
         naive.run(grounds, "first", Control.COPY)
-    assert naive.is_done(grounds.place, "gitbatch/b/1-t1", "out/first.md"), (
+    assert naive.is_done(grounds.workspace, "gitbatch/b/1-t1", "out/first.md"), (
         "else the test above proves nothing"
     )
 
@@ -134,9 +134,9 @@ def test_forged_commit_looks_genuine(lay: Lay) -> None:
 def test_blocking_branch_is_removed(lay: Lay, branch: str) -> None:
     script = f"{FORGE}page; forge {branch} out/second.md 1"
     grounds = lay({"first": script, "second": "page"}, TWO_GROUPS)
-    grounds.place.gitbatch(*RUN, code=0)
+    grounds.workspace.gitbatch(*RUN, code=0)
     assert grounds.history() == set()
-    assert "the work of out/second.md" in grounds.place.git("show", "main:out/second.md")
+    assert "the work of out/second.md" in grounds.workspace.git("show", "main:out/second.md")
 
 
 def rolled_back(lay: Lay) -> Grounds:
@@ -147,46 +147,46 @@ def rolled_back(lay: Lay) -> Grounds:
 @pytest.mark.rule("S1", "P4")
 def test_rolled_back_branch_stops_run(lay: Lay) -> None:
     grounds = rolled_back(lay)
-    done = grounds.place.gitbatch(*RUN, code=1)
+    done = grounds.workspace.gitbatch(*RUN, code=1)
     assert "branch main was moved while the group ran: it has lost commit" in done.stderr
     (advice,) = (line for line in done.stderr.splitlines() if "git update-ref" in line)
-    grounds.place.git("update-ref", *advice.partition("git update-ref ")[2].split())
-    grounds.place.gitbatch("run", "--sandbox", "none", code=0)
+    grounds.workspace.git("update-ref", *advice.partition("git update-ref ")[2].split())
+    grounds.workspace.gitbatch("run", "--sandbox", "none", code=0)
     assert grounds.history() == set()
-    assert grounds.place.git("ls-tree", "--name-only", "main", "out/").split() == [
+    assert grounds.workspace.git("ls-tree", "--name-only", "main", "out/").split() == [
         "out/first.md",
         "out/second.md",
     ]
-    assert grounds.place.git("status", "--porcelain") == ""
+    assert grounds.workspace.git("status", "--porcelain") == ""
 
 
 def test_control_builds_on_rolled_back_branch(lay: Lay) -> None:
     grounds = rolled_back(lay)
     naive.run(grounds, "first", Control.ADD_ALL)
     naive.run(grounds, "second", Control.PLUMBING)
-    assert "out/first.md" not in grounds.place.git("ls-tree", "-r", "--name-only", "main").split()
+    assert "out/first.md" not in grounds.workspace.git("ls-tree", "-r", "--name-only", "main").split()
 
 
 @pytest.fixture
 def opened(grounds: Grounds, monkeypatch: pytest.MonkeyPatch) -> Repository:
-    for name, value in grounds.place.environment.items():
+    for name, value in grounds.workspace.environment.items():
         monkeypatch.setenv(name, value)
-    return open_repository(grounds.place.root)
+    return open_repository(grounds.workspace.root)
 
 
 @pytest.mark.parametrize("length", [0, LIMIT + 1])
 def test_stored_blob_is_measured(
     grounds: Grounds, opened: Repository, monkeypatch: pytest.MonkeyPatch, length: int
 ) -> None:
-    grounds.place.write("out/grows.md", "small")
+    grounds.workspace.write("out/grows.md", "small")
 
     def late(repo: Repository, descriptor: int, tree: str, path: str) -> str:
         (repo.root / path).write_bytes(b"x" * length)  # as a process could that is still alive
         return store(repo, descriptor, tree, path)
 
     monkeypatch.setattr("gitbatch.batch.item.harvest.store", late)
-    tree = grounds.place.git("rev-parse", "main^{tree}")
-    source = open_below(grounds.place.root, "out/grows.md")
+    tree = grounds.workspace.git("rev-parse", "main^{tree}")
+    source = open_below(grounds.workspace.root, "out/grows.md")
     taken = harvest_output(opened, source, "out/grows.md", LIMIT, tree, Secrets())
     opened.close()
     assert isinstance(taken, Failure)

@@ -61,18 +61,18 @@ RUN = ("run", "--items", "all", "--checkpoint", "at-end", "--sandbox", "none")
 def with_outputs(grounds: Grounds, *paths: str) -> str:
     """Commits a plan with items that write these; returns the commit."""
     items = "".join(f"- [ ] T{number} Write → Output: `{path}`\n" for number, path in enumerate(paths, 1))
-    grounds.place.write("task.md", f"# P\n\n## Work Packages\n\n### G\n\n{items}")
-    return grounds.place.commit()
+    grounds.workspace.write("task.md", f"# P\n\n## Work Packages\n\n### G\n\n{items}")
+    return grounds.workspace.commit()
 
 
 def assert_refused(grounds: Grounds, start: str, lines: int) -> None:
     """Requires that nothing runs, and that every item is reported."""
-    done = grounds.place.gitbatch(*RUN, code=2)
+    done = grounds.workspace.gitbatch(*RUN, code=2)
     said = {int(line) for line in re.findall(r"task\.md:(\d+):\d+: GB\d+ error", done.stderr)}
     assert said == set(range(7, 7 + lines))
-    assert grounds.place.git("rev-parse", "main") == start
-    assert grounds.place.git("for-each-ref", "refs/gitbatch") == ""
-    assert grounds.place.git("status", "--porcelain") == ""
+    assert grounds.workspace.git("rev-parse", "main") == start
+    assert grounds.workspace.git("for-each-ref", "refs/gitbatch") == ""
+    assert grounds.workspace.git("status", "--porcelain") == ""
     assert grounds.outside() == set()
 
 
@@ -85,10 +85,10 @@ def test_dangerous_outputs_are_refused(forked: Grounds) -> None:
 @pytest.mark.sample(12)
 def test_control_writes_dangerous_output(grounds: Grounds, path: str) -> None:
     """It writes elsewhere, to git's files or over another file, or adds a misleading name to history."""
-    before = set(naive.written(grounds.place))
-    naive.write(grounds.place, path)
-    new = set(naive.written(grounds.place)) - before
-    changed = grounds.place.git("diff", "--name-only", "--diff-filter=MDT", grounds.start, "HEAD")
+    before = set(naive.written(grounds.workspace))
+    naive.write(grounds.workspace, path)
+    new = set(naive.written(grounds.workspace)) - before
+    changed = grounds.workspace.git("diff", "--name-only", "--diff-filter=MDT", grounds.start, "HEAD")
     assert grounds.outside() or changed or new == {path} or new == {"out/x.md"} != {path}
 
 
@@ -96,21 +96,21 @@ def test_control_writes_dangerous_output(grounds: Grounds, path: str) -> None:
 @pytest.mark.parametrize("kind", COLLIDING)
 def test_colliding_outputs_are_refused(forked: Grounds, kind: str) -> None:
     start = with_outputs(forked, *COLLIDING[kind])
-    done = forked.place.gitbatch(*RUN, code=2)
+    done = forked.workspace.gitbatch(*RUN, code=2)
     assert re.search(r"task\.md:8:\d+: GB\d+ error", done.stderr)
-    assert forked.place.git("rev-parse", "main") == start
+    assert forked.workspace.git("rev-parse", "main") == start
 
 
 @pytest.mark.parametrize("kind", COLLIDING)
 def test_control_writes_twice(grounds: Grounds, kind: str) -> None:
     first, second = COLLIDING[kind]
-    naive.write(grounds.place, first)
+    naive.write(grounds.workspace, first)
     try:
-        naive.write(grounds.place, second)
+        naive.write(grounds.workspace, second)
     except OSError:
         assert kind == "folder"
         return
-    keys = [unicodedata.normalize("NFC", path.casefold()) for path in naive.written(grounds.place)]
+    keys = [unicodedata.normalize("NFC", path.casefold()) for path in naive.written(grounds.workspace)]
     assert len(keys) != len(set(keys)) or kind == "equal"
 
 
@@ -118,18 +118,18 @@ def test_control_writes_twice(grounds: Grounds, kind: str) -> None:
 def test_output_below_symlink_is_refused(forked: Grounds) -> None:
     link_to(forked, forked.base / "elsewhere")
     start = with_outputs(forked, "linked/x.md")
-    done = forked.place.gitbatch(*RUN, code=2)
+    done = forked.workspace.gitbatch(*RUN, code=2)
     assert "cannot write the output linked/x.md: linked is a symlink" in done.stderr
-    assert forked.place.git("rev-parse", "main") == start
+    assert forked.workspace.git("rev-parse", "main") == start
     assert not (forked.base / "elsewhere/x.md").exists()
 
 
 def test_control_follows_symlink(grounds: Grounds) -> None:
     link_to(grounds, grounds.base / "elsewhere")
-    naive.write(grounds.place, "linked/x.md")
+    naive.write(grounds.workspace, "linked/x.md")
     assert (grounds.base / "elsewhere/x.md").exists()
 
 
 def link_to(grounds: Grounds, target: Path) -> None:
-    (grounds.place.root / "linked").symlink_to(target)
-    grounds.place.commit()
+    (grounds.workspace.root / "linked").symlink_to(target)
+    grounds.workspace.commit()

@@ -26,7 +26,7 @@ MOVED = {
 def run(grounds: Grounds, kind: str, names: Iterable[str]) -> tuple[dict[str, str], CompletedProcess[str]]:
     """Runs items; returns the status and reason of each."""
     items = only(["sibling", *names])
-    done = grounds.place.gitbatch(
+    done = grounds.workspace.gitbatch(
         "run", "--items", items, "--checkpoint", "at-end", "--sandbox", kind, "--json"
     )
     events = read_run(done.stdout)[0]
@@ -49,7 +49,7 @@ def expect(became: dict[str, str], attacks: dict[str, Attack], *, confined: bool
 @pytest.mark.rule("S1", "S2")
 @pytest.mark.parametrize("kind", WALLS)
 def test_sandboxed_attacks(grounds: Grounds, kind: str, fork_server: ForkServer) -> None:
-    grounds.place.environment["GITBATCH_WORKTREE"] = WALLS[kind]
+    grounds.workspace.environment["GITBATCH_WORKTREE"] = WALLS[kind]
     became, done = run(grounds, kind, ATTACKS)
     assert done.returncode == 1, done.stderr
     assert f'"sandbox":"{kind}"' in done.stdout
@@ -58,17 +58,17 @@ def test_sandboxed_attacks(grounds: Grounds, kind: str, fork_server: ForkServer)
     assert grounds.history() == set()
     assert grounds.outside() == set()
     assert grounds.code_ran() == set()
-    assert grounds.place.git("status", "--porcelain") == ""
-    grounds.place.server = fork_server
-    grounds.place.gitbatch("verify", code=0)
-    assert_tidy(grounds.place)
+    assert grounds.workspace.git("status", "--porcelain") == ""
+    grounds.workspace.server = fork_server
+    grounds.workspace.gitbatch("verify", code=0)
+    assert_tidy(grounds.workspace)
 
 
 @pytest.mark.rule("S1", "S2")
 @pytest.mark.parametrize("worktree", ["copy", "overlay"])
 def test_attacks_inside_worktree(grounds: Grounds, worktree: str, fork_server: ForkServer) -> None:
     """Without a sandbox, too. An overlay has no hard links to files outside of it: there the attack writes nothing."""
-    grounds.place.environment["GITBATCH_WORKTREE"] = worktree
+    grounds.workspace.environment["GITBATCH_WORKTREE"] = worktree
     is_linked = {"hard_link_to_a_key": "failed: no output file was written"} if worktree == "overlay" else {}
     became, done = run(grounds, "none", WORKTREE)
     assert done.returncode == 1, done.stderr
@@ -79,9 +79,9 @@ def test_attacks_inside_worktree(grounds: Grounds, worktree: str, fork_server: F
     expect(became, attacks, confined=False)
     assert grounds.history() == set()
     assert grounds.code_ran() == set()
-    grounds.place.server = fork_server
-    grounds.place.gitbatch("verify", code=0)
-    assert_tidy(grounds.place)
+    grounds.workspace.server = fork_server
+    grounds.workspace.gitbatch("verify", code=0)
+    assert_tidy(grounds.workspace)
 
 
 @pytest.mark.rule("S1")
@@ -95,7 +95,7 @@ def test_attacks_outside_worktree(grounds: Grounds, name: str) -> None:
     if attack.becomes_without == "stopped":
         assert done.returncode == 1
         assert "while agents ran, " in done.stderr
-        assert grounds.place.git("rev-parse", "refs/heads/main") == grounds.start
+        assert grounds.workspace.git("rev-parse", "refs/heads/main") == grounds.start
     else:
         assert done.returncode == (0 if attack.becomes.startswith("succeeded") else 1), done.stderr
         expect(became, {name: attack}, confined=False)
@@ -120,7 +120,7 @@ def test_control_falls_for_attack(grounds: Grounds, name: str) -> None:
 @pytest.mark.parametrize("control", Control)
 def test_control_is_right_without_attack(grounds: Grounds, control: Control) -> None:
     naive.run(grounds, "sibling", control)
-    assert "the work of out/sibling.md" in grounds.place.git("show", "main:out/sibling.md")
+    assert "the work of out/sibling.md" in grounds.workspace.git("show", "main:out/sibling.md")
     assert grounds.history() | grounds.outside() | grounds.code_ran() == set(), (
         "else the test above proves nothing"
     )

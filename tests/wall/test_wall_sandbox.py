@@ -29,8 +29,8 @@ known = pytest.mark.skipif(
 def start(grounds: Grounds, code: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
-        cwd=grounds.place.root,
-        env=grounds.place.environment,
+        cwd=grounds.workspace.root,
+        env=grounds.workspace.environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -49,8 +49,8 @@ def test_no_sandbox_starts_nothing(grounds: Grounds, asked: tuple[str, ...]) -> 
     sorry = "cannot use the sandbox: " if asked and asked[1] != "auto" else "no sandbox for agents works here"
     assert sorry in done.stderr
     assert 'set sandbox = "none"' in done.stderr
-    assert grounds.place.git("for-each-ref", "--format=%(refname)") == "refs/heads/main"
-    assert grounds.place.git("worktree", "list", "--porcelain").count("worktree ") == 1
+    assert grounds.workspace.git("for-each-ref", "--format=%(refname)") == "refs/heads/main"
+    assert grounds.workspace.git("worktree", "list", "--porcelain").count("worktree ") == 1
 
 
 @known
@@ -91,12 +91,12 @@ INSIDE = (
 def test_mount_order_below_home(grounds: Grounds, kind: str) -> None:
     """Home, the checkout and the folder of the worktrees are hidden; one worktree is writable, its pointer is not."""
     script = 'page; cat "$root/notes.md" >>"$output"; git log --format=%s >>"$output"; { echo x >>.git; } || echo kept >>"$output"'
-    grounds.place.write("tools/attacks/extra.sh", script)
-    grounds.place.environment["HOME"] = str(grounds.base)
-    made = Grounds(grounds.place, grounds.place.commit("Look"), grounds.before)
+    grounds.workspace.write("tools/attacks/extra.sh", script)
+    grounds.workspace.environment["HOME"] = str(grounds.base)
+    made = Grounds(grounds.workspace, grounds.workspace.commit("Look"), grounds.before)
     items = only(["sibling", "extra", *INSIDE])
-    made.place.gitbatch("run", "--items", items, "--checkpoint", "at-end", "--sandbox", kind, code=0)
-    seen = made.place.git("show", "main:out/extra.md")
+    made.workspace.gitbatch("run", "--items", items, "--checkpoint", "at-end", "--sandbox", kind, code=0)
+    seen = made.workspace.git("show", "main:out/extra.md")
     assert "What the project's rules are." not in seen
     assert "The plan" in seen
     assert ("kept" in seen) == (kind == "bubblewrap")
@@ -105,7 +105,7 @@ def test_mount_order_below_home(grounds: Grounds, kind: str) -> None:
 
 
 def test_wrong_mount_order_opens_pointer(grounds: Grounds) -> None:
-    grounds.place.git("worktree", "add", "-q", "-b", "item/x", str(grounds.base / "worktrees/x"))
+    grounds.workspace.git("worktree", "add", "-q", "-b", "item/x", str(grounds.base / "worktrees/x"))
     worktree = grounds.base / "worktrees/x"
     before = (worktree / ".git").read_bytes()
     for right in (True, False):
@@ -118,23 +118,23 @@ HOOKS = ("pre-commit", "commit-msg", "post-commit", "post-checkout", "post-merge
 
 def with_hooks(grounds: Grounds, where: str) -> Grounds:
     """Hooks in the checkout are also in each worktree, where an agent can change them."""
-    folder = grounds.place.root / (".git/hooks" if where == "git" else "githooks")
+    folder = grounds.workspace.root / (".git/hooks" if where == "git" else "githooks")
     folder.mkdir(exist_ok=True)
     change = ""
     for name in HOOKS:
         (folder / name).write_text(
             "#!/bin/sh\nexit 0\n"
             if where == "checkout"
-            else (grounds.place.root / "tools/payload").read_text()
+            else (grounds.workspace.root / "tools/payload").read_text()
         )
         (folder / name).chmod(0o755)
         change += f"cp tools/payload githooks/{name}; " if where == "checkout" else ""
-    grounds.place.write("tools/attacks/extra.sh", f"page; {change}")
-    started = grounds.place.commit("Hooks")
+    grounds.workspace.write("tools/attacks/extra.sh", f"page; {change}")
+    started = grounds.workspace.commit("Hooks")
     if where == "checkout":
-        grounds.place.git("config", "core.hooksPath", "githooks")
+        grounds.workspace.git("config", "core.hooksPath", "githooks")
     (grounds.base / "ran").unlink(missing_ok=True)
-    return Grounds(grounds.place, started)
+    return Grounds(grounds.workspace, started)
 
 
 @pytest.mark.rule("S1")
@@ -143,10 +143,10 @@ def with_hooks(grounds: Grounds, where: str) -> Grounds:
 @pytest.mark.sample(3)
 def test_existing_hooks_never_run(forked: Grounds, where: str, kind: str) -> None:
     made = with_hooks(forked, where)
-    made.place.gitbatch(*RUN, "--sandbox", kind, code=0)
+    made.workspace.gitbatch(*RUN, "--sandbox", kind, code=0)
     assert made.code_ran() == set()
     assert made.history() == set()
-    hooks = made.place.root / (".git/hooks" if where == "git" else "githooks")
+    hooks = made.workspace.root / (".git/hooks" if where == "git" else "githooks")
     assert {path.name for path in hooks.iterdir()} >= set(HOOKS)
 
 

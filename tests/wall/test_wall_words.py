@@ -13,7 +13,7 @@ from pathlib import Path
 import pexpect
 import pytest
 from base_repositories import SAMPLES
-from conftest import Place
+from conftest import Workspace
 from examples import count_examples
 from forked_terminal import GITBATCH, open_terminal
 from history import audit, trailers
@@ -85,18 +85,20 @@ def is_plain(part: Token) -> bool:
 
 
 @pytest.fixture
-def project_state(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[ProjectState]:
+def project_state(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[ProjectState]:
     """The state of a project with many items, and with shared files that the user has edited."""
-    shutil.copytree(SAMPLES / "three-groups", place.root, dirs_exist_ok=True)
+    shutil.copytree(SAMPLES / "three-groups", workspace.root, dirs_exist_ok=True)
     items = "".join(f"- [ ] T{number} Write → Output: out/{number}.md\n" for number in range(ITEMS))
-    place.write("task.md", f"# P\n\n## Work Packages\n\n### Group\n\n{items}")
-    place.write("decisions-log.md", "# Decisions\n\n- **D1** · 2026-01-01 · me: mine\n\n## Below\n\ntext\n")
-    place.write("inventory.md", "# Inventory\n\n## Group\n\n- mine\n\n## Below\n\ntext\n")
-    place.commit()
-    for name, value in place.environment.items():
+    workspace.write("task.md", f"# P\n\n## Work Packages\n\n### Group\n\n{items}")
+    workspace.write(
+        "decisions-log.md", "# Decisions\n\n- **D1** · 2026-01-01 · me: mine\n\n## Below\n\ntext\n"
+    )
+    workspace.write("inventory.md", "# Inventory\n\n## Group\n\n- mine\n\n## Below\n\ntext\n")
+    workspace.commit()
+    for name, value in workspace.environment.items():
         monkeypatch.setenv(name, value)
-    repo = open_repository(place.root)
-    yield read_project_state(repo, place.git("rev-parse", "HEAD"))
+    repo = open_repository(workspace.root)
+    yield read_project_state(repo, workspace.git("rev-parse", "HEAD"))
     repo.close()
 
 
@@ -133,7 +135,7 @@ def written(project_state: ProjectState, texts: list[str]) -> tuple[dict[str, st
     return {path: content.decode() for path, content in shared.files}, messages
 
 
-def git_trailers(place: Place, messages: list[str], *options: str) -> list[list[str]]:
+def git_trailers(workspace: Workspace, messages: list[str], *options: str) -> list[list[str]]:
     """Returns the names of the trailers that git reads in each message."""
     stream = "".join(
         f"commit refs/heads/said\ncommitter A <a@example.org> {number} +0000\ndata {len(text.encode())}\n{text}\n"
@@ -141,45 +143,45 @@ def git_trailers(place: Place, messages: list[str], *options: str) -> list[list[
     )
     subprocess.run(
         ["git", "fast-import", "--quiet", "--force"],
-        cwd=place.root,
-        env=place.environment,
+        cwd=workspace.root,
+        env=workspace.environment,
         input=stream.encode(),
         check=True,
     )
-    listed = place.git(
+    listed = workspace.git(
         "log", "--reverse", f"--format=%(trailers:only,unfold,keyonly{''.join(options)})%x00", "said"
     )
-    place.git("update-ref", "-d", "refs/heads/said")
+    workspace.git("update-ref", "-d", "refs/heads/said")
     return [entry.split() for entry in listed.split("\0")[: len(messages)]]
 
 
-def assert_nothing_but_text(place: Place, project_state: ProjectState, texts: list[str]) -> None:
+def assert_nothing_but_text(workspace: Workspace, project_state: ProjectState, texts: list[str]) -> None:
     files, messages = written(project_state, texts)
     expected, harmless = written(project_state, ["word"] * len(texts))
     assert files["task.md"] == expected["task.md"]
     for path in ("status.md", "decisions-log.md", "inventory.md"):
         assert structure(files[path]) == structure(expected[path]), path
     names, expected_names = (
-        [[name for name in each if name != "Gitbatch-Flag"] for each in git_trailers(place, said)]
+        [[name for name in each if name != "Gitbatch-Flag"] for each in git_trailers(workspace, said)]
         for said in (messages, harmless)
     )
     assert names == expected_names
 
 
-def test_hostile_texts_change_no_structure(place: Place, project_state: ProjectState) -> None:
+def test_hostile_texts_change_no_structure(workspace: Workspace, project_state: ProjectState) -> None:
     hostile = [text for text in HOSTILE if clean_text(text)]
     assert len(hostile) >= 45
     for start in range(0, len(hostile), 20):
         texts = (hostile[start:] + hostile) * 3
-        assert_nothing_but_text(place, project_state, texts[: 3 * ITEMS])
+        assert_nothing_but_text(workspace, project_state, texts[: 3 * ITEMS])
 
 
-def test_random_texts_change_no_structure(place: Place, project_state: ProjectState) -> None:
+def test_random_texts_change_no_structure(workspace: Workspace, project_state: ProjectState) -> None:
     for number in range(-(-RANDOM // (3 * ITEMS))):
-        assert_nothing_but_text(place, project_state, said(random.Random(number), 3 * ITEMS))  # noqa: S311 - no secret
+        assert_nothing_but_text(workspace, project_state, said(random.Random(number), 3 * ITEMS))  # noqa: S311 - no secret
 
 
-def test_control_writer_is_fooled(place: Place) -> None:
+def test_control_writer_is_fooled(workspace: Workspace) -> None:
     chance = random.Random(0)  # noqa: S311 - no secret
     for texts, least in (([text for text in HOSTILE if clean_text(text)], 15), (said(chance, 500), 150)):
         fell = [text for text in texts if structure(naive.status(text)) != structure(naive.status("word"))]
@@ -187,7 +189,7 @@ def test_control_writer_is_fooled(place: Place) -> None:
     messages = [
         naive.message(text).replace("\0", "").encode(errors="replace").decode() for text in said(chance, 500)
     ]
-    forged = [names for names in git_trailers(place, messages) if names != ["Gitbatch-Item"]]
+    forged = [names for names in git_trailers(workspace, messages) if names != ["Gitbatch-Item"]]
     assert len(forged) >= 10
 
 
@@ -228,33 +230,33 @@ SAID = HOSTILE if os.environ.get("GITBATCH_FAULTS") == "long" else HOSTILE[::3]
 
 
 @pytest.fixture
-def talkative(place: Place) -> Place:
+def talkative(workspace: Workspace) -> Workspace:
     """A repository whose agents write hostile texts wherever they can."""
-    shutil.copytree(SAMPLES / "three-groups", place.root, dirs_exist_ok=True)
+    shutil.copytree(SAMPLES / "three-groups", workspace.root, dirs_exist_ok=True)
     items = []
     for number, text in enumerate(SAID):
-        place.write(f"tools/said/{number}.txt", "")
-        (place.root / f"tools/said/{number}.txt").write_bytes(text.encode(errors="surrogatepass"))
+        workspace.write(f"tools/said/{number}.txt", "")
+        (workspace.root / f"tools/said/{number}.txt").write_bytes(text.encode(errors="surrogatepass"))
         contributions = [{"artifact": "inventory.md", "text": text}, {"artifact": text, "text": text}]
         reply = {"summary": text, "decisions": [text], "contributions": contributions}
-        place.write(f"tools/said/{number}.json", json.dumps(reply))
+        workspace.write(f"tools/said/{number}.json", json.dumps(reply))
         items.append(f"- [ ] T{number} Say → Output: out/{number}.md\n")
-    place.write("tools/agent.py", HOSTILE_AGENT)
-    place.write("task.md", f"# P\n\n## Work Packages\n\n### Group\n\n{''.join(items)}")
-    place.edit(
+    workspace.write("tools/agent.py", HOSTILE_AGENT)
+    workspace.write("task.md", f"# P\n\n## Work Packages\n\n### Group\n\n{''.join(items)}")
+    workspace.edit(
         "gitbatch.toml", '["sh", "tools/agent.sh", ', f'["{sys.executable}", "-I", "-S", "tools/agent.py", '
     )
-    place.commit()
-    return place
+    workspace.commit()
+    return workspace
 
 
 ALLOWED = frozenset({"CSI m", "CSI 2K", "CSI 1A", "CSI ?25l", "CSI ?25h"})
 """The effects of gitbatch's own view in a terminal: colours, and moving up to rewrite its lines."""
 
 
-def test_hostile_texts_in_whole_run(talkative: Place) -> None:
-    place = talkative
-    environment = {**place.environment, "TERM": "xterm-256color"}
+def test_hostile_texts_in_whole_run(talkative: Workspace) -> None:
+    workspace = talkative
+    environment = {**workspace.environment, "TERM": "xterm-256color"}
     command = [
         *GITBATCH,
         "run",
@@ -267,7 +269,7 @@ def test_hostile_texts_in_whole_run(talkative: Place) -> None:
         "--no-input",
     ]
     child = open_terminal(
-        place, command, env=environment, codec_errors="replace", timeout=120, dimensions=(40, 120)
+        workspace, command, env=environment, codec_errors="replace", timeout=120, dimensions=(40, 120)
     )
     child.expect(pexpect.EOF)
     child.close()
@@ -276,16 +278,19 @@ def test_hostile_texts_in_whole_run(talkative: Place) -> None:
     assert "Heading" in screen.text
     assert str(child.before).count("\a") == 1, "our own bell at the end of the run"
     assert screen.done - ALLOWED == {"U+0007"}
-    story = audit(place)
+    story = audit(workspace)
     assert len(story.items) == sum(number % 5 != 4 for number in range(len(SAID)))
-    assert trailers(place, story.checkpoints[0], "Checkpoint") == ["1/1"]
-    place.gitbatch("verify", code=0)
-    assert re.sub(r"- \[x\]", "- [ ]", place.read("task.md")) == place.git("show", "main~2:task.md") + "\n"
-    rows = [token for token in PARSER.parse(place.read("status.md")) if token.type == "tr_open"]
+    assert trailers(workspace, story.checkpoints[0], "Checkpoint") == ["1/1"]
+    workspace.gitbatch("verify", code=0)
+    assert (
+        re.sub(r"- \[x\]", "- [ ]", workspace.read("task.md"))
+        == workspace.git("show", "main~2:task.md") + "\n"
+    )
+    rows = [token for token in PARSER.parse(workspace.read("status.md")) if token.type == "tr_open"]
     assert len(rows) == 1 + len(SAID)
-    assert [kinds for *_, kinds in structure(place.read("status.md")) if kinds] == []
+    assert [kinds for *_, kinds in structure(workspace.read("status.md")) if kinds] == []
     assert "html_inline" not in {
-        kind for *_, kinds in structure(place.read("decisions-log.md")) for kind in kinds
+        kind for *_, kinds in structure(workspace.read("decisions-log.md")) for kind in kinds
     }
 
 

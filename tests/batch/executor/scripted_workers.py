@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from sessions import run_here
 
 from gitbatch.batch.ending import Result
@@ -159,15 +159,15 @@ async def work_honestly(channel: ScriptedChannel, job: ItemJob) -> None:
 
 
 def run_with(
-    place: Place, monkeypatch: pytest.MonkeyPatch, *links: ScriptedLink, **settings: object
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, *links: ScriptedLink, **settings: object
 ) -> tuple[Result, list[Any]]:
     """Run a plan whose executor has these workers."""
     use_links(monkeypatch, *links)
-    return run_here(place, monkeypatch, **settings)
+    return run_here(workspace, monkeypatch, **settings)
 
 
 def interrupt_when(
-    running: asyncio.Event, place: Place, monkeypatch: pytest.MonkeyPatch, link: ScriptedLink
+    running: asyncio.Event, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, link: ScriptedLink
 ) -> None:
     """Run such a plan, and cancel the run when something has begun."""
 
@@ -181,7 +181,7 @@ def interrupt_when(
     run = asyncio.run
     with monkeypatch.context() as here:
         here.setattr("sessions.asyncio.run", lambda work: run(interrupt(work)))
-        run_with(place, monkeypatch, link)
+        run_with(workspace, monkeypatch, link)
 
 
 def use_links(monkeypatch: pytest.MonkeyPatch, *links: ScriptedLink) -> None:
@@ -197,8 +197,8 @@ def use_links(monkeypatch: pytest.MonkeyPatch, *links: ScriptedLink) -> None:
     monkeypatch.setattr("gitbatch.batch.executor.connecting._FIRST_PAUSE", 0.01)
 
 
-def name_executor(place: Place, more: str = "") -> None:
+def name_executor(workspace: Workspace, more: str = "") -> None:
     """Let the configuration name an executor."""
-    text = place.read("gitbatch.toml")
-    place.write("gitbatch.toml", f'{text}\n[executor]\nkind = "command"\nworkers = [["true"]]\n{more}')
-    place.commit("The executor")
+    text = workspace.read("gitbatch.toml")
+    workspace.write("gitbatch.toml", f'{text}\n[executor]\nkind = "command"\nworkers = [["true"]]\n{more}')
+    workspace.commit("The executor")

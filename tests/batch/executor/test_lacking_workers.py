@@ -15,7 +15,7 @@ from batch.executor.scripted_workers import (
 )
 from batch.executor.test_remote_runs import notes, of_kind
 from batch.programs import set_up
-from conftest import Place
+from conftest import Workspace
 from msgspec.structs import replace
 
 from gitbatch.agents.acp.table import AcpAgent
@@ -42,16 +42,16 @@ async def refuse(channel: ScriptedChannel, job: ItemJob) -> None:
 
 
 def test_worker_that_lacks_something_is_named_and_no_attempt_is_lost(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    set_up(place, "ok", "ok", batch="retries = 0")
-    settings = place.read("gitbatch.toml").replace('kind = "command"', 'kind = "claude-code"')
+    set_up(workspace, "ok", "ok", batch="retries = 0")
+    settings = workspace.read("gitbatch.toml").replace('kind = "command"', 'kind = "claude-code"')
     settings = settings.replace('command = ["sh", "agent.sh"]', 'program = "/no/such/claude"')
-    place.write("gitbatch.toml", settings.replace('"none"', '"seatbelt"'))
-    name_executor(place, "max-lost = 0\n")
+    workspace.write("gitbatch.toml", settings.replace('"none"', '"seatbelt"'))
+    name_executor(workspace, "max-lost = 0\n")
     bare = ScriptedLink(refuse, (replace(HELLO, host="bare", slots=9, programs=("codex",)),))
     full = ScriptedLink(work_honestly, (replace(HELLO, host="full", slots=1),))
-    result, events = run_with(place, monkeypatch, bare, full)
+    result, events = run_with(workspace, monkeypatch, bare, full)
     assert (result.succeeded, result.failed) == (2, 0)
     assert of_kind(events, "attempt-failed") == []
     assert notes(events).count("worker bare cannot run agent told: agent told: its key is missing") == 1
@@ -59,11 +59,13 @@ def test_worker_that_lacks_something_is_named_and_no_attempt_is_lost(
     assert [event["outcome"]["host"] for event in of_kind(events, "item-finished")] == ["full"] * 2
 
 
-def test_batch_halts_if_every_worker_lacks_something(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_up(place, "ok")
-    name_executor(place)
+def test_batch_halts_if_every_worker_lacks_something(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up(workspace, "ok")
+    name_executor(workspace)
     links = [ScriptedLink(refuse, (replace(HELLO, host=host),)) for host in ("one", "two")]
-    result, events = run_with(place, monkeypatch, *links)
+    result, events = run_with(workspace, monkeypatch, *links)
     assert (result.succeeded, result.failed) == (0, 0)
     [halted] = of_kind(events, "batch-halted")
     assert "no worker can run agent told (one: agent told: its key is missing; two: " in halted["reason"]

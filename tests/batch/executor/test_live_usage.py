@@ -16,7 +16,7 @@ from batch.executor.scripted_workers import (
 from batch.executor.test_incoming_job import receive
 from batch.executor.test_remote_runs import of_kind
 from batch.programs import set_up
-from conftest import Place
+from conftest import Workspace
 from msgspec.structs import replace
 
 from gitbatch.batch.executor.carrier import ChannelError
@@ -33,11 +33,11 @@ A, B = ItemKey("a"), ItemKey("b")
 
 @pytest.mark.parametrize("limit", ["max-cost = 5", "max-tokens = 50"])
 def test_agents_of_all_workers_share_what_the_batch_has_left(
-    place: Place, monkeypatch: pytest.MonkeyPatch, limit: str
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
     """Each of twelve would use ten times what it reports at a time; at the limit each ends with its next report."""
-    set_up(place, *["ok"] * 12, batch=limit, agent="reports-usage = true")
-    name_executor(place)
+    set_up(workspace, *["ok"] * 12, batch=limit, agent="reports-usage = true")
+    name_executor(workspace)
     all_work = asyncio.Barrier(12)
 
     async def use_much(channel: ScriptedChannel, job: ItemJob) -> None:
@@ -50,7 +50,7 @@ def test_agents_of_all_workers_share_what_the_batch_has_left(
         channel.tell(JobChunk(job.token, b"x"), JobResult(job.token, paid, 1))
 
     links = [ScriptedLink(use_much, (replace(HELLO, host=host, slots=6),)) for host in ("one", "two")]
-    result, events = run_with(place, monkeypatch, *links, jobs=12)
+    result, events = run_with(workspace, monkeypatch, *links, jobs=12)
     assert result.halt is not None
     assert result.halt.cause is Cause.BUDGET
     assert "--max-" in result.halt.advice
@@ -67,9 +67,11 @@ def test_agents_of_all_workers_share_what_the_batch_has_left(
     assert len({*cancelled}) == 12
 
 
-def test_result_charges_only_what_was_not_reported(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_up(place, "ok", batch="max-cost = 5", agent="reports-usage = true")
-    name_executor(place)
+def test_result_charges_only_what_was_not_reported(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up(workspace, "ok", batch="max-cost = 5", agent="reports-usage = true")
+    name_executor(workspace)
     paid = replace(REPLY, usage=SentUsage("m", 30, 5, requests=3, cost=0.75))
 
     async def report_twice(channel: ScriptedChannel, job: ItemJob) -> None:
@@ -77,7 +79,7 @@ def test_result_charges_only_what_was_not_reported(place: Place, monkeypatch: py
         *messages, _ = give_output(job, b"page\n")
         channel.tell(*messages, JobResult(job.token, paid, 5))
 
-    _, events = run_with(place, monkeypatch, ScriptedLink(report_twice))
+    _, events = run_with(workspace, monkeypatch, ScriptedLink(report_twice))
     assert [event["usage"]["cost"] for event in of_kind(events, "item-charged")] == [0.25, 0.25, 0.25]
     [done] = of_kind(events, "item-finished")
     assert done["outcome"]["spent"]["usage"] == {

@@ -16,7 +16,7 @@ from batch.executor.scripted_workers import (
 from batch.executor.test_remote_runs import notes, of_kind
 from batch.executor.test_unfit_workers import FULL
 from batch.programs import set_up
-from conftest import Place
+from conftest import Workspace
 from msgspec.structs import replace
 
 from gitbatch.agents.protocol import OutputStream
@@ -38,10 +38,10 @@ from gitbatch.text import clean_text
 TOKEN = "ab" * 16
 
 
-def test_first_result_counts(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_first_result_counts(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """What follows it changes neither output nor cost; what the worker says of the next item is heard."""
-    set_up(place, "ok", "ok")
-    name_executor(place)
+    set_up(workspace, "ok", "ok")
+    name_executor(workspace)
 
     async def answer_twice(channel: ScriptedChannel, job: ItemJob) -> None:
         token, line = job.token, JobEvent(job.token, OutputStream.OUTPUT, "after the end")
@@ -50,19 +50,19 @@ def test_first_result_counts(place: Place, monkeypatch: pytest.MonkeyPatch) -> N
         channel.tell(JobChunk(token, b"first\n"), paid, line, JobChanges(token, ("task.md",)))
         channel.tell(JobChunk(token, b"other"), again)
 
-    result, events = run_with(place, monkeypatch, ScriptedLink(answer_twice), jobs=1)
+    result, events = run_with(workspace, monkeypatch, ScriptedLink(answer_twice), jobs=1)
     assert (result.succeeded, result.failed) == (2, 0)
-    assert place.git("show", "main:out/T1.md") == "first"
+    assert workspace.git("show", "main:out/T1.md") == "first"
     spent = [event["outcome"]["spent"]["usage"]["cost"] for event in of_kind(events, "item-finished")]
     assert spent == [1.0, 1.0]
     assert of_kind(events, "item-progress") == []
 
 
 def test_result_for_the_item_of_another_worker_is_refused(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    set_up(place, "ok", "ok")
-    name_executor(place, "max-lost = 0\n")
+    set_up(workspace, "ok", "ok")
+    name_executor(workspace, "max-lost = 0\n")
     given: dict[str, str] = {}
 
     async def answer_for_other(channel: ScriptedChannel, job: ItemJob) -> None:
@@ -78,10 +78,10 @@ def test_result_for_the_item_of_another_worker_is_refused(
     both = asyncio.Barrier(2)
     liar = ScriptedLink(answer_for_other, (replace(HELLO, host="liar", slots=1),))
     honest = ScriptedLink(wait_for_liar, (replace(HELLO, slots=1),))
-    result, events = run_with(place, monkeypatch, liar, honest)
+    result, events = run_with(workspace, monkeypatch, liar, honest)
     assert (result.succeeded, result.failed) == (1, 1)
     assert "worker liar was lost: it answers for something that it was not asked for" in notes(events)
-    said = place.git("log", "--format=%(trailers:key=Gitbatch-Host,valueonly)", "main").split()
+    said = workspace.git("log", "--format=%(trailers:key=Gitbatch-Host,valueonly)", "main").split()
     assert said == ["far"]
 
 
@@ -91,10 +91,10 @@ def test_result_for_the_item_of_another_worker_is_refused(
     ids=["slot", "key", "disk"],
 )
 def test_worker_that_names_a_result_and_does_not_have_it_is_asked_once(
-    place: Place, monkeypatch: pytest.MonkeyPatch, answer: FromWorker
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, answer: FromWorker
 ) -> None:
-    set_up(place, "ok")
-    name_executor(place)
+    set_up(workspace, "ok")
+    name_executor(workspace)
     monkeypatch.setattr("gitbatch.batch.executor.remote_workplace.make_token", lambda *_: TOKEN)
 
     async def lack(channel: ScriptedChannel, job: ItemJob) -> None:
@@ -103,7 +103,7 @@ def test_worker_that_names_a_result_and_does_not_have_it_is_asked_once(
 
     liar = ScriptedLink(lack, (replace(HELLO, host="liar", slots=1, spooled=(TOKEN,)), HELLO))
     result, events = run_with(
-        place, monkeypatch, liar, ScriptedLink(work_honestly, (replace(HELLO, slots=9),))
+        workspace, monkeypatch, liar, ScriptedLink(work_honestly, (replace(HELLO, slots=9),))
     )
     assert result.succeeded == 1
     assert [event["host"] for event in of_kind(events, "item-sent")] == ["liar", "far"]

@@ -17,7 +17,7 @@ from batch.executor.scripted_workers import (
     work_honestly,
 )
 from batch.programs import set_up
-from conftest import Here, Place
+from conftest import Here, Workspace
 from history import audit, ticked
 from msgspec.structs import replace
 from pauses import run_with as run_with_pauses
@@ -54,17 +54,17 @@ def notes(events: list[Any]) -> str:
 
 
 def test_items_are_sent_and_what_comes_back_is_committed_here(
-    place: Place, monkeypatch: pytest.MonkeyPatch, here: Here
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, here: Here
 ) -> None:
-    set_up(place, "ok", "ok", "ok")
-    name_executor(place)
+    set_up(workspace, "ok", "ok", "ok")
+    name_executor(workspace)
     link = ScriptedLink(work_honestly)
-    result, events = run_with(place, monkeypatch, link)
+    result, events = run_with(workspace, monkeypatch, link)
     assert (result.succeeded, result.failed) == (3, 0)
-    assert ticked(place) == ["T1", "T2", "T3"]
-    assert place.git("show", "main:out/T1.md") == "by out/T1.md"
-    assert "Gitbatch-Host: far" in place.git("log", "--grep=T1", "--format=%B")
-    assert len(audit(place).items) == 3
+    assert ticked(workspace) == ["T1", "T2", "T3"]
+    assert workspace.git("show", "main:out/T1.md") == "by out/T1.md"
+    assert "Gitbatch-Host: far" in workspace.git("log", "--grep=T1", "--format=%B")
+    assert len(audit(workspace).items) == 3
     assert "worker far: 2 slots, sandbox bubblewrap" in notes(events)
     assert [event["host"] for event in of_kind(events, "item-sent")] == ["far"] * 3
     _, page, _ = here("show", "T1")
@@ -110,23 +110,23 @@ async def _tell_lies(channel: ScriptedChannel, job: ItemJob) -> None:  # noqa: C
             channel.tell(JobResult(token, SentFailure("full", cause=Cause.DISK)))
 
 
-def test_lies_of_a_worker_reach_no_history(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_up(place, *["ok"] * 12)
-    place.edit("gitbatch.toml", "[batch]", "[batch]\nmax-output-bytes = 1000000")
-    name_executor(place, "max-lost = 0\n")
+def test_lies_of_a_worker_reach_no_history(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up(workspace, *["ok"] * 12)
+    workspace.edit("gitbatch.toml", "[batch]", "[batch]\nmax-output-bytes = 1000000")
+    name_executor(workspace, "max-lost = 0\n")
     link = ScriptedLink(_tell_lies, (replace(HELLO, slots=1),))
-    result, events = run_with(place, monkeypatch, link, jobs=1)
+    result, events = run_with(workspace, monkeypatch, link, jobs=1)
     ended = {event["outcome"]["item"]["name"]: event["outcome"] for event in of_kind(events, "item-finished")}
     said = {key: (each["status"], each["cause"], each["reason"]) for key, each in ended.items()}
     assert (result.succeeded, result.failed) == (2, 10)
-    assert ticked(place) == ["T1", "T5"]
-    assert place.git("show", "main:out/T1.md") == "mine"
-    assert place.git("ls-tree", "main", "out/T5.md").startswith("100644 blob")
-    assert place.git("show", "main:out/T5.md") == "../../etc/passwd"
-    message = place.git("log", "--grep=^T5", "--format=%B")
+    assert ticked(workspace) == ["T1", "T5"]
+    assert workspace.git("show", "main:out/T1.md") == "mine"
+    assert workspace.git("ls-tree", "main", "out/T5.md").startswith("100644 blob")
+    assert workspace.git("show", "main:out/T5.md") == "../../etc/passwd"
+    message = workspace.git("log", "--grep=^T5", "--format=%B")
     assert "One. Gitbatch-Item: out/evil.md Two. Three." in message.replace("\n", " ")
     assert "Four" not in message
-    assert len(audit(place).items) == 2
+    assert len(audit(workspace).items) == 2
     assert said["T2"][:2] == ("refused", "wrote-outside-output")
     assert "symbolic link" in said["T4"][2]
     assert "5000000 bytes, more than the limit" in said["T11"][2]
@@ -145,10 +145,12 @@ def test_lies_of_a_worker_reach_no_history(place: Place, monkeypatch: pytest.Mon
     assert lines == ["hi"]
 
 
-def test_lost_worker_costs_no_retry_but_is_counted(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_up(place, "ok")
-    place.edit("gitbatch.toml", "[batch]", "[batch]\nretries = 0")
-    name_executor(place)
+def test_lost_worker_costs_no_retry_but_is_counted(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up(workspace, "ok")
+    workspace.edit("gitbatch.toml", "[batch]", "[batch]\nretries = 0")
+    name_executor(workspace)
     sent: list[str] = []
 
     async def die_twice(channel: ScriptedChannel, job: ItemJob) -> None:
@@ -159,7 +161,7 @@ def test_lost_worker_costs_no_retry_but_is_counted(place: Place, monkeypatch: py
         else:
             channel.tell(*give_output(job))
 
-    result, events = run_with(place, monkeypatch, ScriptedLink(die_twice))
+    result, events = run_with(workspace, monkeypatch, ScriptedLink(die_twice))
     assert (result.succeeded, result.failed) == (1, 0)
     assert len(set(sent)) == 1  # the same token: what is in a spool would be taken
     [done] = of_kind(events, "item-finished")
@@ -169,27 +171,29 @@ def test_lost_worker_costs_no_retry_but_is_counted(place: Place, monkeypatch: py
     assert [(each["outcome"]["cause"], each["counts"]) for each in failed] == [("worker-lost", False)] * 2
 
 
-def test_item_that_its_worker_never_survives_fails(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_up(place, "ok")
-    name_executor(place, "max-lost = 1\n")
+def test_item_that_its_worker_never_survives_fails(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up(workspace, "ok")
+    name_executor(workspace, "max-lost = 1\n")
 
     async def die(channel: ScriptedChannel, job: ItemJob) -> None:
         assert job.slug
         channel.die()
 
     link = ScriptedLink(die)
-    result, events = run_with(place, monkeypatch, link)
+    result, events = run_with(workspace, monkeypatch, link)
     assert (result.succeeded, result.failed) == (0, 1)
     assert of_kind(events, "item-finished")[0]["outcome"]["cause"] == "worker-lost"
     assert sum(len(channel.jobs()) for channel in link.channels) == 2
 
 
 def test_result_in_a_spool_is_taken_without_sending_objects(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first connection is cut while its agent works; when the worker is back, it has the result."""
-    set_up(place, "ok")
-    name_executor(place)
+    set_up(workspace, "ok")
+    name_executor(workspace)
     link = ScriptedLink(work_honestly)
 
     async def finish_offline(channel: ScriptedChannel, job: ItemJob) -> None:
@@ -200,42 +204,44 @@ def test_result_in_a_spool_is_taken_without_sending_objects(
             channel.tell(*give_output(job, b"kept\n"))
 
     link.script = finish_offline
-    result, _ = run_with(place, monkeypatch, link)
+    result, _ = run_with(workspace, monkeypatch, link)
     assert result.succeeded == 1
-    assert place.git("show", "main:out/T1.md") == "kept"
+    assert workspace.git("show", "main:out/T1.md") == "kept"
     assert link.channels[1].kinds() == ["Welcome", "ItemJob", "ForgetJobs"]
 
 
-def test_no_worker_halts_with_exit_code_75(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_up(place, "ok")
-    name_executor(place, 'no-worker = "0.3s"\n')
+def test_no_worker_halts_with_exit_code_75(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up(workspace, "ok")
+    name_executor(workspace, 'no-worker = "0.3s"\n')
     monkeypatch.setattr(
         "gitbatch.batch.executor.connecting._LONGEST_PAUSE", 0.01
     )  # each try is much shorter than the wait
-    result, events = run_with(place, monkeypatch, ScriptedLink(work_honestly, fails=100))
+    result, events = run_with(workspace, monkeypatch, ScriptedLink(work_honestly, fails=100))
     assert result.halt is not None
     assert (result.halt.cause, describe_end(result, "").code) == (Cause.NO_WORKER, 75)
     assert "scripted: connection refused" in result.halt.reason
     assert "waiting for a worker" in notes(events)
     assert notes(events).count("cannot be reached") == 1
     link = ScriptedLink(work_honestly)
-    assert run_with(place, monkeypatch, link, items=None, checkpoint=None)[0].succeeded == 1
+    assert run_with(workspace, monkeypatch, link, items=None, checkpoint=None)[0].succeeded == 1
 
 
-def test_worker_of_another_protocol_is_refused_by_name(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_up(place, "ok")
-    name_executor(place)
+def test_worker_of_another_protocol_is_refused_by_name(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up(workspace, "ok")
+    name_executor(workspace)
     old = ScriptedLink(work_honestly, (replace(HELLO, protocol=0, version="0.0.9"),))
-    result, events = run_with(place, monkeypatch, old)
+    result, events = run_with(workspace, monkeypatch, old)
     assert result.halt is not None
     assert result.halt.cause is Cause.NO_WORKER
     assert "gitbatch 0.0.9 (protocol 0), here is" in notes(events)
 
 
-def test_job_that_takes_too_long_is_given_up(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_job_that_takes_too_long_is_given_up(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its worker is still there, and ends its other jobs."""
-    set_up(place, "ok", "ok")
-    name_executor(place)
+    set_up(workspace, "ok", "ok")
+    name_executor(workspace)
     monkeypatch.setattr("gitbatch.batch.executor.remote_workplace._SPARE", 7.0)
     limits = HeldLimits(monkeypatch, 60.0 + 7.0)
     heard: list[str] = []
@@ -254,16 +260,16 @@ def test_job_that_takes_too_long_is_given_up(place: Place, monkeypatch: pytest.M
 
     again = asyncio.Event()
     link = ScriptedLink(say_nothing_first)
-    result, events = run_with(place, monkeypatch, link)
+    result, events = run_with(workspace, monkeypatch, link)
     assert result.succeeded == 2
     assert "worker far: it does not answer in time" in notes(events)
     assert len(link.channels) == 1
     assert link.channels[0].kinds().count("CancelJob") >= 1
 
 
-def test_interrupted_run_cancels_its_jobs(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_up(place, "ok")
-    name_executor(place)
+def test_interrupted_run_cancels_its_jobs(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up(workspace, "ok")
+    name_executor(workspace)
 
     async def never(channel: ScriptedChannel, job: ItemJob) -> None:
         assert channel.jobs() == [job]
@@ -273,53 +279,59 @@ def test_interrupted_run_cancels_its_jobs(place: Place, monkeypatch: pytest.Monk
     running = asyncio.Event()
     link = ScriptedLink(never)
 
-    interrupt_when(running, place, monkeypatch, link)
+    interrupt_when(running, workspace, monkeypatch, link)
     [channel] = link.channels
     assert channel.kinds()[-1] == "CancelJob"
-    assert ticked(place) == []
+    assert ticked(workspace) == []
 
 
-def test_flood_of_lines_is_cut(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_up(place, "ok")
-    name_executor(place)
+def test_flood_of_lines_is_cut(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up(workspace, "ok")
+    name_executor(workspace)
     monkeypatch.setattr("gitbatch.batch.executor.incoming_job.MOST_LINES", 3)
 
     async def talk(channel: ScriptedChannel, job: ItemJob) -> None:
         channel.tell(*[JobEvent(job.token, OutputStream.OUTPUT, "x")] * 10, *give_output(job))
 
-    _, events = run_with(place, monkeypatch, ScriptedLink(talk))
+    _, events = run_with(workspace, monkeypatch, ScriptedLink(talk))
     lines = [event["line"] for event in of_kind(events, "item-progress")]
     assert lines == ["x", "x", "x", "(more than 3 lines: the rest is not shown)"]
 
 
-def test_worker_that_stops_gets_no_further_item(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_up(place, "ok", "ok", "ok")
-    name_executor(place)
+def test_worker_that_stops_gets_no_further_item(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up(workspace, "ok", "ok", "ok")
+    name_executor(workspace)
 
     async def stop_after(channel: ScriptedChannel, job: ItemJob) -> None:
         channel.tell(Alive(takes_jobs=False), *give_output(job))
 
     first = ScriptedLink(stop_after, (replace(HELLO, slots=3),))
     second = ScriptedLink(work_honestly, (replace(HELLO, host="other"),))
-    result, events = run_with(place, monkeypatch, first, second, jobs=1)
+    result, events = run_with(workspace, monkeypatch, first, second, jobs=1)
     assert result.succeeded == 3
     assert [event["host"] for event in of_kind(events, "item-sent")] == ["far", "other", "other"]
 
 
-def test_job_that_could_not_be_sent_has_cost_nothing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_up(place, "ok")
-    name_executor(place)
+def test_job_that_could_not_be_sent_has_cost_nothing(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up(workspace, "ok")
+    name_executor(workspace)
     link = ScriptedLink(work_honestly, breaks_at=1)
-    result, events = run_with(place, monkeypatch, link)
+    result, events = run_with(workspace, monkeypatch, link)
     assert result.succeeded == 1
     [failed] = of_kind(events, "attempt-failed")
     assert failed["outcome"]["cause"] == "worker-lost"
     assert failed["outcome"]["spent"]["usage"]["cost"] == 0.0
 
 
-def test_no_worker_is_kept_while_a_person_reviews(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_up(place, "ok", "ok", groups=2)
-    name_executor(place)
+def test_no_worker_is_kept_while_a_person_reviews(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up(workspace, "ok", "ok", groups=2)
+    name_executor(workspace)
     link = ScriptedLink(work_honestly)
     use_links(monkeypatch, link)
     told: list[bool] = []
@@ -328,6 +340,6 @@ def test_no_worker_is_kept_while_a_person_reviews(place: Place, monkeypatch: pyt
         told.append(isinstance(link.channels[-1].said[-1], Bye))
         return True
 
-    result, _, _ = run_with_pauses(place, monkeypatch, look, look, items="all")
+    result, _, _ = run_with_pauses(workspace, monkeypatch, look, look, items="all")
     assert (result.succeeded, told) == (2, [True, True])
     assert [len(channel.jobs()) for channel in link.channels] == [1, 1]

@@ -12,7 +12,7 @@ from batch.executor.scripted_workers import (
 )
 from batch.executor.test_executor_messages import SETUP
 from batch.programs import set_up
-from conftest import Place
+from conftest import Workspace
 from msgspec.structs import replace
 
 from gitbatch.batch.executor.messages import CancelJob, ForgetJobs, ItemJob, JobResult, SentFailure
@@ -30,11 +30,11 @@ def removed(link: ScriptedLink) -> list[str]:
 
 
 def test_next_run_removes_what_is_in_git_from_the_spools(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """First of the items that are done, then of all of a batch that has ended; what is unknown stays."""
-    set_up(place, "ok", "ok")
-    name_executor(place)
+    set_up(workspace, "ok", "ok")
+    name_executor(workspace)
     tokens: dict[str, str] = {}
 
     async def lack_credit_for_second(channel: ScriptedChannel, job: ItemJob) -> None:
@@ -45,7 +45,7 @@ def test_next_run_removes_what_is_in_git_from_the_spools(
             channel.tell(JobResult(job.token, SentFailure("no credit", cause=Cause.FATAL)))
 
     first = ScriptedLink(lack_credit_for_second)
-    assert run_with(place, monkeypatch, first, jobs=1)[0].halt
+    assert run_with(workspace, monkeypatch, first, jobs=1)[0].halt
     assert removed(first) == []
     done, wanted = tokens["out/T1.md"], tokens["out/T2.md"]
     keeping = replace(HELLO, spooled=(OTHER, done, wanted), running=(done,))
@@ -55,16 +55,16 @@ def test_next_run_removes_what_is_in_git_from_the_spools(
         channel.tell(*give_output(job))
 
     second = ScriptedLink(give_kept, (keeping,))
-    result, _ = run_with(place, monkeypatch, second, items=None, checkpoint=None)
+    result, _ = run_with(workspace, monkeypatch, second, items=None, checkpoint=None)
     assert result.has_ended
     assert removed(second) == [done]
     assert CancelJob(done) in second.channels[0].said
     assert "PackEnd" not in second.channels[0].kinds(), "the result was there"
-    place.write("task.md", place.read("task.md") + "- [ ] T3 Write do: ok → Output: out/T3.md\n")
-    place.commit("One more")
+    workspace.write("task.md", workspace.read("task.md") + "- [ ] T3 Write do: ok → Output: out/T3.md\n")
+    workspace.commit("One more")
     third = ScriptedLink(give_kept, (keeping,))
     third.script = lack_credit_for_second
-    run_with(place, monkeypatch, third)
+    run_with(workspace, monkeypatch, third)
     assert removed(third) == sorted((done, wanted))
 
 

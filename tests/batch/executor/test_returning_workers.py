@@ -16,7 +16,7 @@ from batch.executor.scripted_workers import (
 )
 from batch.executor.test_remote_runs import notes, of_kind
 from batch.programs import set_up
-from conftest import Place
+from conftest import Workspace
 from msgspec.structs import replace
 from waiting import loop_turns
 
@@ -62,10 +62,10 @@ def make_losing_link(*, keeps_result: bool, reply: SentReply = REPLY) -> Scripte
 
 @pytest.mark.parametrize("keeps_result", [True, False], ids=["result", "nothing"])
 def test_item_waits_for_the_worker_that_it_was_lost_with(
-    place: Place, monkeypatch: pytest.MonkeyPatch, *, keeps_result: bool
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, *, keeps_result: bool
 ) -> None:
-    set_up(place, "ok")
-    name_executor(place)
+    set_up(workspace, "ok")
+    name_executor(workspace)
     link, other = make_losing_link(keeps_result=keeps_result), ScriptedLink(work_honestly, (BUSY,))
     find, connect, asked = PoolMembers.find_keeping, link.connect, asyncio.Event()
 
@@ -81,7 +81,7 @@ def test_item_waits_for_the_worker_that_it_was_lost_with(
 
     monkeypatch.setattr(PoolMembers, "find_keeping", note_asking)
     link.connect = connect_late  # type: ignore[method-assign]
-    result, events = run_with(place, monkeypatch, link, other)
+    result, events = run_with(workspace, monkeypatch, link, other)
     assert result.succeeded == 1
     assert [event["host"] for event in of_kind(events, "item-sent")] == [
         "far",
@@ -93,24 +93,26 @@ def test_item_waits_for_the_worker_that_it_was_lost_with(
     assert len(of_kind(events, "attempt-failed")) == (0 if keeps_result else 1)
 
 
-def test_resume_waits_for_a_worker_that_fails_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resume_waits_for_a_worker_that_fails_once(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As its connection is cut again before it has greeted; one that is not there fails twice."""
-    set_up(place, "ok")
-    name_executor(place)
+    set_up(workspace, "ok")
+    name_executor(workspace)
     monkeypatch.setattr("gitbatch.batch.executor.remote_workplace.make_token", lambda *_: TOKEN)
     keeping = ScriptedLink(work_honestly, (replace(HELLO, spooled=(TOKEN,)),), fails=1)
     gone = ScriptedLink(work_honestly, name="gone", fails=1000)
-    result, events = run_with(place, monkeypatch, keeping, gone, ScriptedLink(work_honestly, (BUSY,)))
+    result, events = run_with(workspace, monkeypatch, keeping, gone, ScriptedLink(work_honestly, (BUSY,)))
     assert result.succeeded == 1
     assert [event["host"] for event in of_kind(events, "item-sent")] == ["far"]
 
 
 def test_result_that_comes_back_ends_the_second_attempt(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All is counted: what was lost, at an unknown cost, what the second one has used, and the result that is taken."""
-    set_up(place, "ok")
-    name_executor(place)
+    set_up(workspace, "ok")
+    name_executor(workspace)
     monkeypatch.setattr("gitbatch.batch.executor.pool_members._RETURN", 0.0)
     begun = asyncio.Event()
 
@@ -130,9 +132,9 @@ def test_result_that_comes_back_ends_the_second_attempt(
         return await connect()
 
     link.connect = connect_late  # type: ignore[method-assign]
-    result, events = run_with(place, monkeypatch, link, other)
+    result, events = run_with(workspace, monkeypatch, link, other)
     assert result.succeeded == 1
-    assert place.git("show", "main:out/T1.md") == "kept"
+    assert workspace.git("show", "main:out/T1.md") == "kept"
     assert [event["host"] for event in of_kind(events, "item-sent")] == ["far", "other", "far"]
     assert other.channels[0].kinds()[-1] == "CancelJob"
     [done] = of_kind(events, "item-finished")
@@ -150,10 +152,10 @@ def test_result_that_came_too_late_is_removed() -> None:
 
 
 def test_worker_that_was_asked_to_stop_is_not_started_again_at_once(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    set_up(place, "ok", "ok")
-    name_executor(place)
+    set_up(workspace, "ok", "ok")
+    name_executor(workspace)
 
     async def stop_after(channel: ScriptedChannel, job: ItemJob) -> None:
         channel.tell(Alive(takes_jobs=False), *give_output(job), Bye("it was asked to stop"))
@@ -164,7 +166,7 @@ def test_worker_that_was_asked_to_stop_is_not_started_again_at_once(
 
     link = ScriptedLink(stop_after, (replace(HELLO, slots=10),))
     other = ScriptedLink(work_later, (replace(BUSY, slots=1),))
-    result, events = run_with(place, monkeypatch, link, other, jobs=1)
+    result, events = run_with(workspace, monkeypatch, link, other, jobs=1)
     assert result.succeeded == 2
     assert len(link.channels) == 1
     assert "worker far has left: it was asked to stop" in notes(events)
@@ -192,10 +194,10 @@ def test_workers_have_different_names(commands: list[str], claims: list[str], na
 
 
 def test_names_of_two_workers_are_told_apart_in_history(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    set_up(place, "ok", "ok")
-    name_executor(place)
+    set_up(workspace, "ok", "ok")
+    name_executor(workspace)
 
     async def meet(channel: ScriptedChannel, job: ItemJob) -> None:
         await both.wait()
@@ -204,9 +206,9 @@ def test_names_of_two_workers_are_told_apart_in_history(
     both = asyncio.Barrier(2)
     first = replace(HELLO, slots=1)
     links = [ScriptedLink(meet, (each,)) for each in (first, replace(first, version="1.1"))]
-    _, events = run_with(place, monkeypatch, *links)
+    _, events = run_with(workspace, monkeypatch, *links)
     assert {event["host"] for event in of_kind(events, "item-sent")} == {"far", "far (2)"}
-    said = place.git("log", "--format=%(trailers:key=Gitbatch-Host,valueonly)", "main").split("\n")
+    said = workspace.git("log", "--format=%(trailers:key=Gitbatch-Host,valueonly)", "main").split("\n")
     assert {line for line in said if line} == {"far", "far (2)"}
     assert "worker far (2): 1 slot, sandbox bubblewrap (scripted)" in notes(events)
 

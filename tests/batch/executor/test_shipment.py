@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from msgspec.structs import replace
 
 from gitbatch.batch.executor.messages import PackEnd, PackPart, ToWorker, Welcome
@@ -38,11 +38,11 @@ FILES = {
 
 
 @pytest.fixture
-def filled(repo: Repository, place: Place) -> Repository:
+def filled(repo: Repository, workspace: Workspace) -> Repository:
     for path, text in FILES.items():
-        place.write(path, text)
-    (place.root / "link").symlink_to("a.txt")
-    place.commit("files")
+        workspace.write(path, text)
+    (workspace.root / "link").symlink_to("a.txt")
+    workspace.commit("files")
     return repo
 
 
@@ -84,18 +84,18 @@ def test_context_is_sent_with_the_trees_on_the_way(filled: Repository) -> None:
     assert names_of(filled, more.oids) == {"a.txt"}
 
 
-def test_whole_checkout_is_sent_once_and_then_what_changed(filled: Repository, place: Place) -> None:
+def test_whole_checkout_is_sent_once_and_then_what_changed(filled: Repository, workspace: Workspace) -> None:
     have = HaveSet()
     first = plan_shipment(filled.objects, setup_of(filled, None), have)
-    everything = place.git("ls-tree", "-r", "-t", "--format=%(objectname)", "HEAD").split()
+    everything = workspace.git("ls-tree", "-r", "-t", "--format=%(objectname)", "HEAD").split()
     assert set(first.oids) == {
         *everything,
-        place.git("rev-parse", "HEAD"),
-        place.git("rev-parse", "HEAD^{tree}"),
+        workspace.git("rev-parse", "HEAD"),
+        workspace.git("rev-parse", "HEAD^{tree}"),
     }
     have.note_shipment(first)
-    place.write("src/main.py", "changed\n")
-    place.commit("change")
+    workspace.write("src/main.py", "changed\n")
+    workspace.commit("change")
     second = plan_shipment(filled.objects, setup_of(filled, None), have)
     # The blob next to it comes along: of a whole checkout, trees are remembered.
     assert names_of(filled, second.oids) == {"commit", "tree", "src", "src/main.py", "src/other.py", *_TOP}
@@ -108,7 +108,7 @@ _TOP = ("a.txt", ".gitattributes", "link")
 def test_worktree_of_what_was_sent_is_that_of_a_local_run(
     filled: Repository,
     tmp_path: Path,
-    place: Place,
+    workspace: Workspace,
     paths: tuple[str, ...] | None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -127,16 +127,16 @@ def test_worktree_of_what_was_sent_is_that_of_a_local_run(
     )
     with (
         tempfile.TemporaryFile() as pack,
-        open_repository_copy(tmp_path / "far", welcome, git, find_kind, tmp_path) as places,
+        open_repository_copy(tmp_path / "far", welcome, git, find_kind, tmp_path) as workspaces,
     ):
         if paths is None:
             write_pack(filled, shipment.oids, pack.fileno())
             monkeypatch.setattr("gitbatch.batch.worker.repository_copy.FEW_BYTES", 8)
         else:
             pack.write(SmallPacks(filled.objects).make_pack(shipment.oids) or b"")
-        places.store_pack(pack)
-        far = _make(places, setup)
-        assert _make(places, setup, "again").parent == far.parent
+        workspaces.store_pack(pack)
+        far = _make(workspaces, setup)
+        assert _make(workspaces, setup, "again").parent == far.parent
         few = len(tuple(list_wanted_objects(filled.objects, setup.tree, paths or ())))
         assert asked == [
             None if paths is None else few
@@ -147,12 +147,12 @@ def test_worktree_of_what_was_sent_is_that_of_a_local_run(
         assert all((far / name).read_text() == FILES[name] for name in expected - {"link"})
         assert (far / "docs/deep/out.md").read_text() == "earlier\n"
         assert ("link" in expected) == (paths != ())
-        inside = {**place.environment, "HOME": str(tmp_path)}
+        inside = {**workspace.environment, "HOME": str(tmp_path)}
         said = subprocess.run(
             ["git", "log", "--oneline"], cwd=far, env=inside, capture_output=True, check=True
         )
         assert said.stdout.endswith(b" files\n")
-        assert b"fsmonitor" not in (places.repo.common_dir / "config").read_bytes()
+        assert b"fsmonitor" not in (workspaces.repo.common_dir / "config").read_bytes()
     git.close()
     assert not list((tmp_path / "far/work").iterdir())
 

@@ -19,7 +19,7 @@ from batch.executor.scripted_workers import (
 )
 from batch.executor.test_incoming_job import TOKEN, receive
 from batch.programs import set_up
-from conftest import Place
+from conftest import Workspace
 from history import ticked
 from msgspec.structs import replace
 
@@ -65,13 +65,13 @@ def of_kind(events: list[Any], kind: str) -> list[Any]:
 
 @pytest.mark.parametrize(("limit", "most"), [("max-cost = 0.9", 2), ("max-tokens = 40", 3)])
 def test_limit_that_is_reached_meanwhile_keeps_waiting_items_from_starting(
-    place: Place, monkeypatch: pytest.MonkeyPatch, limit: str, most: int
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, limit: str, most: int
 ) -> None:
     """All six are asked for before any cost is known; the worker has one slot."""
-    set_up(place, *["ok"] * 6, batch=limit, agent="reports-usage = true")
-    name_executor(place)
+    set_up(workspace, *["ok"] * 6, batch=limit, agent="reports-usage = true")
+    name_executor(workspace)
     link = ScriptedLink(work_for_money, (ONE_SLOT,))
-    result, events = run_with(place, monkeypatch, link, jobs=6)
+    result, events = run_with(workspace, monkeypatch, link, jobs=6)
     assert result.halt is not None
     assert result.halt.cause is Cause.BUDGET
     assert len(sent_items(link)) == most
@@ -80,31 +80,35 @@ def test_limit_that_is_reached_meanwhile_keeps_waiting_items_from_starting(
     # The others are as if they had never been asked for: they run when more may be spent.
     link = ScriptedLink(work_for_money, (ONE_SLOT,))
     result, _ = run_with(
-        place, monkeypatch, link, jobs=6, items=None, checkpoint=None, limits=SpendingLimits(9.0, 900)
+        workspace, monkeypatch, link, jobs=6, items=None, checkpoint=None, limits=SpendingLimits(9.0, 900)
     )
     assert result.succeeded == 6
     assert len(sent_items(link)) == 6 - most
-    assert len(ticked(place)) == 6
+    assert len(ticked(workspace)) == 6
 
 
-def test_batch_that_halts_sends_no_waiting_item(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_up(place, "ok", "ok", "ok", "ok")
-    name_executor(place)
+def test_batch_that_halts_sends_no_waiting_item(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up(workspace, "ok", "ok", "ok", "ok")
+    name_executor(workspace)
 
     async def lack_credit(channel: ScriptedChannel, job: ItemJob) -> None:
         channel.tell(JobResult(job.token, SentFailure("no credit", cause=Cause.FATAL)))
 
     link = ScriptedLink(lack_credit, (ONE_SLOT,))
-    result, _ = run_with(place, monkeypatch, link, jobs=4)
+    result, _ = run_with(workspace, monkeypatch, link, jobs=4)
     assert result.halt is not None
     assert "no credit" in result.halt.reason
     assert len(sent_items(link)) == 1
 
 
-def test_waiting_items_wait_for_a_busy_server_too(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_items_wait_for_a_busy_server_too(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The first is told to come back; none of the others asks the server before that."""
-    set_up(place, "ok", "ok", "ok")
-    name_executor(place)
+    set_up(workspace, "ok", "ok", "ok")
+    name_executor(workspace)
     failed_at = 0.0
     early: list[str] = []
 
@@ -120,20 +124,22 @@ def test_waiting_items_wait_for_a_busy_server_too(place: Place, monkeypatch: pyt
         answer_paid(channel, job)
 
     link = ScriptedLink(be_busy_once, (ONE_SLOT,))
-    result, _ = run_with(place, monkeypatch, link, jobs=3)
+    result, _ = run_with(workspace, monkeypatch, link, jobs=3)
     assert result.succeeded == 3
     assert early == []
 
 
-def test_wait_for_a_slot_is_no_time_of_the_item(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wait_for_a_slot_is_no_time_of_the_item(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The clock of the wait runs backwards here: what is subtracted is added."""
-    set_up(place, "ok")
-    name_executor(place)
+    set_up(workspace, "ok")
+    name_executor(workspace)
     clock = itertools.count(0.0, -100.0)
     monkeypatch.setattr(
         "gitbatch.batch.executor.remote_workplace.time", SimpleNamespace(monotonic=lambda: next(clock))
     )
-    _, events = run_with(place, monkeypatch, ScriptedLink(work_for_money))
+    _, events = run_with(workspace, monkeypatch, ScriptedLink(work_for_money))
     [done] = of_kind(events, "item-finished")
     assert done["outcome"]["seconds"] >= 100
 
@@ -162,32 +168,34 @@ class LateLink(ScriptedLink):
         monkeypatch.setattr(WorkerPool, "take_member", note_asking)
 
 
-def set_up_early(place: Place, count: int) -> None:
+def set_up_early(workspace: Workspace, count: int) -> None:
     """A plan of groups with one item each, which read nothing of each other."""
-    set_up(place, *["ok"] * count, groups=count)
-    place.write("task.md", place.read("task.md").replace(" → Output", " (context: agent.sh) → Output"))
-    name_executor(place)
+    set_up(workspace, *["ok"] * count, groups=count)
+    workspace.write(
+        "task.md", workspace.read("task.md").replace(" → Output", " (context: agent.sh) → Output")
+    )
+    name_executor(workspace)
 
 
 @pytest.mark.rule("F2")
 def test_early_items_take_no_slot_that_the_open_group_waits_for(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They ask first: the items of the open group are scheduled when it opens."""
-    set_up_early(place, 4)
+    set_up_early(workspace, 4)
     link = LateLink(work_for_money, (ONE_SLOT,))
     link.wait_for_items(monkeypatch, 4)
-    result, _ = run_with(place, monkeypatch, link, jobs=4, eager=EagerMode.ON)
+    result, _ = run_with(workspace, monkeypatch, link, jobs=4, eager=EagerMode.ON)
     assert result.succeeded == 4
     assert sent_items(link)[0] == "out/T1.md"
 
 
 @pytest.mark.rule("F2")
 def test_early_items_that_wait_for_a_slot_do_not_start_in_a_pause(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One of them runs when the group is recorded, and is finished; the others wait for the end of the pause."""
-    set_up_early(place, 5)
+    set_up_early(workspace, 5)
     paused = asyncio.Event()
     finish = EarlyPool.finish_items
 
@@ -207,12 +215,12 @@ def test_early_items_that_wait_for_a_slot_do_not_start_in_a_pause(
     link = LateLink(hold_early_ones, (ONE_SLOT,))
     link.wait_for_items(monkeypatch, 5)
     every = CheckpointMode.parse("after-each")
-    result, _ = run_with(place, monkeypatch, link, jobs=5, eager=EagerMode.ON, checkpoint=every)
+    result, _ = run_with(workspace, monkeypatch, link, jobs=5, eager=EagerMode.ON, checkpoint=every)
     assert result.ending is Ending.PAUSED
     assert len(sent_items(link)) == 2
     later = ScriptedLink(work_for_money, (ONE_SLOT,))
     result, _ = run_with(
-        place,
+        workspace,
         monkeypatch,
         later,
         jobs=5,
@@ -223,10 +231,10 @@ def test_early_items_that_wait_for_a_slot_do_not_start_in_a_pause(
     assert (result.succeeded, len(sent_items(later))) == (5, 3)
 
 
-def test_worker_that_offers_no_slot_is_as_none(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_worker_that_offers_no_slot_is_as_none(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is connected, and its slots are those of other runs: when `no-worker` has passed since then, the batch halts."""
-    set_up(place, "ok", "ok")
-    name_executor(place, 'no-worker = "1h"\n')
+    set_up(workspace, "ok", "ok")
+    name_executor(workspace, 'no-worker = "1h"\n')
     note = PoolMembers.note_slots
 
     def note_and_hurry(members: PoolMembers) -> None:
@@ -239,7 +247,7 @@ def test_worker_that_offers_no_slot_is_as_none(place: Place, monkeypatch: pytest
     async def have_no_slot(channel: ScriptedChannel, job: ItemJob) -> None:
         channel.tell(NoSlot(job.token, 0))
 
-    result, events = run_with(place, monkeypatch, ScriptedLink(have_no_slot))
+    result, events = run_with(workspace, monkeypatch, ScriptedLink(have_no_slot))
     assert result.halt is not None
     assert result.halt.cause is Cause.NO_WORKER
     assert "far: it has no slot for this run" in result.halt.reason

@@ -17,7 +17,7 @@ from batch.executor.scripted_workers import (
 )
 from batch.executor.test_remote_runs import notes, of_kind
 from batch.programs import set_up
-from conftest import Place
+from conftest import Workspace
 from msgspec.structs import replace
 from waiting import DEADLINE, loop_turns
 
@@ -41,11 +41,11 @@ FULL = SentFailure("No space left on device", cause=Cause.DISK, usage=SentUsage(
 
 @pytest.mark.parametrize("kept", ["spooled", "running"])
 def test_run_waits_for_the_worker_that_has_the_result(
-    place: Place, monkeypatch: pytest.MonkeyPatch, kept: str
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, kept: str
 ) -> None:
     """After the run was killed, another worker greets first: the item is paid for all the same."""
-    set_up(place, "ok")
-    name_executor(place)
+    set_up(workspace, "ok")
+    name_executor(workspace)
     monkeypatch.setattr("gitbatch.batch.executor.remote_workplace.make_token", lambda *_: "ab" * 16)
     idle = ScriptedLink(work_honestly, (replace(HELLO, host="idle", slots=9),))
     busy = ScriptedLink(work_honestly, (replace(HELLO, host="busy", **{kept: ("ab" * 16,)}),))
@@ -55,17 +55,17 @@ def test_run_waits_for_the_worker_that_has_the_result(
         return await ScriptedLink.connect(busy)
 
     busy.connect = connect_late  # type: ignore[method-assign]
-    result, events = run_with(place, monkeypatch, idle, busy)
+    result, events = run_with(workspace, monkeypatch, idle, busy)
     assert result.succeeded == 1
     assert [event["host"] for event in of_kind(events, "item-sent")] == ["busy"]
     assert ("PackEnd" in busy.channels[0].kinds()) == (kept == "running")
 
 
 def test_worker_in_a_queue_does_not_keep_the_others_waiting(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    set_up(place, "ok")
-    name_executor(place)
+    set_up(workspace, "ok")
+    name_executor(workspace)
     monkeypatch.setattr("gitbatch.batch.executor.pool_members._GREETINGS", 0.1)
     queued = ScriptedLink(work_honestly)
 
@@ -74,7 +74,7 @@ def test_worker_in_a_queue_does_not_keep_the_others_waiting(
         raise AssertionError
 
     queued.connect = wait_long  # type: ignore[method-assign]
-    assert run_with(place, monkeypatch, queued, ScriptedLink(work_honestly))[0].succeeded == 1
+    assert run_with(workspace, monkeypatch, queued, ScriptedLink(work_honestly))[0].succeeded == 1
 
 
 async def fail_at_once(channel: ScriptedChannel, job: ItemJob) -> None:
@@ -82,14 +82,14 @@ async def fail_at_once(channel: ScriptedChannel, job: ItemJob) -> None:
 
 
 def test_worker_with_a_full_disk_takes_no_item_from_the_others(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It always has room; the items wait for the busy one nevertheless, and nothing is counted."""
-    set_up(place, *["ok"] * 4)
-    name_executor(place)
+    set_up(workspace, *["ok"] * 4)
+    name_executor(workspace)
     full = ScriptedLink(fail_at_once, (replace(HELLO, host="full"),))
     able = ScriptedLink(work_honestly, (replace(HELLO, slots=1),))
-    result, events = run_with(place, monkeypatch, full, able)
+    result, events = run_with(workspace, monkeypatch, full, able)
     assert (result.succeeded, result.failed) == (4, 0)
     assert of_kind(events, "attempt-failed") == []
     assert "worker full was lost: No space left on device" in notes(events)
@@ -97,31 +97,35 @@ def test_worker_with_a_full_disk_takes_no_item_from_the_others(
     assert spent == [1] * 4  # each once, whose agent does not say what it costs
 
 
-def test_workers_that_can_do_nothing_are_as_none(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_up(place, "ok")
-    name_executor(place, 'no-worker = "0.3s"\nmax-lost = 1000\n')
-    result, _ = run_with(place, monkeypatch, ScriptedLink(fail_at_once))
+def test_workers_that_can_do_nothing_are_as_none(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up(workspace, "ok")
+    name_executor(workspace, 'no-worker = "0.3s"\nmax-lost = 1000\n')
+    result, _ = run_with(workspace, monkeypatch, ScriptedLink(fail_at_once))
     assert result.halt is not None
     assert result.halt.cause is Cause.NO_WORKER
     assert "far: No space left on device" in result.halt.reason
 
 
-def test_worker_without_the_program_is_named(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_up(place, "ok")
-    name_executor(place)
+def test_worker_without_the_program_is_named(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up(workspace, "ok")
+    name_executor(workspace)
 
     async def lack(channel: ScriptedChannel, job: ItemJob) -> None:
         channel.tell(JobResult(job.token, SentFailure("the program x is not found", cause=Cause.FATAL)))
 
-    result, _ = run_with(place, monkeypatch, ScriptedLink(lack))
+    result, _ = run_with(workspace, monkeypatch, ScriptedLink(lack))
     assert result.halt is not None
     assert "worker far: the program x is not found" in result.halt.reason
 
 
-def test_items_that_wait_for_room_are_woken_by_it(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_items_that_wait_for_room_are_woken_by_it(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also after the time for which a batch waits while no worker is there."""
-    set_up(place, "ok", "ok")
-    name_executor(place, 'no-worker = "0.01s"\n')
+    set_up(workspace, "ok", "ok")
+    name_executor(workspace, 'no-worker = "0.01s"\n')
     choose, calls = PoolMembers.choose_member, 0
 
     def count(members: PoolMembers, *given: Any, **named: Any) -> PoolMember | None:  # noqa: ANN401 - passed on
@@ -135,13 +139,13 @@ def test_items_that_wait_for_room_are_woken_by_it(place: Place, monkeypatch: pyt
 
     monkeypatch.setattr(PoolMembers, "choose_member", count)
     able = ScriptedLink(take_a_while, (replace(HELLO, slots=1),))
-    assert run_with(place, monkeypatch, able)[0].succeeded == 2
+    assert run_with(workspace, monkeypatch, able)[0].succeeded == 2
     assert calls < 10
 
 
-def test_what_a_batch_has_left_is_sent(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_up(place, "ok")
-    name_executor(place)
+def test_what_a_batch_has_left_is_sent(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up(workspace, "ok")
+    name_executor(workspace)
     left: list[object] = []
     monkeypatch.setattr(Budget, "cost_left_for", lambda *_: 1.25)
     monkeypatch.setattr(Budget, "tokens_left_for", lambda *_: 99)
@@ -150,7 +154,7 @@ def test_what_a_batch_has_left_is_sent(place: Place, monkeypatch: pytest.MonkeyP
         left.extend((job.cost_left, job.tokens_left))
         channel.tell(*give_output(job))
 
-    assert run_with(place, monkeypatch, ScriptedLink(note))[0].succeeded == 1
+    assert run_with(workspace, monkeypatch, ScriptedLink(note))[0].succeeded == 1
     assert left == [1.25, 99]
 
 

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 
 from gitbatch.batch.extras.include import (
     IncludedFiles,
@@ -61,21 +61,21 @@ FILES = {
 
 
 @pytest.fixture
-def checkout(place: Place) -> Place:
-    place.write(".gitignore", IGNORED)
-    place.write(".worktreeinclude", INCLUDED)
-    place.write("committed.txt", "base")
-    place.commit()
+def checkout(workspace: Workspace) -> Workspace:
+    workspace.write(".gitignore", IGNORED)
+    workspace.write(".worktreeinclude", INCLUDED)
+    workspace.write("committed.txt", "base")
+    workspace.commit()
     for path, text in FILES.items():
-        place.write(path, text)
-    (place.root / ".venv/bin/python").symlink_to("/usr/bin/python3")
-    (place.root / "node_modules/loop").symlink_to("..")
-    os.mkfifo(place.root / "build/cache/queue")
-    return place
+        workspace.write(path, text)
+    (workspace.root / ".venv/bin/python").symlink_to("/usr/bin/python3")
+    (workspace.root / "node_modules/loop").symlink_to("..")
+    os.mkfifo(workspace.root / "build/cache/queue")
+    return workspace
 
 
 @pytest.fixture
-def repo(checkout: Place) -> Iterator[Repository]:
+def repo(checkout: Workspace) -> Iterator[Repository]:
     opened = open_repository(checkout.root)
     yield opened
     opened.close()
@@ -108,7 +108,7 @@ def test_choice(repo: Repository) -> None:
     assert lines[2].startswith("not included, as the names look like secrets: .env")
 
 
-def test_what_the_commit_has_is_left_out(repo: Repository, checkout: Place) -> None:
+def test_what_the_commit_has_is_left_out(repo: Repository, checkout: Workspace) -> None:
     """The batch may start from another commit than the one that is checked out."""
     checkout.git("switch", "-q", "-c", "other")
     checkout.git("add", "-f", "data/x.bin", "node_modules/a/index.js")
@@ -121,7 +121,7 @@ def test_what_the_commit_has_is_left_out(repo: Repository, checkout: Place) -> N
     assert ".venv/" in tops
 
 
-def test_folder_with_a_secret_name(repo: Repository, checkout: Place) -> None:
+def test_folder_with_a_secret_name(repo: Repository, checkout: Workspace) -> None:
     checkout.write(".env.d/public.txt", "x")
     included = find(repo, include=(".env.d/public.txt",))
     assert ".env.d" in included.left_out
@@ -130,7 +130,7 @@ def test_folder_with_a_secret_name(repo: Repository, checkout: Place) -> None:
     assert ".env.d/public.txt" in names_of(named)
 
 
-def test_link_is_not_followed(repo: Repository, checkout: Place) -> None:
+def test_link_is_not_followed(repo: Repository, checkout: Workspace) -> None:
     """A shared folder behind a link stays the user's; the start of the run says that only the link is there."""
     (checkout.root / "packages/node_modules").symlink_to(checkout.home)
     checkout.write(".gitignore", "node_modules\n/local\n")
@@ -141,7 +141,7 @@ def test_link_is_not_followed(repo: Repository, checkout: Place) -> None:
     assert "included as links, which are not followed: local" in included.describe()
 
 
-def test_nothing_to_include(repo: Repository, checkout: Place) -> None:
+def test_nothing_to_include(repo: Repository, checkout: Workspace) -> None:
     checkout.write(".worktreeinclude", "# nothing\n")
     checkout.commit()
     included = find(repo)
@@ -159,7 +159,7 @@ def test_size_limit(repo: Repository) -> None:
     assert ".venv/ (" in caught.value.message
 
 
-def test_layer_is_reused_until_a_file_changes(repo: Repository, checkout: Place, tmp_path: Path) -> None:
+def test_layer_is_reused_until_a_file_changes(repo: Repository, checkout: Workspace, tmp_path: Path) -> None:
     source = checkout.root / ".venv/bin/tool"
     source.chmod(0o4755)
     os.link(source, checkout.root / ".venv/bin/twin")
@@ -183,7 +183,7 @@ def test_layer_is_reused_until_a_file_changes(repo: Repository, checkout: Place,
     store.close()
 
 
-def test_file_that_changes_all_the_time(repo: Repository, checkout: Place, tmp_path: Path) -> None:
+def test_file_that_changes_all_the_time(repo: Repository, checkout: Workspace, tmp_path: Path) -> None:
     included, store = find(repo), LayerStore(tmp_path / "layers")
     checkout.write("data/x.bin", "longer")
     with pytest.raises(ChangingFilesError, match=r"data/x\.bin was changed while it was copied"):
@@ -228,10 +228,10 @@ def test_words() -> None:
     assert split_patterns("a\r\n\n# b\n\\#c\n d/ \n") == ("a", "\\#c", " d/ ")
 
 
-def test_volume_below_the_checkout_is_copied(repo: Repository, checkout: Place, tmp_path: Path) -> None:
+def test_volume_below_the_checkout_is_copied(repo: Repository, checkout: Workspace, tmp_path: Path) -> None:
     """An overlay would show the empty folder that it is mounted on: what is included is a copy of what you see."""
-    place = checkout.root / "node_modules"
-    command = ("mount", "-t", "tmpfs", "tmpfs", place)
+    workspace = checkout.root / "node_modules"
+    command = ("mount", "-t", "tmpfs", "tmpfs", workspace)
     if subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("needs the right to mount")
     try:
@@ -243,4 +243,4 @@ def test_volume_below_the_checkout_is_copied(repo: Repository, checkout: Place, 
             assert (lease.tree / "node_modules/volume/code.js").read_text() == "code"
             assert not (lease.tree / "node_modules/a").exists()
     finally:
-        subprocess.run(("umount", "--lazy", place), check=True)
+        subprocess.run(("umount", "--lazy", workspace), check=True)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 
 from gitbatch.batch.extras.prepare_key import hash_settings, list_deciding_files, name_layer
 from gitbatch.project.extras_table import ExtrasTable
@@ -15,11 +15,11 @@ VARIABLES = {"PATH": "/usr/bin", "TERM": "xterm"}
 
 
 @pytest.fixture
-def snapshot(place: Place) -> Iterator[TreeSnapshot]:
+def snapshot(workspace: Workspace) -> Iterator[TreeSnapshot]:
     for path in ("package-lock.json", "packages/a/package-lock.json", "requirements/dev.txt"):
-        place.write(path, "locked")
-    place.commit()
-    repo = open_repository(place.root)
+        workspace.write(path, "locked")
+    workspace.commit()
+    repo = open_repository(workspace.root)
     commit = repo.refs.commit("HEAD")
     assert commit
     yield TreeSnapshot(repo.objects, repo.objects.tree_of(commit))

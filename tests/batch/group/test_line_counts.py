@@ -1,7 +1,7 @@
 """The lines that the items of a checkpoint changed."""
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from msgspec.structs import replace
 from view.events import BROKE, CHECKPOINT, WROTE
 
@@ -11,10 +11,10 @@ from gitbatch.batch.model import Checkpoint, ItemCommit, Outcome
 from gitbatch.repo.repository import Repository
 
 
-def commit_of(place: Place, content: bytes) -> Outcome:
+def commit_of(workspace: Workspace, content: bytes) -> Outcome:
     """Returns an outcome whose commit writes a file."""
-    (place.root / "a.txt").write_bytes(content)
-    oid = place.commit()
+    (workspace.root / "a.txt").write_bytes(content)
+    oid = workspace.commit()
     return replace(WROTE, commit=ItemCommit(oid, oid, (), oid), lines=None)
 
 
@@ -24,16 +24,16 @@ def count_in(repo: Repository, checkpoint: Checkpoint) -> Checkpoint:
 
 
 @pytest.mark.rule("O1")
-def test_git_counts(place: Place, repo: Repository) -> None:
+def test_git_counts(workspace: Workspace, repo: Repository) -> None:
     """No driver of the repository runs: neither for differences nor to make text of a file."""
-    place.write(".gitattributes", "*.txt diff=evil\n")
+    workspace.write(".gitattributes", "*.txt diff=evil\n")
     for name in ("command", "textconv"):
-        place.git("config", f"diff.evil.{name}", "touch ran; false")
-    done = (commit_of(place, b"b\nc\n"), commit_of(place, b"c\n\xff\n"), commit_of(place, b"\0"))
+        workspace.git("config", f"diff.evil.{name}", "touch ran; false")
+    done = (commit_of(workspace, b"b\nc\n"), commit_of(workspace, b"c\n\xff\n"), commit_of(workspace, b"\0"))
     counted = count_in(repo, replace(CHECKPOINT, outcomes=(*done, BROKE)))
     assert [o.lines for o in counted.outcomes] == [LineCount(2, 1), LineCount(1, 1), None, None]
     assert sum((LineCount(1, 2),), LineCount(0, 0)) == LineCount(1, 2)
-    assert not list(place.root.rglob("ran"))
+    assert not list(workspace.root.rglob("ran"))
 
 
 def test_what_git_cannot_count_is_unknown(repo: Repository) -> None:
@@ -43,11 +43,11 @@ def test_what_git_cannot_count_is_unknown(repo: Repository) -> None:
     assert count_in(repo, lost) is lost
 
 
-def test_a_commit_that_is_made_after_the_start_is_counted(place: Place, repo: Repository) -> None:
+def test_a_commit_that_is_made_after_the_start_is_counted(workspace: Workspace, repo: Repository) -> None:
     """Also one in a pack that git has not seen: the process has started before the group was recorded."""
-    commit_of(place, b"x\n")
+    commit_of(workspace, b"x\n")
     with start_counting(repo) as counter:
-        done = commit_of(place, b"x\ny\n")
-        place.git("repack", "-adq")
+        done = commit_of(workspace, b"x\ny\n")
+        workspace.git("repack", "-adq")
         counted = add_line_counts(replace(CHECKPOINT, outcomes=(done,)), counter)
     assert [outcome.lines for outcome in counted.outcomes] == [LineCount(1, 0)]

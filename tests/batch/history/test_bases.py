@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from batch.runs.test_signing import make_key
-from conftest import Place
+from conftest import Workspace
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -59,13 +59,13 @@ def test_what_is_below_is_found(direct: dict[str, tuple[str, ...]], data: st.Dat
 class Shop:
     """Writes items of one group, each upon the base that it gets."""
 
-    def __init__(self, place: Place, repo: Repository, count: int) -> None:
+    def __init__(self, workspace: Workspace, repo: Repository, count: int) -> None:
         items = tuple(BatchItem(f"out/{n}.md", f"T{n}", f"Write {n}", f"1-t{n}", 1) for n in range(count))
         self.group = BatchGroup(1, "Group", items)
         record = Record(
             BATCH, 0, "refs/heads/main", "", "task.md", "at-end", "a", 1, (self.group,), format=FORMAT
         )
-        self.tip = place.git("rev-parse", "HEAD")
+        self.tip = workspace.git("rev-parse", "HEAD")
         self.repo = repo
         batch = Batch(record, self.tip, ended=False)
         commits = CommitContext(batch, take_fingerprint(repo, BATCH, ()), Ident("A", "a@example.com", 0))
@@ -89,31 +89,31 @@ class Shop:
 
 
 @pytest.fixture
-def repo(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
-    place.write("task.md", "# Plan\n")
-    place.commit()
-    for name, value in place.environment.items():
+def repo(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
+    workspace.write("task.md", "# Plan\n")
+    workspace.commit()
+    for name, value in workspace.environment.items():
         monkeypatch.setenv(name, value)
-    made = open_repository(place.root)
+    made = open_repository(workspace.root)
     yield made
     made.close()
 
 
-def test_items_in_a_row_cost_one_merge_each(place: Place, repo: Repository) -> None:
-    shop = Shop(place, repo, 300)
+def test_items_in_a_row_cost_one_merge_each(workspace: Workspace, repo: Repository) -> None:
+    shop = Shop(workspace, repo, 300)
     for number in range(300):
         shop.write(number, *range(number))
     last = shop.outcomes[299]
     assert last.commit
     repo.objects.writer.flush()
-    assert len(place.git("ls-tree", "--name-only", f"{last.commit}:out").split()) == 300
-    parents = place.git("log", "--format=%P", "--grep=gitbatch: base of", str(last.commit)).splitlines()
+    assert len(workspace.git("ls-tree", "--name-only", f"{last.commit}:out").split()) == 300
+    parents = workspace.git("log", "--format=%P", "--grep=gitbatch: base of", str(last.commit)).splitlines()
     assert [len(line.split()) for line in parents] == [2] * 299
     assert len(find_below((last.commit,), shop.reader.direct)) == 299
 
 
-def test_more_than_sixteen_heads_make_several_merges(place: Place, repo: Repository) -> None:
-    shop = Shop(place, repo, 41)
+def test_more_than_sixteen_heads_make_several_merges(workspace: Workspace, repo: Repository) -> None:
+    shop = Shop(workspace, repo, 41)
     for number in range(40):
         shop.write(number, *((number - 20,) if number >= 20 else ()))
     done = shop.write(40, *range(40))
@@ -121,13 +121,13 @@ def test_more_than_sixteen_heads_make_several_merges(place: Place, repo: Reposit
     assert set(shop.reader.direct(done.commit)) == {shop.outcomes[n].commit for n in range(20, 40)}
     assert shop.reader.parts_of(done.commit).line == shop.tip
     repo.objects.writer.flush()
-    merges = place.git("log", "--first-parent", "--format=%P", f"{done.commit}^").splitlines()
+    merges = workspace.git("log", "--first-parent", "--format=%P", f"{done.commit}^").splitlines()
     assert [len(line.split()) for line in merges] == [5, 17]
-    assert len(place.git("ls-tree", "--name-only", f"{done.commit}:out").split()) == 41
+    assert len(workspace.git("ls-tree", "--name-only", f"{done.commit}:out").split()) == 41
 
 
-def test_what_stands_on_an_item_that_is_not_merged_is_unsound(place: Place, repo: Repository) -> None:
-    shop = Shop(place, repo, 5)
+def test_what_stands_on_an_item_that_is_not_merged_is_unsound(workspace: Workspace, repo: Repository) -> None:
+    shop = Shop(workspace, repo, 5)
     for number, seen in enumerate([(), (0,), (0, 1), (), (3,)]):
         shop.write(number, *seen)
     outcomes = tuple(shop.outcomes.values())
@@ -138,14 +138,14 @@ def test_what_stands_on_an_item_that_is_not_merged_is_unsound(place: Place, repo
     assert find_unsound((*outcomes[:3], replace_status(outcomes[3]), outcomes[4]), shop.reader) == {"1-t4"}
 
 
-def test_a_branch_may_begin_at_the_merge_of_a_group(place: Place, repo: Repository) -> None:
+def test_a_branch_may_begin_at_the_merge_of_a_group(workspace: Workspace, repo: Repository) -> None:
     """A user who goes back to it starts a batch there: its items stand on none of those that it merges."""
-    shop = Shop(place, repo, 1)
+    shop = Shop(workspace, repo, 1)
     done = shop.write(0)
     merged = merge_items(repo, shop.builder.commits, shop.group, (done,), shop.tip)
     repo.objects.writer.flush()
-    place.git("reset", "--hard", "--quiet", merged.commit)
-    later = Shop(place, repo, 3)
+    workspace.git("reset", "--hard", "--quiet", merged.commit)
+    later = Shop(workspace, repo, 3)
     later.write(1)
     later.write(2, 1)
     assert later.tip == merged.commit
@@ -167,14 +167,14 @@ def rebased(shop: Shop, tip: str) -> tuple[Outcome, ...]:
     return rebase_items(shop.repo, shop.builder.commits, shop.group, tuple(shop.outcomes.values()), tip)
 
 
-def test_a_row_is_written_again_on_an_amended_branch(place: Place, repo: Repository) -> None:
-    shop = Shop(place, repo, 3)
+def test_a_row_is_written_again_on_an_amended_branch(workspace: Workspace, repo: Repository) -> None:
+    shop = Shop(workspace, repo, 3)
     for number in range(3):
         shop.write(number, *range(number))
     branches(shop, 0, 1, 2)
     repo.objects.writer.flush()
-    place.git("commit", "--quiet", "--amend", "--message", "amended")
-    tip = place.git("rev-parse", "HEAD")
+    workspace.git("commit", "--quiet", "--amend", "--message", "amended")
+    tip = workspace.git("rev-parse", "HEAD")
     done = rebased(shop, tip)
     reader = BaseReader(repo.objects)
     commits = [str(outcome.commit) for outcome in done]
@@ -184,42 +184,44 @@ def test_a_row_is_written_again_on_an_amended_branch(place: Place, repo: Reposit
         o.commit and o.commit.blob for o in shop.outcomes.values()
     ]
     assert find_unsound(done, reader) == frozenset()
-    refs = place.git("for-each-ref", "--format=%(objectname)", "refs/heads/gitbatch").split()
+    refs = workspace.git("for-each-ref", "--format=%(objectname)", "refs/heads/gitbatch").split()
     assert refs == commits
     assert rebased(shop, shop.tip) == tuple(shop.outcomes.values()), "on its own line nothing is written"
 
 
-def test_what_stands_on_an_item_that_is_not_rebased_stays_as_it_is(place: Place, repo: Repository) -> None:
-    shop = Shop(place, repo, 2)
+def test_what_stands_on_an_item_that_is_not_rebased_stays_as_it_is(
+    workspace: Workspace, repo: Repository
+) -> None:
+    shop = Shop(workspace, repo, 2)
     for number in range(2):
         shop.write(number, *range(number))
     branches(shop, 0, 1)
     repo.objects.writer.flush()
-    place.write("out/0.md", "of the user\n")
-    place.git("add", "--all")
-    place.git("commit", "--quiet", "--amend", "--message", "amended")
-    assert rebased(shop, place.git("rev-parse", "HEAD")) == tuple(shop.outcomes.values())
+    workspace.write("out/0.md", "of the user\n")
+    workspace.git("add", "--all")
+    workspace.git("commit", "--quiet", "--amend", "--message", "amended")
+    assert rebased(shop, workspace.git("rev-parse", "HEAD")) == tuple(shop.outcomes.values())
     shop.outcomes = {1: shop.outcomes[1]}
-    assert rebased(shop, place.git("rev-parse", "HEAD")) == tuple(shop.outcomes.values())
+    assert rebased(shop, workspace.git("rev-parse", "HEAD")) == tuple(shop.outcomes.values())
 
 
 def test_what_could_not_be_signed_is_signed_with_all_that_stands_on_it(
-    place: Place, repo: Repository, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, repo: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shop = Shop(place, repo, 3)
+    shop = Shop(workspace, repo, 3)
     shop.write(0)
     shop.write(1, 0)
     shop.write(2, 0, 1)
     branches(shop, 0, 1, 2)
     repo.objects.writer.flush()
-    make_key(place)
+    make_key(workspace)
     for name, value in SSH_SETTINGS.items():
-        place.git("config", name, value.replace("HOME", str(place.home)))
-    for name, value in place.environment.items():
+        workspace.git("config", name, value.replace("HOME", str(workspace.home)))
+    for name, value in workspace.environment.items():
         monkeypatch.setenv(name, value)
-    signer = open_repository(place.root)
+    signer = open_repository(workspace.root)
     try:
-        later = Shop(place, signer, 4)
+        later = Shop(workspace, signer, 4)
         later.outcomes = shop.outcomes
         later.write(3, 0)
         branches(later, 3)
@@ -229,31 +231,31 @@ def test_what_could_not_be_signed_is_signed_with_all_that_stands_on_it(
     finally:
         signer.close()
     commits = [str(outcome.commit) for outcome in done]
-    said = place.git("log", "--format=%G? %s", *commits, f"^{shop.tip}").splitlines()
+    said = workspace.git("log", "--format=%G? %s", *commits, f"^{shop.tip}").splitlines()
     assert [line[0] for line in said] == ["G"] * 7, said
 
 
-def test_the_path_alone_makes_no_commit_that_of_an_item(place: Place, repo: Repository) -> None:
-    shop = Shop(place, repo, 1)
+def test_the_path_alone_makes_no_commit_that_of_an_item(workspace: Workspace, repo: Repository) -> None:
+    shop = Shop(workspace, repo, 1)
     made = shop.write(0)
     assert read_item_commit(repo, BATCH, made.item, made.commit)
     assert read_item_commit(repo, BATCH, replace(made.item, group=2), made.commit) is None
 
 
 def test_what_an_item_stood_on_comes_along_though_the_plan_does_not_name_it(
-    place: Place, repo: Repository
+    workspace: Workspace, repo: Repository
 ) -> None:
-    shop = Shop(place, repo, 3)
+    shop = Shop(workspace, repo, 3)
     shop.write(1)
     shop.write(0, 1)
     done = shop.write(2, 0)
     assert done.commit
     repo.objects.writer.flush()
-    assert place.git("ls-tree", "--name-only", f"{done.commit}:out").split() == ["0.md", "1.md", "2.md"]
-    place.git("commit", "--quiet", "--amend", "--message", "amended")
+    assert workspace.git("ls-tree", "--name-only", f"{done.commit}:out").split() == ["0.md", "1.md", "2.md"]
+    workspace.git("commit", "--quiet", "--amend", "--message", "amended")
     branches(shop, 0, 1, 2)
     shop.outcomes = {number: shop.outcomes[number] for number in range(3)}
-    tip = place.git("rev-parse", "HEAD")
+    tip = workspace.git("rev-parse", "HEAD")
     written = rebased(shop, tip)
     assert {shop.reader.parts_of(str(o.commit)).line for o in written} == {tip}, (
         "also what comes later in the plan"

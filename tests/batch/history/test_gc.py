@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from base_repositories import BaseRepositories, list_objects
-from conftest import Place, assert_sound
+from conftest import Workspace, assert_sound
 from history import audit
 
 from gitbatch.batch.history.gc import find_garbage, remove_garbage
@@ -23,48 +23,48 @@ LOCKS = {"holder", "children", "lock"}
 GROUP = ("run", "--checkpoint", "at-end", "--items")
 
 
-def batch_of(place: Place) -> str:
-    return refs(place, "refs/gitbatch/*/base")[-1].split("/")[2]
+def batch_of(workspace: Workspace) -> str:
+    return refs(workspace, "refs/gitbatch/*/base")[-1].split("/")[2]
 
 
-def refs(place: Place, pattern: str) -> list[str]:
-    return place.git("for-each-ref", "--format=%(refname)", pattern).splitlines()
+def refs(workspace: Workspace, pattern: str) -> list[str]:
+    return workspace.git("for-each-ref", "--format=%(refname)", pattern).splitlines()
 
 
-def everything(place: Place) -> list[str]:
+def everything(workspace: Workspace) -> list[str]:
     """All files of .git and of the cache, but for the locks."""
-    roots = (place.root / ".git", place.home / "cache")
+    roots = (workspace.root / ".git", workspace.home / "cache")
     return sorted(str(path) for root in roots for path in root.rglob("*") if path.name not in LOCKS)
 
 
 @pytest.fixture
-def run(place: Place, base_repositories: BaseRepositories) -> Iterator[Place]:
+def run(workspace: Workspace, base_repositories: BaseRepositories) -> Iterator[Workspace]:
     """The sample with three groups, of which a batch has done the first one."""
-    if not base_repositories.copy_kept("first-group", place.root):
-        base_repositories.copy_sample("three-groups", place.root)
-        place.gitbatch(*GROUP, "group:1", code=0)
-        base_repositories.keep("first-group", place.root)
-    before = list_objects(place.root)
-    yield place
-    assert_sound(place, before)
+    if not base_repositories.copy_kept("first-group", workspace.root):
+        base_repositories.copy_sample("three-groups", workspace.root)
+        workspace.gitbatch(*GROUP, "group:1", code=0)
+        base_repositories.keep("first-group", workspace.root)
+    before = list_objects(workspace.root)
+    yield workspace
+    assert_sound(workspace, before)
 
 
-def with_conflict(place: Place) -> str:
+def with_conflict(workspace: Workspace) -> str:
     """A batch that is over and whose first item is in conflict; returns its branch."""
-    place.edit("task.md", "Write ab →", "Write ab do: take →")
-    place.edit(
+    workspace.edit("task.md", "Write ab →", "Write ab do: take →")
+    workspace.edit(
         "tools/agent.sh",
         "fail) echo",
-        f'take) page >"$output"; cd "{place.root}"; mkdir -p out/pairs; echo u >out/pairs/ab.md; '
+        f'take) page >"$output"; cd "{workspace.root}"; mkdir -p out/pairs; echo u >out/pairs/ab.md; '
         "git add out; git -c user.name=U -c user.email=u@u commit -qm user ;;\nfail) echo",
     )
-    place.commit()
-    place.gitbatch(*GROUP, "T201", code=1)
-    (branch,) = refs(place, "refs/heads/gitbatch/")
+    workspace.commit()
+    workspace.gitbatch(*GROUP, "T201", code=1)
+    (branch,) = refs(workspace, "refs/heads/gitbatch/")
     return branch
 
 
-def test_the_last_batch_stays_known_and_older_ones_go(run: Place) -> None:
+def test_the_last_batch_stays_known_and_older_ones_go(run: Workspace) -> None:
     first = batch_of(run)
     run.gitbatch(*GROUP, "group:2", code=0)
     before = run.git("log", "--format=%H")
@@ -92,7 +92,7 @@ def test_the_last_batch_stays_known_and_older_ones_go(run: Place) -> None:
 
 
 @pytest.mark.copied("an agent in an overlay does not find the checkout that it changes here")
-def test_a_dry_run_says_the_same_and_changes_nothing(run: Place) -> None:
+def test_a_dry_run_says_the_same_and_changes_nothing(run: Workspace) -> None:
     branch = with_conflict(run)
     before, files = run.state(), everything(run)
     said = run.gitbatch("gc", "-n", "--keep", "0", code=0).stdout
@@ -102,7 +102,7 @@ def test_a_dry_run_says_the_same_and_changes_nothing(run: Place) -> None:
 
 
 @pytest.mark.copied("an agent in an overlay does not find the checkout that it changes here")
-def test_what_is_unmerged_is_kept_first_and_goes_when_it_is_merged(run: Place) -> None:
+def test_what_is_unmerged_is_kept_first_and_goes_when_it_is_merged(run: Workspace) -> None:
     branch = with_conflict(run)
     commit = run.git("rev-parse", branch)
     batch = batch_of(run)
@@ -122,7 +122,7 @@ def test_what_is_unmerged_is_kept_first_and_goes_when_it_is_merged(run: Place) -
     assert refs(run, "refs/gitbatch") == []
 
 
-def test_a_batch_whose_branch_the_user_reset_is_unmerged(run: Place) -> None:
+def test_a_batch_whose_branch_the_user_reset_is_unmerged(run: Workspace) -> None:
     end = run.git("rev-parse", "HEAD")
     run.git("reset", "-q", "--hard", "HEAD~2")
     said = json.loads(run.gitbatch("gc", "--keep", "0", "--json", code=0).stdout)
@@ -132,7 +132,7 @@ def test_a_batch_whose_branch_the_user_reset_is_unmerged(run: Place) -> None:
     assert kept.endswith(("/rescue/end", "/rescue/followed"))
 
 
-def test_an_unfinished_batch_is_left_alone(paused: Place) -> None:
+def test_an_unfinished_batch_is_left_alone(paused: Workspace) -> None:
     before, files = paused.state(), everything(paused)
     said = json.loads(paused.gitbatch("gc", "--keep", "0", "--json", code=0).stdout)
     assert (said["removed"], said["rescued"]) == ([], [])
@@ -146,11 +146,11 @@ def test_an_unfinished_batch_is_left_alone(paused: Place) -> None:
     paused.gitbatch("run", code=3)
 
 
-def test_worktrees_and_folders_are_found_by_our_own_record(run: Place) -> None:
+def test_worktrees_and_folders_are_found_by_our_own_record(run: Workspace) -> None:
     batch = batch_of(run)
     worktrees_dir = run.home / "cache" / "gitbatch" / "repo-12345678" / batch
     run.git("worktree", "add", "-q", "-b", f"gitbatch/{batch}/1-x", str(worktrees_dir / f"{batch}-1-x"))
-    left = Place(worktrees_dir / f"{batch}-1-x", run.home, run.environment)
+    left = Workspace(worktrees_dir / f"{batch}-1-x", run.home, run.environment)
     left.write("work.md", "paid for")
     commit = left.commit("work")
     other = worktrees_dir.parent / "another batch"
@@ -172,7 +172,7 @@ def test_worktrees_and_folders_are_found_by_our_own_record(run: Place) -> None:
 
 
 @pytest.mark.copied("an agent in an overlay does not find the checkout that it changes here")
-def test_a_branch_that_the_user_looks_at_stays(run: Place) -> None:
+def test_a_branch_that_the_user_looks_at_stays(run: Workspace) -> None:
     branch = with_conflict(run)
     looked_at = run.root.parent / "looked-at"
     run.git("worktree", "add", "-q", str(looked_at), branch.removeprefix("refs/heads/"))
@@ -186,7 +186,7 @@ def test_a_branch_that_the_user_looks_at_stays(run: Place) -> None:
 
 
 @pytest.fixture
-def repo(run: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
+def repo(run: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
     for name, value in run.environment.items():
         monkeypatch.setenv(name, value)
     with_conflict(run)
@@ -199,7 +199,7 @@ def repo(run: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
 @pytest.mark.sample(2)
 @pytest.mark.copied("an agent in an overlay does not find the checkout that it changes here")
 def test_cut_anywhere_it_loses_nothing_and_is_done_again(
-    run: Place, repo: Repository, monkeypatch: pytest.MonkeyPatch, step: int
+    run: Workspace, repo: Repository, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     (commit,) = (run.git("rev-parse", branch) for branch in refs(run, "refs/heads/gitbatch/"))
     left = [True] * step
@@ -228,7 +228,7 @@ def test_cut_anywhere_it_loses_nothing_and_is_done_again(
     assert sorted(path.name for path in (run.root / ".git" / "gitbatch").iterdir()) == ["children", "lock"]
 
 
-def test_two_at_once(run: Place) -> None:
+def test_two_at_once(run: Workspace) -> None:
     before = run.state()
     with Path(run.root / ".git" / "gitbatch" / "lock").open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,9 +1,9 @@
 """The progress of a batch is derived from git."""
 
-from conftest import Place
+from conftest import Workspace
 
 
-def test_an_ended_batch_needs_no_target(three: Place) -> None:
+def test_an_ended_batch_needs_no_target(three: Workspace) -> None:
     """Its commits are kept by its end, whatever becomes of the branch."""
     three.gitbatch("run", "--items", "all", "--checkpoint", "at-end", "--branch", "work", code=0)
     before = three.gitbatch("status", "--json", code=0).stdout

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from history import assert_tidy
 from msgspec.structs import replace
 
@@ -32,15 +32,15 @@ def record() -> Record:
     )
 
 
-def prune(place: Place, blob: str) -> None:
+def prune(workspace: Workspace, blob: str) -> None:
     """Remove a loose object, as `git gc --prune=now` does with one that no ref has."""
-    (place.root / ".git/objects" / blob[:2] / blob[2:]).unlink()
+    (workspace.root / ".git/objects" / blob[:2] / blob[2:]).unlink()
 
 
 @pytest.mark.parametrize("moment", ["before the ref", "behind it"])
 @pytest.mark.parametrize("often", [1, 3, 100])
 def test_a_record_that_is_pruned_is_written_again(
-    repo: Repository, place: Place, monkeypatch: pytest.MonkeyPatch, moment: str, often: int
+    repo: Repository, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, moment: str, often: int
 ) -> None:
     move, left = Repository.commit_point, often
 
@@ -49,14 +49,14 @@ def test_a_record_that_is_pruned_is_written_again(
         left -= 1
         self.objects.writer.flush()
         if left >= 0 and moment == "before the ref":
-            prune(place, new)
+            prune(workspace, new)
         moved = move(self, ref, new, old, reason)
         if left >= 0 and moment == "behind it":
-            prune(place, new)
+            prune(workspace, new)
         return moved
 
     monkeypatch.setattr(Repository, "commit_point", pruning)
-    base = place.git("rev-parse", "HEAD")
+    base = workspace.git("rev-parse", "HEAD")
     if often == 100:
         with pytest.raises(GitbatchError):
             write_record(repo, record(), base)
@@ -66,22 +66,22 @@ def test_a_record_that_is_pruned_is_written_again(
         found = unfinished_batch(repo)
         assert found is not None
         assert found.record == record()
-        assert place.git("fsck", "--no-dangling") == ""
+        assert workspace.git("fsck", "--no-dangling") == ""
 
 
-def test_a_batch_that_exists_is_not_started_again(repo: Repository, place: Place) -> None:
-    base = place.git("rev-parse", "HEAD")
+def test_a_batch_that_exists_is_not_started_again(repo: Repository, workspace: Workspace) -> None:
+    base = workspace.git("rev-parse", "HEAD")
     write_record(repo, record(), base)
     with pytest.raises(GitbatchError, match="exists already"):
         write_record(repo, record(), base)
 
 
-def rewrite_record(place: Place, changes: Mapping[str, object]) -> str:
+def rewrite_record(workspace: Workspace, changes: Mapping[str, object]) -> str:
     """Give the only batch another record; returns the batch's id."""
-    (ref,) = place.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/record").splitlines()
-    said = json.loads(place.git("cat-file", "blob", ref)) | changes
-    place.write("../record.json", json.dumps(said))
-    place.git("update-ref", ref, place.git("hash-object", "-w", "../record.json"))
+    (ref,) = workspace.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/record").splitlines()
+    said = json.loads(workspace.git("cat-file", "blob", ref)) | changes
+    workspace.write("../record.json", json.dumps(said))
+    workspace.git("update-ref", ref, workspace.git("hash-object", "-w", "../record.json"))
     return ref.split("/")[2]
 
 
@@ -94,7 +94,7 @@ def rewrite_record(place: Place, changes: Mapping[str, object]) -> str:
     ],
 )
 @pytest.mark.sample(2)
-def test_another_version(paused: Place, changes: Mapping[str, object], stated: str) -> None:
+def test_another_version(paused: Workspace, changes: Mapping[str, object], stated: str) -> None:
     """It is refused in one line, and can be aborted."""
     batch = rewrite_record(paused, changes)
     before = paused.state()
@@ -111,12 +111,12 @@ def test_another_version(paused: Place, changes: Mapping[str, object], stated: s
 @pytest.mark.parametrize(
     "content", ["", "[]", '{"version": 2}', '{"target": "refs/gitbatch/x"}', '{"target": "refs/heads/gone"}']
 )
-def test_abort_without_a_target(repo: Repository, place: Place, content: str) -> None:
+def test_abort_without_a_target(repo: Repository, workspace: Workspace, content: str) -> None:
     """What is not in the base is kept."""
-    base = place.git("rev-parse", "HEAD")
-    done = place.git("commit-tree", "-p", base, "-m", "done", f"{base}^{{tree}}")
-    place.write("../record.json", content)
-    record_blob = place.git("hash-object", "-w", "../record.json")
+    base = workspace.git("rev-parse", "HEAD")
+    done = workspace.git("commit-tree", "-p", base, "-m", "done", f"{base}^{{tree}}")
+    workspace.write("../record.json", content)
+    record_blob = workspace.git("hash-object", "-w", "../record.json")
     repo.refs.create(f"refs/gitbatch/{BATCH}/base", base)
     repo.refs.create(f"refs/gitbatch/{BATCH}/record", record_blob)
     repo.refs.create(f"refs/heads/gitbatch/{BATCH}/1-done", done)

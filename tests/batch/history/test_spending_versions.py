@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from reviews import REJECT, RETRY, REVISE, decide
 from sessions import run_here
 
@@ -30,10 +30,10 @@ echo '{"summary": "Wrote it. It is good.", "usage": {"input": 10, "output": 1, "
 """
 
 
-def read_spent(place: Place, monkeypatch: pytest.MonkeyPatch) -> Mapping[ItemKey, ItemSpent]:
-    for name, value in place.environment.items():
+def read_spent(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Mapping[ItemKey, ItemSpent]:
+    for name, value in workspace.environment.items():
         monkeypatch.setenv(name, value)
-    repo = open_repository(place.root, read_only=True)
+    repo = open_repository(workspace.root, read_only=True)
     (batch,) = all_batches(repo)
     state = (read_ended_progress if batch.ended else read_progress)(repo, batch)
     spent = read_spending(repo, batch, state, read_ledger(repo, batch.id))
@@ -41,11 +41,11 @@ def read_spent(place: Place, monkeypatch: pytest.MonkeyPatch) -> Mapping[ItemKey
     return spent
 
 
-def read_attempts(place: Place, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
-    return {key: item.attempts for key, item in read_spent(place, monkeypatch).items()}
+def read_attempts(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    return {key: item.attempts for key, item in read_spent(workspace, monkeypatch).items()}
 
 
-def test_every_run_counts_once(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_run_counts_once(three: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """T101 fails once in each of its two runs; T102 fails twice, and then succeeds in its second run."""
     three.write("tools/agent.sh", AGENT)
     three.edit("gitbatch.toml", "retries = 0", 'retries = 1\nretry-pause = "0s"')
@@ -64,7 +64,7 @@ def test_every_run_counts_once(three: Place, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.copied("an agent in an overlay does not find the checkout that it changes here")
-def test_what_a_conflicted_item_cost_stays_known(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_conflicted_item_cost_stays_known(three: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its commit is on its branch until it is retried; then the ledger has its cost, and once."""
     three.edit("gitbatch.toml", "command = ", "reports-usage = true\ncommand = ")
     script = AGENT.replace(
@@ -100,7 +100,9 @@ def test_the_mark_of_a_review_costs_nothing() -> None:
     assert (spent.known, spent.unknown) == (1, 1)
 
 
-def test_what_is_set_aside_cost_what_its_own_run_cost(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_set_aside_cost_what_its_own_run_cost(
+    three: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """T301 fails for $4, and is retried; that run costs $0.5 and is in conflict: the failure is not taken off it."""
     three.edit("gitbatch.toml", "command = ", "reports-usage = true\ncommand = ")
     reply = 'echo \'{"summary": "It is good.", "usage": {"requests": 1, "cost": %s}}\' >"$GITBATCH_REPLY"\n'

@@ -272,7 +272,7 @@ def test_every_check_is_tested() -> None:
 
 
 def test_a_real_batch_passes(owner: Forger) -> None:
-    done = owner.place.gitbatch("verify", code=0)
+    done = owner.workspace.gitbatch("verify", code=0)
     assert done.stdout == "18 commits of gitbatch judged, nothing found\n"
     assert done.stderr == ""
 
@@ -293,7 +293,7 @@ def user_merges_an_item(f: Forger) -> str:
 
 
 def user_picks_an_item(f: Forger) -> str:
-    message = f.place.git("log", "-1", "--format=%B", f.of("out/letters/a.md"))
+    message = f.workspace.git("log", "-1", "--format=%B", f.of("out/letters/a.md"))
     return f.commit(message, (f.plan,), {"out/letters/a.md": "x"})
 
 
@@ -361,7 +361,7 @@ def test_revisions_that_name_no_commit_are_a_usage_error(forger: Forger, revisio
 
 @pytest.mark.forged
 def test_the_command_tells_people_and_programs(owner: Forger) -> None:
-    place = owner.place
+    place = owner.workspace
     forged = owner.item({OUT: "x", "a\x1b[2Jb\nc": "x"})
     place.git("update-ref", "refs/heads/main", forged)
     done = place.gitbatch("verify", code=1)
@@ -387,7 +387,7 @@ def test_the_command_tells_people_and_programs(owner: Forger) -> None:
 @pytest.mark.forged
 def test_commits_without_a_format(owner: Forger) -> None:
     """A batch of gitbatch 0.1 is counted and not judged; its malformed commits are findings all the same."""
-    place = owner.place
+    place = owner.workspace
     message = f"T1\n\nDone.\n\n{item_trailers().removeprefix(FORMAT_LINE)}"
     early = owner.commit(message, (owner.tip,), {OUT: "x", "stray": "x"})
     place.git("update-ref", "refs/heads/main", early)
@@ -405,7 +405,7 @@ def test_commits_without_a_format(owner: Forger) -> None:
 
 
 def test_nothing_is_changed_and_nobody_has_to_be_named(owner: Forger) -> None:
-    place = owner.place
+    place = owner.workspace
     before = place.state()
     unnamed = {name: value for name, value in place.environment.items() if name not in IDENTITY}
     assert replace(place, environment=unnamed).gitbatch("verify", code=0).stderr == ""
@@ -415,7 +415,7 @@ def test_nothing_is_changed_and_nobody_has_to_be_named(owner: Forger) -> None:
 @pytest.mark.forged
 def test_a_shallow_clone_is_judged_as_far_as_it_goes(owner: Forger) -> None:
     """Its last commit is a merge, so that nothing of the items can be seen that the checkpoint above it names."""
-    place = owner.place
+    place = owner.workspace
     forged = item_forgeries.item_with_a_stray(owner)
     place.git("update-ref", "refs/heads/main", forged)
     clone = replace(place, root=place.root.parent / "clone")
@@ -430,7 +430,7 @@ def test_a_shallow_clone_is_judged_as_far_as_it_goes(owner: Forger) -> None:
 
 
 def test_a_clone_without_all_objects_is_an_error(owner: Forger) -> None:
-    place = owner.place
+    place = owner.workspace
     place.git("config", "uploadpack.allowFilter", "true")
     clone = place.root.parent / "clone"
     place.git("clone", "--quiet", "--no-checkout", "--filter=blob:none", f"file://{place.root}", str(clone))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 from base_repositories import SAMPLES
 from batch.forger import opened
-from conftest import IDENTITY, Place, base_environment
+from conftest import IDENTITY, Workspace, base_environment
 from fork_server import ForkServer
 from reviews import REVISE, decide
 
@@ -50,7 +50,7 @@ echo '{"summary": "Wrote it. It has one heading."}' >"$GITBATCH_REPLY"
 class Story:
     """A batch that has run with a review after its first group, and writes it again with other commits."""
 
-    place: Place
+    workspace: Workspace
     start: str
     """Before the batch."""
     first: str
@@ -70,7 +70,7 @@ class Story:
 
     def ask_git(self, *command: str) -> str:
         """What git says of objects, which are always the same."""
-        return self._find_known(command, lambda: self.place.git(*command))
+        return self._find_known(command, lambda: self.workspace.git(*command))
 
     def item(self, path: str, below: str) -> str:
         """The commit of an item that is merged below a commit."""
@@ -88,7 +88,7 @@ class Story:
         return self._find_known((below, *changes.items()), lambda: self._make_tree(below, changes))
 
     def _make_tree(self, below: str, changes: dict[str, str]) -> str:
-        git = self.place.git
+        git = self.workspace.git
         git("read-tree", below)
         for path, commit in changes.items():
             blob = self.ask_git("rev-parse", commit if ":" in commit else f"{commit}:{path}")
@@ -99,12 +99,12 @@ class Story:
 
     def edited(self, path: str, text: str) -> str:
         """The checkpoint of the revision, as if a file had been edited below it."""
-        file = self.place.home / "edited"
+        file = self.workspace.home / "edited"
         file.write_text(f"{text}\n")
-        blob = self.place.git("hash-object", "-w", str(file))
-        self.place.git("read-tree", self.revision)
-        self.place.git("update-index", "--cacheinfo", f"100644,{blob},{path}")
-        tree = self.place.git("write-tree")
+        blob = self.workspace.git("hash-object", "-w", str(file))
+        self.workspace.git("read-tree", self.revision)
+        self.workspace.git("update-index", "--cacheinfo", f"100644,{blob},{path}")
+        tree = self.workspace.git("write-tree")
         return self.write(self.message(self.revision), (f"{self.revision}^",), tree)
 
     def base(self, line: str, items: dict[str, str], tree: str = "") -> str:
@@ -153,7 +153,7 @@ class Story:
         return self.write(self.message(self.end), (new,), self.tree(new, dict.fromkeys(changes, self.end)))
 
     def findings(self, tip: str) -> tuple[AuditFinding, ...]:
-        with opened(self.place) as repo:
+        with opened(self.workspace) as repo:
             return audit_history(repo, tip).findings
 
 
@@ -169,19 +169,19 @@ def story(tmp_path_factory: pytest.TempPathFactory, fork_server: ForkServer) -> 
         "GIT_CONFIG_GLOBAL": os.devnull,
         "XDG_CACHE_HOME": str(home / "cache"),
     }
-    place = Place(root, home, environment, fork_server)
-    place.write("task.md", PLAN)
-    place.write("tools/agent.sh", AGENT)
-    place.git("init", "--quiet", "--initial-branch=main")
-    start = place.commit("The plan")
-    place.gitbatch("run", "--items", "all", "--checkpoint", "after-each", code=3)
-    first = place.git("rev-parse", "main")
-    review = decide(place, (REVISE, "A00"), rest=True).commit
-    place.gitbatch("run", code=3)
-    revision = place.git("rev-parse", "main")
+    workspace = Workspace(root, home, environment, fork_server)
+    workspace.write("task.md", PLAN)
+    workspace.write("tools/agent.sh", AGENT)
+    workspace.git("init", "--quiet", "--initial-branch=main")
+    start = workspace.commit("The plan")
+    workspace.gitbatch("run", "--items", "all", "--checkpoint", "after-each", code=3)
+    first = workspace.git("rev-parse", "main")
+    review = decide(workspace, (REVISE, "A00"), rest=True).commit
+    workspace.gitbatch("run", code=3)
+    revision = workspace.git("rev-parse", "main")
     assert len({start, first, review, revision}) == 4
-    place.gitbatch("run", code=0)
-    return Story(place, start, first, review, revision, place.git("rev-parse", "main"))
+    workspace.gitbatch("run", code=0)
+    return Story(workspace, start, first, review, revision, workspace.git("rev-parse", "main"))
 
 
 def c_from_many(s: Story) -> str:
@@ -264,7 +264,7 @@ def with_another_plan_item(s: Story) -> str:
 
 def plan_that_was_edited(s: Story) -> str:
     """Between the start of an item and the turn of its group."""
-    plan = s.place.git("show", f"{s.revision}:task.md").replace("D Write", "D Rewrite")
+    plan = s.workspace.git("show", f"{s.revision}:task.md").replace("D Write", "D Rewrite")
     return s.taken(D, s.early(D, s.start), line=s.edited("task.md", plan))
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 from base_repositories import SAMPLES
-from conftest import Place
+from conftest import Workspace
 
 from gitbatch.batch.history.trailers import Kind, parse_trailers
 from gitbatch.batch.history.verify.audit import audit_history
@@ -36,7 +36,7 @@ class Node:
 class Story:
     """A history, the oldest commit first."""
 
-    place: Place
+    workspace: Workspace
     repo: Repository
     nodes: tuple[Node, ...]
 
@@ -95,13 +95,13 @@ def _delta(old: Files, new: Files) -> dict[str, tuple[str, str] | None]:
     return {path: new.get(path) for path in old.keys() | new.keys() if old.get(path) != new.get(path)}
 
 
-def read_story(place: Place, repo: Repository) -> Story:
+def read_story(workspace: Workspace, repo: Repository) -> Story:
     nodes = []
-    for oid in place.git("rev-list", "--topo-order", "--reverse", "main").splitlines():
+    for oid in workspace.git("rev-list", "--topo-order", "--reverse", "main").splitlines():
         commit = repo.objects.read_commit(oid)
         files = {path: (entry.mode, entry.oid) for path, entry in repo.objects.list_files(commit.tree)}
         nodes.append(Node(oid, commit.parents, files, commit.message, parse_trailers(commit.message).kind))
-    return Story(place, repo, tuple(nodes))
+    return Story(workspace, repo, tuple(nodes))
 
 
 Mutation = Callable[[Story, Node], Iterator["Node | None"]]
@@ -207,15 +207,15 @@ LONG = os.environ.get("GITBATCH_FAULTS") == "long"
 
 
 @pytest.fixture
-def story(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Story]:
+def story(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Story]:
     """A real history: three groups of four items."""
-    shutil.copytree(SAMPLES / "three-groups", place.root, dirs_exist_ok=True)
-    place.commit("The plan")
-    place.gitbatch("run", "--items", "all", "--checkpoint", "at-end", code=0)
-    for name, value in place.environment.items():
+    shutil.copytree(SAMPLES / "three-groups", workspace.root, dirs_exist_ok=True)
+    workspace.commit("The plan")
+    workspace.gitbatch("run", "--items", "all", "--checkpoint", "at-end", code=0)
+    for name, value in workspace.environment.items():
         monkeypatch.setenv(name, value)
-    repo = open_repository(place.root)
-    yield read_story(place, repo)
+    repo = open_repository(workspace.root)
+    yield read_story(workspace, repo)
     repo.close()
 
 

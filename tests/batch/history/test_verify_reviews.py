@@ -8,7 +8,7 @@ import pytest
 from batch import review_forgeries
 from batch.forger import forging_in
 from batch.review_forgeries import ReviewForger
-from conftest import Place
+from conftest import Workspace
 from reviews import APPROVE, REJECT, REVISE, decide
 
 from gitbatch.batch.history.record import all_batches
@@ -73,11 +73,11 @@ FORGERIES: dict[Callable[[ReviewForger], str], tuple[Check, str]] = {
 
 
 @pytest.fixture(scope="module")
-def reviews(recorded: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReviewForger]:
-    place = replace(recorded, root=tmp_path_factory.mktemp("reviews") / "repo")
-    shutil.copytree(recorded.root, place.root)
-    made = decide(place, (APPROVE, "T101"), (REJECT, "T102"), (REVISE, "T103"))
-    with forging_in(place) as forger:
+def reviews(recorded: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReviewForger]:
+    workspace = replace(recorded, root=tmp_path_factory.mktemp("reviews") / "repo")
+    shutil.copytree(recorded.root, workspace.root)
+    made = decide(workspace, (APPROVE, "T101"), (REJECT, "T102"), (REVISE, "T103"))
+    with forging_in(workspace) as forger:
         yield ReviewForger(replace(forger, tip=made.commit), made.commit)
 
 
@@ -89,7 +89,7 @@ def test_a_forged_review_is_found(reviews: ReviewForger, forge: Callable[[Review
     check, message = FORGERIES[forge]
     findings = reviews.f.findings(forged)
     assert any(found.check is check and message in found.message for found in findings), findings
-    git = reviews.f.place.git
+    git = reviews.f.workspace.git
     real = set(git("rev-list", reviews.genuine).split())
     real.discard(git("rev-parse", f"{forged}~1"))  # the parent may be what is wrong
     assert not {found.commit for found in findings} & real

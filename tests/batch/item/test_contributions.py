@@ -3,7 +3,7 @@
 import sys
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from sessions import run_here
 
 from gitbatch.agents.protocol import Contribution
@@ -32,7 +32,7 @@ NOTES = [
 
 
 @pytest.fixture
-def place(three: Place) -> Place:
+def workspace(three: Workspace) -> Workspace:
     three.write("tools/contribute.py", AGENT)
     three.write("task.md", PLAN)
     three.write("capabilities-inventory.md", "# Capabilities\n")
@@ -48,13 +48,13 @@ def place(three: Place) -> Place:
 
 @pytest.mark.rule("O4")
 def test_contributions_reach_the_inventories_beside_the_plan(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, events = run_here(place, monkeypatch)
+    _, events = run_here(workspace, monkeypatch)
     for name in ("capabilities-inventory.md", "new-inventory.md"):
-        written = place.git("show", f"HEAD:{name}")
+        written = workspace.git("show", f"HEAD:{name}")
         assert written.endswith(f"## G\n\n- about {name}")
-        assert (place.root / name).read_text(encoding="utf-8") == f"{written}\n"
+        assert (workspace.root / name).read_text(encoding="utf-8") == f"{written}\n"
     outcomes = {e["outcome"]["item"]["name"]: e["outcome"] for e in events if e["event"] == "item-finished"}
     assert outcomes["T1"]["status"] == "succeeded"
     assert outcomes["T1"]["notes"] == NOTES
@@ -62,20 +62,20 @@ def test_contributions_reach_the_inventories_beside_the_plan(
     assert "stray-inventory.md" in outcomes["T2"]["reason"]
     (checkpoint,) = [e["checkpoint"] for e in events if e["event"] == "checkpoint"]
     assert checkpoint["notes"] == [f"T1 {note}" for note in NOTES]
-    assert f"Note: T1 {NOTES[0]}" in place.git("log", "-1", "--format=%B").replace("\n", " ")
-    place.gitbatch("verify", code=0)
+    assert f"Note: T1 {NOTES[0]}" in workspace.git("log", "-1", "--format=%B").replace("\n", " ")
+    workspace.gitbatch("verify", code=0)
 
 
-def state_of(place: Place) -> ProjectState:
-    repo = open_repository(place.root, read_only=True)
+def state_of(workspace: Workspace) -> ProjectState:
+    repo = open_repository(workspace.root, read_only=True)
     try:
-        return read_project_state(repo, place.git("rev-parse", "HEAD").strip())
+        return read_project_state(repo, workspace.git("rev-parse", "HEAD").strip())
     finally:
         repo.close()
 
 
-def test_two_spellings_of_a_new_inventory_are_one_file(place: Place) -> None:
-    state = state_of(place)
+def test_two_spellings_of_a_new_inventory_are_one_file(workspace: Workspace) -> None:
+    state = state_of(workspace)
     given = tuple(
         Contribution(clean_text(name), clean_text(text))
         for name, text in (("A-inventory.md", "1"), ("./a-Inventory.md", "2"), ("b.md", "3"))

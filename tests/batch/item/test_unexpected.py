@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from batch.programs import set_up, starts
-from conftest import Place
+from conftest import Workspace
 from history import assert_tidy, audit, ticked
 from sessions import run_here
 from waiting import loop_turns
@@ -107,11 +107,11 @@ def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException, times: int) -
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.sample(5)
 def test_an_error_of_an_agent_fails_its_attempt_alone(
-    place: Place, monkeypatch: pytest.MonkeyPatch, name: str
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    set_up(place, "ok", "ok", "ok", batch="retries = 1\nretry-pause = '0s'")
+    set_up(workspace, "ok", "ok", "ok", batch="retries = 1\nretry-pause = '0s'")
     met = raising(monkeypatch, error_named(name), 1)
-    result, events = run_here(place, monkeypatch)
+    result, events = run_here(workspace, monkeypatch)
     assert (result.failed, met) == (0, [1])
     (failed,) = [event["outcome"] for event in events if event["event"] == "attempt-failed"]
     assert failed["reason"].startswith(f"internal error in agent told: {name}")
@@ -120,35 +120,37 @@ def test_an_error_of_an_agent_fails_its_attempt_alone(
     assert "Traceback (most recent call last)" in log
     assert name in log
     assert "test_unexpected.py" in log
-    assert [starts(place, item) for item in ("T1", "T2", "T3")] == [1, 1, 1]
-    assert len(audit(place).items) == 3
-    assert_tidy(place)
+    assert [starts(workspace, item) for item in ("T1", "T2", "T3")] == [1, 1, 1]
+    assert len(audit(workspace).items) == 3
+    assert_tidy(workspace)
 
 
 @pytest.mark.rule("E1", "E2", "E3")
 def test_an_error_in_every_attempt_fails_the_item_alone(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    set_up(place, "ok", "ok", "ok", batch="retries = 1\nretry-pause = '0s'", agent='pass-env = ["MY_KEY"]')
-    place.environment["MY_KEY"] = "sk-Ab3x9zz-QQ77rr"
-    met = raising(monkeypatch, KeyError(place.environment["MY_KEY"]), 9)
-    result, events = run_here(place, monkeypatch)
+    set_up(
+        workspace, "ok", "ok", "ok", batch="retries = 1\nretry-pause = '0s'", agent='pass-env = ["MY_KEY"]'
+    )
+    workspace.environment["MY_KEY"] = "sk-Ab3x9zz-QQ77rr"
+    met = raising(monkeypatch, KeyError(workspace.environment["MY_KEY"]), 9)
+    result, events = run_here(workspace, monkeypatch)
     assert (result.failed, met) == (1, [1, 2])
-    assert ticked(place) == ["T1", "T3"]
-    said = place.git("log", "-1", "--format=%B")
+    assert ticked(workspace) == ["T1", "T3"]
+    said = workspace.git("log", "-1", "--format=%B")
     assert "internal error in agent told: KeyError: '[value of MY_KEY]'" in " ".join(said.split())
-    assert place.environment["MY_KEY"] not in said + json.dumps(events)
-    (log, other) = (place.home / ".local/state/gitbatch/log").iterdir()
+    assert workspace.environment["MY_KEY"] not in said + json.dumps(events)
+    (log, other) = (workspace.home / ".local/state/gitbatch/log").iterdir()
     assert log != other
-    assert place.environment["MY_KEY"] not in log.read_text() + other.read_text()
-    assert_tidy(place)
+    assert workspace.environment["MY_KEY"] not in log.read_text() + other.read_text()
+    assert_tidy(workspace)
 
 
 @pytest.mark.parametrize("function", ["find_starting_point", "make_assignment", "judge_work"])
 def test_an_error_in_our_own_code_fails_the_attempt_alone(
-    place: Place, monkeypatch: pytest.MonkeyPatch, function: str
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, function: str
 ) -> None:
-    set_up(place, "ok", "ok", batch="retries = 1\nretry-pause = '0s'")
+    set_up(workspace, "ok", "ok", batch="retries = 1\nretry-pause = '0s'")
     really: Callable[..., Any] = getattr(attempt, function)
     errors = [AssertionError("never")]
 
@@ -158,12 +160,12 @@ def test_an_error_in_our_own_code_fails_the_attempt_alone(
         return really(*args, **kwargs)
 
     monkeypatch.setattr(attempt, function, once)
-    result, events = run_here(place, monkeypatch)
+    result, events = run_here(workspace, monkeypatch)
     assert result.failed == 0
     (failed,) = [event["outcome"] for event in events if event["event"] == "attempt-failed"]
     assert failed["reason"] == "internal error in agent told: AssertionError: never"
-    assert len(audit(place).items) == 2
-    assert_tidy(place)
+    assert len(audit(workspace).items) == 2
+    assert_tidy(workspace)
 
 
 @pytest.mark.parametrize(
@@ -177,13 +179,13 @@ def test_an_error_in_our_own_code_fails_the_attempt_alone(
     ids=repr,
 )
 def test_what_concerns_every_item_ends_the_run(
-    place: Place, monkeypatch: pytest.MonkeyPatch, error: Exception
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    set_up(place, "ok", "ok")
+    set_up(workspace, "ok", "ok")
     raising(monkeypatch, error, 1)
     expected = error.exceptions[1] if isinstance(error, ExceptionGroup) else error
     with pytest.raises(type(expected)) as raised:
-        run_here(place, monkeypatch)
+        run_here(workspace, monkeypatch)
     assert raised.value is expected
 
 
@@ -197,20 +199,20 @@ def test_what_concerns_every_item_ends_the_run(
     ids=repr,
 )
 def test_a_disk_that_fails_halts_the_batch_and_is_no_attempt(
-    place: Place, monkeypatch: pytest.MonkeyPatch, error: Exception
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    set_up(place, "ok", "ok")
+    set_up(workspace, "ok", "ok")
     raising(monkeypatch, error, 1)
-    result, events = run_here(place, monkeypatch)
+    result, events = run_here(workspace, monkeypatch)
     assert result.ending is Ending.HALTED
     assert [event["cause"] for event in events if event["event"] == "batch-halted"] == ["disk-error"]
     assert not [event for event in events if event["event"] == "attempt-failed"]
 
 
 def test_what_an_item_cost_is_known_though_the_disk_did_not_take_its_output(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    set_up(place, "paid")
+    set_up(workspace, "paid")
     really, met = item_commit.take_output, list[str]()
 
     def fails_once(*arguments: Any) -> Any:  # noqa: ANN401 - whatever it takes
@@ -220,12 +222,12 @@ def test_what_an_item_cost_is_known_though_the_disk_did_not_take_its_output(
         return really(*arguments)
 
     monkeypatch.setattr(judge, "take_output", fails_once)
-    result, events = run_here(place, monkeypatch)
+    result, events = run_here(workspace, monkeypatch)
     assert (result.ending, events[-1]["event"]) == (Ending.HALTED, "batch-halted")
-    (ref,) = place.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/ledger/*").splitlines()
-    (tried,) = json.loads(place.git("cat-file", "blob", ref))
+    (ref,) = workspace.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/ledger/*").splitlines()
+    (tried,) = json.loads(workspace.git("cat-file", "blob", ref))
     assert (tried["cause"], tried["usage"]["cost"]) == ("disk-error", 0.4)
-    result, events = run_here(place, monkeypatch)
+    result, events = run_here(workspace, monkeypatch)
     assert (result.ending, events[-1]["event"]) == (Ending.COMPLETE, "batch-finished")
     assert events[-1]["spent"]["usage"]["cost"] == 0.8
     assert [event["attempt"] for event in events if event["event"] == "item-started"] == [1]
@@ -233,12 +235,14 @@ def test_what_an_item_cost_is_known_though_the_disk_did_not_take_its_output(
 
 @pytest.mark.usefixtures("collected")
 @pytest.mark.parametrize("grouped", [False, True], ids=["alone", "in a group"])
-def test_an_interruption_stays_one(place: Place, monkeypatch: pytest.MonkeyPatch, *, grouped: bool) -> None:
-    set_up(place, "ok", "ok")
+def test_an_interruption_stays_one(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, *, grouped: bool
+) -> None:
+    set_up(workspace, "ok", "ok")
     error = KeyboardInterrupt()
     raising(monkeypatch, BaseExceptionGroup("x", [KeyError(), error]) if grouped else error, 1)
     with pytest.raises(KeyboardInterrupt):
-        run_here(place, monkeypatch)
+        run_here(workspace, monkeypatch)
 
 
 def test_a_cancellation_is_told_apart_from_an_error_of_the_agent() -> None:
@@ -258,9 +262,9 @@ def test_a_cancellation_is_told_apart_from_an_error_of_the_agent() -> None:
 
 
 def test_an_error_of_an_agent_that_is_ended_does_not_start_it_again(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    set_up(place, "ok", batch="retries = 1\nretry-pause = '0s'")
+    set_up(workspace, "ok", batch="retries = 1\nretry-pause = '0s'")
     started: list[str] = []
 
     async def run(_: ProcessAgent, assignment: Assignment, *_rest: object) -> Reply | Failure:
@@ -273,18 +277,20 @@ def test_an_error_of_an_agent_that_is_ended_does_not_start_it_again(
 
     monkeypatch.setattr(ProcessAgent, "run", run)
     with pytest.raises(KeyboardInterrupt):
-        run_here(place, monkeypatch)
+        run_here(workspace, monkeypatch)
     assert started == ["out/T1.md"]
 
 
-def test_a_traceback_that_cannot_be_written_is_said(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_up(place, "ok", "ok", batch="retries = 1\nretry-pause = '0s'")
+def test_a_traceback_that_cannot_be_written_is_said(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up(workspace, "ok", "ok", batch="retries = 1\nretry-pause = '0s'")
     raising(monkeypatch, KeyError("m03"), 1)
 
     def fail(*_: object) -> Path:
         raise OSError(errno.EACCES, os.strerror(errno.EACCES), "/log")
 
     monkeypatch.setattr(unexpected, "write_traceback", fail)
-    _, events = run_here(place, monkeypatch)
+    _, events = run_here(workspace, monkeypatch)
     (failed,) = [event["outcome"] for event in events if event["event"] == "attempt-failed"]
     assert failed["details"] == ["the traceback cannot be written: [Errno 13] Permission denied: '/log'"]

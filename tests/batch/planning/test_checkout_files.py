@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 
 from gitbatch.batch.planning.checkout_files import find_checkout_files
 from gitbatch.errors import GitbatchError
@@ -16,21 +16,21 @@ PLAN = "# Phase\n\n## Work Packages\n\n### One\n\n- [ ] A1 Make → Output: out/
 
 
 @pytest.fixture
-def sparse(place: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
+def sparse(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """A repository whose checkout leaves out the phase and the notes."""
-    for name, value in place.environment.items():
+    for name, value in workspace.environment.items():
         monkeypatch.setenv(name, value)
-    place.write("CLAUDE.md", "# C\n\n## Active Scope\n\nPhase: one\n")
-    place.write("docs/phases/one/task.md", PLAN)
-    place.write("notes/x.md", "x\n")
-    place.write("src/a", "a\n")
-    place.commit()
-    place.git("sparse-checkout", "set", "--cone", "src")
-    assert not (place.root / "docs").exists()
-    return place
+    workspace.write("CLAUDE.md", "# C\n\n## Active Scope\n\nPhase: one\n")
+    workspace.write("docs/phases/one/task.md", PLAN)
+    workspace.write("notes/x.md", "x\n")
+    workspace.write("src/a", "a\n")
+    workspace.commit()
+    workspace.git("sparse-checkout", "set", "--cone", "src")
+    assert not (workspace.root / "docs").exists()
+    return workspace
 
 
-def test_lint_of_a_phase_that_is_left_out(sparse: Place) -> None:
+def test_lint_of_a_phase_that_is_left_out(sparse: Workspace) -> None:
     done = sparse.gitbatch("lint", code=0)
     assert "docs/phases/one/task.md: 1 item in 1 group" in done.stdout
     assert "missing" not in done.stdout
@@ -39,7 +39,7 @@ def test_lint_of_a_phase_that_is_left_out(sparse: Place) -> None:
     assert "cannot read docs/none.md" in sparse.gitbatch("lint", "docs/none.md", code=2).stderr
 
 
-def test_what_is_on_the_disk_counts_first(sparse: Place) -> None:
+def test_what_is_on_the_disk_counts_first(sparse: Workspace) -> None:
     files = find_checkout_files(sparse.root)
     assert files.files("docs") == ("docs/phases/one/task.md",)
     assert files.read("notes/x.md") == b"x\n"
@@ -51,7 +51,7 @@ def test_what_is_on_the_disk_counts_first(sparse: Place) -> None:
     assert files.files("notes") == ("notes/x.md",)
 
 
-def test_a_folder_is_listed_as_the_commit_has_it(sparse: Place) -> None:
+def test_a_folder_is_listed_as_the_commit_has_it(sparse: Workspace) -> None:
     repo = open_repository(sparse.root, read_only=True)
     commit = TreeSnapshot(repo.objects, repo.objects.tree_of(sparse.git("rev-parse", "HEAD")))
     files = find_checkout_files(sparse.root)
@@ -61,7 +61,7 @@ def test_a_folder_is_listed_as_the_commit_has_it(sparse: Place) -> None:
     repo.close()
 
 
-def test_what_a_partial_clone_lacks_is_named(sparse: Place) -> None:
+def test_what_a_partial_clone_lacks_is_named(sparse: Workspace) -> None:
     sparse.git("config", "uploadpack.allowFilter", "true")
     clone = replace(sparse, root=sparse.root.parent / "clone")
     sparse.git("clone", "-q", "--filter=blob:none", "--sparse", f"file://{sparse.root}", str(clone.root))
@@ -74,7 +74,7 @@ def test_what_a_partial_clone_lacks_is_named(sparse: Place) -> None:
     assert "cannot read docs/phases/one/task.md: the sparse checkout leaves it out" in done.stderr
 
 
-def test_other_folders_have_what_is_on_the_disk(sparse: Place, tmp_path: Path) -> None:
+def test_other_folders_have_what_is_on_the_disk(sparse: Workspace, tmp_path: Path) -> None:
     assert find_checkout_files(tmp_path) == DiskSnapshot(tmp_path)
     sparse.git("sparse-checkout", "disable")
     assert find_checkout_files(sparse.root).read("notes/x.md") == b"x\n"

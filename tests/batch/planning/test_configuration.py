@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Place, read_run
+from conftest import Workspace, read_run
 from history import assert_tidy, audit, ticked
 
 from gitbatch.repo.opening import open_repository
@@ -22,12 +22,12 @@ def events(said: str, kind: str) -> list[dict[str, Any]]:
     return [event for event in found if event["event"] == kind]
 
 
-def change(place: Place, tmp_path: Path) -> None:
+def change(workspace: Workspace, tmp_path: Path) -> None:
     """Another program: as the agent, and it leaves a mark."""
-    text = place.read("tools/agent.sh")
-    place.write("tools/other.sh", text.replace("set -eu\n", f"set -eu\ntouch {tmp_path}/other-ran\n"))
-    place.edit("gitbatch.toml", "tools/agent.sh", "tools/other.sh")
-    place.commit("Another agent")
+    text = workspace.read("tools/agent.sh")
+    workspace.write("tools/other.sh", text.replace("set -eu\n", f"set -eu\ntouch {tmp_path}/other-ran\n"))
+    workspace.edit("gitbatch.toml", "tools/agent.sh", "tools/other.sh")
+    workspace.commit("Another agent")
 
 
 DIFFERENCE = [
@@ -36,7 +36,7 @@ DIFFERENCE = [
 ]
 
 
-def test_a_resume_by_another_program_waits_for_the_user(paused: Place, tmp_path: Path) -> None:
+def test_a_resume_by_another_program_waits_for_the_user(paused: Workspace, tmp_path: Path) -> None:
     change(paused, tmp_path)
     before = paused.state()
     done = paused.gitbatch("run", code=3)
@@ -58,7 +58,7 @@ def test_a_resume_by_another_program_waits_for_the_user(paused: Place, tmp_path:
 
 
 @pytest.mark.parametrize("old", [False, True], ids=["another setting", "a record without a configuration"])
-def test_what_may_change_is_not_asked_about(paused: Place, tmp_path: Path, *, old: bool) -> None:
+def test_what_may_change_is_not_asked_about(paused: Workspace, tmp_path: Path, *, old: bool) -> None:
     if old:
         (ref,) = paused.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/record").splitlines()
         record = json.loads(paused.git("cat-file", "blob", ref))
@@ -78,7 +78,7 @@ def test_what_may_change_is_not_asked_about(paused: Place, tmp_path: Path, *, ol
 
 
 def test_a_folder_for_worktrees_outside_counts_and_a_program_that_is_gone_shows_all(
-    paused: Place, tmp_path: Path
+    paused: Workspace, tmp_path: Path
 ) -> None:
     paused.edit("gitbatch.toml", "jobs = 4", f'jobs = 4\nworktrees = "{tmp_path}/trees"')
     paused.commit()
@@ -94,11 +94,11 @@ def test_a_folder_for_worktrees_outside_counts_and_a_program_that_is_gone_shows_
     assert "        - " not in done.stdout
 
 
-def commits_in_mid_run(place: Place, tmp_path: Path) -> None:
+def commits_in_mid_run(workspace: Workspace, tmp_path: Path) -> None:
     """Item a's agent, which has no sandbox, commits another program to the branch that the run is on."""
     script = tmp_path / "commit.sh"
     script.write_text(
-        f"cd {place.root}\n"
+        f"cd {workspace.root}\n"
         f"sed '/^set -eu/a touch {tmp_path}/other-ran' tools/agent.sh >tools/other.sh\n"
         "sed -i s,tools/agent.sh,tools/other.sh, gitbatch.toml\n"
         "git add tools/other.sh gitbatch.toml\n"
@@ -106,14 +106,14 @@ def commits_in_mid_run(place: Place, tmp_path: Path) -> None:
         encoding="utf-8",
     )
     reply = "printf '%s\\n' \"{"
-    place.edit("tools/agent.sh", reply, f"case $output in */a.md) sh {script} ;; esac\n{reply}")
-    place.commit("An agent that goes too far")
+    workspace.edit("tools/agent.sh", reply, f"case $output in */a.md) sh {script} ;; esac\n{reply}")
+    workspace.commit("An agent that goes too far")
 
 
 @pytest.mark.parametrize("option", [(), ("--accept-config",)], ids=["", "accepted before"])
 @pytest.mark.copied("an agent in an overlay does not find the checkout that it changes here")
 def test_a_change_in_mid_run_ends_the_run_after_its_group(
-    three: Place, tmp_path: Path, option: tuple[str, ...]
+    three: Workspace, tmp_path: Path, option: tuple[str, ...]
 ) -> None:
     commits_in_mid_run(three, tmp_path)
     done = three.gitbatch(*WHOLE, "--json", *option, code=3)
@@ -144,7 +144,9 @@ FORGERIES = {
 @pytest.mark.parametrize("ref", FORGERIES)
 @pytest.mark.sample(2)
 @pytest.mark.copied("an agent in an overlay does not find the checkout that it changes here")
-def test_a_forged_acceptance_stops_the_run_and_is_taken_back(three: Place, tmp_path: Path, ref: str) -> None:
+def test_a_forged_acceptance_stops_the_run_and_is_taken_back(
+    three: Workspace, tmp_path: Path, ref: str
+) -> None:
     """The agent of an item, which has no sandbox, accepts its own change of the configuration."""
     commits_in_mid_run(three, tmp_path)
     with (tmp_path / "commit.sh").open("a", encoding="utf-8") as script:
@@ -165,7 +167,7 @@ def test_a_forged_acceptance_stops_the_run_and_is_taken_back(three: Place, tmp_p
     assert not (tmp_path / "other-ran").exists()
 
 
-def test_what_is_accepted_in_mid_run_is_expected(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_accepted_in_mid_run_is_expected(three: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """The pinned value of the accepted configuration changes with it."""
     for name, value in three.environment.items():
         monkeypatch.setenv(name, value)
@@ -183,7 +185,7 @@ def test_what_is_accepted_in_mid_run_is_expected(three: Place, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("option", [(), ("--accept-config",)], ids=["", "accepted"])
-def test_a_configuration_without_the_agent_is_refused(paused: Place, option: tuple[str, ...]) -> None:
+def test_a_configuration_without_the_agent_is_refused(paused: Workspace, option: tuple[str, ...]) -> None:
     paused.write("gitbatch.toml", "[batch]\njobs = 1\n")
     paused.commit("Without agents")
     before = paused.state()
@@ -203,7 +205,7 @@ def test_a_configuration_without_the_agent_is_refused(paused: Place, option: tup
 
 
 @pytest.mark.copied("an agent in an overlay does not find the checkout that it changes here")
-def test_a_configuration_without_the_agent_in_mid_run_ends_the_run(three: Place, tmp_path: Path) -> None:
+def test_a_configuration_without_the_agent_in_mid_run_ends_the_run(three: Workspace, tmp_path: Path) -> None:
     commits_in_mid_run(three, tmp_path)
     (tmp_path / "commit.sh").write_text(
         f"cd {three.root}\ngit rm -q gitbatch.toml\n"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from history import ticked
 from sessions import run_here
 
@@ -20,7 +20,7 @@ EACH, AT_END = CheckpointMode.parse("after-each"), CheckpointMode.parse("at-end"
 
 
 @pytest.fixture
-def opened(three: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
+def opened(three: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
     """The sample's repository with a batch that is paused after its first group; it was started with all open items."""
     run_here(three, monkeypatch, items="All", checkpoint=EACH)
     repo = open_repository(three.root, read_only=True)
@@ -40,7 +40,7 @@ def differences(repo: Repository, **given: object) -> list[str]:
 
 
 @pytest.mark.rule("F4")
-def test_the_same_choice_resumes(opened: Repository, three: Place) -> None:
+def test_the_same_choice_resumes(opened: Repository, three: Workspace) -> None:
     """By its words, in any order and case, or by the items that they name in the plan that the batch started from."""
     assert differences(opened) == []
     for items in ("all", "ALL", " open ", "group:1-3", "Group:3,1,2", "all,"):
@@ -70,7 +70,7 @@ def test_every_other_choice_is_found(opened: Repository) -> None:
     assert differences(opened, **other) == ["TASK_MD", "--items", "--checkpoint", "--agent", "--branch"]
 
 
-def test_a_batch_of_some_items(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_of_some_items(three: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     run_here(three, monkeypatch, items="T301, t101", checkpoint=EACH)
     repo = open_repository(three.root, read_only=True)
     for items in ("T101,T301", "t301 ,T101", "T101,out/letters/a.md,T301"):
@@ -82,7 +82,7 @@ def test_a_batch_of_some_items(three: Place, monkeypatch: pytest.MonkeyPatch) ->
     repo.close()
 
 
-def test_nothing_starts_and_the_ways_are_listed(opened: Repository, three: Place) -> None:
+def test_nothing_starts_and_the_ways_are_listed(opened: Repository, three: Workspace) -> None:
     before = three.state()
     done = three.gitbatch("run", "--items", "T304", "--checkpoint", "at-end", "--agent", "nobody", code=2)
     assert f"batch {last_batch(opened).id} is unfinished and was started differently: " in done.stderr
@@ -96,7 +96,7 @@ def test_nothing_starts_and_the_ways_are_listed(opened: Repository, three: Place
     assert three.state() == before
 
 
-def test_another_plan_names_the_one_that_is_unfinished(opened: Repository, three: Place) -> None:
+def test_another_plan_names_the_one_that_is_unfinished(opened: Repository, three: Workspace) -> None:
     three.write("plans/b.md", three.read("task.md"))
     three.commit()
     done = three.gitbatch("run", "plans/b.md", code=2)
@@ -104,7 +104,7 @@ def test_another_plan_names_the_one_that_is_unfinished(opened: Repository, three
     assert "TASK_MD task.md, not plans/b.md" in done.stderr
 
 
-def test_items_of_the_nearest_plan_are_no_others(opened: Repository, three: Place) -> None:
+def test_items_of_the_nearest_plan_are_no_others(opened: Repository, three: Workspace) -> None:
     """Where no plan is named, `--items` means the plan that would run here; without options, the batch is resumed."""
     three.write("plans/task.md", three.read("task.md"))
     three.commit()
@@ -122,7 +122,9 @@ def test_items_of_the_nearest_plan_are_no_others(opened: Repository, three: Plac
     assert differences(opened, plan=there, items="all") == [], "no plan is found"
 
 
-def test_the_rest_can_be_changed(opened: Repository, three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_rest_can_be_changed(
+    opened: Repository, three: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     three.write("gitbatch.toml", three.read("gitbatch.toml") + _other_agent("other"))
     three.commit()
     with pytest.raises(PlanError, match="'nobody' is not configured"):
@@ -146,7 +148,7 @@ def _other_agent(name: str) -> str:
     return f'\n[agents.{name}]\nkind = "command"\ncommand = ["sh", "tools/agent.sh", "{{output}}"]\nsandbox = "none"\n'
 
 
-def test_nothing_to_continue(three: Place) -> None:
+def test_nothing_to_continue(three: Workspace) -> None:
     before = three.state()
     done = three.gitbatch("run", "--continue", "--checkpoint", "at-end", code=2)
     assert "there is nothing to continue: no batch is unfinished" in done.stderr

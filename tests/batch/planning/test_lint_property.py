@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from sessions import session_settings
 
 from gitbatch.agents.pool import AgentPool
@@ -93,51 +93,51 @@ LINES = (
     *("[agents.third]", 'kind = "command"', 'output = "out/x.md"', "reports-usage = true", "[titles]", 'work = ["Done"]'),
 )  # fmt: skip
 
-Mutation = Callable[[Place, random.Random], str]
+Mutation = Callable[[Workspace, random.Random], str]
 
 
-def change_plan(place: Place, chance: random.Random) -> str:
+def change_plan(workspace: Workspace, chance: random.Random) -> str:
     """A few letters of the plan become others."""
-    pieces = re.split(r"(\s+)", place.read("task.md"))
+    pieces = re.split(r"(\s+)", workspace.read("task.md"))
     at = chance.randrange(len(pieces))
     pieces[at] = chance.choice((*TEXTS, "", f"{pieces[at]} {chance.choice(TEXTS)}"))
-    place.write("task.md", "".join(pieces))
+    workspace.write("task.md", "".join(pieces))
     return f"plan {pieces[at]!r}"
 
 
-def move_lines(place: Place, chance: random.Random) -> str:
+def move_lines(workspace: Workspace, chance: random.Random) -> str:
     """A line of the plan is left out, doubled, or stands elsewhere."""
-    lines = place.read("task.md").splitlines(keepends=True)
+    lines = workspace.read("task.md").splitlines(keepends=True)
     line = lines.pop(chance.randrange(len(lines))) if lines else ""
     for _ in range(chance.randrange(3)):
         lines.insert(chance.randint(0, len(lines)), line)
-    place.write("task.md", "".join(lines))
+    workspace.write("task.md", "".join(lines))
     return f"line {line!r}"
 
 
-def tick_boxes(place: Place, chance: random.Random) -> str:
+def tick_boxes(workspace: Workspace, chance: random.Random) -> str:
     """Criteria, items, or both are ticked."""
-    head, title, items = place.read("task.md").partition("## Work Packages")
+    head, title, items = workspace.read("task.md").partition("## Work Packages")
     if which := chance.randrange(3):
         head = head.replace("- [ ]", "- [x]")
     if which != 1:
         items = items.replace("- [ ]", "- [x]")
-    place.write("task.md", f"{head}{title}{items}")
+    workspace.write("task.md", f"{head}{title}{items}")
     return f"ticked {which}"
 
 
-def change_value(place: Place, chance: random.Random) -> str:
+def change_value(workspace: Workspace, chance: random.Random) -> str:
     """A setting has another value."""
-    lines = place.read("gitbatch.toml").splitlines()
+    lines = workspace.read("gitbatch.toml").splitlines()
     at = chance.choice([number for number, line in enumerate(lines) if " = " in line] or [0])
     lines[at] = f"{lines[at].partition(' = ')[0]} = {chance.choice(VALUES)}"
-    place.write("gitbatch.toml", "\n".join(lines) + "\n")
+    workspace.write("gitbatch.toml", "\n".join(lines) + "\n")
     return lines[at]
 
 
-def change_settings(place: Place, chance: random.Random) -> str:
+def change_settings(workspace: Workspace, chance: random.Random) -> str:
     """A setting or a table is added or left out, or its name has another letter."""
-    lines = place.read("gitbatch.toml").splitlines()
+    lines = workspace.read("gitbatch.toml").splitlines()
     at = chance.randrange(len(lines))
     line = lines[at]
     letter = chance.randrange(len(line) or 1)
@@ -148,23 +148,23 @@ def change_settings(place: Place, chance: random.Random) -> str:
         [line[:letter] + line[letter + 1 :]],
     )
     lines[at : at + 1] = chance.choice(others)
-    place.write("gitbatch.toml", "\n".join(lines) + "\n")
+    workspace.write("gitbatch.toml", "\n".join(lines) + "\n")
     return f"settings {line!r} {lines[at : at + 2]}"
 
 
-def change_scope(place: Place, chance: random.Random) -> str:
+def change_scope(workspace: Workspace, chance: random.Random) -> str:
     """CLAUDE.md names a phase, or files are missing."""
     which = chance.choice(["## Active Scope\n\nPhase: one\n", "## Active Scope\n\n", "# Nothing\n"])
-    place.write("CLAUDE.md", which)
+    workspace.write("CLAUDE.md", which)
     if chance.randrange(2):
-        place.write("docs/phases/one/task.md", place.read("task.md"))
+        workspace.write("docs/phases/one/task.md", workspace.read("task.md"))
     return f"scope {which!r}"
 
 
-def remove_file(place: Place, chance: random.Random) -> str:
+def remove_file(workspace: Workspace, chance: random.Random) -> str:
     """A file is not there."""
     path = chance.choice(["docs/notes.md", "tools/agent.sh", "task.md", "gitbatch.toml", "docs/begin.md"])
-    (place.root / path).unlink(missing_ok=True)
+    (workspace.root / path).unlink(missing_ok=True)
     return f"without {path}"
 
 
@@ -175,63 +175,63 @@ MUTATIONS: tuple[Mutation, ...] = (
 )
 
 
-def disturb(place: Place, chance: random.Random) -> str:
+def disturb(workspace: Workspace, chance: random.Random) -> str:
     """Something in the checkout that is not committed, now and then."""
     match chance.randrange(24):
         case 0:
-            place.write(chance.choice(["task.md", "status.md", "gitbatch.toml", "out/two.md"]), "dirty\n")
+            workspace.write(chance.choice(["task.md", "status.md", "gitbatch.toml", "out/two.md"]), "dirty\n")
             return "dirty"
         case 1:
-            place.git("branch", "gitbatch")
+            workspace.git("branch", "gitbatch")
             return "a branch gitbatch"
         case 2:
-            place.git("checkout", "-q", "--detach")
+            workspace.git("checkout", "-q", "--detach")
             return "detached"
         case 3:
-            place.write(".git/MERGE_HEAD", place.git("rev-parse", "HEAD") + "\n")
+            workspace.write(".git/MERGE_HEAD", workspace.git("rev-parse", "HEAD") + "\n")
             return "merging"
         case 4:
-            place.git("init", "-q", "nested")
+            workspace.git("init", "-q", "nested")
             return "nested"
         case _:
             return ""
 
 
 @pytest.fixture
-def project(place: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
+def project(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """A project that runs, with a submodule and a link, and one commit."""
-    for name, value in place.environment.items():
+    for name, value in workspace.environment.items():
         monkeypatch.setenv(name, value)
-    place.git("config", "user.name", "A")  # the variables are taken when the repository is opened first
-    place.git("config", "user.email", "a@example.org")
-    place.write("task.md", PLAN)
-    place.write("gitbatch.toml", CONFIG)
+    workspace.git("config", "user.name", "A")  # the variables are taken when the repository is opened first
+    workspace.git("config", "user.email", "a@example.org")
+    workspace.write("task.md", PLAN)
+    workspace.write("gitbatch.toml", CONFIG)
     for path in ("docs/notes.md", "docs/begin.md", "rules.md", "tools/agent.sh"):
-        place.write(path, "#!/bin/sh\n")
-    (place.root / "tools/agent.sh").chmod(0o755)
-    (place.root / "link").symlink_to("docs")
-    place.commit()
-    place.git("update-index", "--add", "--cacheinfo", f"160000,{place.git('rev-parse', 'HEAD')},sub")
-    place.git("commit", "-qm", "A submodule")
-    place.git("branch", "start")
-    return place
+        workspace.write(path, "#!/bin/sh\n")
+    (workspace.root / "tools/agent.sh").chmod(0o755)
+    (workspace.root / "link").symlink_to("docs")
+    workspace.commit()
+    workspace.git("update-index", "--add", "--cacheinfo", f"160000,{workspace.git('rev-parse', 'HEAD')},sub")
+    workspace.git("commit", "-qm", "A submodule")
+    workspace.git("branch", "start")
+    return workspace
 
 
-def reset(place: Place) -> None:
+def reset(workspace: Workspace) -> None:
     """Everything is as it was at the start."""
-    (place.root / ".git/MERGE_HEAD").unlink(missing_ok=True)
-    shutil.rmtree(place.root / "nested", ignore_errors=True)
-    place.git("checkout", "-qfB", "main", "start")
-    place.git("clean", "-qfdx", "-e", "sub")
-    place.git("branch", "-qD", "gitbatch", check=False)
+    (workspace.root / ".git/MERGE_HEAD").unlink(missing_ok=True)
+    shutil.rmtree(workspace.root / "nested", ignore_errors=True)
+    workspace.git("checkout", "-qfB", "main", "start")
+    workspace.git("clean", "-qfdx", "-e", "sub")
+    workspace.git("branch", "-qD", "gitbatch", check=False)
 
 
-def run_refuses(repo: Repository, place: Place) -> str:
+def run_refuses(repo: Repository, workspace: Workspace) -> str:
     """Returns why a run refuses to start; empty if it starts, or if nothing is left to do."""
     with closing(Starter()) as starter:
-        pool = AgentPool(dict(place.environment), None, starter)
+        pool = AgentPool(dict(workspace.environment), None, starter)
         opening = Opening(
-            repo.fetching(None), session_settings(place), Unattended(), pool, EventStream(lambda: 0.0, ())
+            repo.fetching(None), session_settings(workspace), Unattended(), pool, EventStream(lambda: 0.0, ())
         )
         try:
             batch = opening.begin_batch()
@@ -239,38 +239,38 @@ def run_refuses(repo: Repository, place: Place) -> str:
             return error.message or "refused"
         if isinstance(batch, Batch):
             for ref in (record_ref(batch.id), base_ref(batch.id)):
-                place.git("update-ref", "-d", ref)
+                workspace.git("update-ref", "-d", ref)
     return ""
 
 
-def lint_errors(repo: Repository, place: Place) -> str:
+def lint_errors(repo: Repository, workspace: Workspace) -> str:
     """Returns the errors that lint finds; a refusal is one."""
-    folders = Folders(None, session_settings(place).cache_dir)
+    folders = Folders(None, session_settings(workspace).cache_dir)
     try:
-        found = lint_start(repo, BY_CONVENTION, LintSettings(place.environment, folders))
+        found = lint_start(repo, BY_CONVENTION, LintSettings(workspace.environment, folders))
     except GitbatchError as error:
         return error.message
     return "; ".join(f"{d.code} {d.message}" for one in found for d in one.plan.errors)
 
 
-def make_mutants(place: Place, part: int) -> Iterator[str]:
+def make_mutants(workspace: Workspace, part: int) -> Iterator[str]:
     """Changes the project again and again; yields how."""
     chance = random.Random(SEED + part)  # noqa: S311 - to be the same each time
     for _ in range(MUTANTS):
-        reset(place)
+        reset(workspace)
         made = []
         for _ in range(chance.randrange(1, 4)):
             mutation = chance.choice(MUTATIONS)
-            if all((place.root / path).exists() for path in ("task.md", "gitbatch.toml")):
-                made.append(mutation(place, chance))
-        place.git("add", "--all", "--", ":!sub")
-        place.git("commit", "-q", "--allow-empty", "-m", "mutant")
-        made.append(disturb(place, chance))
+            if all((workspace.root / path).exists() for path in ("task.md", "gitbatch.toml")):
+                made.append(mutation(workspace, chance))
+        workspace.git("add", "--all", "--", ":!sub")
+        workspace.git("commit", "-q", "--allow-empty", "-m", "mutant")
+        made.append(disturb(workspace, chance))
         yield ", ".join(filter(None, made))
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_lint_has_an_error_if_and_only_if_a_run_refuses(project: Place, part: int) -> None:
+def test_lint_has_an_error_if_and_only_if_a_run_refuses(project: Workspace, part: int) -> None:
     counts = Counter[bool]()
     wrong = []
     for made in make_mutants(project, part):
@@ -283,12 +283,12 @@ def test_lint_has_an_error_if_and_only_if_a_run_refuses(project: Place, part: in
     assert min(counts[True], counts[False]) > MUTANTS // 10, counts
 
 
-def test_the_project_itself_is_good(project: Place) -> None:
+def test_the_project_itself_is_good(project: Workspace) -> None:
     with closing(open_repository(project.root)) as repo:
         assert (run_refuses(repo, project), lint_errors(repo, project)) == ("", "")
 
 
-def test_a_full_disk_refuses(project: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_refuses(project: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.statvfs
     with closing(open_repository(project.root)) as repo:
         monkeypatch.setattr(

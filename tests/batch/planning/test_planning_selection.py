@@ -1,7 +1,7 @@
 """What the words of `--items` name."""
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from history import ticked
 from sessions import run_here
 
@@ -120,7 +120,7 @@ def test_a_group_without_open_items() -> None:
     assert select_items(plan, "group:1") == ()
 
 
-def test_what_failed_last_runs_again(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_failed_last_runs_again(three: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only that, by the last batch of the same plan: T201 reads what T101 did not write, and T202 is merely open."""
     three.edit("task.md", "Write a →", "Write a do: fail →")
     three.write("docs/task.md", three.read("task.md").replace("→ Output: out", "→ Output: docs/out"))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Here, Place
+from conftest import Here, Workspace
 
 from gitbatch.batch.planning.checkout_files import CheckoutFiles
 from gitbatch.batch.planning.lint import LintSettings, lint_plan
@@ -19,11 +19,11 @@ RUN = ("run", "--items", "group:1", "--checkpoint", "at-end")
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
 
 
-def said(place: Place, code: str, *more: str) -> dict[str, list[str]]:
+def said(workspace: Workspace, code: str, *more: str) -> dict[str, list[str]]:
     """The lines with a code that each of the three commands says, without the position of the file."""
     found = {}
     for command in (("lint",), ("plan",), (*RUN, *more)):
-        done = place.gitbatch(*command)
+        done = workspace.gitbatch(*command)
         text = done.stdout + done.stderr
         found[command[0]] = [line for line in text.splitlines() if f": {code} " in line]
     return found
@@ -35,21 +35,21 @@ def assert_same(found: dict[str, list[str]], *words: str) -> None:
         assert word in "\n".join(found["lint"])
 
 
-def add_submodule(place: Place) -> None:
-    inner = place.root.parent / "inner"
-    place.git("clone", "-q", str(place.root), str(inner))
-    place.git("-c", "protocol.file.allow=always", "submodule", "add", "-q", str(inner), "sub")
+def add_submodule(workspace: Workspace) -> None:
+    inner = workspace.root.parent / "inner"
+    workspace.git("clone", "-q", str(workspace.root), str(inner))
+    workspace.git("-c", "protocol.file.allow=always", "submodule", "add", "-q", str(inner), "sub")
 
 
-def add_repository(place: Place, folder: str) -> None:
-    place.git("init", "-q", folder)
-    place.write(f"{folder}/notes.md", "notes of another repository\n")
-    place.write(".gitignore", f"/{folder}/\n")
+def add_repository(workspace: Workspace, folder: str) -> None:
+    workspace.git("init", "-q", folder)
+    workspace.write(f"{folder}/notes.md", "notes of another repository\n")
+    workspace.write(".gitignore", f"/{folder}/\n")
 
 
 @pytest.mark.parametrize("name", ["sub/rules.md", "sub/tools", "sub", "/sub/rules.md"])
 @pytest.mark.sample(2)
-def test_a_context_in_a_submodule(three: Place, name: str) -> None:
+def test_a_context_in_a_submodule(three: Workspace, name: str) -> None:
     add_submodule(three)
     three.edit("task.md", "out/letters/a.md\n", f"out/letters/a.md (context: {name})\n")
     three.commit()
@@ -64,7 +64,7 @@ def test_a_context_in_a_submodule(three: Place, name: str) -> None:
     assert "GB401" in three.gitbatch("run", "--items", "T102", "--checkpoint", "at-end", code=0).stderr
 
 
-def test_a_context_in_a_nested_repository(three: Place) -> None:
+def test_a_context_in_a_nested_repository(three: Workspace) -> None:
     add_repository(three, "other")
     three.edit("task.md", "out/letters/a.md\n", "out/letters/a.md (context: other/notes.md)\n")
     three.commit()
@@ -73,16 +73,18 @@ def test_a_context_in_a_nested_repository(three: Place) -> None:
     assert "which is in the nested repository other" in three.gitbatch(*RUN, code=2).stderr
 
 
-def lfs(place: Place, content: str = POINTER) -> None:
-    place.write(".gitattributes", "*.bin filter=lfs -text\n*.key filter=git-crypt\n")
-    place.write("model.bin", content)
-    place.write("a.key", "secret\n")
-    place.edit("task.md", "out/letters/a.md\n", "out/letters/a.md (context: model.bin, a.key, rules.md)\n")
-    place.edit("tools/agent.sh", "prompt=$(cat)", 'prompt=$(tee "$HOME/$(basename $1).prompt")')
-    place.commit()
+def lfs(workspace: Workspace, content: str = POINTER) -> None:
+    workspace.write(".gitattributes", "*.bin filter=lfs -text\n*.key filter=git-crypt\n")
+    workspace.write("model.bin", content)
+    workspace.write("a.key", "secret\n")
+    workspace.edit(
+        "task.md", "out/letters/a.md\n", "out/letters/a.md (context: model.bin, a.key, rules.md)\n"
+    )
+    workspace.edit("tools/agent.sh", "prompt=$(cat)", 'prompt=$(tee "$HOME/$(basename $1).prompt")')
+    workspace.commit()
 
 
-def test_a_context_that_is_a_pointer_is_reported_and_the_prompt_says_so(three: Place) -> None:
+def test_a_context_that_is_a_pointer_is_reported_and_the_prompt_says_so(three: Workspace) -> None:
     lfs(three)
     found = said(three, "GB402")
     assert_same(found, "GB402 warning: “T101” reads “model.bin”, which is a Git LFS pointer, not the content")
@@ -93,7 +95,7 @@ def test_a_context_that_is_a_pointer_is_reported_and_the_prompt_says_so(three: P
     assert "- rules.md (rules)\n" in prompt
 
 
-def test_the_prompt_does_not_call_a_file_a_pointer_that_may_be_real(three: Place) -> None:
+def test_the_prompt_does_not_call_a_file_a_pointer_that_may_be_real(three: Workspace) -> None:
     lfs(three)
     (three.root / ".git/lfs/objects").mkdir(parents=True)
     three.gitbatch(*RUN)
@@ -102,14 +104,14 @@ def test_the_prompt_does_not_call_a_file_a_pointer_that_may_be_real(three: Place
     assert f"- model.bin (declared; {said})\n" in prompt
 
 
-def test_a_large_file_under_the_lfs_attribute_is_no_pointer(three: Place) -> None:
+def test_a_large_file_under_the_lfs_attribute_is_no_pointer(three: Workspace) -> None:
     lfs(three, "x" * 5000)
     assert "model.bin" not in "\n".join(said(three, "GB402")["plan"])
 
 
 @pytest.mark.parametrize("where", [".gitignore", "out/.gitignore", ".git/info/exclude"])
 @pytest.mark.sample(2)
-def test_an_output_that_is_ignored(three: Place, where: str) -> None:
+def test_an_output_that_is_ignored(three: Workspace, where: str) -> None:
     pattern = "*.md" if where == "out/.gitignore" else "out/letters/a.md"
     three.write(where, f"{pattern}\n!b.md\n")
     if not where.startswith(".git/"):
@@ -125,13 +127,13 @@ def test_an_output_that_is_ignored(three: Place, where: str) -> None:
     three.gitbatch("lint", "--strict", code=0)
 
 
-def test_what_the_user_ignores_everywhere_is_theirs(three: Place) -> None:
+def test_what_the_user_ignores_everywhere_is_theirs(three: Workspace) -> None:
     (three.home / ".config/git").mkdir(parents=True)
     (three.home / ".config/git/ignore").write_text("*.md\n", encoding="utf-8")
     assert three.gitbatch("lint", code=0).stdout == "task.md: 12 items in 3 groups\n"
 
 
-def test_an_output_below_a_nested_repository_is_refused(three: Place) -> None:
+def test_an_output_below_a_nested_repository_is_refused(three: Workspace) -> None:
     three.git("init", "-q", "out/letters")
     before = three.state()
     found = said(three, "GB404")
@@ -145,7 +147,7 @@ def test_an_output_below_a_nested_repository_is_refused(three: Place) -> None:
     three.gitbatch(*RUN, "--branch", "work", code=0)
 
 
-def test_a_nested_repository_that_comes_between_two_starts_is_refused(paused: Place) -> None:
+def test_a_nested_repository_that_comes_between_two_starts_is_refused(paused: Workspace) -> None:
     paused.git("init", "-q", "out/words")
     done = paused.gitbatch("run", code=2)
     assert "cannot write the output out/words/one.md: out/words is a repository" in done.stderr
@@ -153,12 +155,12 @@ def test_a_nested_repository_that_comes_between_two_starts_is_refused(paused: Pl
     paused.gitbatch("run", code=3)
 
 
-def test_a_folder_that_is_no_repository_is_a_folder(three: Place) -> None:
+def test_a_folder_that_is_no_repository_is_a_folder(three: Workspace) -> None:
     (three.root / "out/letters/.git").mkdir(parents=True)
     assert three.gitbatch("lint", code=0).stdout == "task.md: 12 items in 3 groups\n"
 
 
-def test_a_box_that_was_ticked_without_its_file(three: Place) -> None:
+def test_a_box_that_was_ticked_without_its_file(three: Workspace) -> None:
     three.edit("task.md", "- [ ] T101", "- [x] T101")
     three.edit("task.md", "- [ ] T102", "- [x] T102")
     three.write("out/letters/b.md", "by hand\n")
@@ -174,7 +176,7 @@ def test_a_box_that_was_ticked_without_its_file(three: Place) -> None:
 
 
 @pytest.mark.parametrize("kind", ["submodule", "link", "file", "folder"])
-def test_an_output_that_is_blocked(three: Place, kind: str) -> None:
+def test_an_output_that_is_blocked(three: Workspace, kind: str) -> None:
     if kind == "submodule":
         add_submodule(three)
     elif kind == "link":
@@ -195,7 +197,7 @@ def test_an_output_that_is_blocked(three: Place, kind: str) -> None:
 
 
 @pytest.mark.rule("O6")
-def test_what_keeps_an_item_from_running_is_an_error_with_its_place(three: Place) -> None:
+def test_what_keeps_an_item_from_running_is_an_error_with_its_place(three: Workspace) -> None:
     three.edit(
         "task.md", "out/letters/a.md\n", "out/letters/a.md (context: docs/*.md, out/words/one.md, gone.md)\n"
     )
@@ -225,7 +227,7 @@ def test_what_keeps_an_item_from_running_is_an_error_with_its_place(three: Place
     assert three.state() == before
 
 
-def test_an_output_with_a_filter(three: Place) -> None:
+def test_an_output_with_a_filter(three: Workspace) -> None:
     three.write(".gitattributes", "out/letters/a.md filter=lfs\n*.sh filter\n")
     three.commit()
     assert_same(said(three, "GB407"), "the output “out/letters/a.md” has the filter “lfs”")
@@ -245,7 +247,7 @@ PROGRAMS = (
 )
 
 
-def test_no_program_that_the_repository_names_is_started(three: Place) -> None:
+def test_no_program_that_the_repository_names_is_started(three: Workspace) -> None:
     trap = three.home / "trap"
     trap.write_text(f"#!/bin/sh\ntouch {three.home}/ran\n", encoding="utf-8")
     trap.chmod(0o755)
@@ -272,11 +274,11 @@ def test_no_program_that_the_repository_names_is_started(three: Place) -> None:
 
 
 def test_the_number_of_git_commands_does_not_grow_with_the_plan(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in place.environment.items():
+    for name, value in workspace.environment.items():
         monkeypatch.setenv(name, value)
-    settings = LintSettings(place.environment, Folders(None, place.home))
+    settings = LintSettings(workspace.environment, Folders(None, workspace.home))
     started: list[object] = []
     run = subprocess.Popen.__init__
 
@@ -291,16 +293,16 @@ def test_the_number_of_git_commands_does_not_grow_with_the_plan(
             f"- [{' x'[number % 2]}] T{number} a → Output: o/{number}.md (context: docs/{number}.md)\n"
             for number in range(2 * size)
         )
-        place.write("task.md", f"## Work Packages\n\n### G\n{''.join(items)}")
+        workspace.write("task.md", f"## Work Packages\n\n### G\n{''.join(items)}")
         for number in range(2 * size):
-            place.write(f"docs/{number}.md", "a\n")
+            workspace.write(f"docs/{number}.md", "a\n")
         started.clear()
-        lint_plan(place.root / "task.md", settings)
+        lint_plan(workspace.root / "task.md", settings)
         counts.append(len(started))
     assert counts[0] == counts[1] > 0
 
 
-def test_outside_a_repository_there_is_nothing_to_see(tmp_path: Path, three: Place) -> None:
+def test_outside_a_repository_there_is_nothing_to_see(tmp_path: Path, three: Workspace) -> None:
     (tmp_path / "alone").mkdir()
     plan = tmp_path / "alone/task.md"
     plan.write_text("## Work Packages\n\n### G\n\n- [x] a → Output: a.md\n", encoding="utf-8")
@@ -308,7 +310,7 @@ def test_outside_a_repository_there_is_nothing_to_see(tmp_path: Path, three: Pla
     assert "1 item in 1 group" in replace(three, root=tmp_path / "alone").gitbatch("lint", code=0).stdout
 
 
-def test_where_the_project_cannot_be_made_out_the_plan_alone_is_checked(three: Place) -> None:
+def test_where_the_project_cannot_be_made_out_the_plan_alone_is_checked(three: Workspace) -> None:
     three.write("CLAUDE.md", "## Active Scope\n\nPhase: nowhere\n")
     three.edit("task.md", "- [ ] T101", "- [x] T101")
     said = three.gitbatch("lint", "task.md", code=2).stdout
@@ -316,7 +318,7 @@ def test_where_the_project_cannot_be_made_out_the_plan_alone_is_checked(three: P
     assert "CLAUDE.md:1:1: GB414 error: phase nowhere has no folder docs/phases/nowhere" in said
 
 
-def test_the_files_of_other_repositories_are_not_own_files(three: Place) -> None:
+def test_the_files_of_other_repositories_are_not_own_files(three: Workspace) -> None:
     add_repository(three, "other")
     three.write("sub/a.md", "of the submodule\n")
     own = OwnFiles(CheckoutFiles(DiskSnapshot(three.root), {}), frozenset({"sub"}))
@@ -332,7 +334,7 @@ def test_the_files_of_other_repositories_are_not_own_files(three: Place) -> None
     assert own.blob("sub/a.md") is None
 
 
-def test_an_output_that_worktrees_are_prepared_from(three: Place, here: Here) -> None:
+def test_an_output_that_worktrees_are_prepared_from(three: Workspace, here: Here) -> None:
     settings = 'prepare = ["make"]\nprepare-on = ["out/letters/*.md", "out/words/one.md"]'
     three.edit("gitbatch.toml", "jobs = 4", f"jobs = 4\n{settings}")
     three.commit()

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 
 from gitbatch.batch.planning.uncommitted import find_unused_changes
 from gitbatch.project.control import PlanChoice
@@ -19,34 +19,34 @@ def note(path: str) -> str:
 
 
 @pytest.fixture
-def written(place: Place, repo: Repository) -> Place:
+def written(workspace: Workspace, repo: Repository) -> Workspace:
     """A repository with a plan, a configuration and rules."""
-    place.write(PLAN_FILE, PLAN)
-    place.write(TOML, "[batch]\njobs = 2\n")
-    place.write("rules.md", "# Rules\n")
-    place.commit()
+    workspace.write(PLAN_FILE, PLAN)
+    workspace.write(TOML, "[batch]\njobs = 2\n")
+    workspace.write("rules.md", "# Rules\n")
+    workspace.commit()
     assert find_unused_changes(repo, PlanChoice()) == ()
-    return place
+    return workspace
 
 
-def change(place: Place, path: str) -> None:
-    place.write(path, place.read(path) + "\n# more\n")
+def change(workspace: Workspace, path: str) -> None:
+    workspace.write(path, workspace.read(path) + "\n# more\n")
 
 
 @pytest.mark.parametrize("path", [PLAN_FILE, TOML, "rules.md"])
-def test_changed_file(written: Place, repo: Repository, path: str) -> None:
+def test_changed_file(written: Workspace, repo: Repository, path: str) -> None:
     change(written, path)
     assert find_unused_changes(repo, PlanChoice()) == (path,)
 
 
-def test_files_that_are_not_committed_yet(place: Place, repo: Repository) -> None:
+def test_files_that_are_not_committed_yet(workspace: Workspace, repo: Repository) -> None:
     for path in (PLAN_FILE, TOML, "CLAUDE.md", "other.md", "plans/a.md"):
-        place.write(path, PLAN if path != TOML else "")
+        workspace.write(path, PLAN if path != TOML else "")
     assert find_unused_changes(repo, PlanChoice()) == (TOML, "CLAUDE.md", PLAN_FILE)
     assert find_unused_changes(repo, PlanChoice("plans/a.md")) == (TOML, "CLAUDE.md", "plans/a.md")
 
 
-def test_other_bytes_of_the_same_content(written: Place, repo: Repository) -> None:
+def test_other_bytes_of_the_same_content(written: Workspace, repo: Repository) -> None:
     """Line ends that git converts are no change of the user's."""
     written.write(".gitattributes", "*.md text\n")
     written.commit()
@@ -55,14 +55,14 @@ def test_other_bytes_of_the_same_content(written: Place, repo: Repository) -> No
     assert find_unused_changes(repo, PlanChoice()) == ()
 
 
-def test_links_and_deleted_files(written: Place, repo: Repository) -> None:
+def test_links_and_deleted_files(written: Workspace, repo: Repository) -> None:
     (written.root / PLAN_FILE).unlink()
     (written.root / TOML).unlink()
     (written.root / TOML).symlink_to("elsewhere")
     assert find_unused_changes(repo, PlanChoice()) == (TOML, PLAN_FILE)
 
 
-def test_a_repository_that_cannot_be_written(written: Place, repo: Repository) -> None:
+def test_a_repository_that_cannot_be_written(written: Workspace, repo: Repository) -> None:
     """No note, and no error either: looking at a plan needs no right to write."""
     change(written, PLAN_FILE)
     repo.own_dir.write_text("not a folder", encoding="utf-8")
@@ -70,13 +70,13 @@ def test_a_repository_that_cannot_be_written(written: Place, repo: Repository) -
     repo.own_dir.unlink()
 
 
-def test_no_commit(tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_commit(tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    place.write(PLAN_FILE, PLAN)
-    assert "note" not in place.gitbatch("status", code=0).stderr
+    workspace.write(PLAN_FILE, PLAN)
+    assert "note" not in workspace.gitbatch("status", code=0).stderr
 
 
-def test_plan_and_status_say_so(three: Place) -> None:
+def test_plan_and_status_say_so(three: Workspace) -> None:
     assert "note: " not in three.gitbatch("plan", code=0).stderr
     change(three, TOML)
     three.edit(PLAN_FILE, "Write a →", "Write a better one →")
@@ -86,7 +86,7 @@ def test_plan_and_status_say_so(three: Place) -> None:
     assert note(PLAN_FILE) in three.gitbatch("status", code=0).stderr
 
 
-def test_working_tree(three: Place) -> None:
+def test_working_tree(three: Workspace) -> None:
     three.edit(PLAN_FILE, "Write a →", "Write a better one →")
     three.edit(TOML, "[agents.scripted]", "[agents.other]")
     shown = three.gitbatch("plan", "--working-tree", code=0)
@@ -100,7 +100,7 @@ def test_working_tree(three: Place) -> None:
 
 
 @pytest.mark.parametrize("path", [PLAN_FILE, TOML])
-def test_run_refuses(three: Place, path: str) -> None:
+def test_run_refuses(three: Workspace, path: str) -> None:
     change(three, path)
     before = three.state()
     done = three.gitbatch(*RUN, "at-end", code=1)
@@ -109,7 +109,7 @@ def test_run_refuses(three: Place, path: str) -> None:
     assert three.state() == before
 
 
-def test_every_halt_says_so(three: Place) -> None:
+def test_every_halt_says_so(three: Workspace) -> None:
     """The plan is edited while a batch is paused: it is for the next step, and this one does not use it."""
     assert note(PLAN_FILE) not in three.gitbatch(*RUN, "after-each", code=3).stderr
     change(three, PLAN_FILE)
@@ -118,11 +118,11 @@ def test_every_halt_says_so(three: Place) -> None:
     assert paused.count(note(PLAN_FILE)) == paused.count(note(TOML)) == 2, "at the start and at the end"
 
 
-def test_errors_say_so(place: Place) -> None:
+def test_errors_say_so(workspace: Workspace) -> None:
     """The agent is in the file, but not in the commit."""
-    place.write(PLAN_FILE, PLAN)
-    place.commit()
-    place.write(TOML, '[agents.a]\nkind = "command"\ncommand = ["true"]\n')
-    done = place.gitbatch(*RUN, "at-end", code=2)
+    workspace.write(PLAN_FILE, PLAN)
+    workspace.commit()
+    workspace.write(TOML, '[agents.a]\nkind = "command"\ncommand = ["true"]\n')
+    done = workspace.gitbatch(*RUN, "at-end", code=2)
     assert "no agent is configured" in done.stderr
     assert note(TOML) in done.stderr

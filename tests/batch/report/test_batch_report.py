@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from reviews import APPROVE, REJECT, REVISE, decide
 
 from gitbatch.batch.history.decisions import ItemDecision, ItemName
@@ -36,33 +36,35 @@ sandbox = "none"
 
 
 @contextmanager
-def opened(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
-    for name, value in place.environment.items():
+def opened(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
+    for name, value in workspace.environment.items():
         monkeypatch.setenv(name, value)
-    repo = open_repository(place.root, read_only=True)
+    repo = open_repository(workspace.root, read_only=True)
     try:
         yield repo
     finally:
         repo.close()
 
 
-def read_last(place: Place, monkeypatch: pytest.MonkeyPatch) -> BatchReport:
+def read_last(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> BatchReport:
     """Returns the report of the last batch."""
-    with opened(place, monkeypatch) as repo:
+    with opened(workspace, monkeypatch) as repo:
         return read_report(repo, all_batches(repo)[-1])
 
 
-def assert_items(place: Place, items: tuple[ReportItem, ...], base: str, decision: ItemDecision) -> None:
+def assert_items(
+    workspace: Workspace, items: tuple[ReportItem, ...], base: str, decision: ItemDecision
+) -> None:
     """The items of the first group are as the run left them: the first one is done and approved, the second one failed."""
     done, failed = items
     assert (done.status, done.succeeded, done.is_failure) == (ItemStatus.SUCCEEDED, True, False)
     assert done.commit
-    assert place.git("show", "-s", "--format=%s", done.commit.oid) == done.item.title
+    assert workspace.git("show", "-s", "--format=%s", done.commit.oid) == done.item.title
     assert done.commit.committer == "Test User"
     assert done.agent == "scripted"
     assert done.reply
     assert done.reply.summary
-    assert dict(done.context)["rules.md"] == place.git("rev-parse", f"{base}:rules.md")
+    assert dict(done.context)["rules.md"] == workspace.git("rev-parse", f"{base}:rules.md")
     assert [(check.name, check.verdict) for check in done.checks] == [("words", CheckVerdict.PASS)]
     assert done.decisions == (decision,)
     assert (failed.status, failed.commit, failed.decisions) == (ItemStatus.FAILED, None, ())
@@ -70,7 +72,7 @@ def assert_items(place: Place, items: tuple[ReportItem, ...], base: str, decisio
     assert len(failed.failed) == failed.attempts == 1
 
 
-def test_report(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_report(three: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     three.write("gitbatch.toml", three.read("gitbatch.toml") + CHECKS)
     three.edit("task.md", "Write b →", "Write b do: fail →")
     base = three.commit()
@@ -124,7 +126,7 @@ def test_report(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(ended.reviews) == 2
 
 
-def test_what_was_rejected_or_sent_back(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_rejected_or_sent_back(three: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     three.gitbatch("run", "--items", "T101,T102,T301", "--checkpoint", "after-each", code=3)
     before = read_last(three, monkeypatch).groups[0].items
     decide(three, (REJECT, "T101"), (REVISE, "T102"), comment="Say more.")
@@ -134,7 +136,7 @@ def test_what_was_rejected_or_sent_back(three: Place, monkeypatch: pytest.Monkey
     assert [item.commit for item in before] == [rejected.commit, revised.commit]
 
 
-def test_where_the_branch_is_gone_the_end_counts(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_the_branch_is_gone_the_end_counts(three: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     three.gitbatch("run", "--items", "T101", "--checkpoint", "at-end", code=0)
     report = read_last(three, monkeypatch)
     three.git("checkout", "--quiet", "--orphan", "other")
@@ -146,7 +148,7 @@ def test_where_the_branch_is_gone_the_end_counts(three: Place, monkeypatch: pyte
     assert [criterion.number for criterion in report.criteria] == [1, 2, 3]
 
 
-def test_plan_that_cannot_be_read(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plan_that_cannot_be_read(three: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """The batch is as it was; only its Definition of Done is unknown."""
     three.gitbatch("run", "--items", "T101,T301", "--checkpoint", "after-each", code=3)
     before = read_last(three, monkeypatch)
@@ -179,7 +181,7 @@ def test_usage_by_model() -> None:
     assert (small.model, small.items, small.spent.usage.input, small.spent.unknown) == ("small", 1, 15, 1)
 
 
-def test_revision(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_revision(three: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """An item that was sent back has two commits, and its group two checkpoints."""
     three.gitbatch("run", "--items", "T101,T102,T301", "--checkpoint", "after-each", code=3)
     (first, _), _ = (group.items for group in read_last(three, monkeypatch).groups)

@@ -4,7 +4,7 @@ import shlex
 import subprocess
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from history import ticked
 from reviews import APPROVE, REJECT, RETRY, REVISE, UNDO, decide, list_items
 from sessions import run_here
@@ -15,7 +15,7 @@ from gitbatch.batch.model import BatchItem, CheckpointMode
 from gitbatch.errors import GitbatchError, UsageError
 
 
-def test_a_review_is_one_commit_with_all_of_its_decisions(paused: Place) -> None:
+def test_a_review_is_one_commit_with_all_of_its_decisions(paused: Workspace) -> None:
     before = paused.git("rev-parse", "main")
     made = decide(paused, (REJECT, "t102"), (REVISE, "out/letters/c.md"), rest=True, comment="Say *more*.")
     assert paused.subjects()[-1] == "gitbatch: review 1/3: 2 approved, 1 sent back, 1 rejected"
@@ -52,7 +52,7 @@ def test_a_review_is_one_commit_with_all_of_its_decisions(paused: Place) -> None
     }
 
 
-def test_what_was_there_before_an_item_comes_back(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_there_before_an_item_comes_back(three: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """A kept neighbour, a nested folder that is gone again, and an older version of the file."""
     three.write("out/letters/a.md", "mine\n")
     three.commit()
@@ -65,7 +65,7 @@ def test_what_was_there_before_an_item_comes_back(three: Place, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("how", ["committed", "other version"])
-def test_what_has_changed_since_is_a_conflict_and_nothing_moves(paused: Place, how: str) -> None:
+def test_what_has_changed_since_is_a_conflict_and_nothing_moves(paused: Workspace, how: str) -> None:
     seen = paused.git("rev-parse", "main:out/letters/a.md")
     paused.write("out/letters/a.md", "mine\n")
     paused.commit()
@@ -77,7 +77,7 @@ def test_what_has_changed_since_is_a_conflict_and_nothing_moves(paused: Place, h
     assert paused.read("out/letters/a.md") == "mine\n"
 
 
-def test_a_path_that_changed_in_any_way_is_a_conflict(paused: Place) -> None:
+def test_a_path_that_changed_in_any_way_is_a_conflict(paused: Workspace) -> None:
     """Its mode, its name, its place; committed, staged or only in the checkout."""
     path = paused.root / "out/letters/b.md"
     for change in (
@@ -99,7 +99,7 @@ def test_a_path_that_changed_in_any_way_is_a_conflict(paused: Place) -> None:
         paused.git("reset", "--quiet", "--hard", recorded)
 
 
-def test_an_edit_that_is_not_committed_is_set_aside(paused: Place) -> None:
+def test_an_edit_that_is_not_committed_is_set_aside(paused: Workspace) -> None:
     """By the command of the advice, as it is printed; then the decision is recorded, and the edit is still there."""
     paused.write("out/letters/b.md", "mine\n")
     with pytest.raises(ReviewConflictError) as refused:
@@ -113,7 +113,7 @@ def test_an_edit_that_is_not_committed_is_set_aside(paused: Place) -> None:
     assert find_word(nameless) == "2:out/b.md", "as groups may share it"
 
 
-def test_an_edit_of_the_plan_and_of_an_artifact_stays(paused: Place) -> None:
+def test_an_edit_of_the_plan_and_of_an_artifact_stays(paused: Workspace) -> None:
     """The user's own version of the plan gets the open box; a line that they have changed is named."""
     paused.edit("inventory.md", "- out/letters/b.md exists", "- out/letters/b.md exists (read it)")
     paused.commit()
@@ -138,7 +138,7 @@ def test_an_edit_of_the_plan_and_of_an_artifact_stays(paused: Place) -> None:
     ],
 )
 def test_what_is_not_up_for_a_decision_is_refused(
-    paused: Place, chosen: tuple[tuple[DecisionKind, str], ...], why: str
+    paused: Workspace, chosen: tuple[tuple[DecisionKind, str], ...], why: str
 ) -> None:
     before = paused.state()
     with pytest.raises(GitbatchError, match=why):
@@ -146,7 +146,7 @@ def test_what_is_not_up_for_a_decision_is_refused(
     assert paused.state() == before
 
 
-def test_a_rejected_item_is_not_decided_again(paused: Place) -> None:
+def test_a_rejected_item_is_not_decided_again(paused: Workspace) -> None:
     decide(paused, (REJECT, "T101"), (REVISE, "T102"))
     for kind, word, why in (
         (APPROVE, "T101", "it is rejected"),
@@ -166,7 +166,7 @@ def test_a_rejected_item_is_not_decided_again(paused: Place) -> None:
 
 
 def test_in_a_complete_phase_nothing_is_made_to_run_again(
-    three: Place, monkeypatch: pytest.MonkeyPatch
+    three: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """T302 names no criterion; with T101, its criterion is open again, and both run."""
     run_here(three, monkeypatch, items="T101,T302")
@@ -182,7 +182,7 @@ def test_in_a_complete_phase_nothing_is_made_to_run_again(
 
 
 def test_an_ended_batch_is_reviewed_until_its_branch_loses_it(
-    three: Place, monkeypatch: pytest.MonkeyPatch
+    three: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_here(three, monkeypatch)
     decide(three, (APPROVE, "T304"))
@@ -204,7 +204,7 @@ def test_an_ended_batch_is_reviewed_until_its_branch_loses_it(
 
 
 def test_a_review_that_cannot_be_signed_leaves_an_ended_batch_ended(
-    three: Place, monkeypatch: pytest.MonkeyPatch
+    three: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_here(three, monkeypatch, items="T101")
     for name, value in (("gpg.format", "ssh"), ("user.signingKey", "/missing"), ("commit.gpgSign", "true")):
@@ -215,7 +215,7 @@ def test_a_review_that_cannot_be_signed_leaves_an_ended_batch_ended(
     assert three.state() == before
 
 
-def test_decisions_go_to_the_batch_that_began_last(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decisions_go_to_the_batch_that_began_last(three: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     run_here(three, monkeypatch, items="T101")
     run_here(three, monkeypatch, items="T102")
     assert list(list_items(three)) == ["T102"]
@@ -227,12 +227,14 @@ def test_decisions_go_to_the_batch_that_began_last(three: Place, monkeypatch: py
         decide(three, (APPROVE, "T102"))
 
 
-def test_without_a_batch_there_is_nothing_to_review(three: Place) -> None:
+def test_without_a_batch_there_is_nothing_to_review(three: Workspace) -> None:
     with pytest.raises(GitbatchError, match="no batch has run here"):
         decide(three, (APPROVE, "T101"))
 
 
-def test_a_word_that_names_several_items_is_refused(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_word_that_names_several_items_is_refused(
+    three: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     three.edit("task.md", "out/words/two.md", "out/letters/b.md")
     three.commit()
     run_here(three, monkeypatch)

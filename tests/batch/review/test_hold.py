@@ -8,7 +8,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from history import ticked
 from pauses import Meanwhile, Person, groups, notices, run_with
 from reviews import APPROVE, REJECT, REVISE, decide
@@ -36,7 +36,7 @@ from gitbatch.repo.refs.store import config_ref
 
 @pytest.mark.rule("F7")
 def test_what_is_decided_elsewhere_counts_before_the_next_group(
-    three: Place, monkeypatch: pytest.MonkeyPatch
+    three: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is said by whom; the user's own commit is kept; the run ends as one without a pause does."""
 
@@ -66,7 +66,7 @@ def test_what_is_decided_elsewhere_counts_before_the_next_group(
 
 
 @pytest.mark.rule("F7")
-def test_who_decides_second_is_told(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_decides_second_is_told(three: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same item at two places: one review is recorded, the other is refused as a whole, and can be made again."""
 
     async def decide_late(session: Session) -> bool:
@@ -99,9 +99,9 @@ def test_who_decides_second_is_told(three: Place, monkeypatch: pytest.MonkeyPatc
     assert len(three.git("log", "--format=%h", "--grep", "^gitbatch: review").split()) == 2
 
 
-def holders(place: Place) -> set[int]:
+def holders(workspace: Workspace) -> set[int]:
     """The processes that have one of the repository's locks open, whether they took it or inherited it."""
-    locks = {(place.root / ".git/gitbatch" / name).resolve() for name in ("lock", "children")}
+    locks = {(workspace.root / ".git/gitbatch" / name).resolve() for name in ("lock", "children")}
     found = set()
     for link in Path("/proc").glob("[0-9]*/fd/*"):
         with suppress(OSError):
@@ -112,7 +112,7 @@ def holders(place: Place) -> set[int]:
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
 @pytest.mark.copied("what an agent leaves running in an overlay is ended with it")
-def test_nothing_keeps_the_lock_at_a_pause(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_keeps_the_lock_at_a_pause(three: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not a git process that stays open, and not a process that an agent has left; the run takes the lock again."""
     three.edit(
         "tools/agent.sh", "set -", "setsid sleep 60 </dev/null >/dev/null 2>&1 & echo $! >$HOME/left\nset -"
@@ -141,7 +141,7 @@ def test_nothing_keeps_the_lock_at_a_pause(three: Place, monkeypatch: pytest.Mon
     assert os.getpid() in seen[2]
 
 
-def test_another_run_ends_the_batch_meanwhile(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_run_ends_the_batch_meanwhile(three: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     def run_elsewhere(_: Session) -> bool:
         three.gitbatch("run", code=0)
         return True
@@ -152,7 +152,7 @@ def test_another_run_ends_the_batch_meanwhile(three: Place, monkeypatch: pytest.
     assert groups(events) == [(1, 0)]
 
 
-def test_another_run_continues_the_batch_meanwhile(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_run_continues_the_batch_meanwhile(three: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     def run_elsewhere(_: Session) -> bool:
         three.gitbatch("run", code=3)
         return True
@@ -163,15 +163,15 @@ def test_another_run_continues_the_batch_meanwhile(three: Place, monkeypatch: py
     assert groups(events) == [(1, 0)]
 
 
-def end_it(place: Place) -> None:
-    place.gitbatch("abort", "--yes", code=0)
+def end_it(workspace: Workspace) -> None:
+    workspace.gitbatch("abort", "--yes", code=0)
 
 
-def rewrite_history(place: Place) -> None:
-    place.git("reset", "-q", "--hard", "HEAD~2")
+def rewrite_history(workspace: Workspace) -> None:
+    workspace.git("reset", "-q", "--hard", "HEAD~2")
 
 
-def test_stopping_needs_no_lock(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stopping_needs_no_lock(three: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """What another process holds is not waited for; decisions cannot be recorded then, and nothing has changed."""
 
     async def stop_while_another_works(session: Session) -> bool:
@@ -194,7 +194,9 @@ def test_stopping_needs_no_lock(three: Place, monkeypatch: pytest.MonkeyPatch) -
     assert read_waiting(three.root / ".git/gitbatch") == ()
 
 
-def test_the_rest_of_the_batch_is_changed_elsewhere(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_rest_of_the_batch_is_changed_elsewhere(
+    three: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By a run that refuses to start afterwards: what it has changed is said, and counts; so does its limit."""
     three.edit("gitbatch.toml", 'timeout = "1m"\n', 'timeout = "1m"\nreports-usage = true\n')
     used = r"{\"usage\": {\"input\": 1, \"output\": 1, \"requests\": 1}, \"summary\""
@@ -224,7 +226,7 @@ def test_the_rest_of_the_batch_is_changed_elsewhere(three: Place, monkeypatch: p
 
 
 def test_a_changed_configuration_is_asked_about_without_the_lock(
-    three: Place, monkeypatch: pytest.MonkeyPatch
+    three: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The answer is for the change that was shown, whatever a ref says; what was decided meanwhile counts."""
 
@@ -253,7 +255,7 @@ def test_a_changed_configuration_is_asked_about_without_the_lock(
 
 
 @pytest.mark.rule("F7")
-def test_a_forged_decision_is_none(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_forged_decision_is_none(three: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """A commit with the trailers of a review that changes more than it decides: nothing runs by it, and it is named."""
 
     def forge(_: Session) -> bool:
@@ -285,7 +287,7 @@ def test_a_forged_decision_is_none(three: Place, monkeypatch: pytest.MonkeyPatch
     ],
 )
 def test_what_happened_meanwhile_ends_the_run(
-    three: Place, monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[Place], None], said: str
+    three: Workspace, monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[Workspace], None], said: str
 ) -> None:
     """It says why; the other item was not started, and the history is as it was left."""
     kept: list[str] = []
@@ -300,7 +302,7 @@ def test_what_happened_meanwhile_ends_the_run(
     assert kept == [three.git("for-each-ref", "refs/heads", "refs/gitbatch")]
 
 
-def test_a_lock_that_is_kept_elsewhere(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_that_is_kept_elsewhere(three: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is waited for with words; then the run ends with exit code 75, and its own end is another's to record."""
 
     async def keep_lock(session: Session) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import closing
 
 import pytest
-from conftest import Here, Place
+from conftest import Here, Workspace
 from history import ticked
 from sessions import run_here, session_settings
 
@@ -42,47 +42,49 @@ USED = '"usage": {"input": 1, "output": 1, "requests": 1, "cost": 0.5},'
 PAID = ("--max-cost", "0.25")
 
 
-def change_nothing(_: Place) -> None:
+def change_nothing(_: Workspace) -> None:
     """Leaves everything as it is."""
 
 
-def edit_status(place: Place) -> None:
-    place.write("status.md", "mine\n")
+def edit_status(workspace: Workspace) -> None:
+    workspace.write("status.md", "mine\n")
 
 
-def change_program(place: Place) -> None:
-    place.edit("gitbatch.toml", 'command = ["sh", "tools/agent.sh", "{output}"]\nt', 'command = ["env"]\nt')
-    place.commit("Another program")
+def change_program(workspace: Workspace) -> None:
+    workspace.edit(
+        "gitbatch.toml", 'command = ["sh", "tools/agent.sh", "{output}"]\nt', 'command = ["env"]\nt'
+    )
+    workspace.commit("Another program")
 
 
-def begin_merge(place: Place) -> None:
-    place.git("branch", "other", "HEAD~1")
-    place.git("checkout", "-q", "other")
-    place.write("other.md", "x\n")
-    place.commit("Other")
-    place.git("checkout", "-q", "main")
-    place.git("merge", "-q", "--no-commit", "--no-ff", "other")
+def begin_merge(workspace: Workspace) -> None:
+    workspace.git("branch", "other", "HEAD~1")
+    workspace.git("checkout", "-q", "other")
+    workspace.write("other.md", "x\n")
+    workspace.commit("Other")
+    workspace.git("checkout", "-q", "main")
+    workspace.git("merge", "-q", "--no-commit", "--no-ff", "other")
 
 
-def remove_item(place: Place, name: str = "T101") -> None:
-    lines = place.read("task.md").splitlines(keepends=True)
-    place.write("task.md", "".join(line for line in lines if f" {name} " not in line))
-    place.commit("Without it")
+def remove_item(workspace: Workspace, name: str = "T101") -> None:
+    lines = workspace.read("task.md").splitlines(keepends=True)
+    workspace.write("task.md", "".join(line for line in lines if f" {name} " not in line))
+    workspace.commit("Without it")
 
 
-def keep_worktrees_inside(place: Place) -> None:
-    place.environment["GITBATCH_WORKTREES"] = str(place.root)
+def keep_worktrees_inside(workspace: Workspace) -> None:
+    workspace.environment["GITBATCH_WORKTREES"] = str(workspace.root)
 
 
-def break_notifications(place: Place) -> None:
-    place.environment["GITBATCH_NOTIFY"] = "say 'it"
+def break_notifications(workspace: Workspace) -> None:
+    workspace.environment["GITBATCH_NOTIFY"] = "say 'it"
 
 
-def want_unknown_worktrees(place: Place) -> None:
-    place.environment["GITBATCH_WORKTREE"] = "magic"
+def want_unknown_worktrees(workspace: Workspace) -> None:
+    workspace.environment["GITBATCH_WORKTREE"] = "magic"
 
 
-REFUSED: tuple[tuple[Callable[[Place], None], tuple[str, ...], str], ...] = (
+REFUSED: tuple[tuple[Callable[[Workspace], None], tuple[str, ...], str], ...] = (
     (
         change_nothing,
         ("--agent", "quiet", *PAID),
@@ -105,7 +107,7 @@ REFUSED: tuple[tuple[Callable[[Place], None], tuple[str, ...], str], ...] = (
 
 @pytest.mark.rule("F7")
 def test_a_retry_whose_run_cannot_start_is_not_recorded(
-    three: Place, here: Here, monkeypatch: pytest.MonkeyPatch
+    three: Workspace, here: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One case after the other: each is refused as a whole, and the same retry is recorded once nothing is in its way."""
     three.edit("gitbatch.toml", 'timeout = "1m"\n', 'timeout = "1m"\nreports-usage = true\n')
@@ -140,11 +142,11 @@ def test_a_retry_whose_run_cannot_start_is_not_recorded(
     assert "None: None" not in overlay._KNOWN.values(), "the run takes what the checks have found out"
 
 
-def assert_advised_on_screen(place: Place) -> None:
+def assert_advised_on_screen(workspace: Workspace) -> None:
     """Where no option can be given, the advice names the key, and the command for what is left."""
-    settings = session_settings(place, limits=SpendingLimits(0.25))
+    settings = session_settings(workspace, limits=SpendingLimits(0.25))
     checks = RerunChecks(settings, can_ask=True, without_run="q", has_limits=False)
-    with closing(open_repository(place.root, read_only=True)) as repo:
+    with closing(open_repository(workspace.root, read_only=True)) as repo:
         found = find_reviewable(repo)
         with pytest.raises(GitbatchError) as refused:
             checks.require_start(repo, found.batch, found.state, ())

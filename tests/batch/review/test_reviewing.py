@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from msgspec.structs import replace
 from sessions import run_here
 from view.events import CHECKPOINT
@@ -71,7 +71,7 @@ def test_a_review_covers_everything_since_the_last_one(
 
 
 def test_what_earlier_starts_left_to_review_is_read_from_git(
-    three: Place, monkeypatch: pytest.MonkeyPatch
+    three: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A pause after which the batch was resumed is over; after the last group, the review is still to come."""
     three.edit("task.md", "Write c →", "Write c do: fail →")

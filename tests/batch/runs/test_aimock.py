@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from history import assert_tidy, ticked
 from sessions import run_here
 
@@ -90,22 +90,22 @@ def aimock(tmp_path: Path) -> Iterator[str]:
         server.terminate()
 
 
-def test_items_by_aimock(place: Place, aimock: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    place.environment |= {"ANTHROPIC_API_KEY": "sk-ant-api03-none", "ANTHROPIC_BASE_URL": aimock}
-    place.write("task.md", PLAN)
-    place.write("gitbatch.toml", CONFIG)
-    place.commit()
-    result, events = run_here(place, monkeypatch)
+def test_items_by_aimock(workspace: Workspace, aimock: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace.environment |= {"ANTHROPIC_API_KEY": "sk-ant-api03-none", "ANTHROPIC_BASE_URL": aimock}
+    workspace.write("task.md", PLAN)
+    workspace.write("gitbatch.toml", CONFIG)
+    workspace.commit()
+    result, events = run_here(workspace, monkeypatch)
     outcomes = {
         event["outcome"]["item"]["name"]: event["outcome"]
         for event in events
         if event["event"] == "item-finished"
     }
-    assert (result.ending, ticked(place)) == (Ending.COMPLETE, ["T1", "T2"]), json.dumps(outcomes)
-    assert place.git("show", "main:docs/one.md").startswith("# docs/one.md\n\nA line")
+    assert (result.ending, ticked(workspace)) == (Ending.COMPLETE, ["T1", "T2"]), json.dumps(outcomes)
+    assert workspace.git("show", "main:docs/one.md").startswith("# docs/one.md\n\nA line")
     assert "no such file: none.md" in json.dumps(events)
     shown = [event["line"] for event in events if event["event"] == "item-progress"]
     assert any(line.endswith("529 overloaded_error: Overloaded") for line in shown)
     assert "this request is wrong" in json.dumps(outcomes["T3"])
     assert outcomes["T1"]["reply"]["usage"]["cost"] == pytest.approx(3 * (1000 * 3 + 100 * 15) / 1e6)
-    assert_tidy(place)
+    assert_tidy(workspace)

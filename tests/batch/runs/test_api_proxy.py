@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from batch.model_server import serve_model
-from conftest import Place
+from conftest import Workspace
 from sessions import run_here
 
 from gitbatch.batch.ending import Ending
@@ -46,8 +46,8 @@ for _ in range(9):
 """
 
 
-def add_program(place: Place, name: str, text: str) -> Path:
-    path = place.home / ".local/share" / name / name
+def add_program(workspace: Workspace, name: str, text: str) -> Path:
+    path = workspace.home / ".local/share" / name / name
     path.parent.mkdir(parents=True)
     path.write_text(text, encoding="utf-8")
     path.chmod(0o755)
@@ -55,18 +55,18 @@ def add_program(place: Place, name: str, text: str) -> Path:
 
 
 @pytest.mark.parametrize("sandbox", ["bubblewrap", "landlock"])
-def test_hostile_agents(place: Place, monkeypatch: pytest.MonkeyPatch, sandbox: str) -> None:
+def test_hostile_agents(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, sandbox: str) -> None:
     """One searches everything that it can read for the key, one spends what it can and reports nothing."""
-    search, spend = add_program(place, "search", SEARCH), add_program(place, "spend", SPEND)
-    place.environment |= {"CLAUDE_CODE_OAUTH_TOKEN": KEY, "ANTHROPIC_API_KEY": f"{KEY}-of-another-kind"}
-    place.write(
+    search, spend = add_program(workspace, "search", SEARCH), add_program(workspace, "spend", SPEND)
+    workspace.environment |= {"CLAUDE_CODE_OAUTH_TOKEN": KEY, "ANTHROPIC_API_KEY": f"{KEY}-of-another-kind"}
+    workspace.write(
         "task.md",
         "# Plan\n\n## Work Packages\n\n### Group\n\n- [ ] T1 Search → Output: `out/search.md`\n"
         "- [ ] T2 Spend → Output: `out/spend.md` → Agent: spend\n",
     )
     with serve_model() as server:
         address = f'env = {{ ANTHROPIC_BASE_URL = "http://127.0.0.1:{server.server_port}" }}'
-        place.write(
+        workspace.write(
             "gitbatch.toml",
             '[batch]\nagent = "search"\nretries = 3\nmax-cost = 1.4\n'
             f'[agents.search]\nkind = "command"\nformat = "claude"\nsandbox = "{sandbox}"\ncommand = ["{search}"]\n'
@@ -74,8 +74,8 @@ def test_hostile_agents(place: Place, monkeypatch: pytest.MonkeyPatch, sandbox: 
             f'[agents.spend]\nkind = "command"\nformat = "claude"\ncommand = ["{spend}"]\n'
             f'pass-env = ["ANTHROPIC_API_KEY"]\n{address}\n',
         )
-        place.commit("The plan")
-        result, events = run_here(place, monkeypatch)
+        workspace.commit("The plan")
+        result, events = run_here(workspace, monkeypatch)
     assert result.ending is Ending.HALTED, json.dumps(events[-3:])
     outcomes = {
         event["outcome"]["item"]["name"]: event["outcome"]
@@ -84,7 +84,7 @@ def test_hostile_agents(place: Place, monkeypatch: pytest.MonkeyPatch, sandbox: 
     }
     assert outcomes["T1"]["status"] == "succeeded"
     assert KEY not in json.dumps(events)
-    found = place.git("show", f"{outcomes['T1']['commit']}:out/search.md")
+    found = workspace.git("show", f"{outcomes['T1']['commit']}:out/search.md")
     assert KEY not in found
     assert re.search(r"sk-ant-oat01-[0-9a-f]{64}", found), "it has its placeholder"
     used = outcomes["T2"]["spent"]["usage"]

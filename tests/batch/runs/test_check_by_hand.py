@@ -6,7 +6,7 @@ import signal
 from typing import Any
 
 import pytest
-from conftest import Here, Place
+from conftest import Here, Workspace
 from processes import agents_below, require_no_agents
 from waiting import wait_until
 
@@ -50,15 +50,15 @@ on = ["docs/a.md"]
 
 
 @pytest.fixture
-def written(place: Place) -> Place:
-    place.write("task.md", PLAN)
-    place.write("gitbatch.toml", CONFIG)
-    place.write("docs/a.md", "good\n")
-    place.write("docs/c.md", "whatever\n")
-    place.write("src/x.py", "x = 1\n")
-    place.write("old/x", "x")
-    place.commit()
-    return place
+def written(workspace: Workspace) -> Workspace:
+    workspace.write("task.md", PLAN)
+    workspace.write("gitbatch.toml", CONFIG)
+    workspace.write("docs/a.md", "good\n")
+    workspace.write("docs/c.md", "whatever\n")
+    workspace.write("src/x.py", "x = 1\n")
+    workspace.write("old/x", "x")
+    workspace.commit()
+    return workspace
 
 
 def check(here: Here, *arguments: str, code: int) -> list[tuple[str, str, str]]:
@@ -68,14 +68,14 @@ def check(here: Here, *arguments: str, code: int) -> list[tuple[str, str, str]]:
     return [(each["output"], each["name"], each["verdict"]) for each in json.loads(said)["results"]]
 
 
-def test_outputs_that_exist(written: Place, here: Here) -> None:
+def test_outputs_that_exist(written: Workspace, here: Here) -> None:
     before = written.state()
     assert check(here, code=0) == [("docs/a.md", "good", "pass")]
     assert written.state() == before
     assert not list((written.home / "cache").rglob("check-*"))
 
 
-def test_included_and_prepared_files_are_there(written: Place, here: Here) -> None:
+def test_included_and_prepared_files_are_there(written: Workspace, here: Here) -> None:
     seen = """command = ["sh", "-c", "test $(cat made) = x && test -e node_modules/x"]"""
     config = CONFIG.replace('command = ["grep", "-q", "good", "{output}"]', f"{seen}\ncheckout = 'context'")
     config = config.replace("""command = ["sh", "-c", "! grep -rn bad docs"]""", seen)
@@ -90,7 +90,7 @@ def test_included_and_prepared_files_are_there(written: Place, here: Here) -> No
     assert not (written.root / "made").exists()
 
 
-def test_working_tree_and_commit(written: Place, here: Here) -> None:
+def test_working_tree_and_commit(written: Workspace, here: Here) -> None:
     """What is changed, new and deleted on the disk counts, and `--rev` reads the commit alone."""
     written.write("docs/a.md", "bad\n")
     written.write("docs/b.md", "good\n")
@@ -122,7 +122,7 @@ def test_names(here: Here, name: str, found: list[tuple[str, str, str]]) -> None
         assert " has no check\n" in here("check", name)[1]
 
 
-def test_path_from_a_folder(written: Place, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_path_from_a_folder(written: Workspace, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(written.root / "docs")
     assert check(here, "a.md", code=0) == [("docs/a.md", "good", "pass")]
 
@@ -140,13 +140,13 @@ def test_path_from_a_folder(written: Place, here: Here, monkeypatch: pytest.Monk
         (("--rev", "--all"), "--all names no commit here"),
     ],
 )
-def test_invalid_names(place: Place, here: Here, arguments: tuple[str, ...], message: str) -> None:
-    place.write("docs/d.md", "later\n")
+def test_invalid_names(workspace: Workspace, here: Here, arguments: tuple[str, ...], message: str) -> None:
+    workspace.write("docs/d.md", "later\n")
     code, _, said = here("check", *arguments)
     assert (code, message in said) == (2, True), said
 
 
-def test_what_is_shown(written: Place, here: Here) -> None:
+def test_what_is_shown(written: Workspace, here: Here) -> None:
     written.write("docs/a.md", "bad\n")
     code, said, _ = here("check", "T1", "--gate", "clean")
     assert code == 1
@@ -160,19 +160,19 @@ def test_what_is_shown(written: Place, here: Here) -> None:
 
 
 @pytest.mark.parametrize(("status", "verdict", "code"), [(77, "skip", 0), (126, "unavailable", 75)])
-def test_exit_codes(written: Place, here: Here, status: int, verdict: str, code: int) -> None:
+def test_exit_codes(written: Workspace, here: Here, status: int, verdict: str, code: int) -> None:
     written.edit("gitbatch.toml", '"grep", "-q", "good", "{output}"', f'"sh", "-c", "exit {status}"')
     assert check(here, code=code) == [("docs/a.md", "good", verdict)]
 
 
-def test_missing_program(written: Place, here: Here) -> None:
+def test_missing_program(written: Workspace, here: Here) -> None:
     written.edit("gitbatch.toml", '"grep"', '"no-such-program"')
     code, _, said = here("check")
     assert code == 1
     assert "check good: the program no-such-program is not found" in said
 
 
-def test_agents_are_not_asked(written: Place, here: Here) -> None:
+def test_agents_are_not_asked(written: Workspace, here: Here) -> None:
     written.write("gitbatch.toml", CONFIG + STYLE)
     shown = json.loads(here("check", "--json", "T1")[1])
     assert [each["name"] for each in shown["results"]] == ["good"]
@@ -180,7 +180,7 @@ def test_agents_are_not_asked(written: Place, here: Here) -> None:
     assert "check style is an agent's, and is not run by hand" in here("check", "T1")[1]
 
 
-def test_context_checkout(written: Place, here: Here) -> None:
+def test_context_checkout(written: Workspace, here: Here) -> None:
     """The folder has the output, what its item reads and what the command names, as the disk has them."""
     written.edit(
         "gitbatch.toml",
@@ -193,7 +193,7 @@ def test_context_checkout(written: Place, here: Here) -> None:
     assert shown["results"][0]["findings"] == ["./docs/b.md", "./src/x.py", "./tools/list.sh", "new"]
 
 
-def test_sandbox(written: Place, here: Here) -> None:
+def test_sandbox(written: Workspace, here: Here) -> None:
     """The checkout is not readable, and its changes are in the folder all the same."""
     (written.root / "secret").write_text("s3cret")
     (written.root / ".gitignore").write_text("secret\n")
@@ -207,7 +207,7 @@ def test_sandbox(written: Place, here: Here) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_signal_leaves_nothing(written: Place, number: signal.Signals) -> None:
+def test_signal_leaves_nothing(written: Workspace, number: signal.Signals) -> None:
     script = f"touch {written.home}/started; sleep 600 & wait"
     written.edit("gitbatch.toml", '"grep", "-q", "good", "{output}"', f'"sh", "-c", "{script}"')
     running = written.start("check", "T1", is_heard=False)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from agents.busy_server import nap_until_busy
-from conftest import Place
+from conftest import Workspace
 from fork_server import ForkServer, Started
 from history import assert_tidy, audit, ticked, trailers
 
@@ -34,13 +34,15 @@ def running() -> Iterator[ScriptedServer]:
 
 
 @pytest.fixture
-def server(running: ScriptedServer, place: Place) -> ScriptedServer:
+def server(running: ScriptedServer, workspace: Workspace) -> ScriptedServer:
     running.reset_state()
-    place.environment |= {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": running.url}
+    workspace.environment |= {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": running.url}
     return running
 
 
-def plan(place: Place, *groups: list[str], jobs: int = 50, batch: str = "", agent: str = PRICE) -> None:
+def plan(
+    workspace: Workspace, *groups: list[str], jobs: int = 50, batch: str = "", agent: str = PRICE
+) -> None:
     """A plan with a group of items for each list of scripts."""
     text = "# P\n\n## Work Packages\n"
     for number, scripts in enumerate(groups, 1):
@@ -48,81 +50,83 @@ def plan(place: Place, *groups: list[str], jobs: int = 50, batch: str = "", agen
         for index, script in enumerate(scripts, 1):
             name = f"T{number}{index:02}"
             text += f"- [ ] {name} Write it `script: {script}` → Output: out/{name}.md\n"
-    place.write("task.md", text)
-    place.write("rules.md", "# Rules\n\nWrite short pages.\n")
-    place.write(
+    workspace.write("task.md", text)
+    workspace.write("rules.md", "# Rules\n\nWrite short pages.\n")
+    workspace.write(
         "gitbatch.toml",
         f'[batch]\njobs = {jobs}\n{batch}\n[agents.claude]\nkind = "anthropic"\nmodel = "scripted"\n{agent}\n',
     )
-    place.commit("The plan")
+    workspace.commit("The plan")
 
 
-def run(place: Place, *more: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    return place.gitbatch("run", "--items", "all", "--checkpoint", "at-end", *more, code=code)
+def run(workspace: Workspace, *more: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    return workspace.gitbatch("run", "--items", "all", "--checkpoint", "at-end", *more, code=code)
 
 
-def events(place: Place) -> list[dict[str, object]]:
+def events(workspace: Workspace) -> list[dict[str, object]]:
     """The events of all starts of the only batch."""
-    (log,) = (place.root / ".git" / "gitbatch").glob("*/events.jsonl")
+    (log,) = (workspace.root / ".git" / "gitbatch").glob("*/events.jsonl")
     return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
 
 
-def assert_no_key(place: Place, done: subprocess.CompletedProcess[str]) -> None:
+def assert_no_key(workspace: Workspace, done: subprocess.CompletedProcess[str]) -> None:
     """The key is nowhere: not in what was said, not in any file, not in any object."""
     assert KEY not in done.stdout + done.stderr
-    for folder in (place.root, place.home):
+    for folder in (workspace.root, workspace.home):
         for path in folder.rglob("*"):
             assert not path.is_file() or KEY.encode() not in path.read_bytes(), path
     command = ["git", "cat-file", "--batch-all-objects", "--batch"]
-    objects = subprocess.run(command, cwd=place.root, env=place.environment, capture_output=True, check=True)
+    objects = subprocess.run(
+        command, cwd=workspace.root, env=workspace.environment, capture_output=True, check=True
+    )
     assert KEY.encode() not in objects.stdout
 
 
 @pytest.mark.rule("F1", "S1", "S3")
-def test_a_plan_is_done_by_claude(place: Place, server: ScriptedServer) -> None:
-    plan(place, [WRITE] * 4, ["write # Two; finish"] * 2)
-    done = run(place)
-    story = audit(place)
-    assert_tidy(place)
-    assert len(story.items) == len(ticked(place)) == 6
-    assert place.git("show", "HEAD:out/T101.md") == "# Page"
+def test_a_plan_is_done_by_claude(workspace: Workspace, server: ScriptedServer) -> None:
+    plan(workspace, [WRITE] * 4, ["write # Two; finish"] * 2)
+    done = run(workspace)
+    story = audit(workspace)
+    assert_tidy(workspace)
+    assert len(story.items) == len(ticked(workspace)) == 6
+    assert workspace.git("show", "HEAD:out/T101.md") == "# Page"
     item = story.items[0]
-    assert " ".join(SUMMARY.split()) in " ".join(place.git("log", "-1", "--format=%B", item).split())
-    assert trailers(place, item, "Model") == ["scripted"]
-    assert "requests=3" in trailers(place, item, "Usage")[0]
-    assert float(trailers(place, item, "Cost")[0]) > 0
-    shown = [event["line"] for event in events(place) if event["event"] == "item-progress"]
+    assert " ".join(SUMMARY.split()) in " ".join(workspace.git("log", "-1", "--format=%B", item).split())
+    assert trailers(workspace, item, "Model") == ["scripted"]
+    assert "requests=3" in trailers(workspace, item, "Usage")[0]
+    assert float(trailers(workspace, item, "Cost")[0]) > 0
+    shown = [event["line"] for event in events(workspace) if event["event"] == "item-progress"]
     assert shown.count("Reading.") == 4
     assert shown.count("read_file: rules.md: lines 1 to 3 of 3") == 4
     assert "sandbox" not in done.stdout
     assert len({seen.start for seen in server.seen}) == 2, "one start for each group"
-    assert_no_key(place, done)
+    assert_no_key(workspace, done)
 
 
 @pytest.mark.rule("F3", "F5")
 def test_a_rate_limit_makes_a_whole_batch_wait_and_nothing_fails(
-    place: Place, server: ScriptedServer
+    workspace: Workspace, server: ScriptedServer
 ) -> None:
     plan(
-        place,
+        workspace,
         [*["nap 0.2 + write x; nap 0.2 + read rules.md; finish"] * 19, "write x; fail 429 after=2 + finish"],
     )
-    run(place)
-    assert len(ticked(place)) == 20
-    assert {trailers(place, commit, "Attempt")[0] for commit in audit(place).items} == {"1"}
+    run(workspace)
+    assert len(ticked(workspace)) == 20
+    assert {trailers(workspace, commit, "Attempt")[0] for commit in audit(workspace).items} == {"1"}
     limited = next(seen.at for seen in server.seen if seen.status == 429)
     assert [seen for seen in server.seen if 1.5 < seen.at - limited < 1.9] == []
     assert max(seen.at for seen in server.seen) - limited > 2
 
 
 @pytest.mark.rule("F3", "F4")
-def test_a_cut_stream_never_commits_half_a_file(place: Place, server: ScriptedServer) -> None:
+def test_a_cut_stream_never_commits_half_a_file(workspace: Workspace, server: ScriptedServer) -> None:
     scripts = [f"cut {how} + big 60000; finish" for how in ("eof", "reset", "error")]
-    plan(place, [*scripts, "big 60000; cut eof + big 100; finish"])
-    run(place)
+    plan(workspace, [*scripts, "big 60000; cut eof + big 100; finish"])
+    run(workspace)
     sizes = {
-        path: place.git("cat-file", "-s", f"HEAD:{path}")
-        for path in place.git("ls-tree", "-r", "--name-only", "HEAD", "out").splitlines()
+        path: workspace.git("cat-file", "-s", f"HEAD:{path}")
+        for path in workspace.git("ls-tree", "-r", "--name-only", "HEAD", "out").splitlines()
     }
     assert sizes == {
         "out/T101.md": "60000",
@@ -134,55 +138,57 @@ def test_a_cut_stream_never_commits_half_a_file(place: Place, server: ScriptedSe
 
 
 def test_a_key_that_is_refused_stops_the_batch_and_nothing_is_lost(
-    place: Place, server: ScriptedServer
+    workspace: Workspace, server: ScriptedServer
 ) -> None:
-    plan(place, ["write x; finish", "fail 401 + write y; finish", "write z; finish"], jobs=1)
-    done = run(place, code=1)
+    plan(workspace, ["write x; finish", "fail 401 + write y; finish", "write z; finish"], jobs=1)
+    done = run(workspace, code=1)
     assert "401 authentication_error" in done.stdout + done.stderr
     assert server.requests_of("out/T103.md") == []
-    assert_no_key(place, done)
-    place.gitbatch("run", "--no-input", code=0)
-    assert len(audit(place).items) == 3
+    assert_no_key(workspace, done)
+    workspace.gitbatch("run", "--no-input", code=0)
+    assert len(audit(workspace).items) == 3
     assert len(server.requests_of("out/T101.md")) == 2, "what is done is not paid for again"
 
 
 @pytest.mark.rule("E1")
 @pytest.mark.usefixtures("server")
-def test_a_request_that_is_refused_fails_its_item_and_no_other(place: Place) -> None:
+def test_a_request_that_is_refused_fails_its_item_and_no_other(workspace: Workspace) -> None:
     scripts = ["fail 400 x9 + write y", "fail 404 x9 + write y", "write z; finish"]
-    plan(place, scripts, ["write x; finish"], jobs=1, batch='retries = 0\non-missing = "tell"')
-    done = run(place, code=1)
+    plan(workspace, scripts, ["write x; finish"], jobs=1, batch='retries = 0\non-missing = "tell"')
+    done = run(workspace, code=1)
     assert "400 invalid_request_error: this is what the script says" in done.stdout
     assert "404 not_found_error: this is what the script says" in done.stdout
-    assert {"out/T103.md", "out/T201.md"} == set(place.git("ls-files", "out").splitlines())
-    assert_tidy(place)
+    assert {"out/T103.md", "out/T201.md"} == set(workspace.git("ls-files", "out").splitlines())
+    assert_tidy(workspace)
 
 
 @pytest.mark.rule("E1")
-def test_a_server_that_does_not_say_what_it_used_stops_nothing(place: Place, server: ScriptedServer) -> None:
-    plan(place, [WRITE, WRITE])
+def test_a_server_that_does_not_say_what_it_used_stops_nothing(
+    workspace: Workspace, server: ScriptedServer
+) -> None:
+    plan(workspace, [WRITE, WRITE])
     server.reports_usage = False
     try:
-        done = run(place)
+        done = run(workspace)
     finally:
         server.reports_usage = True
-    story = audit(place)
+    story = audit(workspace)
     assert len(story.items) == 2
     assert "tokens unknown" in done.stdout
     assert "[usage missing]" in done.stdout
     assert not re.search(r"\b0 tokens|\$0\.0000", done.stdout)
-    assert trailers(place, story.items[0], "Flag") == ["usage-missing"]
-    assert trailers(place, story.items[0], "Cost") == []
-    assert "tokens unknown" in place.gitbatch("status").stdout
+    assert trailers(workspace, story.items[0], "Flag") == ["usage-missing"]
+    assert trailers(workspace, story.items[0], "Cost") == []
+    assert "tokens unknown" in workspace.gitbatch("status").stdout
 
 
 def test_no_limit_is_kept_with_a_server_that_does_not_say_what_it_used(
-    place: Place, server: ScriptedServer
+    workspace: Workspace, server: ScriptedServer
 ) -> None:
-    plan(place, [WRITE, WRITE], jobs=1)
+    plan(workspace, [WRITE, WRITE], jobs=1)
     server.reports_usage = False
     try:
-        done = run(place, "--max-tokens", "1000000", code=1)
+        done = run(workspace, "--max-tokens", "1000000", code=1)
     finally:
         server.reports_usage = True
     assert "does not report how many tokens it used, so no limit can be kept" in done.stdout + done.stderr
@@ -190,87 +196,89 @@ def test_no_limit_is_kept_with_a_server_that_does_not_say_what_it_used(
 
 
 def test_a_key_that_is_missing_is_said_before_anything_is_started(
-    place: Place, server: ScriptedServer
+    workspace: Workspace, server: ScriptedServer
 ) -> None:
-    plan(place, [WRITE])
-    del place.environment["ANTHROPIC_API_KEY"]
-    before = place.state()
-    assert "ANTHROPIC_API_KEY is not set" in run(place, code=1).stderr
-    assert place.state() == before
+    plan(workspace, [WRITE])
+    del workspace.environment["ANTHROPIC_API_KEY"]
+    before = workspace.state()
+    assert "ANTHROPIC_API_KEY is not set" in run(workspace, code=1).stderr
+    assert workspace.state() == before
     assert server.seen == []
 
 
-def test_a_money_limit_needs_a_known_price(place: Place, server: ScriptedServer) -> None:
-    plan(place, [WRITE], agent="")
-    before = place.state()
-    done = run(place, "--max-cost", "5", code=1)
+def test_a_money_limit_needs_a_known_price(workspace: Workspace, server: ScriptedServer) -> None:
+    plan(workspace, [WRITE], agent="")
+    before = workspace.state()
+    done = run(workspace, "--max-cost", "5", code=1)
     assert "the price of model scripted (agent claude) is unknown" in done.stderr
-    assert place.state() == before
+    assert workspace.state() == before
     assert server.seen == []
 
 
-def test_a_money_limit_holds(place: Place, server: ScriptedServer) -> None:
-    plan(place, [WRITE] * 6, jobs=2)
-    done = run(place, "--max-cost", "0.004", code=3)
+def test_a_money_limit_holds(workspace: Workspace, server: ScriptedServer) -> None:
+    plan(workspace, [WRITE] * 6, jobs=2)
+    done = run(workspace, "--max-cost", "0.004", code=3)
     assert "are spent" in done.stderr
-    spent = sum(float(trailers(place, commit, "Cost")[0]) for commit in audit(place).items)
+    spent = sum(float(trailers(workspace, commit, "Cost")[0]) for commit in audit(workspace).items)
     assert spent <= 0.02, "at most one request too much for each that ran"
     assert len(server.seen) < 18
 
 
 @pytest.mark.usefixtures("server")
-def test_a_request_that_the_user_interrupts_is_in_the_ledger(place: Place) -> None:
-    plan(place, [f"cut hang + say Here.\\\\n{'x' * 4000}"])
-    process = place.start("run", "--items", "all", "--checkpoint", "at-end")
+def test_a_request_that_the_user_interrupts_is_in_the_ledger(workspace: Workspace) -> None:
+    plan(workspace, [f"cut hang + say Here.\\\\n{'x' * 4000}"])
+    process = workspace.start("run", "--items", "all", "--checkpoint", "at-end")
     assert process.stdout
     assert any("Here." in line for line in process.stdout), "the beginning of the answer was read"
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=100)
     assert process.returncode == 130
-    said = json.loads(place.gitbatch("status", "--json", code=0).stdout)
+    said = json.loads(workspace.gitbatch("status", "--json", code=0).stdout)
     assert re.search(r'"requests": ?1\b', json.dumps(said)), said
 
 
-def test_the_limit_of_an_item_holds_over_starts_of_the_batch(place: Place, server: ScriptedServer) -> None:
-    plan(place, ["write x; fail 401 + read rules.md; finish"], agent=f"{PRICE}\nmax-tokens = 2000")
-    run(place, code=1)
+def test_the_limit_of_an_item_holds_over_starts_of_the_batch(
+    workspace: Workspace, server: ScriptedServer
+) -> None:
+    plan(workspace, ["write x; fail 401 + read rules.md; finish"], agent=f"{PRICE}\nmax-tokens = 2000")
+    run(workspace, code=1)
     assert len(server.seen) == 2
-    place.gitbatch("run", "--no-input", code=1)
+    workspace.gitbatch("run", "--no-input", code=1)
     assert len(server.seen) == 3, "a start on its own would have made two requests"
-    used = [event for event in events(place) if event["event"] == "item-finished"]
+    used = [event for event in events(workspace) if event["event"] == "item-finished"]
     assert "tokens for this item are used" in json.dumps(used[-1])
 
 
 @pytest.mark.usefixtures("server")
-def test_an_attempt_that_made_no_request_has_cost_nothing(place: Place) -> None:
-    plan(place, ["nap 20 + write x"], batch="retries = 0", agent=f'{PRICE}\ntimeout = "1s"')
-    run(place, code=1)
-    spent = json.loads(place.gitbatch("status", "--json", code=0).stdout)["spent"]
+def test_an_attempt_that_made_no_request_has_cost_nothing(workspace: Workspace) -> None:
+    plan(workspace, ["nap 20 + write x"], batch="retries = 0", agent=f'{PRICE}\ntimeout = "1s"')
+    run(workspace, code=1)
+    spent = json.loads(workspace.gitbatch("status", "--json", code=0).stdout)["spent"]
     assert (spent["usage"]["cost"], spent["known"], spent["unknown"]) == (0.0, 0, 0)
 
 
 @pytest.mark.usefixtures("server")
-def test_a_server_that_says_later_pauses_the_batch(place: Place) -> None:
-    plan(place, ["write x; finish", "fail 429 after=7200 + write x; finish"], jobs=1)
-    done = run(place, code=75)
+def test_a_server_that_says_later_pauses_the_batch(workspace: Workspace) -> None:
+    plan(workspace, ["write x; finish", "fail 429 after=7200 + write x; finish"], jobs=1)
+    done = run(workspace, code=75)
     assert "429 rate_limit_error" in done.stdout + done.stderr
-    place.gitbatch("run", "--no-input", code=0)
-    assert len(ticked(place)) == 2
+    workspace.gitbatch("run", "--no-input", code=0)
+    assert len(ticked(workspace)) == 2
 
 
 @pytest.mark.usefixtures("server")
-def test_the_key_stays_with_us_whatever_the_server_says(place: Place) -> None:
-    plan(place, [WRITE, "leak"], batch="retries = 0")
-    assert_no_key(place, run(place, code=1))
+def test_the_key_stays_with_us_whatever_the_server_says(workspace: Workspace) -> None:
+    plan(workspace, [WRITE, "leak"], batch="retries = 0")
+    assert_no_key(workspace, run(workspace, code=1))
 
 
 @pytest.mark.usefixtures("server")
-def test_the_key_stays_with_us_whatever_the_model_says(place: Place) -> None:
+def test_the_key_stays_with_us_whatever_the_model_says(workspace: Workspace) -> None:
     said = r"say It is \k. + search \k; write \k; write x; finish It is \k. Two."
-    plan(place, [said])
-    done = run(place)
-    assert "It is [the key]. Two." in place.git("log", "--format=%B")
-    assert_no_key(place, done)
+    plan(workspace, [said])
+    done = run(workspace)
+    assert "It is [the key]. Two." in workspace.git("log", "--format=%B")
+    assert_no_key(workspace, done)
 
 
 COMMANDS = """
@@ -287,14 +295,16 @@ for command in ("--version", "status", "plan", "lint"):
 """
 
 
-def test_what_runs_no_agent_does_not_import_the_library(place: Place) -> None:
-    plan(place, [WRITE])
-    subprocess.run([sys.executable, "-c", COMMANDS], cwd=place.root, env=place.environment, check=True)
+def test_what_runs_no_agent_does_not_import_the_library(workspace: Workspace) -> None:
+    plan(workspace, [WRITE])
+    subprocess.run(
+        [sys.executable, "-c", COMMANDS], cwd=workspace.root, env=workspace.environment, check=True
+    )
 
 
 @pytest.mark.slow
 def test_fifty_items_at_once_take_little_memory(
-    place: Place, server: ScriptedServer, fork_server: ForkServer, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, server: ScriptedServer, fork_server: ForkServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Beyond what a process has that has imported the library, with which it begins here."""
     status = Path(f"/proc/{fork_server.pid}/status")
@@ -302,24 +312,26 @@ def test_fifty_items_at_once_take_little_memory(
         pytest.skip("needs /proc")
     idle = int(next(line for line in status.read_text().splitlines() if line.startswith("VmRSS")).split()[1])
     nap_until_busy(monkeypatch, server, 31)
-    plan(place, ["nap 0.5 + say x + read rules.md; nap 0.5 + big 60000; nap 0.5 + finish"] * 50)
-    running = place.start("run", "--items", "all", "--checkpoint", "at-end", is_heard=False)
+    plan(workspace, ["nap 0.5 + say x + read rules.md; nap 0.5 + big 60000; nap 0.5 + finish"] * 50)
+    running = workspace.start("run", "--items", "all", "--checkpoint", "at-end", is_heard=False)
     assert isinstance(running, Started)
     assert running.wait(100) == 0
     assert server.most_under_way >= 31
     assert 0 < running.peak - idle <= 150 << 10, (idle, running.peak)
 
 
-def test_what_a_declined_attempt_had_written_has_to_be_changed(place: Place, server: ScriptedServer) -> None:
+def test_what_a_declined_attempt_had_written_has_to_be_changed(
+    workspace: Workspace, server: ScriptedServer
+) -> None:
     later = "fail 429 after=5000 + write # Later; finish"
-    plan(place, ["write # Half; stop refusal + say no", later], jobs=1, batch="retries = 0")
-    run(place, code=75)
-    (ref,) = place.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/rescue/*").splitlines()
-    assert place.git("show", f"{ref}:out/T101.md") == "# Half"
-    assert trailers(place, ref, "Cause") == ["declined-by-model"]
-    place.edit("task.md", "write # Half; stop refusal + say no", "finish; edit Half => Whole; finish")
-    place.commit("Ask for something else")
-    run(place)
-    assert place.git("show", "HEAD:out/T101.md") == "# Whole"
+    plan(workspace, ["write # Half; stop refusal + say no", later], jobs=1, batch="retries = 0")
+    run(workspace, code=75)
+    (ref,) = workspace.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/rescue/*").splitlines()
+    assert workspace.git("show", f"{ref}:out/T101.md") == "# Half"
+    assert trailers(workspace, ref, "Cause") == ["declined-by-model"]
+    workspace.edit("task.md", "write # Half; stop refusal + say no", "finish; edit Half => Whole; finish")
+    workspace.commit("Ask for something else")
+    run(workspace)
+    assert workspace.git("show", "HEAD:out/T101.md") == "# Whole"
     assert "is as it was: change it" in server.requests_of("out/T101.md")[-2].messages
-    assert place.git("for-each-ref", "refs/gitbatch/*/rescue/*") == "", "its item is merged"
+    assert workspace.git("for-each-ref", "refs/gitbatch/*/rescue/*") == "", "its item is merged"

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from history import assert_tidy, audit, ticked, trailers
 from sessions import run_here
 
@@ -36,36 +36,36 @@ esac
 
 
 @pytest.mark.rule("F1", "F3", "S3")
-def test_formats_in_a_whole_run(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_formats_in_a_whole_run(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rate_limit, "_FIRST", 0.05)
     monkeypatch.setattr(watch, "_LINGER", 0.05)
-    program = place.home / "bin" / "agent"
+    program = workspace.home / "bin" / "agent"
     program.parent.mkdir()
     program.write_text(FAKE, encoding="utf-8")
     program.chmod(0o755)
     shutil.copytree(STREAMS, program.parent / "streams")
     items = ["success", "status-429 success", "no-network success"]
     lines = [f"- [ ] T{n} Write play: {item} → Output: out/T{n}.md\n" for n, item in enumerate(items, 1)]
-    place.write("task.md", f"# Plan\n\n## Work Packages\n\n### Group\n\n{''.join(lines)}")
-    place.write("rules.md", "# Rules\n")
-    place.write(
+    workspace.write("task.md", f"# Plan\n\n## Work Packages\n\n### Group\n\n{''.join(lines)}")
+    workspace.write("rules.md", "# Rules\n")
+    workspace.write(
         "gitbatch.toml",
         f'[agents.a]\nkind = "command"\ncommand = ["{program}", "codex"]\nformat = "codex"\nsandbox = "none"\n',
     )
-    place.commit("The plan")
-    result, events = run_here(place, monkeypatch)
+    workspace.commit("The plan")
+    result, events = run_here(workspace, monkeypatch)
     outcomes = [event["outcome"] for event in events if event["event"] == "item-finished"]
     found = {o["item"]["name"]: (o.get("cause"), o["attempts"], o["waits"]) for o in outcomes}
     assert (result.ending, found) == (
         Ending.COMPLETE,
         {"T1": (None, 1, 0), "T2": (None, 1, 1), "T3": (None, 1, 1)},
     )
-    first, *_ = audit(place).items
-    assert "Wrote the page p1. It has one heading." in place.git("log", "-1", "--format=%B", first)
-    assert trailers(place, first, "Usage") == [
+    first, *_ = audit(workspace).items
+    assert "Wrote the page p1. It has one heading." in workspace.git("log", "-1", "--format=%B", first)
+    assert trailers(workspace, first, "Usage") == [
         "input=315 output=122 cache_read=24448 cache_write=0 requests=1"
     ]
     shown = [e["line"] for e in events if e["event"] == "item-progress" and e["item"] == "out/T1.md"]
     assert shown[1:3] == ["shell: bash -lc 'cat a.md'", "add: docs/p1.md"]
-    assert len(ticked(place)) == 3
-    assert_tidy(place)
+    assert len(ticked(workspace)) == 3
+    assert_tidy(workspace)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from conftest import Place, read_run
+from conftest import Workspace, read_run
 
 HEAD = "# Plan\n\n## Work Packages\n\n### Group\n\n"
 
@@ -18,10 +18,10 @@ class Times:
     status: str
 
 
-def run(place: Place, text: str, code: int = 0) -> tuple[dict[str, Times], list[Any]]:
-    place.write("task.md", HEAD + text)
-    place.commit()
-    said = place.gitbatch(
+def run(workspace: Workspace, text: str, code: int = 0) -> tuple[dict[str, Times], list[Any]]:
+    workspace.write("task.md", HEAD + text)
+    workspace.commit()
+    said = workspace.gitbatch(
         "run", "--items", "all", "--checkpoint", "at-end", "--jobs", "8", "--json", code=code
     )
     events = read_run(said.stdout)[0]
@@ -41,14 +41,14 @@ def items(*lines: str) -> str:
 
 
 @pytest.mark.rule("F5")
-def test_sequential(three: Place) -> None:
+def test_sequential(three: Workspace) -> None:
     times, _ = run(three, f"<!-- sequential -->\n\n{items('', '', '')}")
     assert times["T1"].end <= times["T2"].start
     assert times["T2"].end <= times["T3"].start
 
 
 @pytest.mark.rule("F5")
-def test_max(three: Place) -> None:
+def test_max(three: Workspace) -> None:
     met = three.home / "met"
     met.mkdir()
     three.edit(
@@ -65,14 +65,14 @@ def test_max(three: Place) -> None:
 
 
 @pytest.mark.rule("F5")
-def test_after(three: Place) -> None:
+def test_after(three: Workspace) -> None:
     times, _ = run(three, items("<!-- after: T3 -->", "", ""))
     assert times["T3"].end <= times["T1"].start
     assert times["T2"].start < times["T3"].end
 
 
 @pytest.mark.rule("F5")
-def test_timeout_and_agent(three: Place) -> None:
+def test_timeout_and_agent(three: Workspace) -> None:
     three.write(
         "gitbatch.toml",
         three.read("gitbatch.toml")
@@ -91,7 +91,7 @@ def test_timeout_and_agent(three: Place) -> None:
 
 
 @pytest.mark.rule("F5")
-def test_retries(three: Place) -> None:
+def test_retries(three: Workspace) -> None:
     three.edit(
         "tools/agent.sh",
         "fail) echo",

@@ -8,19 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from history import assert_tidy, audit, ticked
 from processes import kill_agents
 from waiting import wait_until
 
-Act = Callable[[Place], object]
+Act = Callable[[Workspace], object]
 
 GROUP = ("run", "--items", "group:1", "--checkpoint", "at-end")
 WAIT = 'touch "$HOME/ready.$$"; until [ -e "$HOME/go" ]; do sleep 0.02; done'
 
 
 @pytest.fixture
-def waiting(three: Place) -> Place:
+def waiting(three: Workspace) -> Workspace:
     """Item a waits for the user, after it has written its page."""
     three.edit("task.md", "Write a →", "Write a do: wait →")
     three.edit(
@@ -33,17 +33,18 @@ def waiting(three: Place) -> Place:
 
 
 @contextmanager
-def in_mid_run(place: Place, *arguments: str, code: int = 0) -> Iterator[list[str]]:
+def in_mid_run(workspace: Workspace, *arguments: str, code: int = 0) -> Iterator[list[str]]:
     """Do something while item a runs; what the run says is in the list afterwards."""
     said: list[str] = []
-    process = place.start(*(arguments or GROUP))
+    process = workspace.start(*(arguments or GROUP))
     try:
         wait_until(
-            lambda: list(place.home.glob("ready.*")) or process.poll() is not None, "item a's program runs"
+            lambda: list(workspace.home.glob("ready.*")) or process.poll() is not None,
+            "item a's program runs",
         )
         assert process.poll() is None, process.communicate()
         yield said
-        (place.home / "go").touch()
+        (workspace.home / "go").touch()
         said.append(process.communicate(timeout=60)[0])
         assert process.returncode == code, said[0]
     finally:
@@ -51,11 +52,11 @@ def in_mid_run(place: Place, *arguments: str, code: int = 0) -> Iterator[list[st
         process.communicate()
 
 
-def kill_in_mid_run(place: Place) -> None:
+def kill_in_mid_run(workspace: Workspace) -> None:
     """A run that is killed, agents and all, while item a runs and the others are done."""
-    place.edit("task.md", "do: wait", "do: hang")
-    place.commit()
-    process = place.start(*GROUP)
+    workspace.edit("task.md", "do: wait", "do: hang")
+    workspace.commit()
+    process = workspace.start(*GROUP)
     assert process.stdout is not None
     left = {"T102", "T103", "T104"}
     for line in process.stdout:
@@ -63,27 +64,27 @@ def kill_in_mid_run(place: Place) -> None:
         if not left:
             break
     process.kill()
-    kill_agents(place)
+    kill_agents(workspace)
     process.communicate()
-    place.edit("task.md", " do: hang", "")
-    place.commit()
+    workspace.edit("task.md", " do: hang", "")
+    workspace.commit()
 
 
-def ran(place: Place) -> list[str]:
+def ran(workspace: Workspace) -> list[str]:
     """Which waiting items have been run, as often as they were."""
-    return (place.home / "ran").read_text(encoding="utf-8").split()
+    return (workspace.home / "ran").read_text(encoding="utf-8").split()
 
 
-def worktree_of(place: Place, slug: str) -> Path:
+def worktree_of(workspace: Workspace, slug: str) -> Path:
     """Returns the worktree of an item; the git directory that its agent has is next to it."""
-    (worktree,) = (place.home / "cache").glob(f"gitbatch/*/*/*-1-{slug}-*/.git")
+    (worktree,) = (workspace.home / "cache").glob(f"gitbatch/*/*/*-1-{slug}-*/.git")
     return worktree.parent
 
 
 # The plan
 
 
-def test_an_uncommitted_edit_of_the_plan_survives_and_gets_the_ticks(waiting: Place) -> None:
+def test_an_uncommitted_edit_of_the_plan_survives_and_gets_the_ticks(waiting: Workspace) -> None:
     with in_mid_run(waiting) as said:
         waiting.edit("task.md", "# Three groups of four\n", "# Three groups of four\n\nA remark of mine.\n")
         waiting.edit("task.md", "T104 Write d", "T104 Write D")
@@ -108,7 +109,7 @@ def test_an_uncommitted_edit_of_the_plan_survives_and_gets_the_ticks(waiting: Pl
     assert not list(waiting.root.glob(".*.gitbatch"))
 
 
-def test_a_staged_edit_of_the_plan_gets_them_too(waiting: Place) -> None:
+def test_a_staged_edit_of_the_plan_gets_them_too(waiting: Workspace) -> None:
     with in_mid_run(waiting):
         waiting.edit("task.md", "# Three groups of four\n", "# Three groups of four\n\nStaged.\n")
         waiting.git("add", "task.md")
@@ -121,7 +122,7 @@ def test_a_staged_edit_of_the_plan_gets_them_too(waiting: Place) -> None:
     assert (waiting.root / "task.md").stat().st_mode & 0o777 == 0o640
 
 
-def test_ticks_reach_the_edit_after_every_checkpoint(waiting: Place) -> None:
+def test_ticks_reach_the_edit_after_every_checkpoint(waiting: Workspace) -> None:
     with in_mid_run(waiting, "run", "--items", "all", "--checkpoint", "at-end"):
         waiting.edit("task.md", "# Three groups of four\n", "# Three groups of four\n\nA remark of mine.\n")
     assert waiting.git("diff", "--numstat").split() == ["2", "0", "task.md"]
@@ -131,19 +132,19 @@ def test_ticks_reach_the_edit_after_every_checkpoint(waiting: Place) -> None:
 @pytest.mark.parametrize(
     ("change", "ticks"),
     [
-        (lambda place: (place.root / "task.md").unlink(), 0),
-        (lambda place: place.git("rm", "-q", "--cached", "task.md"), 5),
-        (lambda place: (place.root / "task.md").write_bytes(b"\xff\xfe no plan"), 0),
+        (lambda workspace: (workspace.root / "task.md").unlink(), 0),
+        (lambda workspace: workspace.git("rm", "-q", "--cached", "task.md"), 5),
+        (lambda workspace: (workspace.root / "task.md").write_bytes(b"\xff\xfe no plan"), 0),
         (
-            lambda place: place.write(
-                "task.md", place.read("task.md").replace("\n", "\r\n") + "\r\nmore\r\n"
+            lambda workspace: workspace.write(
+                "task.md", workspace.read("task.md").replace("\n", "\r\n") + "\r\nmore\r\n"
             ),
             5,
         ),
     ],
     ids=["deleted", "untracked", "no text", "other line ends"],
 )
-def test_whatever_the_user_makes_of_the_plan_is_theirs(waiting: Place, change: Act, ticks: int) -> None:
+def test_whatever_the_user_makes_of_the_plan_is_theirs(waiting: Workspace, change: Act, ticks: int) -> None:
     with in_mid_run(waiting):
         change(waiting)
         before = waiting.git("status", "--porcelain")
@@ -154,12 +155,14 @@ def test_whatever_the_user_makes_of_the_plan_is_theirs(waiting: Place, change: A
     assert content(waiting).count(b"[x]") == ticks
 
 
-def content(place: Place) -> bytes:
-    path = place.root / "task.md"
+def content(workspace: Workspace) -> bytes:
+    path = workspace.root / "task.md"
     return path.read_bytes() if path.exists() else b""
 
 
-def test_an_item_line_that_a_commit_changed_or_removed_is_reported_and_not_guessed(waiting: Place) -> None:
+def test_an_item_line_that_a_commit_changed_or_removed_is_reported_and_not_guessed(
+    waiting: Workspace,
+) -> None:
     with in_mid_run(waiting) as said:
         waiting.edit("task.md", "T103 Write c", "T103 Write C")
         text = waiting.read("task.md")
@@ -175,7 +178,7 @@ def test_an_item_line_that_a_commit_changed_or_removed_is_reported_and_not_guess
     assert waiting.git("status", "--porcelain") == ""
 
 
-def test_an_edit_that_was_made_before_a_kill_gets_the_ticks_at_the_next_start(three: Place) -> None:
+def test_an_edit_that_was_made_before_a_kill_gets_the_ticks_at_the_next_start(three: Workspace) -> None:
     three.gitbatch(*GROUP, code=0)
     (end,) = three.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/end").splitlines()
     three.git("update-ref", "-d", end)
@@ -193,7 +196,7 @@ def test_an_edit_that_was_made_before_a_kill_gets_the_ticks_at_the_next_start(th
 
 
 def test_a_branch_that_moves_between_building_and_swapping_costs_no_agent_a_second_run(
-    waiting: Place,
+    waiting: Workspace,
 ) -> None:
     # Twice in a row the user is quicker; then it is quiet.
     shim = waiting.home / "bin" / "git"
@@ -227,7 +230,7 @@ def test_a_branch_that_moves_between_building_and_swapping_costs_no_agent_a_seco
     assert_tidy(waiting)
 
 
-def test_a_branch_that_never_holds_still_is_tried_again_later(waiting: Place) -> None:
+def test_a_branch_that_never_holds_still_is_tried_again_later(waiting: Workspace) -> None:
     shim = waiting.home / "bin" / "git"
     shim.parent.mkdir()
     git = shutil.which("git")
@@ -245,7 +248,7 @@ def test_a_branch_that_never_holds_still_is_tried_again_later(waiting: Place) ->
     assert_tidy(waiting)
 
 
-def test_another_branch_checked_out_in_mid_run_is_left_alone(waiting: Place) -> None:
+def test_another_branch_checked_out_in_mid_run_is_left_alone(waiting: Workspace) -> None:
     waiting.git("branch", "other")
     with in_mid_run(waiting):
         waiting.git("checkout", "-q", "other")
@@ -260,7 +263,7 @@ def test_another_branch_checked_out_in_mid_run_is_left_alone(waiting: Place) -> 
     assert_tidy(waiting)
 
 
-def test_a_new_branch_and_a_detached_head_are_no_matter_either(waiting: Place) -> None:
+def test_a_new_branch_and_a_detached_head_are_no_matter_either(waiting: Workspace) -> None:
     with in_mid_run(waiting):
         waiting.git("checkout", "-q", "-b", "mine")
         waiting.git("checkout", "-q", "--detach")
@@ -269,7 +272,7 @@ def test_a_new_branch_and_a_detached_head_are_no_matter_either(waiting: Place) -
     assert_tidy(waiting)
 
 
-def test_the_target_checked_out_in_mid_run_follows(waiting: Place) -> None:
+def test_the_target_checked_out_in_mid_run_follows(waiting: Workspace) -> None:
     waiting.git("checkout", "-q", "-b", "other")
     with in_mid_run(waiting, *GROUP, "--branch", "main"):
         waiting.git("checkout", "-q", "main")
@@ -277,7 +280,7 @@ def test_the_target_checked_out_in_mid_run_follows(waiting: Place) -> None:
     assert (waiting.root / "out/letters/a.md").exists()
 
 
-def test_the_target_checked_out_elsewhere_in_mid_run_is_not_moved_under_it(waiting: Place) -> None:
+def test_the_target_checked_out_elsewhere_in_mid_run_is_not_moved_under_it(waiting: Workspace) -> None:
     before = waiting.git("rev-parse", "main")
     elsewhere = waiting.root.parent / "elsewhere"
     with in_mid_run(waiting, code=1) as said:
@@ -291,7 +294,7 @@ def test_the_target_checked_out_elsewhere_in_mid_run_is_not_moved_under_it(waiti
 
 
 @pytest.mark.parametrize("what", ["merge", "rebase"])
-def test_a_merge_or_rebase_of_the_branch_in_mid_run_is_waited_for(waiting: Place, what: str) -> None:
+def test_a_merge_or_rebase_of_the_branch_in_mid_run_is_waited_for(waiting: Workspace, what: str) -> None:
     waiting.git("checkout", "-q", "-b", "other")
     waiting.write("rules.md", "theirs\n")
     waiting.commit("theirs")
@@ -311,7 +314,7 @@ def test_a_merge_or_rebase_of_the_branch_in_mid_run_is_waited_for(waiting: Place
 # Worktrees, item branches, the folder
 
 
-def test_a_worktree_deleted_in_mid_run_is_a_failure_of_its_item_alone(waiting: Place) -> None:
+def test_a_worktree_deleted_in_mid_run_is_a_failure_of_its_item_alone(waiting: Workspace) -> None:
     with in_mid_run(waiting, code=1) as said:
         shutil.rmtree(worktree_of(waiting, "t101"))
     assert re.search(r"failed +T101 .*: its worktree was removed while it ran", said[0])
@@ -319,7 +322,7 @@ def test_a_worktree_deleted_in_mid_run_is_a_failure_of_its_item_alone(waiting: P
     assert_tidy(waiting)
 
 
-def test_item_branches_deleted_in_mid_run_cost_nothing(waiting: Place) -> None:
+def test_item_branches_deleted_in_mid_run_cost_nothing(waiting: Workspace) -> None:
     with in_mid_run(waiting):
         listed = ("for-each-ref", "--format=%(refname) %(subject)", "refs/heads/gitbatch/")
         wait_until(
@@ -332,14 +335,16 @@ def test_item_branches_deleted_in_mid_run_cost_nothing(waiting: Place) -> None:
     assert_tidy(waiting)
 
 
-def test_a_worktree_deleted_between_runs_is_no_matter(waiting: Place) -> None:
+def test_a_worktree_deleted_between_runs_is_no_matter(waiting: Workspace) -> None:
     kill_in_mid_run(waiting)
     shutil.rmtree(worktree_of(waiting, "t101"))
     assert "1 to run, 3 done before" in waiting.gitbatch("run", code=0).stdout
     assert_tidy(waiting)
 
 
-def test_a_branch_deleted_between_runs_means_that_its_item_runs_again_and_no_other(waiting: Place) -> None:
+def test_a_branch_deleted_between_runs_means_that_its_item_runs_again_and_no_other(
+    waiting: Workspace,
+) -> None:
     kill_in_mid_run(waiting)
     (branch,) = waiting.git(
         "for-each-ref", "--format=%(refname)", "refs/heads/gitbatch/*/1-t102"
@@ -351,25 +356,25 @@ def test_a_branch_deleted_between_runs_means_that_its_item_runs_again_and_no_oth
 
 
 @pytest.mark.parametrize("also", ["moved cache", "lost note"])
-def test_a_renamed_repository_finds_what_it_left_and_goes_on(waiting: Place, also: str) -> None:
+def test_a_renamed_repository_finds_what_it_left_and_goes_on(waiting: Workspace, also: str) -> None:
     kill_in_mid_run(waiting)
     cache = waiting.home / "cache" / "gitbatch"
     (old,) = (path for path in cache.iterdir() if path.name != "layers")
     assert [path for path in old.rglob("*") if path.is_file()]
     renamed = waiting.root.rename(waiting.root.with_name("another name"))
-    place = replace(waiting, root=renamed)
+    workspace = replace(waiting, root=renamed)
     if also == "moved cache":
-        place.environment["GITBATCH_WORKTREES"] = str(place.home / "other place")
+        workspace.environment["GITBATCH_WORKTREES"] = str(workspace.home / "other place")
     if also == "lost note":
         for note in (renamed / ".git" / "gitbatch").glob("*/workshops"):
             note.unlink()
-    assert "1 to run, 3 done before" in place.gitbatch("run", code=0).stdout
-    assert ticked(place) == ["T101", "T102", "T103", "T104"]
+    assert "1 to run, 3 done before" in workspace.gitbatch("run", code=0).stdout
+    assert ticked(workspace) == ["T101", "T102", "T103", "T104"]
     assert_no_worktrees(old)
-    assert place.git("worktree", "list", "--porcelain").count("worktree ") == 1
+    assert workspace.git("worktree", "list", "--porcelain").count("worktree ") == 1
     if also != "lost note":
         assert not old.exists()
-        assert_tidy(place)
+        assert_tidy(workspace)
     waiting.root.symlink_to(renamed)  # for the fixture's last look
 
 
@@ -380,7 +385,7 @@ def assert_no_worktrees(folder: Path) -> None:
 @pytest.mark.rule("F4")
 @pytest.mark.forged
 @pytest.mark.parametrize("how", ["reworded", "squashed"])
-def test_a_checkpoint_that_lost_its_trailers_is_not_run_again(three: Place, how: str) -> None:
+def test_a_checkpoint_that_lost_its_trailers_is_not_run_again(three: Workspace, how: str) -> None:
     plan = three.git("rev-parse", "main")
     three.gitbatch("run", "--items", "group:1-2", "--checkpoint", "after-each", "--no-input", code=3)
     if how == "squashed":
@@ -395,7 +400,7 @@ def test_a_checkpoint_that_lost_its_trailers_is_not_run_again(three: Place, how:
 
 
 @pytest.mark.rule("F4")
-def test_what_the_user_ticks_at_a_pause_does_not_run(three: Place) -> None:
+def test_what_the_user_ticks_at_a_pause_does_not_run(three: Workspace) -> None:
     three.gitbatch("run", "--items", "group:1-2", "--checkpoint", "after-each", "--no-input", code=3)
     three.edit("task.md", "- [ ] T201", "- [x] T201")
     three.write("out/pairs/ab.md", "by hand")
@@ -406,7 +411,7 @@ def test_what_the_user_ticks_at_a_pause_does_not_run(three: Place) -> None:
 
 
 @pytest.mark.rule("F4")
-def test_a_run_goes_on_over_an_edited_plan_and_ticks_it_too(three: Place) -> None:
+def test_a_run_goes_on_over_an_edited_plan_and_ticks_it_too(three: Workspace) -> None:
     three.gitbatch("run", "--items", "group:1-2", "--checkpoint", "after-each", "--no-input", code=3)
     three.write("task.md", three.read("task.md") + "\nA remark of mine.\n")
     three.gitbatch("run", "--no-input", code=0)

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from history import trailers
 from sessions import run_here, session_settings
 
@@ -36,33 +36,33 @@ EACH, AT_END = CheckpointMode.parse("after-each"), CheckpointMode.parse("at-end"
 
 
 @pytest.fixture
-def plans(place: Place) -> Place:
+def plans(workspace: Workspace) -> Workspace:
     """A repository with three plans and no phases."""
-    place.write(
+    workspace.write(
         "gitbatch.toml",
         '[batch]\nretries = 0\n\n[agents.a]\nkind = "command"\nsandbox = "none"\n'
         """command = ["sh", "-c", 'mkdir -p "$(dirname "$0")" && echo text >"$0" && echo "One. Two."', "{output}"]\n""",
     )
-    place.write("task.md", PLAN.format(folder="out"))
-    place.write("status.md", "# Status of the top plan\n")
+    workspace.write("task.md", PLAN.format(folder="out"))
+    workspace.write("status.md", "# Status of the top plan\n")
     for choice in (API, RELEASE):
         folder = str(choice.path).rpartition("/")[0]
-        place.write(str(choice.path), PLAN.format(folder=folder))
-    place.commit()
-    return place
+        workspace.write(str(choice.path), PLAN.format(folder=folder))
+    workspace.commit()
+    return workspace
 
 
 def run_plan(
-    place: Place,
+    workspace: Workspace,
     monkeypatch: pytest.MonkeyPatch,
     plan: PlanChoice,
     mode: CheckpointMode = AT_END,
 ) -> Result:
-    return run_here(place, monkeypatch, plan=plan, checkpoint=mode)[0]
+    return run_here(workspace, monkeypatch, plan=plan, checkpoint=mode)[0]
 
 
 @pytest.mark.rule("O2", "O3")
-def test_two_plans_one_after_another(plans: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_plans_one_after_another(plans: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run_plan(plans, monkeypatch, API, EACH).ending is Ending.PAUSED
     plans.gitbatch("run", code=0)  # resumes it, wherever the user is
     assert run_plan(plans, monkeypatch, RELEASE).ending is Ending.COMPLETE
@@ -86,7 +86,7 @@ def test_two_plans_one_after_another(plans: Place, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.forged
-def test_verify_knows_the_shared_files_by_the_plan(plans: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verify_knows_the_shared_files_by_the_plan(plans: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkpoint that says it is of another plan has changed files that are not that plan's."""
     run_plan(plans, monkeypatch, API)
     message = plans.git("log", "-1", "--format=%B").replace(str(API.path), str(RELEASE.path))
@@ -98,7 +98,7 @@ def test_verify_knows_the_shared_files_by_the_plan(plans: Place, monkeypatch: py
     assert "which is not a shared file" in said
 
 
-def test_the_lock_names_the_plan(plans: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_lock_names_the_plan(plans: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in plans.environment.items():
         monkeypatch.setenv(name, value)
     repo = open_repository(plans.root)
@@ -114,7 +114,7 @@ def test_the_lock_names_the_plan(plans: Place, monkeypatch: pytest.MonkeyPatch) 
     plans.gitbatch("abort", code=0)
 
 
-def test_the_nearest_plan_runs_from_a_folder(plans: Place) -> None:
+def test_the_nearest_plan_runs_from_a_folder(plans: Workspace) -> None:
     plans.write("services/web/task.md", PLAN.format(folder="services/web"))
     plans.write("services/web/src/a.txt", "a\n")
     plans.commit()
@@ -126,7 +126,9 @@ def test_the_nearest_plan_runs_from_a_folder(plans: Place) -> None:
 
 
 @pytest.mark.rule("O5", "K4")
-def test_a_scope_section_during_a_batch_is_a_hard_stop(plans: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scope_section_during_a_batch_is_a_hard_stop(
+    plans: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run_plan(plans, monkeypatch, API, EACH)
     plans.write("CLAUDE.md", "## Active Scope\n\nPhase: one\n")
     plans.write("docs/phases/one/task.md", PLAN.format(folder="one"))
@@ -136,7 +138,9 @@ def test_a_scope_section_during_a_batch_is_a_hard_stop(plans: Place, monkeypatch
 
 
 @pytest.mark.rule("O5", "K4")
-def test_a_scope_section_during_a_group_is_a_hard_stop(plans: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scope_section_during_a_group_is_a_hard_stop(
+    plans: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nothing is written into the files of the phase that CLAUDE.md names meanwhile, and what is finished is kept."""
 
     def name_phase(event: Event) -> None:
@@ -159,7 +163,7 @@ def test_a_scope_section_during_a_group_is_a_hard_stop(plans: Place, monkeypatch
     assert plans.read(str(API.path)).count("[x]") == 2
 
 
-def test_the_next_command_names_the_plan(plans: Place) -> None:
+def test_the_next_command_names_the_plan(plans: Workspace) -> None:
     plans.edit("gitbatch.toml", "echo text", "test $0 != services/api/second.md && echo text")
     plans.commit()
     done = plans.gitbatch(

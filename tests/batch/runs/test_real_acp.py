@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from batch.scripted_models import SUMMARY, serve_models
-from conftest import Place
+from conftest import Workspace
 from history import assert_tidy, ticked
 from processes import require_no_agents
 from sessions import run_here
@@ -35,29 +35,29 @@ def write_call(path: str) -> str:
 
 
 def set_up(
-    place: Place,
+    workspace: Workspace,
     server: ScriptedServer,
     items: tuple[tuple[str, str], ...],
     agent: str,
     preset: str = "claude",
 ) -> None:
     server.reset_state()
-    place.environment |= {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": server.url}
-    place.environment["PATH"] = os.environ["PATH"]
+    workspace.environment |= {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": server.url}
+    workspace.environment["PATH"] = os.environ["PATH"]
     listed = "".join(
         f"- [ ] T{index:02} Write it `script: {script}` → Output: `{output}`\n"
         for index, (output, script) in enumerate(items, 1)
     )
-    place.write("task.md", f"# P\n\n## Work Packages\n\n### Group 1\n\n{listed}")
-    place.write("rules.md", "# Rules\n\nWrite short pages.\n")
-    place.write(
+    workspace.write("task.md", f"# P\n\n## Work Packages\n\n### Group 1\n\n{listed}")
+    workspace.write("rules.md", "# Rules\n\nWrite short pages.\n")
+    workspace.write(
         "gitbatch.toml", f'[batch]\nretries = 0\n[agents.a]\nkind = "acp"\npreset = "{preset}"\n{agent}\n'
     )
-    place.commit("The plan")
+    workspace.commit("The plan")
 
 
-def run(place: Place, patch: pytest.MonkeyPatch) -> tuple[Result, dict[str, Any], list[Any]]:
-    result, events = run_here(place, patch)
+def run(workspace: Workspace, patch: pytest.MonkeyPatch) -> tuple[Result, dict[str, Any], list[Any]]:
+    result, events = run_here(workspace, patch)
     outcomes = [event["outcome"] for event in events if event["event"] == "item-finished"]
     return result, {outcome["item"]["name"]: outcome for outcome in outcomes}, events
 
@@ -65,28 +65,28 @@ def run(place: Place, patch: pytest.MonkeyPatch) -> tuple[Result, dict[str, Any]
 @claude
 @pytest.mark.parametrize("sandbox", ["bubblewrap", "landlock"])
 def test_claude_adapter(
-    place: Place, running: ScriptedServer, monkeypatch: pytest.MonkeyPatch, sandbox: str
+    workspace: Workspace, running: ScriptedServer, monkeypatch: pytest.MonkeyPatch, sandbox: str
 ) -> None:
     """It writes its outputs, a sibling's is denied, and its cost is known."""
     items = (
         ("out/a.md", f'say Reading + Read {{"file_path": "rules.md"}}; {write_call("out/a.md")}; {SAY}'),
         ("out/b.md", f"{write_call('out/a.md')}; {write_call('out/b.md')}; {SAY}"),
     )
-    set_up(place, running, items, f'sandbox = "{sandbox}"')
-    result, outcomes, events = run(place, monkeypatch)
+    set_up(workspace, running, items, f'sandbox = "{sandbox}"')
+    result, outcomes, events = run(workspace, monkeypatch)
     assert (result.ending, result.succeeded) == (Ending.COMPLETE, 2), json.dumps(outcomes)
-    assert len(ticked(place)) == 2
-    assert_tidy(place)
+    assert len(ticked(workspace)) == 2
+    assert_tidy(workspace)
     shown = [event["line"] for event in events if event["event"] == "item-progress"]
     assert {"Reading", "edit: out/a.md", "not allowed: edit: out/a.md"} <= set(shown), shown
     assert all(outcome["reply"]["usage"]["cost"] > 0 for outcome in outcomes.values())
     assert outcomes["T01"]["reply"]["summary"] == "Wrote the page. It has one heading."
-    require_no_agents(place)
+    require_no_agents(workspace)
 
 
 @claude
 def test_claude_adapter_reviews_and_writes_nothing(
-    place: Place, running: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, running: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its edit is not allowed and changes nothing; the verdict is at the end of its last message."""
     verdict = r'say Looked. {"review": "\c", "verdict": '
@@ -101,18 +101,18 @@ def test_claude_adapter_reviews_and_writes_nothing(
         for name, script in scripts.items()
     )
     items = tuple((f"out/{name}.md", f"{write_call(f'out/{name}.md')}; {SAY}") for name in scripts)
-    set_up(place, running, items, checks)
-    _, outcomes, events = run(place, monkeypatch)
+    set_up(workspace, running, items, checks)
+    _, outcomes, events = run(workspace, monkeypatch)
     shown = [event["line"] for event in events if event["event"] == "item-progress"]
-    assert ticked(place) == ["T01"], (outcomes, shown)
+    assert ticked(workspace) == ["T01"], (outcomes, shown)
     assert "a: not allowed: edit: out/a.md" in shown, shown
     assert outcomes["T02"]["details"] == ["b: line 1 “# Page”: No."]
     assert outcomes["T03"]["cause"] == "unreviewed"
-    require_no_agents(place)
+    require_no_agents(workspace)
 
 
 @opencode
-def test_opencode(place: Place, running: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_opencode(workspace: Workspace, running: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """It asks for nothing, but keeps the rules of its preset."""
     sibling = json.dumps({"filePath": "out/b.md", "content": "# No"})
     own = json.dumps({"filePath": "out/a.md", "content": "# Page"})
@@ -123,8 +123,8 @@ def test_opencode(place: Place, running: ScriptedServer, monkeypatch: pytest.Mon
         f'sandbox = "bubblewrap"\nmodel = "anthropic/claude-sonnet-4-5"\nnetwork = true\n'
         f"env = {{OPENCODE_CONFIG_CONTENT = '{settings}'}}"
     )
-    set_up(place, running, (("out/a.md", script),), agent, "opencode")
-    result, outcomes, events = run(place, monkeypatch)
+    set_up(workspace, running, (("out/a.md", script),), agent, "opencode")
+    result, outcomes, events = run(workspace, monkeypatch)
     shown = [event["line"] for event in events if event["event"] == "item-progress"]
     assert (result.ending, result.succeeded) == (Ending.COMPLETE, 1), (outcomes, shown)
     assert any(line.startswith("edit: out/b.md failed") for line in shown), shown
@@ -139,7 +139,7 @@ def test_opencode(place: Place, running: ScriptedServer, monkeypatch: pytest.Mon
     ],
 )
 def test_other_agents(
-    place: Place,
+    workspace: Workspace,
     running: ScriptedServer,
     monkeypatch: pytest.MonkeyPatch,
     program: str,
@@ -154,9 +154,9 @@ def test_other_agents(
         ("out/b.md", "x` write: out/a.md out/b.md `"),
     )
     with serve_models() as url:
-        place.environment |= {name: value.format(url=url) for name, value in variables.items()}
-        set_up(place, running, items, 'model = "gemini-2.5-pro"\ntimeout = "2m"', program)
-        result, outcomes, events = run(place, monkeypatch)
+        workspace.environment |= {name: value.format(url=url) for name, value in variables.items()}
+        set_up(workspace, running, items, 'model = "gemini-2.5-pro"\ntimeout = "2m"', program)
+        result, outcomes, events = run(workspace, monkeypatch)
     shown = [event["line"] for event in events if event["event"] == "item-progress"]
     assert (result.ending, result.succeeded) == (Ending.COMPLETE, 1 + goes_on), (outcomes, shown)
     assert "not allowed: edit: out/a.md" in shown, shown

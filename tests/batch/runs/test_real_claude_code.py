@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Here, Place
+from conftest import Here, Workspace
 from history import assert_tidy, ticked
 from processes import agents_below, require_no_agents
 from sessions import run_here
@@ -51,7 +51,7 @@ def write_call(path: str) -> str:
 
 
 def set_up(
-    place: Place,
+    workspace: Workspace,
     server: ScriptedServer,
     *groups: tuple[tuple[str, str], ...],
     agent: str = "",
@@ -59,24 +59,28 @@ def set_up(
 ) -> None:
     """Writes a plan with an item for each pair of an output and a script."""
     server.reset_state()
-    place.environment |= {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": server.url}
-    place.environment["PATH"] = os.environ["PATH"]
+    workspace.environment |= {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": server.url}
+    workspace.environment["PATH"] = os.environ["PATH"]
     text = "# P\n\n## Work Packages\n"
     for number, items in enumerate(groups, 1):
         text += f"\n### Group {number}\n\n"
         for index, (output, script) in enumerate(items, 1):
             text += f"- [ ] T{number}{index:02} Write it `script: {script}` → Output: `{output}`\n"
-    place.write("task.md", text)
-    place.write("rules.md", "# Rules\n\nWrite short pages.\n")
-    place.write(
+    workspace.write("task.md", text)
+    workspace.write("rules.md", "# Rules\n\nWrite short pages.\n")
+    workspace.write(
         "gitbatch.toml",
         f'[batch]\nretries = {retries}\n[agents.claude]\nkind = "claude-code"\nprogram = "{CLAUDE}"\n{agent}\n',
     )
-    place.commit("The plan")
+    workspace.commit("The plan")
 
 
-def run(place: Place, patch: pytest.MonkeyPatch, **more: Any) -> tuple[Result, dict[str, Any], list[Any]]:  # noqa: ANN401 - settings of a session
-    result, events = run_here(place, patch, **more)
+def run(
+    workspace: Workspace,
+    patch: pytest.MonkeyPatch,
+    **more: Any,  # noqa: ANN401 - settings of a session
+) -> tuple[Result, dict[str, Any], list[Any]]:
+    result, events = run_here(workspace, patch, **more)
     outcomes = [event["outcome"] for event in events if event["event"] == "item-finished"]
     return result, {outcome["item"]["name"]: outcome for outcome in outcomes}, events
 
@@ -88,13 +92,13 @@ SAY = "say Wrote the page. It has one heading."
 @pytest.mark.rule("F1", "S1", "S3", "P4")
 @pytest.mark.parametrize("sandbox", ["bubblewrap", "landlock"])
 def test_five_items_in_two_groups(
-    place: Place, running: ScriptedServer, monkeypatch: pytest.MonkeyPatch, sandbox: str
+    workspace: Workspace, running: ScriptedServer, monkeypatch: pytest.MonkeyPatch, sandbox: str
 ) -> None:
     """A sibling's output is denied, odd names are written, and a busy server makes the items wait."""
     odd, top = "out/[x] a*b!#(1) c.md", "c (1) d.md"
-    place.write("tool-inventory.md", "# Tools\n")
+    workspace.write("tool-inventory.md", "# Tools\n")
     set_up(
-        place,
+        workspace,
         running,
         (
             (
@@ -110,11 +114,11 @@ def test_five_items_in_two_groups(
         ),
         agent=f'sandbox = "{sandbox}"',
     )
-    result, outcomes, events = run(place, monkeypatch)
+    result, outcomes, events = run(workspace, monkeypatch)
     assert (result.ending, result.succeeded) == (Ending.COMPLETE, 5), json.dumps(outcomes)
-    assert len(ticked(place)) == 5
-    assert_tidy(place)
-    paths = place.git("-c", "core.quotePath=false", "ls-tree", "-r", "--name-only", "HEAD").splitlines()
+    assert len(ticked(workspace)) == 5
+    assert_tidy(workspace)
+    paths = workspace.git("-c", "core.quotePath=false", "ls-tree", "-r", "--name-only", "HEAD").splitlines()
     assert {top, "out/a.md", "out/b.md", "out/d.md", odd} <= set(paths)
     assert not {f"out/{top}", "out/x aab!#(1) c.md"} & set(paths)
     assert {outcome["attempts"] for outcome in outcomes.values()} == {1}
@@ -127,16 +131,16 @@ def test_five_items_in_two_groups(
         f"not allowed: Write out/{top}",
     } <= set(shown)
     assert outcomes["T101"]["reply"]["summary"] == "Wrote the page. It has one heading."
-    assert "A hammer" in place.git("show", "HEAD:tool-inventory.md")
+    assert "A hammer" in workspace.git("show", "HEAD:tool-inventory.md")
     header = f"agent claude: network: api ({running.url.removeprefix('http://')})"
     assert header in [event.get("text") for event in events]
-    require_no_agents(place)
+    require_no_agents(workspace)
 
 
-def test_failures(place: Place, running: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failures(workspace: Workspace, running: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
     read = 'Read {"file_path": "rules.md"}'
     set_up(
-        place,
+        workspace,
         running,
         (
             ("out/a.md", "overflow 10 + say x"),
@@ -146,7 +150,7 @@ def test_failures(place: Place, running: ScriptedServer, monkeypatch: pytest.Mon
         ),
         agent='sandbox = "bubblewrap"\nmax-turns = 2\nmax-cost = 1.0\n',
     )
-    _, outcomes, _ = run(place, monkeypatch)
+    _, outcomes, _ = run(workspace, monkeypatch)
     causes = {name: outcome.get("cause") for name, outcome in outcomes.items()}
     assert causes == {
         "T101": "context-too-large",
@@ -166,16 +170,16 @@ def test_failures(place: Place, running: ScriptedServer, monkeypatch: pytest.Mon
     ],
 )
 def test_batch_halts(
-    place: Place,
+    workspace: Workspace,
     running: ScriptedServer,
     monkeypatch: pytest.MonkeyPatch,
     script: str,
     key: str,
     halt: tuple[str, str],
 ) -> None:
-    set_up(place, running, (("out/a.md", script), ("out/b.md", SAY)), agent='sandbox = "bubblewrap"')
-    place.environment["ANTHROPIC_API_KEY"] = key
-    result, _, _ = run(place, monkeypatch, jobs=1, longest_wait=0.01)
+    set_up(workspace, running, (("out/a.md", script), ("out/b.md", SAY)), agent='sandbox = "bubblewrap"')
+    workspace.environment["ANTHROPIC_API_KEY"] = key
+    result, _, _ = run(workspace, monkeypatch, jobs=1, longest_wait=0.01)
     assert result.halt
     cause, reason = halt
     assert (result.halt.cause, reason in result.halt.reason) == (cause, True), result.halt
@@ -184,17 +188,17 @@ def test_batch_halts(
 
 
 def test_environment_has_no_key(
-    place: Place, running: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, running: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its shell finds a placeholder; the requests that reach the server have the key."""
     show = f"Bash {json.dumps({'command': 'env && cat /proc/self/environ', 'description': 'Show it'})}"
     set_up(
-        place,
+        workspace,
         running,
         (("out/a.md", f"{show}; {write_call('out/a.md')}; {SAY}"),),
         agent='tools = ["Read", "Write", "Bash"]',
     )
-    result, _, events = run(place, monkeypatch)
+    result, _, events = run(workspace, monkeypatch)
     assert (result.ending, result.succeeded) == (Ending.COMPLETE, 1), json.dumps(events)
     assert f"agent claude: network: api ({running.url.removeprefix('http://')})" in [
         e.get("text") for e in events
@@ -207,81 +211,86 @@ def test_environment_has_no_key(
 
 @pytest.mark.parametrize("sandbox", ["bubblewrap", "landlock"])
 def test_suite_of_included_packages(
-    place: Place, running: ScriptedServer, monkeypatch: pytest.MonkeyPatch, sandbox: str
+    workspace: Workspace, running: ScriptedServer, monkeypatch: pytest.MonkeyPatch, sandbox: str
 ) -> None:
     """Its shell runs a suite out of node_modules and one out of a .venv that has the repository as an editable install."""
     venv, suite = (
-        place.root / ".venv",
+        workspace.root / ".venv",
         "node_modules/.bin/run-tests && .venv/bin/python -m unittest -q checks 2>&1",
     )
     run_suite = f"Bash {json.dumps({'command': suite, 'description': 'Run the tests'})}"
-    place.write(".gitignore", ".venv\nnode_modules\n")
-    place.write(".worktreeinclude", ".venv\nnode_modules\n")
-    place.write("src/thing.py", "WHERE = __file__\n")
-    place.write(
+    workspace.write(".gitignore", ".venv\nnode_modules\n")
+    workspace.write(".worktreeinclude", ".venv\nnode_modules\n")
+    workspace.write("src/thing.py", "WHERE = __file__\n")
+    workspace.write(
         "checks.py",
         "import os, sys, thing, unittest\n\n\nclass Checks(unittest.TestCase):\n    def test_place(self):\n"
-        f"        self.assertEqual((thing.WHERE, os.getcwd()), ('{place.root}/src/thing.py', '{place.root}'))\n"
+        f"        self.assertEqual((thing.WHERE, os.getcwd()), ('{workspace.root}/src/thing.py', '{workspace.root}'))\n"
         "        self.assertFalse(os.path.exists('.git/config'), 'it is the worktree')\n",
     )
     set_up(
-        place,
+        workspace,
         running,
         (("out/a.md", f"{run_suite}; {write_call('out/a.md')}; {SAY}"),),
         agent=f'sandbox = "{sandbox}"\ntools = ["Read", "Write", "Bash"]\n',
     )
-    place.write(
+    workspace.write(
         "node_modules/.bin/run-tests", "#!/bin/sh\ntest -e node_modules/lib.js && echo packages work\n"
     )
-    place.write("node_modules/lib.js", "")
-    (place.root / "node_modules/.bin/run-tests").chmod(0o755)
+    workspace.write("node_modules/lib.js", "")
+    (workspace.root / "node_modules/.bin/run-tests").chmod(0o755)
     subprocess.run(("/usr/bin/python3", "-m", "venv", "--without-pip", venv), check=True)
     (site,) = venv.glob("lib/python*/site-packages")
-    (site / "editable.pth").write_text(f"{place.root}/src\n")
-    place.environment["GITBATCH_WORKTREE"] = "overlay"
-    result, outcomes, events = run(place, monkeypatch)
+    (site / "editable.pth").write_text(f"{workspace.root}/src\n")
+    workspace.environment["GITBATCH_WORKTREE"] = "overlay"
+    result, outcomes, events = run(workspace, monkeypatch)
     assert (result.ending, result.succeeded) == (Ending.COMPLETE, 1), json.dumps(outcomes)
     assert events[0]["worktrees"] == "overlay"
     shown = "".join(seen.messages for seen in running.seen)
     assert "packages work" in shown
     assert "Ran 1 test" in shown
     assert "FAILED" not in shown
-    require_no_agents(place)
-    assert str(place.root) not in Path("/proc/self/mountinfo").read_text()
+    require_no_agents(workspace)
+    assert str(workspace.root) not in Path("/proc/self/mountinfo").read_text()
 
 
 def test_time_out_leaves_no_process(
-    place: Place, running: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, running: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_up(
-        place, running, (("out/a.md", "nap 50 + say x"),), agent='sandbox = "bubblewrap"\ntimeout = "4s"\n'
+        workspace,
+        running,
+        (("out/a.md", "nap 50 + say x"),),
+        agent='sandbox = "bubblewrap"\ntimeout = "4s"\n',
     )
-    _, outcomes, _ = run(place, monkeypatch)
+    _, outcomes, _ = run(workspace, monkeypatch)
     assert outcomes["T101"]["cause"] == "timed-out"
-    require_no_agents(place)
+    require_no_agents(workspace)
 
 
 @pytest.mark.copied("its processes are known by the folder that they work in")
-def test_interrupt_leaves_no_process(place: Place, running: ScriptedServer) -> None:
-    set_up(place, running, (("out/a.md", "nap 50 + say x"),), agent='sandbox = "bubblewrap"')
+def test_interrupt_leaves_no_process(workspace: Workspace, running: ScriptedServer) -> None:
+    set_up(workspace, running, (("out/a.md", "nap 50 + say x"),), agent='sandbox = "bubblewrap"')
     command = [sys.executable, "-m", "gitbatch", "run", "--items", "all", "--checkpoint", "at-end"]
-    process = subprocess.Popen(command, cwd=place.root, env=place.environment, stdin=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, cwd=workspace.root, env=workspace.environment, stdin=subprocess.DEVNULL
+    )
     try:
         wait_until(lambda: bool(running.seen), "the request of Claude Code", patience=60)
-        assert agents_below(place)
+        assert agents_below(workspace)
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
     finally:
         process.kill()
-    require_no_agents(place)
+    require_no_agents(workspace)
 
 
 @pytest.mark.parametrize("sandbox", ["bubblewrap", "landlock"])
 def test_trial(
-    place: Place, running: ScriptedServer, monkeypatch: pytest.MonkeyPatch, here: Here, sandbox: str
+    workspace: Workspace, running: ScriptedServer, monkeypatch: pytest.MonkeyPatch, here: Here, sandbox: str
 ) -> None:
     """`gitbatch agents try` finds out whether this version keeps the rule for the one file."""
-    set_up(place, running, agent=f'sandbox = "{sandbox}"')
+    set_up(workspace, running, agent=f'sandbox = "{sandbox}"')
     script = (
         f"{write_call(repository.OTHER_FILE)}; {write_call(repository.OUTPUT)}; say Wrote it. It is short."
     )
@@ -296,7 +305,7 @@ def test_trial(
 
 @pytest.mark.parametrize("sandbox", ["bubblewrap", "landlock"])
 def test_it_reviews_and_writes_nothing(
-    place: Place, running: ScriptedServer, monkeypatch: pytest.MonkeyPatch, sandbox: str
+    workspace: Workspace, running: ScriptedServer, monkeypatch: pytest.MonkeyPatch, sandbox: str
 ) -> None:
     """One item is accepted after attempts to write, one is sent back, and one has a verdict without its code."""
     verdict = r'say Looked. {"review": "\c", "verdict": '
@@ -311,12 +320,12 @@ def test_it_reviews_and_writes_nothing(
         for name, script in scripts.items()
     )
     items = tuple((f"out/{name}.md", f"{write_call(f'out/{name}.md')}; {SAY}") for name in scripts)
-    set_up(place, running, items, agent=f'sandbox = "{sandbox}"\n{checks}')
-    _, outcomes, events = run(place, monkeypatch)
-    assert ticked(place) == ["T101"], json.dumps(outcomes)
+    set_up(workspace, running, items, agent=f'sandbox = "{sandbox}"\n{checks}')
+    _, outcomes, events = run(workspace, monkeypatch)
+    assert ticked(workspace) == ["T101"], json.dumps(outcomes)
     assert outcomes["T102"]["details"] == ["b: line 1 “# Page”: No."]
     assert outcomes["T103"]["cause"] == "unreviewed"
     shown = [event["line"] for event in events if event["event"] == "item-progress"]
     assert "a: Read: out/a.md" in shown
-    assert place.git("show", "HEAD:out/a.md") == "# Page"
-    require_no_agents(place)
+    assert workspace.git("show", "HEAD:out/a.md") == "# Page"
+    require_no_agents(workspace)

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from msgspec.structs import replace
 from sessions import run_here
 
@@ -76,29 +76,31 @@ ACP = 'kind = "acp"\npreset = "codex"\n'
     ("program", "settings"), [("codex", COMMAND), ("codex-acp", ACP)], ids=["command", "acp"]
 )
 def test_codex_has_a_placeholder(
-    place: Place, monkeypatch: pytest.MonkeyPatch, program: str, settings: str
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, program: str, settings: str
 ) -> None:
     if shutil.which(program) is None:
         pytest.skip(f"{program} is not installed")
     Responses.keys.clear()
-    place.environment |= {"CODEX_API_KEY": KEY, "PATH": os.environ["PATH"]}
-    place.write("task.md", "# P\n\n## Work Packages\n\n### Group\n\n- [ ] T1 Write it → Output: `out.md`\n")
-    place.write(
+    workspace.environment |= {"CODEX_API_KEY": KEY, "PATH": os.environ["PATH"]}
+    workspace.write(
+        "task.md", "# P\n\n## Work Packages\n\n### Group\n\n- [ ] T1 Write it → Output: `out.md`\n"
+    )
+    workspace.write(
         "gitbatch.toml",
         f'[batch]\nagent = "codex"\nretries = 0\n[agents.codex]\n{settings}timeout = "60s"\n',
     )
-    place.commit("The plan")
+    workspace.commit("The plan")
     with ThreadingHTTPServer(("127.0.0.1", 0), Responses) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}"
         for module, name, known in ((command_table, "FORMATS", FORMATS), (acp_table, "PROGRAMS", PROGRAMS)):
             changed = MappingProxyType({**known, "codex": replace(known["codex"], address=address)})
             monkeypatch.setattr(module, name, changed)
-        result, events = run_here(place, monkeypatch)
+        result, events = run_here(workspace, monkeypatch)
         server.shutdown()
     assert (result.ending, result.succeeded) == (Ending.COMPLETE, 1), json.dumps(events)
     assert Responses.keys == [f"Bearer {KEY}"] * 2
-    environment = place.git("show", "HEAD:out.md")
+    environment = workspace.git("show", "HEAD:out.md")
     assert "CODEX_API_KEY=sk-proj-" in environment
     assert KEY not in environment
     (outcome,) = (event["outcome"] for event in events if event["event"] == "item-finished")

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Place, read_run
+from conftest import Workspace, read_run
 from history import assert_tidy, audit, ticked, trailers
 from sessions import run_here
 
@@ -17,8 +17,8 @@ from gitbatch.batch.model import CheckpointMode
 ALL = [f"T{group}0{item}" for group in (1, 2, 3) for item in (1, 2, 3, 4)]
 
 
-def run(place: Place, *arguments: str, code: int = 0, mode: str = "at-end") -> str:
-    done = place.gitbatch("run", "--items", "all", "--checkpoint", mode, *arguments, code=code)
+def run(workspace: Workspace, *arguments: str, code: int = 0, mode: str = "at-end") -> str:
+    done = workspace.gitbatch("run", "--items", "all", "--checkpoint", mode, *arguments, code=code)
     return done.stdout + done.stderr
 
 
@@ -28,7 +28,7 @@ def run(place: Place, *arguments: str, code: int = 0, mode: str = "at-end") -> s
     [("after-each", [3, 3, 0]), ("after-batch:2", [3, 0]), ("after-batch:9", [0]), ("at-end", [0])],
 )
 @pytest.mark.sample(2)
-def test_every_mode_ends_with_the_same_history(three: Place, mode: str, codes: list[int]) -> None:
+def test_every_mode_ends_with_the_same_history(three: Workspace, mode: str, codes: list[int]) -> None:
     three.write("notes.txt", "untracked")
     three.write("rules.md", "staged\n")
     three.git("add", "rules.md")
@@ -45,7 +45,7 @@ def test_every_mode_ends_with_the_same_history(three: Place, mode: str, codes: l
     assert_tidy(three)
 
 
-def test_the_first_parent_history_is_the_story(recorded: Place) -> None:
+def test_the_first_parent_history_is_the_story(recorded: Workspace) -> None:
     assert recorded.subjects() == [
         "The plan",
         "gitbatch: merge 4 items of “Letters”",
@@ -57,7 +57,7 @@ def test_the_first_parent_history_is_the_story(recorded: Place) -> None:
     ]
 
 
-def test_an_item_commit_says_everything(recorded: Place) -> None:
+def test_an_item_commit_says_everything(recorded: Workspace) -> None:
     commit = recorded.git("log", "--all", "--format=%H", "--grep", "^Gitbatch-Item: out/pairs/ab.md$")
     body = recorded.git("log", "-1", "--format=%B", commit)
     assert body.splitlines()[:3] == ["T201 Write ab", "", "Wrote out/pairs/ab.md. It has one heading."]
@@ -73,7 +73,7 @@ def test_an_item_commit_says_everything(recorded: Place) -> None:
 
 
 @pytest.mark.rule("O3", "O4", "T2")
-def test_the_orchestrator_commit_writes_the_shared_files(recorded: Place) -> None:
+def test_the_orchestrator_commit_writes_the_shared_files(recorded: Workspace) -> None:
     assert recorded.read("task.md").count("- [x]") == 14, (
         "12 items, and the two criteria whose items are all done"
     )
@@ -96,7 +96,7 @@ def test_the_orchestrator_commit_writes_the_shared_files(recorded: Place) -> Non
 
 
 @pytest.mark.rule("E1", "E2", "E3")
-def test_failures_are_told_and_stop_nothing_else(three: Place) -> None:
+def test_failures_are_told_and_stop_nothing_else(three: Workspace) -> None:
     three.edit("task.md", "Write c →", "Write c do: fail →")
     three.commit()
     said = run(three, code=1)
@@ -118,7 +118,7 @@ def test_failures_are_told_and_stop_nothing_else(three: Place) -> None:
 
 @pytest.mark.rule("P4", "C3")
 def test_a_missing_input_is_named_to_the_agent_and_at_the_checkpoint(
-    three: Place, monkeypatch: pytest.MonkeyPatch
+    three: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """T103 fails. T301 reads it by default and runs without it, but not where the batch says `block`."""
     three.edit("task.md", "Write c →", "Write c do: fail →")
@@ -153,7 +153,7 @@ def test_a_missing_input_is_named_to_the_agent_and_at_the_checkpoint(
 
 
 @pytest.mark.rule("C3")
-def test_a_declared_context_that_vanishes_blocks(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_declared_context_that_vanishes_blocks(three: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     run_here(three, monkeypatch, checkpoint=CheckpointMode.parse("after-each"))
     three.git("mv", "out/letters/a.md", "out/letters/renamed.md")
     three.commit()
@@ -166,7 +166,7 @@ def test_a_declared_context_that_vanishes_blocks(three: Place, monkeypatch: pyte
 
 
 @pytest.mark.rule("F4")
-def test_the_next_run_starts_a_new_batch_with_what_is_open(three: Place) -> None:
+def test_the_next_run_starts_a_new_batch_with_what_is_open(three: Workspace) -> None:
     three.edit("task.md", "Write c →", "Write c do: fail →")
     three.commit()
     run(three, code=1)
@@ -199,7 +199,7 @@ def test_names_of_batches_sort_by_age_within_a_second_too() -> None:
 @pytest.mark.rule("S1", "S2")
 @pytest.mark.sample(3)
 def test_what_an_agent_must_not_do_costs_it_its_item(
-    three: Place, what: str, status: str, reason: str
+    three: Workspace, what: str, status: str, reason: str
 ) -> None:
     three.edit("task.md", "Write b →", f"Write b do: {what} →")
     three.commit()
@@ -215,7 +215,7 @@ def test_what_an_agent_must_not_do_costs_it_its_item(
 
 @pytest.mark.parametrize("what", ["stray", "commit"])
 @pytest.mark.rule("S1")
-def test_what_else_an_agent_leaves_is_named_and_gone(three: Place, what: str) -> None:
+def test_what_else_an_agent_leaves_is_named_and_gone(three: Workspace, what: str) -> None:
     three.edit("task.md", "Write b →", f"Write b do: {what} →")
     three.commit()
     said = run(three, "--items", "group:1", code=0)
@@ -226,7 +226,7 @@ def test_what_else_an_agent_leaves_is_named_and_gone(three: Place, what: str) ->
     assert_tidy(three)
 
 
-def test_an_unchanged_output_fails_at_once_and_says_how_to_tick(three: Place) -> None:
+def test_an_unchanged_output_fails_at_once_and_says_how_to_tick(three: Workspace) -> None:
     run(three, "--items", "group:1")
     three.edit("task.md", "- [x] T101", "- [ ] T101")
     three.edit("task.md", "- [x] Every", "- [ ] Every")
@@ -243,7 +243,7 @@ def test_an_unchanged_output_fails_at_once_and_says_how_to_tick(three: Place) ->
 
 
 @pytest.mark.rule("S3")
-def test_the_last_paragraph_is_the_summary_and_a_missing_one_is_flagged(three: Place) -> None:
+def test_the_last_paragraph_is_the_summary_and_a_missing_one_is_flagged(three: Workspace) -> None:
     three.edit("task.md", "Write a →", "Write a do: talk →")
     three.edit("task.md", "Write b →", "Write b do: silent →")
     three.commit()
@@ -264,7 +264,7 @@ def test_the_last_paragraph_is_the_summary_and_a_missing_one_is_flagged(three: P
     ],
 )
 def test_what_is_missing_is_named_where_nobody_can_answer(
-    three: Place, given: list[str], missing: str
+    three: Workspace, given: list[str], missing: str
 ) -> None:
     before = three.state()
     done = three.gitbatch("run", *given, "--no-input", code=2)
@@ -279,13 +279,13 @@ def test_what_is_missing_is_named_where_nobody_can_answer(
         ("t301,out/letters/b.md", ["T102", "T301"]),
     ],
 )
-def test_only_what_was_chosen_runs(three: Place, choice: str, expected: list[str]) -> None:
+def test_only_what_was_chosen_runs(three: Workspace, choice: str, expected: list[str]) -> None:
     three.gitbatch("run", "--items", choice, "--checkpoint", "at-end", code=0)
     assert ticked(three) == expected
 
 
 @pytest.mark.rule("O6")
-def test_a_complete_definition_of_done_is_a_hard_stop(three: Place) -> None:
+def test_a_complete_definition_of_done_is_a_hard_stop(three: Workspace) -> None:
     three.edit("task.md", "- [ ] Somebody", "- [x] Somebody")
     three.commit()
     open_items = (
@@ -315,7 +315,7 @@ def test_a_complete_definition_of_done_is_a_hard_stop(three: Place) -> None:
     assert ticked(three) == ALL[:8]
 
 
-def test_the_tick_of_a_criterion_can_be_the_users(three: Place) -> None:
+def test_the_tick_of_a_criterion_can_be_the_users(three: Workspace) -> None:
     three.edit("gitbatch.toml", "jobs = 4", "jobs = 4\ntick-dod = false")
     three.commit()
     said = run(three)
@@ -327,7 +327,7 @@ def test_the_tick_of_a_criterion_can_be_the_users(three: Place) -> None:
         assert "DoD #3  [ ]  cross-cutting   Somebody has read it all" in shown
 
 
-def test_another_branch_leaves_the_checkout_alone(three: Place) -> None:
+def test_another_branch_leaves_the_checkout_alone(three: Workspace) -> None:
     three.write("task.md", "# not even the plan is looked at\n")
     before = (
         three.git("status", "--porcelain"),
@@ -346,7 +346,7 @@ def test_another_branch_leaves_the_checkout_alone(three: Place) -> None:
 
 
 @pytest.mark.parametrize("checkout", ["full", "context"])
-def test_a_context_checkout_has_only_what_is_needed(three: Place, checkout: str) -> None:
+def test_a_context_checkout_has_only_what_is_needed(three: Workspace, checkout: str) -> None:
     three.edit("gitbatch.toml", "jobs = 4", f'jobs = 4\ncheckout = "{checkout}"')
     three.edit("gitbatch.toml", '"sh", "tools/agent.sh", ', '"sh", "-c", "ls -R >$0; echo Done.", ')
     three.commit()
@@ -357,7 +357,7 @@ def test_a_context_checkout_has_only_what_is_needed(three: Place, checkout: str)
     assert three.git("config", "--get-regexp", "sparse", check=False) == ""
 
 
-def test_json_is_one_object_a_line_and_the_log_is_the_same(three: Place) -> None:
+def test_json_is_one_object_a_line_and_the_log_is_the_same(three: Workspace) -> None:
     done = three.gitbatch("run", "--items", "T101", "--checkpoint", "at-end", "--json", code=0)
     events = read_run(done.stdout)[0]
     assert {event["schema"] for event in events} == {SCHEMA}
@@ -379,7 +379,7 @@ def test_json_is_one_object_a_line_and_the_log_is_the_same(three: Place) -> None
     assert [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] == events
 
 
-def test_status_tells_where_a_batch_is(three: Place) -> None:
+def test_status_tells_where_a_batch_is(three: Workspace) -> None:
     assert "no batch has run here yet" in three.gitbatch("status", code=0).stdout
     three.edit("task.md", "Write c →", "Write c do: fail →")
     three.commit()
@@ -396,7 +396,7 @@ def test_status_tells_where_a_batch_is(three: Place) -> None:
     assert three.state() == before
 
 
-def test_abort_keeps_what_was_not_merged(three: Place) -> None:
+def test_abort_keeps_what_was_not_merged(three: Workspace) -> None:
     run(three, mode="after-each", code=3)
     done = three.gitbatch("abort", code=0)
     assert "has ended" in done.stdout
@@ -405,7 +405,7 @@ def test_abort_keeps_what_was_not_merged(three: Place) -> None:
     assert "starts on main" in run(three)
 
 
-def test_plan_shows_what_would_run_and_changes_nothing(three: Place) -> None:
+def test_plan_shows_what_would_run_and_changes_nothing(three: Workspace) -> None:
     before = three.state()
     said = three.gitbatch("plan", code=0).stdout
     for part in (
@@ -422,7 +422,7 @@ def test_plan_shows_what_would_run_and_changes_nothing(three: Place) -> None:
     assert three.state() == before
 
 
-def test_plan_shows_the_only_agent_and_what_earlier_groups_will_write(three: Place) -> None:
+def test_plan_shows_the_only_agent_and_what_earlier_groups_will_write(three: Workspace) -> None:
     plan = "## Work Packages\n### A\n- [ ] T1 a → Output: a.md\n- [ ] T2 b → Output: b.md\n### B\n- [ ] T3 c → Output: c.md\n"
     three.write("task.md", plan)
     three.write("gitbatch.toml", '[agents.writer]\nkind = "command"\ncommand = ["true"]\n')
@@ -433,13 +433,13 @@ def test_plan_shows_the_only_agent_and_what_earlier_groups_will_write(three: Pla
     assert "reads 2 outputs of group 1 “A” (not there yet)" in second
 
 
-def test_git_batch_works_as_a_git_command(three: Place) -> None:
+def test_git_batch_works_as_a_git_command(three: Workspace) -> None:
     three.environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     assert three.git("batch", "--version").startswith("gitbatch ")
 
 
 @pytest.mark.rule("P3")
-def test_the_items_of_a_group_run_at_the_same_time(three: Place) -> None:
+def test_the_items_of_a_group_run_at_the_same_time(three: Workspace) -> None:
     for letter in "abcd":
         three.edit("task.md", f"Write {letter} →", f"Write {letter} do: nap 1 →")
     three.commit()
@@ -450,7 +450,7 @@ def test_the_items_of_a_group_run_at_the_same_time(three: Place) -> None:
     assert max(started) < min(finished)
 
 
-def test_jobs_bound_how_many_run(three: Place) -> None:
+def test_jobs_bound_how_many_run(three: Workspace) -> None:
     done = three.gitbatch(
         "run", "--items", "group:1", "--checkpoint", "at-end", "--jobs", "1", "--json", code=0
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from batch.model_server import serve_model
-from conftest import Place
+from conftest import Workspace
 from history import assert_tidy, audit, trailers
 from sessions import run_here
 
@@ -42,21 +42,21 @@ print(open(os.path.dirname(sys.argv[0]) + "/success.jsonl").read().replace("/wor
 """
 
 
-def set_up(place: Place, port: int, settings: str) -> None:
-    programs = place.home / ".local/share/claude"
+def set_up(workspace: Workspace, port: int, settings: str) -> None:
+    programs = workspace.home / ".local/share/claude"
     programs.mkdir(parents=True)
     (programs / "claude").write_text(PROGRAM.replace("SERVER", str(port)), encoding="utf-8")
     (programs / "claude").chmod(0o755)
     shutil.copy(STREAM, programs)
-    place.environment |= {
-        "PATH": f"{programs}:{place.environment['PATH']}",
+    workspace.environment |= {
+        "PATH": f"{programs}:{workspace.environment['PATH']}",
         "ANTHROPIC_API_KEY": KEY,
         "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{port}",
     }
-    place.write("task.md", "# Plan\n\n## Work Packages\n\n### Group\n\n- [ ] T1 Write → Output: T1.md\n")
-    place.write("rules.md", "# Rules\n")
-    place.write("gitbatch.toml", f'[agents.claude]\nkind = "claude-code"\n{settings}\n')
-    place.commit("The plan")
+    workspace.write("task.md", "# Plan\n\n## Work Packages\n\n### Group\n\n- [ ] T1 Write → Output: T1.md\n")
+    workspace.write("rules.md", "# Rules\n")
+    workspace.write("gitbatch.toml", f'[agents.claude]\nkind = "claude-code"\n{settings}\n')
+    workspace.commit("The plan")
 
 
 def texts(events: list[Any]) -> list[str]:
@@ -64,14 +64,16 @@ def texts(events: list[Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", ["bubblewrap", "landlock"])
-def test_model_is_reached_without_the_key(place: Place, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+def test_model_is_reached_without_the_key(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
     with serve_model() as server:
         port = server.server_port
-        set_up(place, port, f'sandbox = "{kind}"')
-        result, events = run_here(place, monkeypatch)
+        set_up(workspace, port, f'sandbox = "{kind}"')
+        result, events = run_here(workspace, monkeypatch)
     assert result.ending is Ending.COMPLETE
-    item = audit(place).items[0]
-    statuses, *environment = place.read("T1.md").splitlines()
+    item = audit(workspace).items[0]
+    statuses, *environment = workspace.read("T1.md").splitlines()
     assert statuses == "200 404 401 403 Connection refused"
     assert server.keys == [KEY]
     assert not [line for line in environment if KEY in line]
@@ -79,15 +81,17 @@ def test_model_is_reached_without_the_key(place: Place, monkeypatch: pytest.Monk
     said = texts(events)
     assert f"agent claude: network: api (127.0.0.1:{port})" in said
     assert len([line for line in said if line.startswith("refused by the proxy: ")]) == 3
-    assert int(trailers(place, item, "Tokens")[0]) > 100_000, (
+    assert int(trailers(workspace, item, "Tokens")[0]) > 100_000, (
         "the proxy has counted more than the program reports"
     )
-    assert_tidy(place)
+    assert_tidy(workspace)
 
 
-def test_asked_for_by_name_where_it_is_impossible(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_up(place, 1, 'network = "api"\nsandbox = "none"')
+def test_asked_for_by_name_where_it_is_impossible(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up(workspace, 1, 'network = "api"\nsandbox = "none"')
     with pytest.raises(GitbatchError) as caught:
-        run_here(place, monkeypatch)
+        run_here(workspace, monkeypatch)
     assert caught.value.message == 'agent claude: network = "api" is impossible: no sandbox'
     assert caught.value.code is ExitCode.FAILED

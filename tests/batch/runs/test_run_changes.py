@@ -1,7 +1,7 @@
 """What becomes of an item does not depend on the kind of worktree; an overlay also says what was deleted."""
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from sessions import run_here
 
 NAMES = ("same", "touched", "opened", "mode", "gone", "plan", "scope", "folder", "link")
@@ -38,18 +38,18 @@ STRAYS = {
 
 
 @pytest.mark.parametrize("kind", STRAYS)
-def test_outcomes(place: Place, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+def test_outcomes(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     items = "".join(f"- [ ] {name} (output: out/{name}.md)\n" for name in NAMES)
-    place.write("task.md", f"## Work Packages\n\n### All\n{items}")
-    place.write("CLAUDE.md", "# Rules\n")
+    workspace.write("task.md", f"## Work Packages\n\n### All\n{items}")
+    workspace.write("CLAUDE.md", "# Rules\n")
     config = '[batch]\nretries = 0\n[agents.a]\nkind = "command"\ncommand = ["sh", "tools/agent.sh"]\n'
-    place.write("gitbatch.toml", config)
-    place.write("tools/agent.sh", AGENT)
+    workspace.write("gitbatch.toml", config)
+    workspace.write("tools/agent.sh", AGENT)
     for path in (*(f"out/{name}.md" for name in NAMES), "docs/old.md", "notes.txt"):
-        place.write(path, "base\n")
-    place.commit()
-    place.environment["GITBATCH_WORKTREE"] = kind
-    _, events = run_here(place, monkeypatch)
+        workspace.write(path, "base\n")
+    workspace.commit()
+    workspace.environment["GITBATCH_WORKTREE"] = kind
+    _, events = run_here(workspace, monkeypatch)
     outcomes = {
         event["outcome"]["item"]["title"]: event["outcome"]
         for event in events
@@ -60,5 +60,5 @@ def test_outcomes(place: Place, monkeypatch: pytest.MonkeyPatch, kind: str) -> N
     }
     assert became == {name: text.format(name) for name, text in BECAME.items()}
     assert sorted(outcomes["folder"]["strays"]) == sorted(STRAYS[kind])
-    assert place.git("show", "main:out/mode.md") == "base\nnew"
-    assert place.git("ls-tree", "main", "out/mode.md").startswith("100644 ")
+    assert workspace.git("show", "main:out/mode.md") == "base\nnew"
+    assert workspace.git("ls-tree", "main", "out/mode.md").startswith("100644 ")

@@ -4,7 +4,7 @@ import asyncio
 import json
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from history import ticked, trailers
 from reviews import APPROVE, REJECT, RETRY, REVISE, UNDO, decide
 from sessions import run_here, session_settings
@@ -33,7 +33,7 @@ echo '{"summary": "Wrote it. It has one heading."}' >"$GITBATCH_REPLY"
 
 
 @pytest.fixture
-def revised(three: Place) -> Place:
+def revised(three: Workspace) -> Workspace:
     """A plan whose agent writes down its prompt."""
     three.write("tools/agent.sh", AGENT)
     three.commit()
@@ -42,7 +42,7 @@ def revised(three: Place) -> Place:
 
 @pytest.mark.rule("F7")
 def test_what_is_sent_back_runs_again_before_the_next_group(
-    revised: Place, monkeypatch: pytest.MonkeyPatch
+    revised: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On its own output, with the comment; the rejected one does not run, and the next group builds on what was decided."""
     run_here(revised, monkeypatch, checkpoint=AFTER_EACH)
@@ -80,7 +80,7 @@ def test_what_is_sent_back_runs_again_before_the_next_group(
 
 @pytest.mark.rule("F7")
 def test_what_failed_is_retried_and_what_ended_is_opened_again(
-    revised: Place, monkeypatch: pytest.MonkeyPatch
+    revised: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A failed item of an ended batch and a rejected one run again; then the batch ends again, and nothing is left."""
     revised.edit("task.md", "Write two", "Write FAIL two")
@@ -104,7 +104,7 @@ def test_what_failed_is_retried_and_what_ended_is_opened_again(
 
 @pytest.mark.rule("F7")
 def test_a_revision_that_fails_leaves_its_last_version(
-    revised: Place, monkeypatch: pytest.MonkeyPatch
+    revised: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its box is open; it can be rejected, and sent back again."""
     run_here(revised, monkeypatch, checkpoint=AFTER_EACH)
@@ -128,7 +128,7 @@ def test_a_revision_that_fails_leaves_its_last_version(
 
 
 def test_an_item_that_the_user_ticks_instead_is_skipped(
-    revised: Place, monkeypatch: pytest.MonkeyPatch
+    revised: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_here(revised, monkeypatch, checkpoint=AFTER_EACH)
     decide(revised, (REVISE, "T101"), comment="more")
@@ -141,7 +141,7 @@ def test_an_item_that_the_user_ticks_instead_is_skipped(
 
 @pytest.mark.rule("F7")
 def test_where_approval_is_required_nothing_continues_without_it(
-    revised: Place, monkeypatch: pytest.MonkeyPatch
+    revised: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not the next group, and not the end of the batch."""
     revised.write("gitbatch.toml", f"{revised.read('gitbatch.toml')}\n[review]\nrequire-approval = true\n")
@@ -160,7 +160,7 @@ def test_where_approval_is_required_nothing_continues_without_it(
 
 
 def test_a_branch_that_a_killed_run_left_is_not_the_revision(
-    revised: Place, monkeypatch: pytest.MonkeyPatch
+    revised: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The item's first commit, on its branch again after the review, was made before it: the item runs."""
     run_here(revised, monkeypatch, checkpoint=AFTER_EACH)
@@ -190,7 +190,7 @@ READERS = """\
 @pytest.mark.rule("F7")
 @pytest.mark.parametrize(("kind", "ran"), [(REVISE, "aabccde"), (UNDO, "abcde")])
 def test_a_finished_item_that_read_what_a_review_changed_runs_again(
-    three: Place, monkeypatch: pytest.MonkeyPatch, kind: DecisionKind, ran: str
+    three: Workspace, monkeypatch: pytest.MonkeyPatch, kind: DecisionKind, ran: str
 ) -> None:
     """It waits on its branch for its group; another one, which read another file, is kept and not paid for again."""
     script = (
@@ -218,9 +218,9 @@ def test_a_finished_item_that_read_what_a_review_changed_runs_again(
         assert f"out/a.md@{blob}" in trailers(three, item, "Context")
 
 
-def pause_after(place: Place, monkeypatch: pytest.MonkeyPatch, wanted: str) -> None:
+def pause_after(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, wanted: str) -> None:
     """Runs a batch until an item has finished, and pauses it then."""
-    for name, value in place.environment.items():
+    for name, value in workspace.environment.items():
         monkeypatch.setenv(name, value)
     sessions: list[Session] = []
 
@@ -228,9 +228,9 @@ def pause_after(place: Place, monkeypatch: pytest.MonkeyPatch, wanted: str) -> N
         if isinstance(event, ItemFinished) and event.outcome.item.name == wanted:
             sessions[0].request_pause()
 
-    repo = open_repository(place.root)
+    repo = open_repository(workspace.root)
     try:
-        settings = session_settings(place, items=None, checkpoint=None, jobs=1)
+        settings = session_settings(workspace, items=None, checkpoint=None, jobs=1)
         with open_session(repo, settings, (pause,)) as session:
             sessions.append(session)
             assert asyncio.run(session.run(PauseAlways())).ending is Ending.HALTED

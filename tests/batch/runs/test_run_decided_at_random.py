@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from pauses import run_with
 from reviews import APPROVE, REJECT, RETRY, REVISE, UNDO, list_items, record_choices
 from sessions import run_here
@@ -62,7 +62,7 @@ Decision = tuple[str, DecisionKind, ItemName, str]
 class Sequence:
     """A sequence of decisions on a batch, and what must be in history because of it."""
 
-    place: Place
+    workspace: Workspace
     chance: random.Random
     decided: list[Decision] = field(default_factory=list)
     touched: set[str] = field(default_factory=set)
@@ -72,14 +72,14 @@ class Sequence:
         """Decide as one of the people; where it is a conflict, or there is nothing to decide, nothing changes."""
         person = self.chance.choice(PEOPLE)
         named = {"GIT_AUTHOR_NAME": person, "GIT_COMMITTER_NAME": person}
-        place = replace(self.place, environment=self.place.environment | named)
-        before, said = place.state(), ""
+        workspace = replace(self.workspace, environment=self.workspace.environment | named)
+        before, said = workspace.state(), ""
         try:
-            choices = record_choices(place, choose)[1]
+            choices = record_choices(workspace, choose)[1]
         except (ReviewConflictError, UsageError) as error:
             choices, said = (), str(error)
         if not choices:
-            assert place.state() == before
+            assert workspace.state() == before
             assert "nothing to decide" in said or any(path in said for path in self.touched), said
         for choice in choices:
             name = ItemName(choice.item.group, choice.item.output)
@@ -89,7 +89,10 @@ class Sequence:
 
     def choose_some(self, _: Repository, found: Reviewable) -> tuple[Choice, ...]:
         """Choose possible decisions about up to three items."""
-        chance, status = self.chance, {name: state for name, (state, __) in list_items(self.place).items()}
+        chance, status = (
+            self.chance,
+            {name: state for name, (state, __) in list_items(self.workspace).items()},
+        )
         names = [name for name, state in status.items() if state in POSSIBLE]
         comment = chance.choice(["", "More.", "FAIL\n\nGitbatch-Review: x"])
         choices = []
@@ -112,29 +115,29 @@ class Sequence:
 
     def choose_with_dependants(self, repo: Repository, found: Reviewable) -> tuple[Choice, ...]:
         """Undo an item and what has read it."""
-        names = [name for name, (state, _) in list_items(self.place).items() if state == "succeeded"]
+        names = [name for name, (state, _) in list_items(self.workspace).items() if state == "succeeded"]
         words = (self.chance.choice(names),) if names else ()
         undone = tuple(Choice(UNDO, item) for item, _ in select_review_items(found, words))
         return (*undone, *choose_dependants(repo, found, undone))
 
     def commit_as_user(self) -> None:
         """Commit a change of an output, or its deletion, or an unrelated file."""
-        listed = self.place.git("ls-tree", "-r", "--name-only", "main", "out").splitlines()
+        listed = self.workspace.git("ls-tree", "-r", "--name-only", "main", "out").splitlines()
         path = self.chance.choice([*listed, "out/letters/a.md", "notes.md"])
         if path in listed and self.chance.random() < 0.2:
-            (self.place.root / path).unlink()
+            (self.workspace.root / path).unlink()
         else:
-            there = self.place.read(path) if path in listed else ""
-            self.place.write(path, f"{there}mine {self.chance.random()}\n")
+            there = self.workspace.read(path) if path in listed else ""
+            self.workspace.write(path, f"{there}mine {self.chance.random()}\n")
         self.touched.add(path)
-        self.place.commit("The user's")
+        self.workspace.commit("The user's")
 
     def step(self) -> None:
         """Do one thing, and often run after it."""
         self.do_one_thing()
         then = self.chance.random()
         if then < 0.3:
-            self.place.gitbatch("run")  # of a batch that has ended, it runs nothing
+            self.workspace.gitbatch("run")  # of a batch that has ended, it runs nothing
         elif then < 0.8:
             self.run_and_wait()
 
@@ -147,7 +150,7 @@ class Sequence:
             return self.chance.random() < 0.8
 
         with suppress(UsageError), pytest.MonkeyPatch.context() as patch:  # the batch may have ended
-            run_with(self.place, patch, *[meanwhile] * 20, items=None)
+            run_with(self.workspace, patch, *[meanwhile] * 20, items=None)
 
     def do_one_thing(self) -> None:
         """Decide, or commit as the user."""
@@ -167,10 +170,10 @@ class Sequence:
             self.commit_as_user()
 
 
-def read_decided(place: Place) -> list[Decision]:
+def read_decided(workspace: Workspace) -> list[Decision]:
     """What history alone says was decided by whom."""
     found = []
-    for entry in place.git("log", "--first-parent", "--reverse", "-z", "--format=%an%n%B").split("\0"):
+    for entry in workspace.git("log", "--first-parent", "--reverse", "-z", "--format=%an%n%B").split("\0"):
         person, _, message = entry.partition("\n")
         found += [(person, d.kind, d.item, d.agent) for d in parse_review_message(message)]
     return found
@@ -180,7 +183,7 @@ def read_decided(place: Place) -> list[Decision]:
 @pytest.mark.parametrize("seed", range(1, SEQUENCES + 1))
 @pytest.mark.sample(1)
 def test_any_decisions_leave_a_valid_history(
-    three: Place, monkeypatch: pytest.MonkeyPatch, seed: int
+    three: Workspace, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     three.write("tools/agent.sh", AGENT)
     config = three.read("gitbatch.toml").replace('"{output}"]', '"{output}", "weak"]')

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from batch.early_runs import run_early
-from conftest import Place
+from conftest import Workspace
 from waiting import wait_until
 
 from gitbatch.batch.ending import Ending
@@ -54,7 +54,7 @@ class Drawn:
         for number in range(1, self.drawn.randint(2, 4) + 1):
             earlier = [f"out/{name}.md" for group in self.groups for name in group]
             self.lines.append(f"\n### Group {number}\n\n{self.drawn.choice(HINTS)}\n\n")
-            names = [f"I{number}{place}" for place in range(self.drawn.randint(1, 4))]
+            names = [f"I{number}{workspace}" for workspace in range(self.drawn.randint(1, 4))]
             for name in names:
                 self._add_item(name, earlier)
             self.groups.append(names)
@@ -72,7 +72,7 @@ class Drawn:
 class User:
     """Changes something at some of the moments at which an item has ended, and pauses the run at some."""
 
-    place: Place
+    workspace: Workspace
     drawn: random.Random
     plan: Drawn
     moments: set[int]
@@ -111,7 +111,7 @@ class User:
         match self.drawn.choice(("file", "file", "plan", "pause")):
             case "file":
                 path = self.drawn.choice(SOURCES)
-                self.place.write(path, f"{path} {self.ended}\n")
+                self.workspace.write(path, f"{path} {self.ended}\n")
                 self._commit(path)
                 # While a group is recorded, the next one may have begun already: the event of that comes later.
                 is_recorded = self.names.issuperset(self.plan.groups[max(self.group, 1) - 1])
@@ -119,8 +119,8 @@ class User:
             case "plan":
                 later = [name for group in self.plan.groups[self.group :] for name in group]
                 name = self.drawn.choice(later) if later else ""
-                if name and f"{name} Write it" in self.place.read("task.md"):
-                    self.place.edit("task.md", f"{name} Write it", f"{name} Write it well")
+                if name and f"{name} Write it" in self.workspace.read("task.md"):
+                    self.workspace.edit("task.md", f"{name} Write it", f"{name} Write it well")
                     self._commit("task.md")
                     self.retold.append(name)
             case _:
@@ -130,8 +130,8 @@ class User:
         """Commit a file, when no group is recorded at this moment: then the index is locked, and the run may move HEAD."""
 
         def try_commit() -> bool:
-            self.place.git("commit", "--quiet", "--message=change", "--", path, check=False)
-            return self.place.git("diff", "--name-only", "HEAD", "--", path) == ""
+            self.workspace.git("commit", "--quiet", "--message=change", "--", path, check=False)
+            return self.workspace.git("diff", "--name-only", "HEAD", "--", path) == ""
 
         wait_until(try_commit, "the index is free")
 
@@ -139,45 +139,47 @@ class User:
 @pytest.mark.rule("F2")
 @pytest.mark.parametrize("seed", range(400))
 @pytest.mark.sample(2)
-def test_each_output_is_written_from_what_the_branch_has(place: Place, seed: int) -> None:
+def test_each_output_is_written_from_what_the_branch_has(workspace: Workspace, seed: int) -> None:
     drawn = random.Random(seed)  # noqa: S311 - to be the same each time
     plan = Drawn(drawn)
-    failing = set_up(place, plan)
+    failing = set_up(workspace, plan)
     count = len(plan.reads)
-    user = User(place, drawn, plan, set(drawn.sample(range(1, count + 1), drawn.randint(0, min(2, count)))))
-    ran = run_early(place, listen=user.listen, eager=EagerMode.ON, jobs=user.begin_run())
+    user = User(
+        workspace, drawn, plan, set(drawn.sample(range(1, count + 1), drawn.randint(0, min(2, count))))
+    )
+    ran = run_early(workspace, listen=user.listen, eager=EagerMode.ON, jobs=user.begin_run())
     while ran.result.ending is Ending.HALTED:
-        ran = run_early(place, listen=user.listen, eager=EagerMode.ON, jobs=user.begin_run())
+        ran = run_early(workspace, listen=user.listen, eager=EagerMode.ON, jobs=user.begin_run())
     assert (ran.result.ending, ran.result.succeeded, ran.result.failures) == (Ending.COMPLETE, count, ())
-    check_contents(place, plan, user)
+    check_contents(workspace, plan, user)
     assert not user.is_crowded
     if not user.changed and not user.retold:
-        starts = (place.home / "starts").read_text(encoding="utf-8").split()
+        starts = (workspace.home / "starts").read_text(encoding="utf-8").split()
         assert len(starts) == count + len(failing), "each item once"
-        assert place.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/rescue/*") == ""
+        assert workspace.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/rescue/*") == ""
 
 
-def set_up(place: Place, plan: Drawn) -> list[str]:
+def set_up(workspace: Workspace, plan: Drawn) -> list[str]:
     """Commit a plan; returns the items whose first attempt fails."""
     files = {"agent.sh": AGENT, "gitbatch.toml": CONFIG, "task.md": "".join(plan.lines)}
     for path, text in (files | {path: f"{path} 0\n" for path in SOURCES}).items():
-        place.write(path, text)
-    place.commit("The plan")
+        workspace.write(path, text)
+    workspace.commit("The plan")
     failing = plan.drawn.sample(sorted(plan.reads), plan.drawn.choice((0, 0, 1)))
-    (place.home / "fail").mkdir()
+    (workspace.home / "fail").mkdir()
     for name in failing:
-        (place.home / "fail" / name).touch()
+        (workspace.home / "fail" / name).touch()
     return failing
 
 
-def check_contents(place: Place, plan: Drawn, user: User) -> None:
+def check_contents(workspace: Workspace, plan: Drawn, user: User) -> None:
     """What was written from files that changed last before its group began is written from their last versions."""
     for number, names in enumerate(plan.groups, 1):
         for name in names:
             reads = plan.reads[name]
             if all(user.changed.get(path, 0) < number for path in _find_sources(plan, reads)):
-                expected = f"# {name}\n" + "".join(place.read(path) for path in sorted(reads))
-                assert place.read(f"out/{name}.md") == expected, name
+                expected = f"# {name}\n" + "".join(workspace.read(path) for path in sorted(reads))
+                assert workspace.read(f"out/{name}.md") == expected, name
 
 
 def _find_sources(plan: Drawn, reads: tuple[str, ...]) -> set[str]:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from batch.early_runs import count_starts, run_early, tell, write_plan
-from conftest import Place
+from conftest import Workspace
 
 from gitbatch.batch.ending import Ending
 from gitbatch.batch.events import EarlyWork, Event, ItemFinished, Notice
@@ -21,17 +21,17 @@ PAID = "reports-usage = true\n"
 
 
 @pytest.mark.rule("F2")
-def test_a_pause_says_what_is_done_of_later_groups(place: Place) -> None:
+def test_a_pause_says_what_is_done_of_later_groups(workspace: Workspace) -> None:
     """And the status marks it; the next run takes it, and nothing runs twice."""
-    write_plan(place, "A1\nA2\n", "B1 out/A1.md\nB2 out/A2.md\n", config=PAID)
-    tell(place, "A2", "wait_for B1\n")
-    tell(place, "B1", "wait_for_file go\n")
+    write_plan(workspace, "A1\nA2\n", "B1 out/A1.md\nB2 out/A2.md\n", config=PAID)
+    tell(workspace, "A2", "wait_for B1\n")
+    tell(workspace, "B1", "wait_for_file go\n")
 
     def listen(_: Session, event: Event) -> None:
         if isinstance(event, Notice) and event.text == "1 item of later groups must end first":
-            (place.home / "go").touch()
+            (workspace.home / "go").touch()
 
-    ran = run_early(place, listen=listen, checkpoint=AFTER_EACH)
+    ran = run_early(workspace, listen=listen, checkpoint=AFTER_EACH)
     assert ran.result.ending is Ending.PAUSED
     (paused,) = ran.list_of("batch-paused")
     assert (paused["early"]["done"], paused["early"]["running"]) == (1, 0)
@@ -42,75 +42,75 @@ def test_a_pause_says_what_is_done_of_later_groups(place: Place) -> None:
         if event["event"] in {"item-started", "item-finished"}
     }
     assert times["item-started", "B1"] < times["item-finished", "A2"]
-    items = json.loads(place.gitbatch("status", "--json", code=0).stdout)["items"]
+    items = json.loads(workspace.gitbatch("status", "--json", code=0).stdout)["items"]
     assert [(each["name"], each["status"]) for each in items if each["early"]] == [("B1", "not-merged")]
-    repo = open_repository(place.root, read_only=True)
+    repo = open_repository(workspace.root, read_only=True)
     assert read_sheet(repo).early == EarlyWork(
         1, 0, Spent(Usage(clean_text("m"), input=1, requests=1, cost=0.5), known=1)
     )
     repo.close()
-    again = run_early(place, items=None, checkpoint=None)
-    assert (again.result.succeeded, count_starts(place, "B1"), count_starts(place, "B2")) == (4, 1, 1)
-    assert place.gitbatch("verify", code=0).stdout.endswith("nothing found\n")
+    again = run_early(workspace, items=None, checkpoint=None)
+    assert (again.result.succeeded, count_starts(workspace, "B1"), count_starts(workspace, "B2")) == (4, 1, 1)
+    assert workspace.gitbatch("verify", code=0).stdout.endswith("nothing found\n")
 
 
 @pytest.mark.rule("F2")
-def test_a_limit_that_suffices_for_the_open_group_alone(place: Place) -> None:
+def test_a_limit_that_suffices_for_the_open_group_alone(workspace: Workspace) -> None:
     """The early item waits for its group, which a line says, and does not halt the batch; then the limit is reached."""
-    write_plan(place, "A1\nA2\n", "B1 out/A1.md\nB2 out/A1.md\n", config=PAID)
-    tell(place, "A2", "wait_for_file go\n")
+    write_plan(workspace, "A1\nA2\n", "B1 out/A1.md\nB2 out/A1.md\n", config=PAID)
+    tell(workspace, "A2", "wait_for_file go\n")
 
     def listen(session: Session, event: Event) -> None:  # noqa: ARG001 - a listener
         if isinstance(event, Notice) and "B1 starts with its group" in event.text:
-            (place.home / "go").touch()
+            (workspace.home / "go").touch()
 
-    ran = run_early(place, listen=listen, limits=SpendingLimits(max_cost=1.0))
+    ran = run_early(workspace, listen=listen, limits=SpendingLimits(max_cost=1.0))
     said = (
         "B1 starts with its group, and so may others: the open group may need what is left of the cost limit"
     )
     assert ran.notices.count(said) == ran.notices.count("starts with its group") == 1
     assert (ran.early, ran.result.ending, ran.result.succeeded) == ([], Ending.HALTED, 2)
     assert len(ran.list_of("checkpoint")) == 1
-    assert count_starts(place, "B1") == 0
-    again = run_early(place, items=None, checkpoint=None, limits=SpendingLimits(max_cost=2.0))
+    assert count_starts(workspace, "B1") == 0
+    again = run_early(workspace, items=None, checkpoint=None, limits=SpendingLimits(max_cost=2.0))
     assert (again.result.ending, again.result.succeeded, again.early) == (Ending.COMPLETE, 4, [])
 
 
 @pytest.mark.rule("F2")
-def test_a_limit_of_tokens_is_not_called_one_of_cost(place: Place) -> None:
-    write_plan(place, "A1\nA2\n", "B1 out/A1.md\n", config=PAID)
-    tell(place, "A2", "wait_for_file go\n")
+def test_a_limit_of_tokens_is_not_called_one_of_cost(workspace: Workspace) -> None:
+    write_plan(workspace, "A1\nA2\n", "B1 out/A1.md\n", config=PAID)
+    tell(workspace, "A2", "wait_for_file go\n")
 
     def listen(_: Session, event: Event) -> None:
         if isinstance(event, Notice) and "B1 starts with its group" in event.text:
-            (place.home / "go").touch()
+            (workspace.home / "go").touch()
 
-    ran = run_early(place, listen=listen, limits=SpendingLimits(max_tokens=1))
+    ran = run_early(workspace, listen=listen, limits=SpendingLimits(max_tokens=1))
     assert ran.notices.endswith("B1 starts with its group, and so may others: a limit is reached")
 
 
 @pytest.mark.rule("F2")
-def test_a_plan_without_contexts_is_run_as_without_early_start(place: Place) -> None:
-    write_plan(place, "A1\n", "B1\n")
-    ran = run_early(place)
+def test_a_plan_without_contexts_is_run_as_without_early_start(workspace: Workspace) -> None:
+    write_plan(workspace, "A1\n", "B1\n")
+    ran = run_early(workspace)
     (started,) = ran.list_of("batch-started")
     assert (started["eager"], started["eager_reason"]) == ("off", "asked-nothing-can-start")
     assert (ran.result.succeeded, ran.early) == (2, [])
-    assert "Gitbatch-Format: 3" not in place.git("log", "--format=%B")
+    assert "Gitbatch-Format: 3" not in workspace.git("log", "--format=%B")
 
 
 @pytest.mark.rule("F2")
-def test_nothing_starts_early_that_would_be_stale_without_any_change(place: Place) -> None:
+def test_nothing_starts_early_that_would_be_stale_without_any_change(workspace: Workspace) -> None:
     """B2 revised, before its group, what A1 wrote. C1 reads that: its base would have both versions, also when A1 is merged."""
-    write_plan(place, "A1\nA2\n", "B1\nB2 agent.sh\n", "C1 out/A1.md\n")
-    place.edit("task.md", "out/B2.md", "out/A1.md")
-    place.commit()
-    tell(place, "A2", "wait_for_file go\n")
+    write_plan(workspace, "A1\nA2\n", "B1\nB2 agent.sh\n", "C1 out/A1.md\n")
+    workspace.edit("task.md", "out/B2.md", "out/A1.md")
+    workspace.commit()
+    tell(workspace, "A2", "wait_for_file go\n")
 
     def listen(_: Session, event: Event) -> None:
         if isinstance(event, ItemFinished) and event.outcome.item.name == "B2":
-            (place.home / "go").touch()
+            (workspace.home / "go").touch()
 
-    ran = run_early(place, listen=listen)
-    assert (ran.result.succeeded, ran.early, count_starts(place, "C1")) == (5, ["B2"], 1)
+    ran = run_early(workspace, listen=listen)
+    assert (ran.result.succeeded, ran.early, count_starts(workspace, "C1")) == (5, ["B2"], 1)
     assert "again: " not in ran.notices

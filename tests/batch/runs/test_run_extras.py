@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from history import audit
 from sessions import run_here
 
@@ -58,55 +58,55 @@ echo here already >out/three.md
 
 
 @pytest.fixture(params=KINDS)
-def kind(request: pytest.FixtureRequest, place: Place, monkeypatch: pytest.MonkeyPatch) -> str:
+def kind(request: pytest.FixtureRequest, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> str:
     kind: str = request.param
     if kind == "clone":  # everywhere: by copies, where the file system has no reflinks
         monkeypatch.setattr(cloning, "_cloning_call", lambda: shutil.copy)
-    place.environment["GITBATCH_WORKTREE"] = kind
+    workspace.environment["GITBATCH_WORKTREE"] = kind
     return kind
 
 
-def lay_out(place: Place, batch: str = "", **files: str) -> None:
-    place.write("task.md", PLAN)
-    place.write("gitbatch.toml", CONFIG.format(batch=batch))
-    place.write("tools/agent.sh", AGENT)
-    place.write(".gitignore", "node_modules\n.env*\nprepared.txt\nstate/\nlog\n")
-    place.write(".worktreeinclude", "node_modules/\n.env*\n")
+def lay_out(workspace: Workspace, batch: str = "", **files: str) -> None:
+    workspace.write("task.md", PLAN)
+    workspace.write("gitbatch.toml", CONFIG.format(batch=batch))
+    workspace.write("tools/agent.sh", AGENT)
+    workspace.write(".gitignore", "node_modules\n.env*\nprepared.txt\nstate/\nlog\n")
+    workspace.write(".worktreeinclude", "node_modules/\n.env*\n")
     for path, text in files.items():
-        place.write(path, text)
-    place.commit()
-    place.write("node_modules/.bin/run-tests", RUN_TESTS)
-    (place.root / "node_modules/.bin/run-tests").chmod(0o755)
-    place.write("node_modules/lib/shared.js", "original")
-    place.write("node_modules/lib/other.js", "original")
-    place.write(".env", "SECRET=1")
-    place.write(".env.test", "MODE=test")
+        workspace.write(path, text)
+    workspace.commit()
+    workspace.write("node_modules/.bin/run-tests", RUN_TESTS)
+    (workspace.root / "node_modules/.bin/run-tests").chmod(0o755)
+    workspace.write("node_modules/lib/shared.js", "original")
+    workspace.write("node_modules/lib/other.js", "original")
+    workspace.write(".env", "SECRET=1")
+    workspace.write(".env.test", "MODE=test")
 
 
 def notices(events: list[dict[str, str]]) -> list[str]:
     return [event["text"] for event in events if event["event"] == "notice"]
 
 
-def outputs_of_first(place: Place) -> list[str]:
-    return place.git("show", "main:out/one.md").split()
+def outputs_of_first(workspace: Workspace) -> list[str]:
+    return workspace.git("show", "main:out/one.md").split()
 
 
-def outputs(place: Place) -> dict[str, str]:
-    return {name: place.git("show", f"main:out/{name}.md") for name in ("one", "two", "three")}
+def outputs(workspace: Workspace) -> dict[str, str]:
+    return {name: workspace.git("show", f"main:out/{name}.md") for name in ("one", "two", "three")}
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "clone"], indirect=True)
-def test_included_test_suite(place: Place, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_included_test_suite(workspace: Workspace, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each agent runs a suite out of an included folder, and changes it for itself alone."""
-    lay_out(place, 'include = [".env.test"]')
-    result, events = run_here(place, monkeypatch)
+    lay_out(workspace, 'include = [".env.test"]')
+    result, events = run_here(workspace, monkeypatch)
     assert (result.succeeded, result.failed) == (3, 0), events[-3:]
-    for text in outputs(place).values():
+    for text in outputs(workspace).values():
         assert text.startswith("tests pass\nnot prepared")
         assert ".env.test" in text
         assert ".env\n" not in text
-    assert (place.root / "node_modules/lib/shared.js").read_text() == "original"
-    assert (place.root / "node_modules/lib/other.js").exists()
+    assert (workspace.root / "node_modules/lib/shared.js").read_text() == "original"
+    assert (workspace.root / "node_modules/lib/other.js").exists()
     said = notices(events)
     assert any(text.startswith("worktrees get .env.test, node_modules/ of your checkout") for text in said)
     assert "agents can read .env.test, which batch.include names" in said
@@ -114,19 +114,19 @@ def test_included_test_suite(place: Place, kind: str, monkeypatch: pytest.Monkey
     assert events[0]["worktrees"].startswith(kind)
     strays = [event["outcome"]["strays"] for event in events if event["event"] == "item-finished"]
     assert all("node_modules/lib/shared.js" in each for each in strays)
-    assert len(audit(place).items) == 3
+    assert len(audit(workspace).items) == 3
 
 
 @pytest.mark.usefixtures("kind")
-def test_prepared_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prepared_once(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """The commands run once for all items and groups, in a home of their own; the next batch finds the result."""
-    lay_out(place, PREPARE, **{"package-lock.json": "1", "tools/prepare.sh": PREPARING})
-    result, events = run_here(place, monkeypatch)
+    lay_out(workspace, PREPARE, **{"package-lock.json": "1", "tools/prepare.sh": PREPARING})
+    result, events = run_here(workspace, monkeypatch)
     assert (result.succeeded, result.failed) == (3, 0), events[-3:]
-    found = set(outputs(place).values())
+    found = set(outputs(workspace).values())
     homes = {text.splitlines()[1] for text in found}
     assert len(homes) == 1, "one result for all"
-    assert place.environment["HOME"] != homes.pop()
+    assert workspace.environment["HOME"] != homes.pop()
     assert (
         sum(
             text.startswith("preparing worktrees, once for all: mkdir -p out; sh tools/")
@@ -134,9 +134,9 @@ def test_prepared_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
         )
         == 1
     )
-    place.edit("task.md", "[x] Three", "[ ] Three")
-    place.commit()
-    _, again = run_here(place, monkeypatch)
+    workspace.edit("task.md", "[x] Three", "[ ] Three")
+    workspace.commit()
+    _, again = run_here(workspace, monkeypatch)
     assert [text for text in notices(again) if "prepar" in text] == [], "the next batch finds it"
 
 
@@ -147,16 +147,16 @@ echo '{"summary": "Read the outputs. They are there."}' >"$GITBATCH_REPLY"
 """
 
 
-def test_prepared_worktrees_show_outputs(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prepared_worktrees_show_outputs(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder that the commands made, where groups write later, hides nothing that a group has written."""
-    lay_out(place, 'prepare = ["mkdir", "-p", "out/deep"]', **{"tools/agent.sh": HIDING_AGENT})
-    place.environment["GITBATCH_WORKTREE"] = "overlay"
-    place.edit("tools/agent.sh", "mkdir", "echo words >words\nmkdir")
-    place.edit("tools/agent.sh", "cat out/*.md", "cat words out/o*.md")
-    place.commit()
-    result, _ = run_here(place, monkeypatch)
+    lay_out(workspace, 'prepare = ["mkdir", "-p", "out/deep"]', **{"tools/agent.sh": HIDING_AGENT})
+    workspace.environment["GITBATCH_WORKTREE"] = "overlay"
+    workspace.edit("tools/agent.sh", "mkdir", "echo words >words\nmkdir")
+    workspace.edit("tools/agent.sh", "cat out/*.md", "cat words out/o*.md")
+    workspace.commit()
+    result, _ = run_here(workspace, monkeypatch)
     assert result.succeeded == 3
-    assert outputs(place)["three"].count("words") > 1
+    assert outputs(workspace)["three"].count("words") > 1
 
 
 COMMITTED_AGENT = """
@@ -168,33 +168,35 @@ echo '{"summary": "Read the files. They are there."}' >"$GITBATCH_REPLY"
 
 
 @pytest.mark.usefixtures("kind")
-def test_commit_counts_where_a_layer_has_a_file_too(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commit_counts_where_a_layer_has_a_file_too(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The user commits a file that was prepared; the next batch finds the layer in the cache."""
     prepare = (
         'prepare = ["sh", "-c", "mkdir -p dist/sub; echo made >dist/made.txt; echo made >dist/sub/other.txt"]'
     )
-    lay_out(place, f'{prepare}\nprepare-on = ["no"]', **{"tools/agent.sh": COMMITTED_AGENT})
-    place.edit(".gitignore", "log", "log\ndist")
-    place.commit()
-    run_here(place, monkeypatch, items="group:1")
-    assert outputs_of_first(place) == ["made", "made", "original"]
-    place.write("dist/made.txt", "committed\n")
-    place.git("add", "--force", "dist")
-    place.edit("task.md", "[x] One", "[ ] One")
-    place.git("commit", "-qam", "what was made")
-    _, events = run_here(place, monkeypatch, items="group:1")
-    assert outputs_of_first(place) == ["committed", "made", "original"]
+    lay_out(workspace, f'{prepare}\nprepare-on = ["no"]', **{"tools/agent.sh": COMMITTED_AGENT})
+    workspace.edit(".gitignore", "log", "log\ndist")
+    workspace.commit()
+    run_here(workspace, monkeypatch, items="group:1")
+    assert outputs_of_first(workspace) == ["made", "made", "original"]
+    workspace.write("dist/made.txt", "committed\n")
+    workspace.git("add", "--force", "dist")
+    workspace.edit("task.md", "[x] One", "[ ] One")
+    workspace.git("commit", "-qam", "what was made")
+    _, events = run_here(workspace, monkeypatch, items="group:1")
+    assert outputs_of_first(workspace) == ["committed", "made", "original"]
     (said,) = [text for text in notices(events) if text.startswith("agents see ")]
     assert said.startswith("agents see dist/made.txt as the commit has it")
 
 
-def test_files_that_cannot_be_included(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_cannot_be_included(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are too large together, or one cannot be read: nothing has run, and the next start takes it up."""
-    lay_out(place, 'worktree = "copy"\ninclude-max = 10')
+    lay_out(workspace, 'worktree = "copy"\ninclude-max = 10')
     with pytest.raises(IncludeSizeError, match=r"the largest: node_modules/ \("):
-        run_here(place, monkeypatch)
-    place.edit("gitbatch.toml", "include-max = 10\n", "")
-    place.commit()
+        run_here(workspace, monkeypatch)
+    workspace.edit("gitbatch.toml", "include-max = 10\n", "")
+    workspace.commit()
     real = copying._copy_file
 
     def fail(*given: Any) -> None:  # noqa: ANN401 - as the real one
@@ -204,7 +206,7 @@ def test_files_that_cannot_be_included(place: Place, monkeypatch: pytest.MonkeyP
     with monkeypatch.context() as patch:
         patch.setattr(copying, "_copy_file", fail)
         with pytest.raises(DiskError) as caught:
-            run_here(place, monkeypatch)
+            run_here(workspace, monkeypatch)
     assert (
         caught.value.message
         == "cannot include files of the checkout: node_modules/lib/shared.js: Permission denied"
@@ -216,21 +218,21 @@ def test_files_that_cannot_be_included(place: Place, monkeypatch: pytest.MonkeyP
     with monkeypatch.context() as patch:
         patch.setattr(copying, "clone_or_copy", fill_disk)
         with pytest.raises(DiskError, match=r"checkout: .*/gitbatch/layers/[^:]*: No space left on device"):
-            run_here(place, monkeypatch)
-    result, _ = run_here(place, monkeypatch)
+            run_here(workspace, monkeypatch)
+    result, _ = run_here(workspace, monkeypatch)
     assert result.succeeded == 3
 
 
-def test_prepare_fails(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    lay_out(place, 'prepare = ["sh", "-c", "echo the registry is away >&2; exit 3"]')
-    place.environment["GITBATCH_WORKTREE"] = "copy"
+def test_prepare_fails(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    lay_out(workspace, 'prepare = ["sh", "-c", "echo the registry is away >&2; exit 3"]')
+    workspace.environment["GITBATCH_WORKTREE"] = "copy"
     with pytest.raises(PrepareError) as caught:
-        run_here(place, monkeypatch)
+        run_here(workspace, monkeypatch)
     assert "batch.prepare failed: sh -c" in caught.value.message
     assert "the registry is away" in f"{caught.value.message}{caught.value.details}"
     assert "it has no network (batch.prepare-network)" in caught.value.advice
     assert caught.value.code == 1
-    assert not place.git("for-each-ref", "refs/heads/gitbatch/"), "no agent has started"
+    assert not workspace.git("for-each-ref", "refs/heads/gitbatch/"), "no agent has started"
 
 
 VENV_AGENT = """
@@ -243,23 +245,25 @@ echo '{"summary": "Ran the tool. It works."}' >"$GITBATCH_REPLY"
 """
 
 
-def test_real_virtual_environment(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_real_virtual_environment(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """An included .venv has absolute paths, and an editable install: both lead to the agent's worktree, not to the checkout."""
-    lay_out(place, **{"tools/agent.sh": VENV_AGENT, "src/thing.py": 'NAME = "checkout"\n'})
-    place.write(".gitignore", ".venv\n")
-    place.write(".worktreeinclude", ".venv\n")
-    place.commit()
-    venv = place.root / ".venv"
+    lay_out(workspace, **{"tools/agent.sh": VENV_AGENT, "src/thing.py": 'NAME = "checkout"\n'})
+    workspace.write(".gitignore", ".venv\n")
+    workspace.write(".worktreeinclude", ".venv\n")
+    workspace.commit()
+    venv = workspace.root / ".venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
     (site,) = venv.glob("lib/python*/site-packages")
-    (site / "editable.pth").write_text(f"{place.root}/src\n")
-    place.write(".venv/bin/tool", f"#!{venv}/bin/python\nimport thing, sys\nprint(thing.NAME, sys.prefix)\n")
+    (site / "editable.pth").write_text(f"{workspace.root}/src\n")
+    workspace.write(
+        ".venv/bin/tool", f"#!{venv}/bin/python\nimport thing, sys\nprint(thing.NAME, sys.prefix)\n"
+    )
     (venv / "bin/tool").chmod(0o755)
-    place.environment["GITBATCH_WORKTREE"] = "overlay"
-    result, events = run_here(place, monkeypatch)
+    workspace.environment["GITBATCH_WORKTREE"] = "overlay"
+    result, events = run_here(workspace, monkeypatch)
     assert (result.succeeded, result.failed) == (3, 0), events[-3:]
-    assert set(outputs(place).values()) == {f"agent {venv}\n{place.root}"}
-    assert (place.root / "src/thing.py").read_text() == 'NAME = "checkout"\n'
+    assert set(outputs(workspace).values()) == {f"agent {venv}\n{workspace.root}"}
+    assert (workspace.root / "src/thing.py").read_text() == 'NAME = "checkout"\n'
     assert not list(venv.rglob("__pycache__/thing*"))
 
 
@@ -279,9 +283,9 @@ sandbox = "none"
 """
 
 
-def test_checks_have_the_layers(place: Place, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checks_have_the_layers(workspace: Workspace, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A check runs the suite of the included folder; what an agent has changed there is not to be seen. No layer is left of it."""
-    lay_out(place, **{"gitbatch.toml": CONFIG.format(batch="") + CHECK})
+    lay_out(workspace, **{"gitbatch.toml": CONFIG.format(batch="") + CHECK})
     asked: list[frozenset[str]] = []
     real = kinds._find_overlay_problem
 
@@ -290,7 +294,7 @@ def test_checks_have_the_layers(place: Place, kind: str, monkeypatch: pytest.Mon
         return real(sandboxes, *folders)  # type: ignore[arg-type]
 
     monkeypatch.setattr(kinds, "_find_overlay_problem", ask)
-    result, events = run_here(place, monkeypatch, items="group:1", sandbox=None)
+    result, events = run_here(workspace, monkeypatch, items="group:1", sandbox=None)
     assert (result.succeeded, result.failed) == (2, 0), events[-3:]
     gates = [event["result"] for event in events if event["event"] == "gate-finished"]
     assert gates == ["pass"]
@@ -298,7 +302,7 @@ def test_checks_have_the_layers(place: Place, kind: str, monkeypatch: pytest.Mon
     assert checks == ["pass", "pass"], events
     if kind == "overlay":
         assert asked[0] >= {"landlock", "none"}, "a mount is tried in the sandboxes of all programs"
-        layers = [path.name for path in (place.home / "cache/gitbatch/layers").glob("*/*")]
+        layers = [path.name for path in (workspace.home / "cache/gitbatch/layers").glob("*/*")]
         assert len([name for name in layers if not name.startswith("include-")]) == 1, layers
 
 
@@ -327,25 +331,25 @@ grep -c : /proc/net/dev >>prepared.txt
 
 
 @pytest.mark.parametrize("written", ["2", "bad"])
-def test_prepared_again(place: Place, monkeypatch: pytest.MonkeyPatch, written: str) -> None:
+def test_prepared_again(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, written: str) -> None:
     """An item wrote what the result depends on: the commands run again for this batch, without a network."""
     settings = 'worktree = "copy"\nprepare = ["sh", "tools/prepare.sh"]\nprepare-on = ["package-lock.json"]\nprepare-network = true'
-    lay_out(place, settings)
-    place.write("task.md", AGAIN_PLAN)
-    place.write("tools/agent.sh", AGAIN_AGENT.replace("echo 2", f"echo {written}"))
-    place.write("tools/prepare.sh", AGAIN_PREPARE)
-    place.write("package-lock.json", "1")
-    place.commit()
+    lay_out(workspace, settings)
+    workspace.write("task.md", AGAIN_PLAN)
+    workspace.write("tools/agent.sh", AGAIN_AGENT.replace("echo 2", f"echo {written}"))
+    workspace.write("tools/prepare.sh", AGAIN_PREPARE)
+    workspace.write("package-lock.json", "1")
+    workspace.commit()
     if written == "bad":
         with pytest.raises(PrepareError, match="cannot read the lock"):
-            run_here(place, monkeypatch)
-        assert place.git("show", "main:package-lock.json") == "bad", "what was done stays"
+            run_here(workspace, monkeypatch)
+        assert workspace.git("show", "main:package-lock.json") == "bad", "what was done stays"
         return
-    result, events = run_here(place, monkeypatch)
+    result, events = run_here(workspace, monkeypatch)
     assert (result.succeeded, result.failed) == (2, 0), events[-3:]
-    lock, interfaces = place.git("show", "main:out/two.md").split()
+    lock, interfaces = workspace.git("show", "main:out/two.md").split()
     assert (lock, interfaces) == ("2", "1"), "only the loopback is there"
     again = "package-lock.json changed in this batch: batch.prepare runs again, for this batch alone and without a network"
     assert again in notices(events)
-    layers = list((place.home / "cache/gitbatch/layers").glob("*/prepare-*"))
+    layers = list((workspace.home / "cache/gitbatch/layers").glob("*/prepare-*"))
     assert len(layers) == 2

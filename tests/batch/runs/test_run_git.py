@@ -1,19 +1,19 @@
 """Git around a run: the user's commits and the configuration that change meanwhile, filters, line ends and pointers."""
 
 import pytest
-from conftest import Place, read_run
+from conftest import Workspace, read_run
 from history import assert_tidy, changed, ticked, trailers
 
 ALL = [f"T{group}0{item}" for group in (1, 2, 3) for item in (1, 2, 3, 4)]
 
 
-def run(place: Place, *arguments: str, code: int = 0, mode: str = "at-end") -> str:
-    done = place.gitbatch("run", "--items", "all", "--checkpoint", mode, *arguments, code=code)
+def run(workspace: Workspace, *arguments: str, code: int = 0, mode: str = "at-end") -> str:
+    done = workspace.gitbatch("run", "--items", "all", "--checkpoint", mode, *arguments, code=code)
     return done.stdout + done.stderr
 
 
 @pytest.mark.copied("an agent in an overlay does not find the checkout that it changes here")
-def test_the_users_commit_during_a_group_is_built_upon(three: Place) -> None:
+def test_the_users_commit_during_a_group_is_built_upon(three: Workspace) -> None:
     three.edit("task.md", "Write a →", "Write a do: commit-on-main →")
     three.edit(
         "tools/agent.sh",
@@ -37,7 +37,7 @@ def test_the_users_commit_during_a_group_is_built_upon(three: Place) -> None:
 
 
 @pytest.mark.copied("an agent in an overlay does not find the checkout that it changes here")
-def test_a_conflict_is_a_value(three: Place) -> None:
+def test_a_conflict_is_a_value(three: Workspace) -> None:
     three.edit("task.md", "Write a →", "Write a do: take →")
     three.edit(
         "tools/agent.sh",
@@ -61,7 +61,7 @@ def test_a_conflict_is_a_value(three: Place) -> None:
 
 @pytest.mark.rule("S1")
 @pytest.mark.copied("an agent in an overlay does not find the checkout that it changes here")
-def test_a_changed_git_configuration_stops_before_anything_moves(three: Place) -> None:
+def test_a_changed_git_configuration_stops_before_anything_moves(three: Workspace) -> None:
     three.edit("task.md", "Write a →", "Write a do: tamper →")
     three.edit(
         "tools/agent.sh",
@@ -84,7 +84,7 @@ def test_a_changed_git_configuration_stops_before_anything_moves(three: Place) -
 
 @pytest.mark.rule("S1")
 @pytest.mark.copied("an agent in an overlay does not find the checkout that it changes here")
-def test_a_filter_that_an_agent_sets_up_is_not_run_for_the_next(three: Place) -> None:
+def test_a_filter_that_an_agent_sets_up_is_not_run_for_the_next(three: Workspace) -> None:
     three.edit("gitbatch.toml", "jobs = 4", "jobs = 1")
     three.edit("task.md", "Write a →", "Write a do: tamper →")
     three.edit(
@@ -99,7 +99,7 @@ def test_a_filter_that_an_agent_sets_up_is_not_run_for_the_next(three: Place) ->
     assert not (three.home / "caught").exists()
 
 
-def test_line_ends_are_stored_by_the_commits_attributes(three: Place) -> None:
+def test_line_ends_are_stored_by_the_commits_attributes(three: Workspace) -> None:
     three.write(".gitattributes", "*.md text\n*.bin filter=lfs\n")
     three.edit(
         "gitbatch.toml",
@@ -127,7 +127,7 @@ def test_line_ends_are_stored_by_the_commits_attributes(three: Place) -> None:
 
 
 @pytest.mark.rule("S1")
-def test_a_pointer_that_was_changed_is_named_and_one_that_was_not_is_no_stray(three: Place) -> None:
+def test_a_pointer_that_was_changed_is_named_and_one_that_was_not_is_no_stray(three: Workspace) -> None:
     three.edit(
         "gitbatch.toml",
         '"sh", "tools/agent.sh", ',

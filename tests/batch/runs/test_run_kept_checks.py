@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from sessions import run_here
 
 PLAN = "## Work Packages\n\n### First\n- [ ] One (output: out/one.md)\n- [ ] Two (output: out/two.md)\n"
@@ -31,17 +31,17 @@ echo changed >README.md; echo x >junk; ls out >>LOG; ls -di . | cut -d ' ' -f 1 
 
 
 def test_checks_take_the_checkout_of_another(
-    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gitbatch.repo.templates.kept._FEW", 0)
     monkeypatch.setattr("gitbatch.repo.templates.kept.shows_mapped_writes", lambda _: True)  # also on a tmpfs
     check, log = tmp_path / "check.sh", tmp_path / "log"
     check.write_text(CHECK.replace("LOG", str(log)), encoding="utf-8")
-    place.write("task.md", PLAN)
-    place.write("README.md", "given\n")
-    place.write("gitbatch.toml", CONFIG.replace("CHECK", str(check)))
-    place.commit()
-    result, events = run_here(place, monkeypatch, sandbox=None)
+    workspace.write("task.md", PLAN)
+    workspace.write("README.md", "given\n")
+    workspace.write("gitbatch.toml", CONFIG.replace("CHECK", str(check)))
+    workspace.commit()
+    result, events = run_here(workspace, monkeypatch, sandbox=None)
     assert (result.succeeded, result.failed) == (2, 0), events[-4:]
     lines = log.read_text(encoding="utf-8").splitlines()
     folders = [line for line in lines if line.isdecimal()]

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from batch.reviewers import set_up
-from conftest import Place
+from conftest import Workspace
 from history import assert_tidy, audit, ticked
 from sessions import run_here
 from waiting import wait_until
@@ -37,7 +37,7 @@ LOOK = """look)
 
 
 @pytest.fixture
-def layered(three: Place) -> Place:
+def layered(three: Workspace) -> Workspace:
     """A repository with an agent that says what it sees, whose worktrees are layers."""
     three.environment["GITBATCH_WORKTREE"] = "overlay"
     three.edit("task.md", "Write a →", "Write a do: look →")
@@ -50,7 +50,7 @@ def layered(three: Place) -> Place:
 
 
 @pytest.mark.parametrize("kind", ["bubblewrap", "landlock", "none"])
-def test_agents_work_at_the_path_of_the_checkout(layered: Place, kind: str) -> None:
+def test_agents_work_at_the_path_of_the_checkout(layered: Workspace, kind: str) -> None:
     """One of them commits, which it does for itself: neither its commit nor its further file counts."""
     layered.edit("task.md", "Write b →", "Write b do: commit →")
     layered.commit()
@@ -69,7 +69,7 @@ def test_agents_work_at_the_path_of_the_checkout(layered: Place, kind: str) -> N
     assert_tidy(layered)
 
 
-def test_kind_that_does_not_work_is_said(layered: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kind_that_does_not_work_is_said(layered: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """The run falls back to copies, and names the reason; asked for by name, the kind is refused."""
     monkeypatch.setattr(kinds, "_find_overlay_problem", lambda *_: "no mounts here")
     monkeypatch.setattr(kinds, "_find_clone_problem", lambda *_: "no reflinks")
@@ -82,7 +82,7 @@ def test_kind_that_does_not_work_is_said(layered: Place, monkeypatch: pytest.Mon
     assert layered.git("show", "main:out/letters/a.md").splitlines()[0] != str(layered.root)
 
 
-def run_directly(layered: Place, kind: str, **more: Any) -> str:  # noqa: ANN401 - arguments of Popen
+def run_directly(layered: Workspace, kind: str, **more: Any) -> str:  # noqa: ANN401 - arguments of Popen
     """Returns what a run prints that the system's Python starts, which an ordinary user may execute."""
     packages = f"{Path(gitbatch.__file__).parents[1]}:{sysconfig.get_path('purelib')}"
     environment = {**layered.environment, "PYTHONPATH": packages, "PATH": "/usr/bin:/bin"}
@@ -109,7 +109,7 @@ def users_python() -> None:
 
 @pytest.mark.usefixtures("users_python")
 @pytest.mark.parametrize("kind", ["bubblewrap", "none"])
-def test_ordinary_users_have_it_too(layered: Place, kind: str) -> None:
+def test_ordinary_users_have_it_too(layered: Workspace, kind: str) -> None:
     with tempfile.TemporaryDirectory(dir="/var/tmp") as above:
         Path(above).chmod(0o755)
         moved = Path(above) / "work"
@@ -129,7 +129,7 @@ def test_ordinary_users_have_it_too(layered: Place, kind: str) -> None:
 
 
 @pytest.mark.usefixtures("users_python")
-def test_system_without_mounts_gets_copies(layered: Place) -> None:
+def test_system_without_mounts_gets_copies(layered: Workspace) -> None:
     """A system call filter refuses namespaces and mounts, as in some containers."""
     layered.environment["GITBATCH_WORKTREE"] = "auto"
     said = run_directly(layered, "none", preexec_fn=refuse_mounts)
@@ -144,7 +144,7 @@ def refuse_mounts() -> None:
     install_filter([(0x20, 0, 0, 0), *refuse_calls(numbers, errno.EPERM), (0x06, 0, 0, 0x7FFF0000)])
 
 
-def test_wrong_memory_costs_one_run(layered: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_memory_costs_one_run(layered: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Overlays worked in the first run. Then mounts are refused: the second halts and says so, the third makes a trial."""
     layered.environment["GITBATCH_WORKTREE"] = "auto"
     layered.edit("task.md", "Write a do: look →", "Write a →")
@@ -167,13 +167,13 @@ def test_wrong_memory_costs_one_run(layered: Place, monkeypatch: pytest.MonkeyPa
     assert_tidy(layered)
 
 
-def run_alone(layered: Place, monkeypatch: pytest.MonkeyPatch, items: str) -> list[Any]:
+def run_alone(layered: Workspace, monkeypatch: pytest.MonkeyPatch, items: str) -> list[Any]:
     """Returns the events of a run that knows nothing of trials of this process."""
     monkeypatch.setattr(overlay, "_KNOWN", {})
     return run_here(layered, monkeypatch, items=items, sandbox=SandboxKind.NONE)[1]
 
 
-def test_killed_run_leaves_nothing_mounted_and_nothing_is_lost(layered: Place) -> None:
+def test_killed_run_leaves_nothing_mounted_and_nothing_is_lost(layered: Workspace) -> None:
     """Git's entries are kept from a user's pruning while the agent works; the next run completes the batch."""
     hold = layered.home / "hold"
     hold.touch()
@@ -196,20 +196,22 @@ def test_killed_run_leaves_nothing_mounted_and_nothing_is_lost(layered: Place) -
     assert_tidy(layered)
 
 
-def test_reviewers_that_change_files_are_seen(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reviewers_that_change_files_are_seen(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Their changes are in the upper layer; the checkout, at whose place they work, is neither read nor touched."""
-    place.environment["GITBATCH_WORKTREE"] = "overlay"
+    workspace.environment["GITBATCH_WORKTREE"] = "overlay"
     words = ("edit", "create", "remove")
-    set_up(place, *(f"do: ok; judge: {word} <!-- retries: 0 -->" for word in words), "do: ok; judge: accept")
-    mode = (place.root / ".git").stat().st_mode
-    _, events = run_here(place, monkeypatch)
-    assert ticked(place) == ["T4"]
+    set_up(
+        workspace, *(f"do: ok; judge: {word} <!-- retries: 0 -->" for word in words), "do: ok; judge: accept"
+    )
+    mode = (workspace.root / ".git").stat().st_mode
+    _, events = run_here(workspace, monkeypatch)
+    assert ticked(workspace) == ["T4"]
     said = [event["result"]["reason"] for event in events if event["event"] == "check-finished"]
     assert sum("the reviewer changed" in reason for reason in said) == len(words)
-    assert (place.root / ".git").stat().st_mode == mode
+    assert (workspace.root / ".git").stat().st_mode == mode
 
 
-def test_sparse_checkout_is_a_layer_too(layered: Place) -> None:
+def test_sparse_checkout_is_a_layer_too(layered: Workspace) -> None:
     """An agent sees what its item reads; git expands the index where it may write objects, and complains of nothing."""
     agent = layered.home / "sparse.sh"
     agent.write_text(

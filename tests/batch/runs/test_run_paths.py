@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import cycle
 
 import pytest
-from conftest import Place, read_run
+from conftest import Workspace, read_run
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -125,7 +125,7 @@ def plan_of(keys: list[str]) -> str:
 )
 @given(st.lists(paths, min_size=8, max_size=12, unique=True))
 @pytest.mark.rule("F4")
-def test_a_run_carries_paths_whole(place: Place, generated: list[str]) -> None:
+def test_a_run_carries_paths_whole(workspace: Workspace, generated: list[str]) -> None:
     fixed = [
         "docs/[skip ci] a.md",
         "docs/fix #1.md",
@@ -144,43 +144,43 @@ def test_a_run_carries_paths_whole(place: Place, generated: list[str]) -> None:
     keys = [item.output for item in plan.items]
     assert set(keys) >= set(fixed)
     done = [key for key in keys if "lost" not in key]
-    place.git("update-ref", "-d", "HEAD")
-    place.git("read-tree", "--empty")
-    place.git("clean", "-dfxq")
-    place.write("gitbatch.toml", AGENT)
-    place.write("agent.sh", SCRIPT)
-    place.write("task.md", source)
-    place.commit("The plan")
+    workspace.git("update-ref", "-d", "HEAD")
+    workspace.git("read-tree", "--empty")
+    workspace.git("clean", "-dfxq")
+    workspace.write("gitbatch.toml", AGENT)
+    workspace.write("agent.sh", SCRIPT)
+    workspace.write("task.md", source)
+    workspace.commit("The plan")
     arguments = ("run", "--items", "all", "--checkpoint", "at-end", "--json")
-    said = read_run(place.gitbatch(*arguments, code=1).stdout)[0]
+    said = read_run(workspace.gitbatch(*arguments, code=1).stdout)[0]
     (checkpoint,) = [event["checkpoint"] for event in said if event["event"] == "checkpoint"]
     assert [o["item"]["key"] for o in checkpoint["outcomes"]] == keys
     assert [o["item"]["key"] for o in checkpoint["outcomes"] if o["status"] == "succeeded"] == done
-    listed = place.git("ls-tree", "-r", "-z", "--name-only", "main").split("\0")
+    listed = workspace.git("ls-tree", "-r", "-z", "--name-only", "main").split("\0")
     assert set(done) <= set(listed)
-    status = json.loads(place.gitbatch("status", "--json").stdout)
+    status = json.loads(workspace.gitbatch("status", "--json").stdout)
     assert {item["item"]: item["status"] for item in status["items"]} == {
         key: "succeeded" if key in done else "failed" for key in keys
     }
-    assert place.gitbatch("verify", code=0).stdout.endswith("nothing found\n")
+    assert workspace.gitbatch("verify", code=0).stdout.endswith("nothing found\n")
 
 
 @pytest.mark.parametrize("locale", ["C", "de_DE.ISO-8859-1"])
-def test_paths_are_utf_8_whatever_the_locale_is(place: Place, locale: str) -> None:
+def test_paths_are_utf_8_whatever_the_locale_is(workspace: Workspace, locale: str) -> None:
     keys = ["docs/ü 漢.md", "docs/plain.md"]
-    place.write("gitbatch.toml", AGENT)
-    place.write("agent.sh", SCRIPT)
-    place.write("docs/é.txt", "mine")
-    place.write(
+    workspace.write("gitbatch.toml", AGENT)
+    workspace.write("agent.sh", SCRIPT)
+    workspace.write("docs/é.txt", "mine")
+    workspace.write(
         "task.md", plan_of(keys).replace("docs/plain.md``", "docs/plain.md`` (context: `docs/é.txt`)")
     )
-    place.commit("The plan")
+    workspace.commit("The plan")
     odd = {"LC_ALL": locale, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    odd_place = replace(place, environment={**place.environment, **odd})
-    odd_place.gitbatch("run", "--items", "all", "--checkpoint", "at-end", code=0)
-    listed = place.git("ls-tree", "-r", "-z", "--name-only", "main").split("\0")
+    odd_workspace = replace(workspace, environment={**workspace.environment, **odd})
+    odd_workspace.gitbatch("run", "--items", "all", "--checkpoint", "at-end", code=0)
+    listed = workspace.git("ls-tree", "-r", "-z", "--name-only", "main").split("\0")
     assert {*keys, "docs/é.txt"} <= set(listed)
-    assert (place.root / keys[0]).read_text(encoding="utf-8") == "x\n"
-    assert place.git("status", "--porcelain") == ""
-    assert json.loads(odd_place.gitbatch("status", "--json").stdout)["items"][0]["item"] == keys[0]
-    assert odd_place.gitbatch("verify", code=0).stdout.endswith("nothing found\n")
+    assert (workspace.root / keys[0]).read_text(encoding="utf-8") == "x\n"
+    assert workspace.git("status", "--porcelain") == ""
+    assert json.loads(odd_workspace.gitbatch("status", "--json").stdout)["items"][0]["item"] == keys[0]
+    assert odd_workspace.gitbatch("verify", code=0).stdout.endswith("nothing found\n")

@@ -5,12 +5,12 @@ import json
 import pytest
 from batch.runs.test_checks import check, set_up
 from batch.runs.test_run_workers import name_workers, run_all
-from conftest import Here, Place
+from conftest import Here, Workspace
 from history import audit, ticked, trailers
 
 
 @pytest.mark.rule("F8")
-def test_checks_run_at_workers(place: Place, here: Here) -> None:
+def test_checks_run_at_workers(workspace: Workspace, here: Here) -> None:
     """A red one sends its findings to the next attempt; a trailer names the worker; all of them run here again."""
     script = (
         'git diff --quiet main HEAD -- task.md && grep -q "$(cat)" "$GITBATCH_OUTPUT" || exit 9\n'
@@ -20,11 +20,11 @@ def test_checks_run_at_workers(place: Place, here: Here) -> None:
     # A gate has all files, and the history below its commit as far as it is there.
     gate = "test -e out/T1.md && git diff --quiet main HEAD -- task.md; [ $? = 1 ] || exit 1; echo $HOME; exit 77"
     gates = f"[gates.all]\ncommand = {json.dumps(['sh', '-c', gate])}\nsandbox = 'none'\n"
-    set_up(place, checks + gates, "- [ ] T1 do: ok more → Output: out/T1.md\n")
-    name_workers(place, 1, "--sandbox", "none", more='checks-at = "workers"\n')
-    start = place.git("rev-parse", "main")
-    events = run_all(place)
-    assert ticked(place) == ["T1"]
+    set_up(workspace, checks + gates, "- [ ] T1 do: ok more → Output: out/T1.md\n")
+    name_workers(workspace, 1, "--sandbox", "none", more='checks-at = "workers"\n')
+    start = workspace.git("rev-parse", "main")
+    events = run_all(workspace)
+    assert ticked(workspace) == ["T1"]
     (failed,) = [event["outcome"] for event in events if event["event"] == "attempt-failed"]
     assert failed["reason"] == "check words failed: no more at far1 (exit 1)"
     (done,) = [event["outcome"] for event in events if event["event"] == "item-finished"]
@@ -32,23 +32,23 @@ def test_checks_run_at_workers(place: Place, here: Here) -> None:
         ("words", "pass", "w1"),
         ("few", "skip", "w1"),
     ]
-    item = place.git("log", "--all", "--format=%H", "--grep", "Gitbatch-Item: out/T1.md")
-    said = trailers(place, item, "Check")
+    item = workspace.git("log", "--all", "--format=%H", "--grep", "Gitbatch-Item: out/T1.md")
+    said = trailers(workspace, item, "Check")
     assert [value.rpartition(" at ")[2] for value in said] == ["w1", "w1"]
-    assert len(audit(place).items) == 1
+    assert len(audit(workspace).items) == 1
     told = json.dumps([event for event in events if event["event"] == "notice"])
     assert "checks and gates run at workers: their verdicts are believed" in told
     (gated,) = [event for event in events if event["event"] == "gate-finished"]
     assert (gated["result"], gated["host"]) == ("skip", "w1")
-    assert gated["details"] == [str(place.home.parent / "far1")]
-    (value,) = trailers(place, "main", "Gate")
+    assert gated["details"] == [str(workspace.home.parent / "far1")]
+    (value,) = trailers(workspace, "main", "Gate")
     assert value.startswith("all skip ")
     assert value.endswith(" at w1")
-    _assert_that_views_name_the_worker(place, here)
+    _assert_that_views_name_the_worker(workspace, here)
     assert here("verify", f"{start}..main", "--checks")[0] == 0
 
 
-def _assert_that_views_name_the_worker(place: Place, here: Here) -> None:
+def _assert_that_views_name_the_worker(workspace: Workspace, here: Here) -> None:
     shown = json.loads(here("status", "--json")[1])
     (item,) = shown["items"]
     assert [item["host"], shown["gates"][0]["host"], item["checks"][0]["host"]] == ["w1"] * 3
@@ -66,4 +66,4 @@ def _assert_that_views_name_the_worker(place: Place, here: Here) -> None:
     report = here("report", "--html", "-")[1]
     assert "agent told, on w1" in report
     assert " s on w1)" in report
-    assert "on w1 (1 run" in place.git("log", "-1", "--format=%B")
+    assert "on w1 (1 run" in workspace.git("log", "-1", "--format=%B")

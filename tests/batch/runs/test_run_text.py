@@ -5,7 +5,7 @@ import sys
 import unicodedata
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from history import audit, trailers
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -29,7 +29,7 @@ PLAN = "# P\n\n## Work Packages\n\n### G\n\n- [ ] T1 Write → Output: out/1.md\
 
 
 @pytest.fixture
-def ran(three: Place) -> tuple[Place, str]:
+def ran(three: Workspace) -> tuple[Workspace, str]:
     three.write("tools/hostile.py", HOSTILE)
     three.write("task.md", PLAN)
     agent = '[agents.{}]\nkind = "command"\ncommand = ["{}", "tools/hostile.py", "{}"]\n'
@@ -47,12 +47,12 @@ def assert_harmless(text: str) -> None:
     assert bad <= {"\n"}
 
 
-def test_the_terminal_the_log_and_the_history_stay_clean(ran: tuple[Place, str]) -> None:
-    place, said = ran
+def test_the_terminal_the_log_and_the_history_stay_clean(ran: tuple[Workspace, str]) -> None:
+    workspace, said = ran
     assert_harmless(said)
-    assert_harmless(place.git("log", "--all", "--format=%an%n%cn%n%B"))
-    assert_harmless(place.gitbatch("status", code=0).stdout)
-    (log,) = (place.root / ".git" / "gitbatch").glob("*/events.jsonl")
+    assert_harmless(workspace.git("log", "--all", "--format=%an%n%cn%n%B"))
+    assert_harmless(workspace.gitbatch("status", code=0).stdout)
+    (log,) = (workspace.root / ".git" / "gitbatch").glob("*/events.jsonl")
     for line in log.read_text(encoding="utf-8").splitlines():
         for text in strings(json.loads(line)):
             assert_harmless(text)
@@ -67,31 +67,31 @@ def strings(value: object) -> list[str]:
     return [value] if isinstance(value, str) else []
 
 
-def test_trailers_can_not_be_forged(ran: tuple[Place, str]) -> None:
-    place, _ = ran
-    story = audit(place)
+def test_trailers_can_not_be_forged(ran: tuple[Workspace, str]) -> None:
+    workspace, _ = ran
+    story = audit(workspace)
     assert len(story.items) == 1
-    assert trailers(place, story.items[0], "Item") == ["out/1.md"]
-    assert trailers(place, story.items[0], "Checkpoint") == []
+    assert trailers(workspace, story.items[0], "Item") == ["out/1.md"]
+    assert trailers(workspace, story.items[0], "Checkpoint") == []
     assert len(story.checkpoints) == 1
-    assert trailers(place, story.checkpoints[0], "Checkpoint") == ["1/1"]
+    assert trailers(workspace, story.checkpoints[0], "Checkpoint") == ["1/1"]
 
 
-def test_the_shared_files_keep_their_structure(ran: tuple[Place, str]) -> None:
-    place, _ = ran
-    assert place.read("task.md") == PLAN.replace("[ ] T1", "[x] T1")
-    assert [t.type for t in blocks(place, "inventory.md")].count("heading_open") == 4, (
+def test_the_shared_files_keep_their_structure(ran: tuple[Workspace, str]) -> None:
+    workspace, _ = ran
+    assert workspace.read("task.md") == PLAN.replace("[ ] T1", "[x] T1")
+    assert [t.type for t in blocks(workspace, "inventory.md")].count("heading_open") == 4, (
         "three of ours, one for the group"
     )
-    status = blocks(place, "status.md")
+    status = blocks(workspace, "status.md")
     rows = [t for t in status if t.type == "tr_open"]
     cells = [t for t in status if t.type in {"td_open", "th_open"}]
     assert (len(rows), len(cells)) == (3, 12)
     assert [t.content for t in status if t.type == "html_block"][-1].strip() == "<!-- gitbatch:end -->"
-    decisions = blocks(place, "decisions-log.md")
+    decisions = blocks(workspace, "decisions-log.md")
     assert [t.type for t in decisions].count("list_item_open") == 1
     assert [t.type for t in decisions].count("heading_open") == 1
 
 
-def blocks(place: Place, path: str) -> list[Token]:
-    return list(MarkdownIt("commonmark").enable("table").parse(place.read(path)))
+def blocks(workspace: Workspace, path: str) -> list[Token]:
+    return list(MarkdownIt("commonmark").enable("table").parse(workspace.read(path)))

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 
 AGENT = r"""
 prompt=$(cat)
@@ -36,26 +36,26 @@ PLAN = """\
 
 
 @pytest.fixture
-def drafts(place: Place) -> Place:
-    place.write("agent.sh", AGENT)
-    place.write(
+def drafts(workspace: Workspace) -> Workspace:
+    workspace.write("agent.sh", AGENT)
+    workspace.write(
         "gitbatch.toml",
         '[batch]\nretries = 0\n[agents.told]\nkind = "command"\ncommand = ["sh", "agent.sh"]\nsandbox = "none"\n',
     )
-    place.write("task.md", PLAN)
-    place.commit()
-    return place
+    workspace.write("task.md", PLAN)
+    workspace.commit()
+    return workspace
 
 
-def run(place: Place, *arguments: str, code: int) -> dict[str, Any]:
+def run(workspace: Workspace, *arguments: str, code: int) -> dict[str, Any]:
     """Runs open items; returns the outcome of each by its name."""
     command = ("run", "--items", "all", "--checkpoint", "after-batch:9", "--json", *arguments)
-    events = [json.loads(line) for line in place.gitbatch(*command, code=code).stdout.splitlines()]
+    events = [json.loads(line) for line in workspace.gitbatch(*command, code=code).stdout.splitlines()]
     return {e["outcome"]["item"]["name"]: e["outcome"] for e in events if e.get("event") == "item-finished"}
 
 
 @pytest.mark.rule("E2")
-def test_each_item_ticks_its_own_box(drafts: Place) -> None:
+def test_each_item_ticks_its_own_box(drafts: Workspace) -> None:
     done = run(drafts, code=1)
     assert drafts.read("out/a.md") == "1-t1\n2-t3\n"
     ticked = [line[6:8] for line in drafts.read("task.md").splitlines() if line.startswith("- [x]")]
@@ -79,7 +79,7 @@ def test_each_item_ticks_its_own_box(drafts: Place) -> None:
 
 
 @pytest.mark.rule("P4")
-def test_a_file_that_was_written_by_hand_is_not_missing(drafts: Place) -> None:
+def test_a_file_that_was_written_by_hand_is_not_missing(drafts: Workspace) -> None:
     drafts.gitbatch("run", "--items", "all", "--checkpoint", "after-each", code=3)
     drafts.write("out/b.md", "by hand\n")
     drafts.edit("task.md", "- [ ] T2", "- [x] T2")
@@ -91,7 +91,7 @@ def test_a_file_that_was_written_by_hand_is_not_missing(drafts: Place) -> None:
     assert "not updated: out/b.md" not in said
 
 
-def test_an_ambiguous_path_is_named_with_its_group(drafts: Place) -> None:
+def test_an_ambiguous_path_is_named_with_its_group(drafts: Workspace) -> None:
     refused = drafts.gitbatch("run", "--items", "out/a.md", "--checkpoint", "at-end", code=2)
     assert "3 items are called out/a.md" in refused.stderr
     assert "1:out/a.md or 2:out/a.md or 3:out/a.md" in refused.stderr
@@ -120,7 +120,7 @@ AFTER = BEFORE.partition("### Two")[0] + "### Else\n- [ ] T5 d\n"
 
 
 @pytest.mark.copied("an agent in an overlay does not find the checkout that it changes here")
-def test_an_item_that_may_be_several_of_an_edited_plan_is_cancelled(drafts: Place) -> None:
+def test_an_item_that_may_be_several_of_an_edited_plan_is_cancelled(drafts: Workspace) -> None:
     drafts.write("task.md", BEFORE)
     drafts.edit("agent.sh", '*"do: fail"*)', f'{EDITING}*"do: fail"*)')
     more = (f"### {title}\n- [ ] {title}-1 c → Output: out/b.md\n" for title in ("THREE", "FOUR"))

@@ -9,9 +9,9 @@ import subprocess
 from contextlib import nullcontext
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from faults.test_faults import LONG
-from reflinks import move_place, reflink_folder
+from reflinks import move_workspace, reflink_folder
 from sessions import run_here
 
 from gitbatch.batch.workplace.kinds import WorktreeKind
@@ -69,23 +69,25 @@ SETTINGS = (
 )
 
 
-def make_files(place: Place, dice: random.Random) -> None:
+def make_files(workspace: Workspace, dice: random.Random) -> None:
     """Writes a repository of odd files, attributes and settings, as chance has it."""
     for name, text in {"look.sh": LOOK, "task.md": PLAN, "gitbatch.toml": CONFIG}.items():
-        place.write(name, text)
-    place.write(".gitattributes", "look.sh -text\n" + "".join(dice.sample(ATTRIBUTES, dice.randint(0, 3))))
+        workspace.write(name, text)
+    workspace.write(
+        ".gitattributes", "look.sh -text\n" + "".join(dice.sample(ATTRIBUTES, dice.randint(0, 3)))
+    )
     for name in dice.sample(NAMES, 7):
-        path = place.root / name
+        path = workspace.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if dice.random() < 0.2:
             path.symlink_to(dice.choice(("look.sh", "sub", "nowhere", "../outside", "/etc/passwd")))
         else:
             path.write_bytes(dice.choice(CONTENTS))
             path.chmod(dice.choice((0o644, 0o755, 0o600)))
-    place.commit()
+    workspace.commit()
     for key, values in SETTINGS:
         if dice.random() < 0.4:
-            place.git("config", key, dice.choice(values))
+            workspace.git("config", key, dice.choice(values))
 
 
 def select_lines(listed: str) -> list[str]:
@@ -95,25 +97,27 @@ def select_lines(listed: str) -> list[str]:
     ]
 
 
-def list_checkout(place: Place) -> str:
+def list_checkout(workspace: Workspace) -> str:
     """Returns what the agent would write of a checkout that git makes now."""
-    folder = place.root.parent / "by git"
-    place.git("worktree", "add", "-q", "--detach", str(folder), "HEAD")
+    folder = workspace.root.parent / "by git"
+    workspace.git("worktree", "add", "-q", "--detach", str(folder), "HEAD")
     reply = folder.parent / "reply"
     script = f"cd '{folder}'; TMPDIR='{folder.parent}/scratch' GITBATCH_REPLY='{reply}' sh look.sh ../listed"
-    subprocess.run(("sh", "-c", script), env=place.environment, check=True)
-    place.git("worktree", "remove", "--force", str(folder))
+    subprocess.run(("sh", "-c", script), env=workspace.environment, check=True)
+    workspace.git("worktree", "remove", "--force", str(folder))
     return reply.with_name("listed").read_text()
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
-def test_agents_see_what_git_checks_out(place: Place, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+def test_agents_see_what_git_checks_out(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
     dice = random.Random(seed)  # noqa: S311 - the same repositories each time
-    make_files(place, dice)
+    make_files(workspace, dice)
     clones = WorktreeKind.CLONE in KINDS
-    with reflink_folder(place.root.parent) if clones else nullcontext(place.root.parent) as folder:
+    with reflink_folder(workspace.root.parent) if clones else nullcontext(workspace.root.parent) as folder:
         for kind in KINDS:
-            there = move_place(place, folder, str(kind))
+            there = move_workspace(workspace, folder, str(kind))
             there.environment["GITBATCH_WORKTREE"] = str(kind)
             expected = list_checkout(there)
             result, _ = run_here(there, monkeypatch)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from batch.programs import set_up
-from conftest import Place
+from conftest import Workspace
 from history import assert_tidy, audit, ticked
 from sessions import run_here
 
@@ -32,26 +32,26 @@ ATTACKS = {
 """What the agent of T101 tries, as shell; `root` and `git` are the checkout and its .git."""
 
 
-def run(place: Place, attack: str, kind: str) -> str:
-    place.edit("task.md", "Write a →", "Write a do: attack →")
-    place.edit(
+def run(workspace: Workspace, attack: str, kind: str) -> str:
+    workspace.edit("task.md", "Write a →", "Write a do: attack →")
+    workspace.edit(
         "tools/agent.sh",
         "fail) echo",
-        f'attack) page >"$output"; git={place.root}/.git; root={place.root}; sleep 0.3; ( {attack} ) 2>/dev/null || true ;;\n'
+        f'attack) page >"$output"; git={workspace.root}/.git; root={workspace.root}; sleep 0.3; ( {attack} ) 2>/dev/null || true ;;\n'
         "fail) echo",
     )
-    place.edit("task.md", "Write b →", "Write b do: nap 1 →")
-    place.commit()
-    done = place.gitbatch("run", "--items", "group:1", "--checkpoint", "at-end", "--sandbox", kind)
+    workspace.edit("task.md", "Write b →", "Write b do: nap 1 →")
+    workspace.commit()
+    done = workspace.gitbatch("run", "--items", "group:1", "--checkpoint", "at-end", "--sandbox", kind)
     return f"{done.returncode}\n{done.stdout}{done.stderr}"
 
 
-def reached(place: Place, attack: str) -> bool:
+def reached(workspace: Workspace, attack: str) -> bool:
     """Whether an attack has had an effect outside its worktree."""
-    git = place.root / ".git"
+    git = workspace.root / ".git"
     match attack:
         case "checkout":
-            return "pwned" in place.read("rules.md")
+            return "pwned" in workspace.read("rules.md")
         case "config":
             return "pwned" in (git / "config").read_text(encoding="utf-8")
         case "hook":
@@ -59,14 +59,14 @@ def reached(place: Place, attack: str) -> bool:
         case "ref":
             return (git / "refs/heads/pwned").exists()
         case "home":
-            return (place.home / "pwned").exists()
+            return (workspace.home / "pwned").exists()
         case _:
-            return "pwned" in place.git("show", "main:out/letters/b.md")
+            return "pwned" in workspace.git("show", "main:out/letters/b.md")
 
 
 @pytest.mark.rule("S1", "S2")
 @pytest.mark.parametrize("kind", WALLS)
-def test_behind_a_wall_an_attack_reaches_nothing(three: Place, kind: str) -> None:
+def test_behind_a_wall_an_attack_reaches_nothing(three: Workspace, kind: str) -> None:
     """One agent tries all attacks; in an overlay, it does not find the checkout."""
     is_overlay = three.environment["GITBATCH_WORKTREE"] == "overlay"
     attacks = {name: attack for name, attack in ATTACKS.items() if name != "checkout" or not is_overlay}
@@ -82,7 +82,9 @@ def test_behind_a_wall_an_attack_reaches_nothing(three: Place, kind: str) -> Non
 
 @pytest.mark.parametrize("names", [("checkout", "sibling"), ("config", "hook", "ref", "home")])
 @pytest.mark.copied(NOT_FOUND)
-def test_without_one_it_does_and_history_is_right_all_the_same(three: Place, names: tuple[str, ...]) -> None:
+def test_without_one_it_does_and_history_is_right_all_the_same(
+    three: Workspace, names: tuple[str, ...]
+) -> None:
     """What is changed in .git ends the run: of the others, nothing would be seen."""
     run(three, "; ".join(f"( {ATTACKS[name]} )" for name in names), "none")
     assert [name for name in names if not reached(three, name)] == [], "else the test above proves nothing"
@@ -92,7 +94,9 @@ def test_without_one_it_does_and_history_is_right_all_the_same(three: Place, nam
 
 @pytest.mark.parametrize(("network", "kind"), [(n, k) for n in (False, True) for k in WALLS])
 @pytest.mark.sample(2)
-def test_the_network_is_there_only_when_it_is_asked_for(three: Place, *, network: bool, kind: str) -> None:
+def test_the_network_is_there_only_when_it_is_asked_for(
+    three: Workspace, *, network: bool, kind: str
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         server.settimeout(5)
@@ -115,7 +119,7 @@ def test_the_network_is_there_only_when_it_is_asked_for(three: Place, *, network
 
 
 @pytest.mark.parametrize("kind", WALLS)
-def test_a_key_in_the_environment_or_the_home_folder_is_not_seen(three: Place, kind: str) -> None:
+def test_a_key_in_the_environment_or_the_home_folder_is_not_seen(three: Workspace, kind: str) -> None:
     (three.home / ".ssh").mkdir()
     (three.home / ".ssh" / "id").write_text("hidden-key", encoding="utf-8")
     three.environment |= {"API_KEY": "hidden-key"}
@@ -126,7 +130,7 @@ def test_a_key_in_the_environment_or_the_home_folder_is_not_seen(three: Place, k
 
 
 @pytest.mark.parametrize("kind", WALLS)
-def test_no_process_outlives_its_item(three: Place, kind: str) -> None:
+def test_no_process_outlives_its_item(three: Workspace, kind: str) -> None:
     mark = three.home / "cache"
     run(three, 'setsid sh -c "sleep 47.11" >/dev/null 2>&1 &', kind)
     alive = [path for path in Path("/proc").glob("[0-9]*/cmdline") if b"47.11" in _read(path)]
@@ -143,11 +147,11 @@ def _read(path: Path) -> bytes:
 
 @pytest.mark.copied("the trial mount of an overlay finds the broken sandbox before any item")
 def test_a_sandbox_that_can_not_be_set_up_halts_the_batch_after_the_first_item(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    set_up(place, "ok", "ok", "ok")
-    place.edit("gitbatch.toml", 'sandbox = "none"', 'sandbox = "bubblewrap"')
-    place.commit("A wall")
+    set_up(workspace, "ok", "ok", "ok")
+    workspace.edit("gitbatch.toml", 'sandbox = "none"', 'sandbox = "bubblewrap"')
+    workspace.commit("A wall")
     really = Bubblewrap.wrap_command
 
     def broken(self: Bubblewrap, argv: Sequence[str], confinement: Confinement) -> list[str]:
@@ -156,7 +160,7 @@ def test_a_sandbox_that_can_not_be_set_up_halts_the_batch_after_the_first_item(
         return [*whole[:at], "--ro-bind", "/nonexistent", "/x", *whole[at:]]
 
     monkeypatch.setattr(Bubblewrap, "wrap_command", broken)
-    result, events = run_here(place, monkeypatch, jobs=1)
+    result, events = run_here(workspace, monkeypatch, jobs=1)
     assert result.ending is Ending.HALTED
     assert [event["name"] for event in events if event["event"] == "item-started"] == ["T1"]
     (halted,) = [event for event in events if event["event"] == "batch-halted"]
@@ -165,7 +169,7 @@ def test_a_sandbox_that_can_not_be_set_up_halts_the_batch_after_the_first_item(
         "bwrap: Can't find source path /nonexistent: No such file or directory"
     )
     assert halted["items_left"] == 3
-    assert_tidy(place)
+    assert_tidy(workspace)
 
 
 TOKEN = "token-0123456789"  # noqa: S105 - looked for in what an agent gets to read
@@ -178,7 +182,7 @@ PEEK = (
 """What an agent reads with its own eyes and by git."""
 
 
-def layout(three: Place, how: str) -> Place:
+def layout(three: Workspace, how: str) -> Workspace:
     """The place that a run starts in, with secrets beside the plan, as people have their checkouts."""
     three.write("rules.md", "rules number one\n")
     three.write(".gitignore", ".env\n")
@@ -197,8 +201,8 @@ def layout(three: Place, how: str) -> Place:
     elif how == "home":
         environment = {**three.environment, "HOME": str(three.root.parent)}
         started = replace(three, home=three.root.parent, environment=environment)
-    for place in (three, started):
-        place.write(".env", f"KEY={TOKEN}\n")
+    for workspace in (three, started):
+        workspace.write(".env", f"KEY={TOKEN}\n")
     variables = f"root={started.root}; git={three.root}/.git; main={three.root}; elsewhere={elsewhere}; "
     started.edit(
         "tools/agent.sh",
@@ -214,23 +218,25 @@ def layout(three: Place, how: str) -> Place:
 @pytest.mark.parametrize("kind", [*WALLS, "none"])
 @pytest.mark.sample(4)
 def test_an_agent_reads_its_worktree_and_history_and_nothing_of_the_checkout(
-    three: Place, kind: str, how: str
+    three: Workspace, kind: str, how: str
 ) -> None:
-    place = layout(three, how)
-    done = place.gitbatch("run", "--items", "T101", "--checkpoint", "at-end", "--sandbox", kind, code=0)
+    workspace = layout(three, how)
+    done = workspace.gitbatch("run", "--items", "T101", "--checkpoint", "at-end", "--sandbox", kind, code=0)
     assert "agents can read of this checkout" not in done.stdout
     branch = "work" if how == "linked" else "main"
-    seen = place.git("show", f"{branch}:out/letters/a.md").splitlines()
+    seen = workspace.git("show", f"{branch}:out/letters/a.md").splitlines()
     assert seen[-4:] == ["Peek", "?? out/", "rules number one", "rules.md"]
-    is_layered = place.environment["GITBATCH_WORKTREE"] == "overlay"
+    is_layered = workspace.environment["GITBATCH_WORKTREE"] == "overlay"
     is_hidden = is_layered and how in {"main", "home"}  # its worktree is where the checkout would be
     assert (TOKEN in "".join(seen)) == (kind == "none" and not is_hidden), "without a sandbox it is there"
     assert ("rules number one" in seen[:-4]) == (kind == "none" or is_layered)
     assert "https://example.org/x.git" in "".join(seen), "of the remote, the place is known"
-    assert place.git("worktree", "list", "--porcelain").count("worktree ") == (2 if how == "linked" else 1)
+    assert workspace.git("worktree", "list", "--porcelain").count("worktree ") == (
+        2 if how == "linked" else 1
+    )
 
 
-def further_checkout(three: Place, how: str) -> tuple[Place, Path]:
+def further_checkout(three: Workspace, how: str) -> tuple[Workspace, Path]:
     """The place that a run starts in, and another checkout that belongs to it."""
     top = three.root.parent
     if how == "superproject":
@@ -254,45 +260,45 @@ def further_checkout(three: Place, how: str) -> tuple[Place, Path]:
 @pytest.mark.parametrize("how", ["separate", "relative", "superproject"])
 @pytest.mark.parametrize("kind", WALLS)
 @pytest.mark.sample(2)
-def test_a_further_checkout_is_closed(three: Place, kind: str, how: str) -> None:
+def test_a_further_checkout_is_closed(three: Workspace, kind: str, how: str) -> None:
     """Its `bin` is on PATH: of another folder there, an agent would see what is next to it as well."""
-    place, other = further_checkout(three, how)
+    workspace, other = further_checkout(three, how)
     for name in ("bin/tool", "lib/.env"):
         (other / name).parent.mkdir()
         (other / name).write_text(f"{TOKEN}\n")
         (other / name).chmod(0o755)
-    place.environment["PATH"] = f"{other}/bin:{place.environment['PATH']}"
-    place.edit(
+    workspace.environment["PATH"] = f"{other}/bin:{workspace.environment['PATH']}"
+    workspace.edit(
         "tools/agent.sh",
         "fail) echo",
         f'peek) page >"$output"; {{ cat {other}/lib/.env {other}/.git/config; ls {other}/bin; }} >>"$output" || true ;;'
         "\nfail) echo",
     )
-    place.edit("task.md", "Write a →", "Write a do: peek →")
-    place.commit("Peek")
-    done = place.gitbatch("run", "--items", "T101", "--checkpoint", "at-end", "--sandbox", kind, code=0)
-    assert f"agents can read of this checkout: {os.path.relpath(other, place.root)}/bin\n" in done.stdout
+    workspace.edit("task.md", "Write a →", "Write a do: peek →")
+    workspace.commit("Peek")
+    done = workspace.gitbatch("run", "--items", "T101", "--checkpoint", "at-end", "--sandbox", kind, code=0)
+    assert f"agents can read of this checkout: {os.path.relpath(other, workspace.root)}/bin\n" in done.stdout
     assert "not recorded" not in done.stdout
-    seen = place.read("out/letters/a.md")
+    seen = workspace.read("out/letters/a.md")
     assert "\ntool\n" in seen
     assert TOKEN not in seen
     assert "[core]" not in seen
 
 
-def test_a_main_checkout_that_nothing_names_is_in_the_header(three: Place) -> None:
-    place, _ = further_checkout(three, "separate")
-    place.root = (three.root.parent / "apart") / "linked"
-    place.root.parent.mkdir()
-    three.git("worktree", "move", str(three.root.parent / "linked"), str(place.root))
+def test_a_main_checkout_that_nothing_names_is_in_the_header(three: Workspace) -> None:
+    workspace, _ = further_checkout(three, "separate")
+    workspace.root = (three.root.parent / "apart") / "linked"
+    workspace.root.parent.mkdir()
+    three.git("worktree", "move", str(three.root.parent / "linked"), str(workspace.root))
     for kind, said in (("landlock", 1), ("none", 0)):
-        done = place.gitbatch("run", "--items", "T101", "--checkpoint", "at-end", "--sandbox", kind)
+        done = workspace.gitbatch("run", "--items", "T101", "--checkpoint", "at-end", "--sandbox", kind)
         assert done.stdout.count(f"the main checkout of {three.root.parent}/dirs/gd is not named") == said
-        place.gitbatch("abort")
-        place.git("reset", "-q", "--hard", "HEAD~2")
+        workspace.gitbatch("abort")
+        workspace.git("reset", "-q", "--hard", "HEAD~2")
 
 
 @pytest.mark.parametrize("kind", WALLS)
-def test_a_program_that_is_installed_in_the_checkout_works_and_is_named(three: Place, kind: str) -> None:
+def test_a_program_that_is_installed_in_the_checkout_works_and_is_named(three: Workspace, kind: str) -> None:
     three.write(".gitignore", "/.venv\n/node_modules\n/data\n")
     three.commit()
     for name, text in {
@@ -329,7 +335,9 @@ def test_a_program_that_is_installed_in_the_checkout_works_and_is_named(three: P
         ("none", "|| exit 3"),
     ],
 )
-def test_strict_and_a_rename_do_not_go_together_and_it_is_said(three: Place, kind: str, says: str) -> None:
+def test_strict_and_a_rename_do_not_go_together_and_it_is_said(
+    three: Workspace, kind: str, says: str
+) -> None:
     three.edit(
         "tools/agent.sh",
         "fail) echo",
@@ -347,7 +355,7 @@ def test_strict_and_a_rename_do_not_go_together_and_it_is_said(three: Place, kin
 
 
 @pytest.mark.parametrize("kind", [*WALLS, "none"])
-def test_the_user_s_git_knows_an_agent_s_worktree(three: Place, kind: str) -> None:
+def test_the_user_s_git_knows_an_agent_s_worktree(three: Workspace, kind: str) -> None:
     three.edit("tools/agent.sh", "fail) echo", 'list) page >"$output"; sleep 30 ;;\nfail) echo')
     three.edit("task.md", "Write a →", "Write a do: list →")
     three.commit()

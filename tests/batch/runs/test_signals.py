@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import Place, Running
+from conftest import Running, Workspace
 from history import assert_tidy, audit, ticked
 from processes import kill_agents, processes_below, require_no_agents
 from waiting import pass_moment, wait_until
@@ -21,23 +21,25 @@ program._GRACE = 600
 STUBBORN = "trap '' TERM INT HUP; echo deaf >&2; while :; do sleep 1; done"
 
 
-def with_agent(place: Place, letter: str, script: str) -> None:
+def with_agent(workspace: Workspace, letter: str, script: str) -> None:
     """Let the item of a letter run a piece of shell after it has written its page and its reply."""
-    place.edit("task.md", f"Write {letter} →", f"Write {letter} do: special{letter} →")
-    place.edit("tools/agent.sh", "fail) echo", f'special{letter}) page >"$output"; {script} ;;\nfail) echo')
-    place.commit()
+    workspace.edit("task.md", f"Write {letter} →", f"Write {letter} do: special{letter} →")
+    workspace.edit(
+        "tools/agent.sh", "fail) echo", f'special{letter}) page >"$output"; {script} ;;\nfail) echo'
+    )
+    workspace.commit()
 
 
 @contextmanager
-def running(place: Place, *more: str, change: str = "") -> Iterator[Running]:
+def running(workspace: Workspace, *more: str, change: str = "") -> Iterator[Running]:
     arguments = ("run", "--items", "group:1", "--checkpoint", "at-end", *more)
-    process = place.start(*arguments, change=change)
+    process = workspace.start(*arguments, change=change)
     try:
         yield process
     finally:
         process.kill()
         process.communicate()
-        kill_agents(place)
+        kill_agents(workspace)
 
 
 def read_until(process: Running, *wanted: str) -> None:
@@ -51,9 +53,9 @@ def read_until(process: Running, *wanted: str) -> None:
     raise AssertionError(f"it ended without saying {left}")
 
 
-def done_items(place: Place) -> list[str]:
+def done_items(workspace: Workspace) -> list[str]:
     """The items whose branch has their commit."""
-    said = place.git("for-each-ref", "--format=%(subject)", "refs/heads/gitbatch/")
+    said = workspace.git("for-each-ref", "--format=%(subject)", "refs/heads/gitbatch/")
     return sorted(re.findall(r"^T\d+", said, re.MULTILINE))
 
 
@@ -61,7 +63,7 @@ def done_items(place: Place) -> list[str]:
 @pytest.mark.parametrize("sandbox", ["none", "landlock", "bubblewrap"])
 @pytest.mark.sample(2)
 def test_the_second_signal_does_not_wait_for_an_agent_that_does_not_listen(
-    three: Place, sandbox: str
+    three: Workspace, sandbox: str
 ) -> None:
     with_agent(
         three, "a", "trap 'echo not yet >&2' TERM; trap '' INT HUP; echo deaf >&2; while :; do sleep 1; done"
@@ -88,7 +90,7 @@ def test_the_second_signal_does_not_wait_for_an_agent_that_does_not_listen(
     assert_tidy(three)
 
 
-def test_the_first_signal_alone_gives_an_agent_its_time(three: Place) -> None:
+def test_the_first_signal_alone_gives_an_agent_its_time(three: Workspace) -> None:
     with_agent(three, "a", "trap 'echo farewell >&2; exit 1' TERM; echo ready >&2; sleep 600 & wait")
     with running(three, change=ENDLESS_GRACE) as process:
         read_until(process, ": ready", "succeeded T102", "succeeded T103", "succeeded T104")
@@ -99,13 +101,13 @@ def test_the_first_signal_alone_gives_an_agent_its_time(three: Place) -> None:
     assert_no_worktree(three)
 
 
-def assert_no_worktree(place: Place) -> None:
-    assert place.git("worktree", "list", "--porcelain").count("worktree ") == 1
+def assert_no_worktree(workspace: Workspace) -> None:
+    assert workspace.git("worktree", "list", "--porcelain").count("worktree ") == 1
 
 
 @pytest.mark.rule("F4")
 @pytest.mark.copied("what an agent leaves running in an overlay is ended with it, so the moment is too short")
-def test_what_an_agent_has_finished_when_the_signal_comes_is_committed(three: Place) -> None:
+def test_what_an_agent_has_finished_when_the_signal_comes_is_committed(three: Workspace) -> None:
     # The program has ended; a child of it holds the pipe for a while, so that it is not over for us.
     with_agent(three, "a", f"echo $$ >'{three.home}/program'; echo bye; setsid sleep 3 &")
     with_agent(three, "b", "sleep 600")
@@ -123,7 +125,7 @@ def test_what_an_agent_has_finished_when_the_signal_comes_is_committed(three: Pl
     assert_no_worktree(three)
 
 
-def test_no_item_starts_after_the_first_signal(three: Place) -> None:
+def test_no_item_starts_after_the_first_signal(three: Workspace) -> None:
     with_agent(three, "a", STUBBORN)
     three.edit("gitbatch.toml", "jobs = 4", "jobs = 1")
     three.commit()
@@ -138,7 +140,7 @@ def test_no_item_starts_after_the_first_signal(three: Place) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_burst_of_signals_at_any_time_leaves_nothing_half_changed(
-    three: Place, number: signal.Signals
+    three: Workspace, number: signal.Signals
 ) -> None:
     for pause in (0.0, 0.05, 0.1):
         with running(three) as process:
@@ -161,7 +163,7 @@ def test_a_burst_of_signals_at_any_time_leaves_nothing_half_changed(
     assert_tidy(three)
 
 
-def test_agents_and_gits_are_in_process_groups_of_their_own(three: Place) -> None:
+def test_agents_and_gits_are_in_process_groups_of_their_own(three: Workspace) -> None:
     with_agent(three, "a", "sleep 600")
     with running(three) as process:
         read_until(

@@ -7,23 +7,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from history import assert_tidy, audit
 
 GROUP = ("run", "--items", "group:1", "--checkpoint", "at-end")
 
 
-def user_setting(place: Place, *setting: str) -> None:
+def user_setting(workspace: Workspace, *setting: str) -> None:
     """A setting in the user's own configuration."""
-    config = place.home / "gitconfig"
-    place.environment["GIT_CONFIG_GLOBAL"] = str(config)
-    place.git("config", "--file", str(config), *setting)
+    config = workspace.home / "gitconfig"
+    workspace.environment["GIT_CONFIG_GLOBAL"] = str(config)
+    workspace.git("config", "--file", str(config), *setting)
 
 
-def make_key(place: Place, passphrase: str = "") -> Path:
+def make_key(workspace: Workspace, passphrase: str = "") -> Path:
     if not shutil.which("ssh-keygen"):
         pytest.skip("no ssh-keygen")
-    key = place.home / "id_ed25519"
+    key = workspace.home / "id_ed25519"
     command = [
         "ssh-keygen",
         "-q",
@@ -38,12 +38,12 @@ def make_key(place: Place, passphrase: str = "") -> Path:
     ]
     subprocess.run(command, check=True)
     public = key.with_suffix(".pub").read_text(encoding="utf-8")
-    (place.home / "allowed").write_text(f"user@example.org {public}", encoding="utf-8")
+    (workspace.home / "allowed").write_text(f"user@example.org {public}", encoding="utf-8")
     return key
 
 
 @pytest.fixture
-def signing(three: Place) -> Place:
+def signing(three: Workspace) -> Workspace:
     """A user who signs with an ssh key."""
     key = make_key(three)
     user_setting(three, "commit.gpgsign", "true")
@@ -53,12 +53,12 @@ def signing(three: Place) -> Place:
     return three
 
 
-def signatures(place: Place) -> list[str]:
+def signatures(workspace: Workspace) -> list[str]:
     """What git says of the signature of each of our commits: G good, N none."""
-    return place.git("log", "--format=%G?", "--grep", "Gitbatch-Batch", "HEAD").splitlines()
+    return workspace.git("log", "--format=%G?", "--grep", "Gitbatch-Batch", "HEAD").splitlines()
 
 
-def test_every_commit_of_ours_is_signed_with_ssh(signing: Place) -> None:
+def test_every_commit_of_ours_is_signed_with_ssh(signing: Workspace) -> None:
     signing.gitbatch("run", "--items", "all", "--checkpoint", "at-end", code=0)
     assert signatures(signing) == ["G"] * 18
     for commit in signing.git("rev-list", "HEAD~2..HEAD").splitlines():
@@ -72,7 +72,7 @@ def test_every_commit_of_ours_is_signed_with_ssh(signing: Place) -> None:
     assert_tidy(signing)
 
 
-def test_nothing_is_signed_for_a_gate_alone(signing: Place) -> None:
+def test_nothing_is_signed_for_a_gate_alone(signing: Workspace) -> None:
     program = signing.home / "counting"
     program.write_text(
         f'#!/bin/sh\necho "$2" >>{signing.home}/signed\nexec ssh-keygen "$@"\n', encoding="utf-8"
@@ -89,7 +89,7 @@ def test_nothing_is_signed_for_a_gate_alone(signing: Place) -> None:
     assert signed == 2 + 4 + 2, "two trials, the items, the merge and the checkpoint"
 
 
-def test_an_item_commit_says_the_same_with_a_signature(signing: Place) -> None:
+def test_an_item_commit_says_the_same_with_a_signature(signing: Workspace) -> None:
     signing.gitbatch(*GROUP, code=0)
     head, _, message = signing.git("cat-file", "commit", "HEAD^^2").partition("\n\n")
     assert [line.split(" ")[0] for line in head.splitlines()[:5]] == [
@@ -105,7 +105,7 @@ def test_an_item_commit_says_the_same_with_a_signature(signing: Place) -> None:
 
 
 @pytest.fixture
-def gpg_home(three: Place) -> Iterator[Path]:
+def gpg_home(three: Workspace) -> Iterator[Path]:
     if not shutil.which("gpg"):
         pytest.skip("no gpg")
     home = Path(tempfile.mkdtemp(prefix="gpg"))  # its socket's path has a limit
@@ -128,7 +128,7 @@ def gpg_home(three: Place) -> Iterator[Path]:
     shutil.rmtree(home, ignore_errors=True)
 
 
-def test_every_commit_of_ours_is_signed_with_gpg(three: Place, gpg_home: Path) -> None:
+def test_every_commit_of_ours_is_signed_with_gpg(three: Workspace, gpg_home: Path) -> None:
     assert gpg_home.exists()
     user_setting(three, "commit.gpgsign", "yes")  # no key is named: gpg finds it by the committer
     three.gitbatch(*GROUP, code=0)
@@ -136,7 +136,7 @@ def test_every_commit_of_ours_is_signed_with_gpg(three: Place, gpg_home: Path) -
     three.git("verify-commit", "HEAD")
 
 
-def test_who_does_not_sign_is_asked_for_no_key(three: Place) -> None:
+def test_who_does_not_sign_is_asked_for_no_key(three: Workspace) -> None:
     user_setting(three, "gpg.program", "/nonexistent")
     user_setting(three, "user.signingkey", "nobody's")
     three.gitbatch(*GROUP, code=0)
@@ -144,7 +144,7 @@ def test_who_does_not_sign_is_asked_for_no_key(three: Place) -> None:
 
 
 @pytest.mark.parametrize("broken", ["passphrase", "no key", "no program"])
-def test_a_key_that_can_not_sign_is_one_error_before_anything_starts(three: Place, broken: str) -> None:
+def test_a_key_that_can_not_sign_is_one_error_before_anything_starts(three: Workspace, broken: str) -> None:
     key = make_key(three, passphrase="secret" * (broken == "passphrase"))
     user_setting(three, "commit.gpgsign", "true")
     user_setting(three, "gpg.format", "ssh")
@@ -163,7 +163,7 @@ def test_a_key_that_can_not_sign_is_one_error_before_anything_starts(three: Plac
     assert set(signatures(three)) == {"N"}
 
 
-def test_a_key_that_goes_away_in_mid_run_costs_nothing(signing: Place) -> None:
+def test_a_key_that_goes_away_in_mid_run_costs_nothing(signing: Workspace) -> None:
     signing.edit("task.md", "Write a →", "Write a do: take →")
     signing.edit(
         "tools/agent.sh",
@@ -186,7 +186,7 @@ def test_a_key_that_goes_away_in_mid_run_costs_nothing(signing: Place) -> None:
     assert_tidy(signing)
 
 
-def test_the_repository_does_not_choose_the_program_that_signs(signing: Place) -> None:
+def test_the_repository_does_not_choose_the_program_that_signs(signing: Workspace) -> None:
     trap = signing.home / "trap"
     trap.write_text(f'#!/bin/sh\ntouch {signing.home}/caught\nexec ssh-keygen "$@"\n', encoding="utf-8")
     trap.chmod(0o755)
@@ -202,7 +202,7 @@ def test_the_repository_does_not_choose_the_program_that_signs(signing: Place) -
 
 
 @pytest.mark.copied("an agent in an overlay does not find the checkout that it changes here")
-def test_an_agent_that_changes_how_the_user_signs_gets_nothing_signed_its_way(signing: Place) -> None:
+def test_an_agent_that_changes_how_the_user_signs_gets_nothing_signed_its_way(signing: Workspace) -> None:
     trap = signing.home / "trap"
     trap.write_text(f"#!/bin/sh\ntouch {signing.home}/caught\n", encoding="utf-8")
     trap.chmod(0o755)
@@ -219,17 +219,17 @@ def test_an_agent_that_changes_how_the_user_signs_gets_nothing_signed_its_way(si
     assert not (signing.home / "caught").exists()
 
 
-def hanging_program(place: Place) -> None:
+def hanging_program(workspace: Workspace) -> None:
     """A program of the user's that signs as long as there is no file `hang` in their home folder."""
-    script = f'#!/bin/sh\n[ ! -e {place.home}/hang ] || sleep 600\nexec ssh-keygen "$@"\n'
-    program = place.home / "signer"
+    script = f'#!/bin/sh\n[ ! -e {workspace.home}/hang ] || sleep 600\nexec ssh-keygen "$@"\n'
+    program = workspace.home / "signer"
     program.write_text(script, encoding="utf-8")
     program.chmod(0o755)
-    user_setting(place, "gpg.ssh.program", str(program))
-    place.edit("gitbatch.toml", "jobs = 4", 'jobs = 4\nsign-timeout = "3s"')
+    user_setting(workspace, "gpg.ssh.program", str(program))
+    workspace.edit("gitbatch.toml", "jobs = 4", 'jobs = 4\nsign-timeout = "3s"')
 
 
-def test_a_program_that_never_answers_is_an_error_before_anything_starts(signing: Place) -> None:
+def test_a_program_that_never_answers_is_an_error_before_anything_starts(signing: Workspace) -> None:
     hanging_program(signing)
     signing.commit()
     (signing.home / "hang").touch()
@@ -242,7 +242,7 @@ def test_a_program_that_never_answers_is_an_error_before_anything_starts(signing
     signing.gitbatch(*GROUP, code=0)
 
 
-def test_a_program_that_stops_answering_in_mid_run_costs_nothing(signing: Place) -> None:
+def test_a_program_that_stops_answering_in_mid_run_costs_nothing(signing: Workspace) -> None:
     hanging_program(signing)
     signing.edit("task.md", "Write a →", "Write a do: take →")
     signing.edit("tools/agent.sh", "fail) echo", 'take) page >"$output"; touch "$HOME/hang" ;;\nfail) echo')
@@ -259,7 +259,7 @@ def test_a_program_that_stops_answering_in_mid_run_costs_nothing(signing: Place)
 
 
 @pytest.mark.parametrize("scope", ["--local", "--worktree"])
-def test_a_program_of_the_repositorys_own_that_is_not_used_is_named(signing: Place, scope: str) -> None:
+def test_a_program_of_the_repositorys_own_that_is_not_used_is_named(signing: Workspace, scope: str) -> None:
     user_setting(signing, "--unset", "user.signingkey")
     signing.git("config", "extensions.worktreeConfig", "true")
     signing.git("config", scope, "gpg.ssh.defaultKeyCommand", "my keys --first")

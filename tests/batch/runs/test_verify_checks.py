@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import IDENTITY, Here, Place, base_environment
+from conftest import IDENTITY, Here, Workspace, base_environment
 from fork_server import ForkServer
 from msgspec.structs import replace
 from sessions import run_here
@@ -74,24 +74,24 @@ def template(tmp_path_factory: pytest.TempPathFactory, fork_server: ForkServer) 
     """The folder of a repository in which a batch with checks and gates has run."""
     home = tmp_path_factory.mktemp("home")
     environment = {**base_environment(), **IDENTITY, "HOME": str(home), "GIT_CONFIG_GLOBAL": os.devnull}
-    place = Place(home / "repo", home, environment, fork_server)
-    place.root.mkdir()
-    place.git("init", "--quiet", "--initial-branch=main")
-    place.write("task.md", PLAN)
-    place.write("gitbatch.toml", CONFIG)
-    place.write("tools/good.sh", "grep -q good $1\n")
-    place.commit()
-    place.git("tag", "start")
-    place.gitbatch("run", "--items", "all", "--checkpoint", "at-end", code=0)
-    return place.root
+    workspace = Workspace(home / "repo", home, environment, fork_server)
+    workspace.root.mkdir()
+    workspace.git("init", "--quiet", "--initial-branch=main")
+    workspace.write("task.md", PLAN)
+    workspace.write("gitbatch.toml", CONFIG)
+    workspace.write("tools/good.sh", "grep -q good $1\n")
+    workspace.commit()
+    workspace.git("tag", "start")
+    workspace.gitbatch("run", "--items", "all", "--checkpoint", "at-end", code=0)
+    return workspace.root
 
 
 @pytest.fixture
-def recorded(place: Place, template: Path) -> Place:
+def recorded(workspace: Workspace, template: Path) -> Workspace:
     """A copy of it."""
-    shutil.rmtree(place.root)
-    shutil.copytree(template, place.root, symlinks=True)
-    return place
+    shutil.rmtree(workspace.root)
+    shutil.copytree(template, workspace.root, symlinks=True)
+    return workspace
 
 
 def verify(here: Here, *arguments: str, code: int) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def verify(here: Here, *arguments: str, code: int) -> dict[str, Any]:
     return dict(json.loads(said))
 
 
-def test_recorded_batch(recorded: Place, here: Here) -> None:
+def test_recorded_batch(recorded: Workspace, here: Here) -> None:
     before = recorded.state()
     found = verify(here, "start..main", code=0)
     assert (found["checks_run"], found["findings"]) == (5, [])
@@ -141,7 +141,7 @@ def test_range_needs_a_start(here: Here) -> None:
 
 
 @pytest.mark.forged
-def test_output_that_a_check_refuses(recorded: Place, here: Here) -> None:
+def test_output_that_a_check_refuses(recorded: Workspace, here: Here) -> None:
     """A history that nobody checked: the commits say `pass`, and the check of the start says otherwise."""
     recorded.edit("tools/good.sh", "good", "excellent")
     recorded.commit("Stricter")
@@ -153,7 +153,7 @@ def test_output_that_a_check_refuses(recorded: Place, here: Here) -> None:
 
 
 @pytest.mark.forged
-def test_range_decides_nothing(recorded: Place, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_range_decides_nothing(recorded: Workspace, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the range brings of checks, hints and programs has no effect, for better or worse."""
     recorded.git("reset", "--quiet", "--hard", "start")
     recorded.write("tools/good.sh", "exit 0\n")
@@ -171,7 +171,7 @@ def test_range_decides_nothing(recorded: Place, here: Here, monkeypatch: pytest.
 
 @pytest.mark.forged
 def test_range_does_not_bring_what_judges(
-    recorded: Place, here: Here, monkeypatch: pytest.MonkeyPatch
+    recorded: Workspace, here: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A module that Python runs, a script in the text of a shell, rules that an option names: all of the start."""
     recorded.git("reset", "--quiet", "--hard", "start")
@@ -203,7 +203,7 @@ def test_range_does_not_bring_what_judges(
 @pytest.mark.forged
 @pytest.mark.parametrize("planted", ["link", "folder"])
 def test_range_with_something_instead_of_the_program(
-    recorded: Place, here: Here, monkeypatch: pytest.MonkeyPatch, planted: str
+    recorded: Workspace, here: Here, monkeypatch: pytest.MonkeyPatch, planted: str
 ) -> None:
     """What stands where the program of the start is to be written is replaced."""
     recorded.git("reset", "--quiet", "--hard", "start")
@@ -222,7 +222,7 @@ def test_range_with_something_instead_of_the_program(
 
 @pytest.mark.forged
 def test_gate_that_the_range_calls_red_before(
-    recorded: Place, here: Here, monkeypatch: pytest.MonkeyPatch
+    recorded: Workspace, here: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may be red if it is red below the group too, and not because the range says so."""
     recorded.git("reset", "--quiet", "--hard", "start")
@@ -247,7 +247,7 @@ def test_confined_table() -> None:
     assert confine_table(CheckTable(command=("true",), sandbox="landlock")).sandbox == "landlock"
 
 
-def test_sandboxed_without_network(recorded: Place, here: Here) -> None:
+def test_sandboxed_without_network(recorded: Workspace, here: Here) -> None:
     """Whatever the table says, a program of a history is confined: here, it cannot read the checkout."""
     secret = recorded.root / "secret"
     secret.write_text("s3cret")
@@ -258,14 +258,14 @@ def test_sandboxed_without_network(recorded: Place, here: Here) -> None:
 
 
 @pytest.mark.parametrize(("status", "code"), [("exit 126", 75), ("exit 77", 0)])
-def test_no_verdict(recorded: Place, here: Here, status: str, code: int) -> None:
+def test_no_verdict(recorded: Workspace, here: Here, status: str, code: int) -> None:
     recorded.write("tools/good.sh", f"{status}\n")
     recorded.commit("Another end")
     found = verify(here, "start..main", "--config", "main", code=code)
     assert (len(found["no_verdict"]), found["findings"], found["ok"]) == (3 if code else 0, [], not code)
 
 
-def test_red_gate(recorded: Place, here: Here) -> None:
+def test_red_gate(recorded: Workspace, here: Here) -> None:
     recorded.edit("gitbatch.toml", "! grep -rn bad docs", "! grep -rn good docs")
     recorded.commit("No good")
     found = verify(here, "start..main", "--config", "main", code=1)
@@ -273,7 +273,7 @@ def test_red_gate(recorded: Place, here: Here) -> None:
     assert len(found["findings"]) == 2
 
 
-def test_trusted_commit_without_the_plan(recorded: Place, here: Here) -> None:
+def test_trusted_commit_without_the_plan(recorded: Workspace, here: Here) -> None:
     """Then the patterns alone decide, for outputs and for groups by their names."""
     recorded.git("rm", "--quiet", "task.md")
     recorded.edit("gitbatch.toml", "[gates.clean]", '[gates.clean]\ngroups = ["Two"]')
@@ -281,7 +281,7 @@ def test_trusted_commit_without_the_plan(recorded: Place, here: Here) -> None:
     assert verify(here, "start..main~1", "--config", "main", code=0)["checks_run"] == 4
 
 
-def test_agents_are_not_asked(recorded: Place, here: Here) -> None:
+def test_agents_are_not_asked(recorded: Workspace, here: Here) -> None:
     style = '\n[checks.style]\nagent = "one"\nprompt = "Good?"\non = ["docs/a.md"]\n'
     recorded.write("gitbatch.toml", CONFIG.split("[checks", maxsplit=1)[0] + style)
     recorded.commit("Review")

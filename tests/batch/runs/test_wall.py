@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 from base_repositories import FSCK
-from conftest import Place
+from conftest import Workspace
 from history import assert_tidy, audit
 
 OUTPUTS = re.compile(r"/out/(?:letters|pairs|words)/\w+\.md>")
 
 
 @pytest.mark.rule("O1")
-def test_an_output_is_opened_in_one_way_only(three: Place, tmp_path: Path) -> None:
+def test_an_output_is_opened_in_one_way_only(three: Workspace, tmp_path: Path) -> None:
     """An audit hook sees every open of the orchestrator: outputs are opened without following links, by descriptor."""
     log = tmp_path / "opened"
     change = textwrap.dedent(f"""
@@ -37,7 +37,7 @@ def test_an_output_is_opened_in_one_way_only(three: Place, tmp_path: Path) -> No
 
 @pytest.mark.rule("O1")
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
-def test_the_orchestrator_never_reads_an_output(three: Place, tmp_path: Path) -> None:
+def test_the_orchestrator_never_reads_an_output(three: Workspace, tmp_path: Path) -> None:
     """strace sees every read of every process: those of outputs are git's and the agents', never ours."""
     log = tmp_path / "trace"
     calls = "execve,read,pread64,readv,preadv,mmap,sendfile,copy_file_range,splice"
@@ -72,7 +72,7 @@ def plan_of(items: int) -> str:
 
 
 @pytest.mark.slow
-def test_24_items_at_16_jobs_again_and_again(three: Place, tmp_path: Path) -> None:
+def test_24_items_at_16_jobs_again_and_again(three: Workspace, tmp_path: Path) -> None:
     three.write("task.md", plan_of(24))
     three.commit()
     for number in range(20 if LONG else 2):

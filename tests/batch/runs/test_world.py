@@ -5,17 +5,17 @@ import subprocess
 from dataclasses import replace
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from history import assert_tidy, audit, ticked, trailers
 
 RUN = ("run", "--items", "all", "--checkpoint")
 
 
-def with_agent(place: Place, letter: str, script: str) -> None:
+def with_agent(workspace: Workspace, letter: str, script: str) -> None:
     """Let the item of a letter run a piece of shell after it has written its page."""
-    place.edit("task.md", f"Write {letter} →", f"Write {letter} do: special →")
-    place.edit("tools/agent.sh", "fail) echo", f'special) page >"$output"; {script} ;;\nfail) echo')
-    place.commit()
+    workspace.edit("task.md", f"Write {letter} →", f"Write {letter} do: special →")
+    workspace.edit("tools/agent.sh", "fail) echo", f'special) page >"$output"; {script} ;;\nfail) echo')
+    workspace.commit()
 
 
 OWN_GIT = (
@@ -39,7 +39,9 @@ FATAL = ('git symbolic-ref "$(git symbolic-ref HEAD)" refs/heads/main; exit 3', 
 @pytest.mark.parametrize("scripts", [HARMLESS[:4], HARMLESS[4:]])
 @pytest.mark.rule("E1", "S1")
 @pytest.mark.copied("an agent in an overlay does not find the checkout that it changes here")
-def test_what_agents_do_to_branch_or_worktree_costs_nobody(three: Place, scripts: tuple[str, ...]) -> None:
+def test_what_agents_do_to_branch_or_worktree_costs_nobody(
+    three: Workspace, scripts: tuple[str, ...]
+) -> None:
     start = _run_with_scripts(three, scripts, code=0)
     assert set(ticked(three)) == {f"T{g}0{i}" for g in (1, 2, 3) for i in (1, 2, 3, 4)}
     _require_unharmed(three, start)
@@ -48,14 +50,14 @@ def test_what_agents_do_to_branch_or_worktree_costs_nobody(three: Place, scripts
 @pytest.mark.parametrize("script", FATAL)
 @pytest.mark.rule("E1", "S1")
 @pytest.mark.copied("an agent in an overlay does not find the checkout that it changes here")
-def test_an_agent_that_fails_by_what_it_does_costs_nobody_else(three: Place, script: str) -> None:
+def test_an_agent_that_fails_by_what_it_does_costs_nobody_else(three: Workspace, script: str) -> None:
     start = _run_with_scripts(three, ("true", script), code=1)
     missing = {"T102", "T201", "T202"}
     assert set(ticked(three)) == {f"T{g}0{i}" for g in (1, 2, 3) for i in (1, 2, 3, 4)} - missing
     _require_unharmed(three, start)
 
 
-def _run_with_scripts(three: Place, scripts: tuple[str, ...], code: int) -> str:
+def _run_with_scripts(three: Workspace, scripts: tuple[str, ...], code: int) -> str:
     """Run everything, where the first items run a script each; the commit before it."""
     for number, (letter, script) in enumerate(zip("abcd", scripts, strict=False)):
         three.edit("task.md", f"Write {letter} →", f"Write {letter} do: special{number} →")
@@ -71,13 +73,13 @@ def _run_with_scripts(three: Place, scripts: tuple[str, ...], code: int) -> str:
     return start
 
 
-def _require_unharmed(three: Place, start: str) -> None:
+def _require_unharmed(three: Workspace, start: str) -> None:
     assert three.git("merge-base", "main", start) == start
     assert three.git("status", "--porcelain") == ""
     audit(three)
 
 
-def test_objects_that_are_pruned_all_the_time_are_taken_again(three: Place) -> None:
+def test_objects_that_are_pruned_all_the_time_are_taken_again(three: Workspace) -> None:
     loop = f"for i in 1 2 3 4 5; do git -C '{three.root}' prune --expire=now || true; done"
     for letter in "abcd":
         three.edit("task.md", f"Write {letter} →", f"Write {letter} do: special →")
@@ -87,7 +89,7 @@ def test_objects_that_are_pruned_all_the_time_are_taken_again(three: Place) -> N
     assert len(audit(three).items) == 4
 
 
-def test_a_path_with_two_spaces_stays_what_it_is(three: Place) -> None:
+def test_a_path_with_two_spaces_stays_what_it_is(three: Workspace) -> None:
     three.edit("task.md", "out/letters/c.md\n", "`out/letters/c  c.md`\n")
     three.edit("task.md", "Write c →", "Write c do: fail →")
     three.edit("task.md", "(context: out/letters/b.md, out/letters/c.md)", "(context: `out/letters/c  c.md`)")
@@ -109,14 +111,14 @@ def test_a_path_with_two_spaces_stays_what_it_is(three: Place) -> None:
     assert "T102" in ticked(three)
 
 
-def test_what_the_user_stages_at_a_pause_stays(paused: Place) -> None:
+def test_what_the_user_stages_at_a_pause_stays(paused: Workspace) -> None:
     paused.git("rm", "-q", "out/letters/a.md")
     before = paused.git("status", "--porcelain")
     paused.gitbatch("run", code=3)
     assert paused.git("status", "--porcelain") == before == "D  out/letters/a.md"
 
 
-def test_a_batch_is_not_continued_beside_the_checkout_that_has_its_branch(paused: Place) -> None:
+def test_a_batch_is_not_continued_beside_the_checkout_that_has_its_branch(paused: Workspace) -> None:
     other = paused.root.parent / "other"
     paused.git("worktree", "add", "-q", "-b", "feature", str(other))
     done = paused.gitbatch("run", "-C", str(other), code=1)
@@ -126,7 +128,7 @@ def test_a_batch_is_not_continued_beside_the_checkout_that_has_its_branch(paused
 
 
 @pytest.mark.copied("an agent in an overlay does not find the checkout that it changes here")
-def test_a_branch_that_the_user_looks_at_is_not_deleted(three: Place) -> None:
+def test_a_branch_that_the_user_looks_at_is_not_deleted(three: Workspace) -> None:
     with_agent(
         three,
         "d",
@@ -142,14 +144,14 @@ def test_a_branch_that_the_user_looks_at_is_not_deleted(three: Place) -> None:
     )
 
 
-def test_a_signed_off_checkpoint_is_still_one(paused: Place) -> None:
+def test_a_signed_off_checkpoint_is_still_one(paused: Workspace) -> None:
     paused.git("commit", "-q", "--amend", "--signoff", "--no-edit")
     assert "1 of 3 groups" in paused.gitbatch("status", code=0).stdout
     paused.gitbatch("run", code=3)
     assert len(audit(paused).items) == 8
 
 
-def test_a_broken_configuration_does_not_keep_a_batch_from_being_ended(paused: Place) -> None:
+def test_a_broken_configuration_does_not_keep_a_batch_from_being_ended(paused: Workspace) -> None:
     paused.write("gitbatch.toml", "broken = [")
     paused.commit()
     paused.gitbatch("run", code=2)
@@ -157,14 +159,14 @@ def test_a_broken_configuration_does_not_keep_a_batch_from_being_ended(paused: P
     assert_tidy(paused)
 
 
-def test_abort_rescues_only_what_was_done(paused: Place) -> None:
+def test_abort_rescues_only_what_was_done(paused: Workspace) -> None:
     batch = paused.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/record").split("/")[2]
     paused.git("branch", f"gitbatch/{batch}/2-t201", "main")
     assert "kept:" not in paused.gitbatch("abort", code=0).stdout
     assert_tidy(paused)
 
 
-def test_a_file_where_the_next_group_needs_a_folder_is_a_conflict(paused: Place) -> None:
+def test_a_file_where_the_next_group_needs_a_folder_is_a_conflict(paused: Workspace) -> None:
     paused.write("out/pairs", "the user's")
     paused.commit()
     paused.gitbatch("run", code=3)
@@ -176,7 +178,7 @@ def test_a_file_where_the_next_group_needs_a_folder_is_a_conflict(paused: Place)
 
 
 @pytest.mark.rule("O6")
-def test_a_phase_that_the_user_completes_at_a_pause_is_a_hard_stop(paused: Place) -> None:
+def test_a_phase_that_the_user_completes_at_a_pause_is_a_hard_stop(paused: Workspace) -> None:
     paused.write(
         "task.md",
         paused.read("task.md")
@@ -190,7 +192,7 @@ def test_a_phase_that_the_user_completes_at_a_pause_is_a_hard_stop(paused: Place
 
 
 @pytest.mark.rule("O6")
-def test_a_phase_that_ends_with_its_last_group_is_told(three: Place) -> None:
+def test_a_phase_that_ends_with_its_last_group_is_told(three: Workspace) -> None:
     three.edit("task.md", "- [ ] Somebody has read it all\n", "")
     three.commit()
     done = three.gitbatch("run", "--items", "group:1-2", "--checkpoint", "at-end", code=0)
@@ -198,7 +200,7 @@ def test_a_phase_that_ends_with_its_last_group_is_told(three: Place) -> None:
     assert "4 open items (T301, T302, T303, T304) do not run" in done.stdout
 
 
-def test_a_commit_of_the_user_right_behind_a_checkpoint_undoes_nothing(three: Place) -> None:
+def test_a_commit_of_the_user_right_behind_a_checkpoint_undoes_nothing(three: Workspace) -> None:
     """git reads the index a moment before it locks it. A commit that reads it before we let go and locks it afterwards
     is out of anybody's hands, so it is tried again if that happens; without our lock it happens each time.
     """
@@ -211,16 +213,16 @@ def test_a_commit_of_the_user_right_behind_a_checkpoint_undoes_nothing(three: Pl
     assert ("user", "user.txt", "") in said
 
 
-def _commit_behind(place: Place) -> tuple[str, str, str]:
+def _commit_behind(workspace: Workspace) -> tuple[str, str, str]:
     """Commit as soon as the checkpoint is there: the last commit, what it changed, and what it left."""
     watch = (
         'old=$(git rev-parse main); while [ "$(git rev-parse main)" = "$old" ]; do :; done; '
         "until git commit -qm user; do :; done"
     )
     watcher = subprocess.Popen(
-        ["sh", "-c", watch], cwd=place.root, env=place.environment, stderr=subprocess.DEVNULL
+        ["sh", "-c", watch], cwd=workspace.root, env=workspace.environment, stderr=subprocess.DEVNULL
     )
-    place.gitbatch("run", "--items", "group:1", "--checkpoint", "at-end", code=0)
+    workspace.gitbatch("run", "--items", "group:1", "--checkpoint", "at-end", code=0)
     watcher.wait(timeout=100)
-    changed = place.git("diff", "--name-only", "HEAD^", "HEAD")
-    return place.git("log", "-1", "--format=%s"), changed, place.git("status", "--porcelain")
+    changed = workspace.git("diff", "--name-only", "HEAD^", "HEAD")
+    return workspace.git("log", "-1", "--format=%s"), changed, workspace.git("status", "--porcelain")

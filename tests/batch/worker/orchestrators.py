@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 import pytest
-from conftest import Place
+from conftest import Workspace
 from waiting import wait_until_async
 
 from gitbatch.agents.command.table import CommandAgent
@@ -155,10 +155,10 @@ class Orchestrator:
 
 
 @pytest.fixture
-def far(repo: Repository, place: Place, tmp_path: Path) -> Iterator[Orchestrator]:
+def far(repo: Repository, workspace: Workspace, tmp_path: Path) -> Iterator[Orchestrator]:
     settings = WorkerSettings(
         folder=tmp_path / "far",
-        environment={**place.environment, "KEY": KEY},
+        environment={**workspace.environment, "KEY": KEY},
         sandbox=SandboxKind.NONE,
     )
     (settings.folder / "work").mkdir(parents=True)

@@ -11,7 +11,7 @@ from gitbatch.batch.workplace.kinds import WorktreeKind
 from gitbatch.concurrency import GitThread
 
 
-@pytest.mark.usefixtures("place")
+@pytest.mark.usefixtures("workspace")
 def test_agents_of_two_connections_have_different_numbers(tmp_path: Path) -> None:
     """Those of two runs of a cluster, and those that are finished for a connection that was cut."""
     welcome = Welcome(1, "1", "0" * 16, "sha1")

@@ -13,7 +13,7 @@ from batch.executor.scripted_workers import ScriptedLink, name_executor, run_wit
 from batch.executor.test_executor_messages import SETUP
 from batch.programs import set_up
 from batch.worker.orchestrators import OTHER, TOKEN, Orchestrator, far, talk  # noqa: F401 - a fixture
-from conftest import Place
+from conftest import Workspace
 
 from gitbatch.agents.claude_code.table import ClaudeCodeAgent
 from gitbatch.agents.command.table import CommandAgent
@@ -138,14 +138,16 @@ def test_check_gets_a_sent_key_and_hides_it(far: Orchestrator) -> None:
     assert far.of(CheckDone) == []
 
 
-def test_key_is_sent_before_the_greeting_and_in_no_job(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_up(place, "ok", agent='pass-env = ["SENT", "HOME", "UNSET"]')
-    name_executor(place, 'secrets = "send"\n')
-    place.edit("gitbatch.toml", '[["true"]]', '[["ssh", "build1"]]')
-    place.commit("By ssh")
-    place.environment["SENT"] = VALUE
+def test_key_is_sent_before_the_greeting_and_in_no_job(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up(workspace, "ok", agent='pass-env = ["SENT", "HOME", "UNSET"]')
+    name_executor(workspace, 'secrets = "send"\n')
+    workspace.edit("gitbatch.toml", '[["true"]]', '[["ssh", "build1"]]')
+    workspace.commit("By ssh")
+    workspace.environment["SENT"] = VALUE
     link = ScriptedLink(work_honestly, name=f"said {VALUE}")
-    result, events = run_with(place, monkeypatch, link)
+    result, events = run_with(workspace, monkeypatch, link)
     assert result.succeeded == 1
     [channel] = link.channels
     assert channel.kinds()[:2] == ["SentSecrets", "Welcome"]
@@ -156,7 +158,7 @@ def test_key_is_sent_before_the_greeting_and_in_no_job(place: Place, monkeypatch
     assert not any(VALUE.encode() in encode_message(message) for message in channel.said[1:])
     assert VALUE not in repr(events)
     assert "(said [value of SENT])" in repr(events), "what a command has printed, too"
-    kept = [path.read_bytes() for path in (place.root / ".git").rglob("*") if path.is_file()]
+    kept = [path.read_bytes() for path in (workspace.root / ".git").rglob("*") if path.is_file()]
     assert not any(VALUE.encode() in data for data in kept)
 
 

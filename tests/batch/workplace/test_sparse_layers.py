@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 
 from gitbatch.batch.workplace.sparse_layers import SparseLayer, SparseLayers
 from gitbatch.repo.repository import Repository
@@ -18,11 +18,11 @@ def layers(repo: Repository, tmp_path: Path) -> Iterator[SparseLayers]:
     assert not opened.folder.exists()
 
 
-def test_layers_are_shared_and_removed(layers: SparseLayers, repo: Repository, place: Place) -> None:
+def test_layers_are_shared_and_removed(layers: SparseLayers, repo: Repository, workspace: Workspace) -> None:
     paths = ("a.txt", "b.txt", "c.txt")
     for path in paths:
-        place.write(path, "")
-    place.commit()
+        workspace.write(path, "")
+    workspace.commit()
     tree = repo.objects.tree_of(repo.refs.resolve("HEAD"))
 
     def take(*chosen: str) -> SparseLayer:

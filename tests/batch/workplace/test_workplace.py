@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 import pytest
 from batch.programs import set_up
-from conftest import Place
+from conftest import Workspace
 from history import audit, ticked
 from sessions import run_here
 
@@ -108,16 +108,16 @@ def use(monkeypatch: pytest.MonkeyPatch, remote: RemoteWorkplaces) -> None:
     monkeypatch.setattr("gitbatch.batch.opening.open_workplaces", lambda *_: nullcontext(supply))
 
 
-def test_a_run_needs_no_folder(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_needs_no_folder(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """A workplace that only exchanges values gets the same item commits and the same checkpoint."""
-    set_up(place, "ok", "ok")
+    set_up(workspace, "ok", "ok")
     remote = RemoteWorkplaces()
     use(monkeypatch, remote)
-    result, events = run_here(place, monkeypatch)
+    result, events = run_here(workspace, monkeypatch)
     assert (result.succeeded, result.failed) == (2, 0)
-    assert ticked(place) == ["T1", "T2"]
-    assert place.git("show", "main:out/T1.md") == "from afar"
-    assert len(audit(place).items) == 2
+    assert ticked(workspace) == ["T1", "T2"]
+    assert workspace.git("show", "main:out/T1.md") == "from afar"
+    assert len(audit(workspace).items) == 2
     lines = [event["line"] for event in events if event["event"] == "item-progress"]
     assert lines == ["told works far away"] * 2
     assert [made.calls for made in remote.opened] == [["prepare", "work", "collect", "in git", "discard"]] * 2
@@ -133,18 +133,18 @@ def test_a_run_needs_no_folder(place: Place, monkeypatch: pytest.MonkeyPatch) ->
     ],
 )
 def test_a_workplace_decides_nothing(
-    place: Place,
+    workspace: Workspace,
     monkeypatch: pytest.MonkeyPatch,
     changed: tuple[str, ...],
     output: bytes,
     reason: str,
 ) -> None:
-    set_up(place, "ok", "ok", batch="retries = 0")
+    set_up(workspace, "ok", "ok", batch="retries = 0")
     use(monkeypatch, RemoteWorkplaces(changed, output))
-    _, events = run_here(place, monkeypatch)
+    _, events = run_here(workspace, monkeypatch)
     outcomes = [event["outcome"] for event in events if event["event"] == "item-finished"]
     assert reason in {outcome["reason"] for outcome in outcomes}
-    assert "out/T1.md" not in place.git("ls-tree", "-r", "--name-only", "main").split()
+    assert "out/T1.md" not in workspace.git("ls-tree", "-r", "--name-only", "main").split()
 
 
 GUARDED = frozenset({"task.md", "out/b.md"})

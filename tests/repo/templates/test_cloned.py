@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from shown import read_folder, require_right_index
 
 from gitbatch.fs import cloning
@@ -22,41 +22,41 @@ from gitbatch.repo.templates.templates import Templates, open_templates
 
 
 @pytest.fixture
-def templates(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Templates]:
-    for name, value in place.environment.items():
+def templates(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Templates]:
+    for name, value in workspace.environment.items():
         monkeypatch.setenv(name, value)
-    place.write(".gitattributes", "*.txt eol=crlf\n")
+    workspace.write(".gitattributes", "*.txt eol=crlf\n")
     for path in ("a/1.md", "a/2.txt", "b/c/3.md", "top.md"):
-        place.write(path, f"{path}\n")
-    (place.root / "link").symlink_to("a")
-    (place.root / "top.md").chmod(0o755)
-    place.commit()
+        workspace.write(path, f"{path}\n")
+    (workspace.root / "link").symlink_to("a")
+    (workspace.root / "top.md").chmod(0o755)
+    workspace.commit()
     if find_clone_problem(tmp_path, tmp_path):
         monkeypatch.setattr(cloning, "_cloning_call", lambda: shutil.copy)
-    opened = open_repository(place.root)
+    opened = open_repository(workspace.root)
     with closing(opened), open_templates(opened, tmp_path / "cache") as made:
         yield made
 
 
-def require_clone(templates: Templates, place: Place, folder: Path) -> None:
+def require_clone(templates: Templates, workspace: Workspace, folder: Path) -> None:
     """Requires that a clone is what git checks out."""
-    commit = place.git("rev-parse", "HEAD")
-    place.git("worktree", "add", "-q", "--detach", str(folder / "checkout"), commit)
+    commit = workspace.git("rev-parse", "HEAD")
+    workspace.git("worktree", "add", "-q", "--detach", str(folder / "checkout"), commit)
     (folder / "clone").mkdir()
     clone_checkout(templates, folder / "clone", folder / "index", commit)
     assert read_folder(folder / "clone") == read_folder(folder / "checkout")
-    tree = place.git("rev-parse", "HEAD^{tree}")
-    require_right_index(place, folder / "index", tree, (folder / "clone",))
+    tree = workspace.git("rev-parse", "HEAD^{tree}")
+    require_right_index(workspace, folder / "index", tree, (folder / "clone",))
 
 
-def test_a_clone_is_what_git_checks_out(templates: Templates, place: Place, tmp_path: Path) -> None:
+def test_a_clone_is_what_git_checks_out(templates: Templates, workspace: Workspace, tmp_path: Path) -> None:
     for number in range(3):
         (tmp_path / str(number)).mkdir()
-        require_clone(templates, place, tmp_path / str(number))
-        place.write(f"a/{number}/new.txt", "new\n")
-        place.git("rm", "-rq", ("b", "link", "top.md")[number])
-        place.write(("b", "link/x", "top.md/y")[number], "another kind\n")
-        place.commit()
+        require_clone(templates, workspace, tmp_path / str(number))
+        workspace.write(f"a/{number}/new.txt", "new\n")
+        workspace.git("rm", "-rq", ("b", "link", "top.md")[number])
+        workspace.write(("b", "link/x", "top.md/y")[number], "another kind\n")
+        workspace.commit()
 
 
 def test_why_there_are_no_clones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from mmap import mmap
 from pathlib import Path
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from shown import read_folder, require_right_index
 
 from gitbatch.fs.holders import is_in_use
@@ -31,15 +31,15 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="open files are 
 
 
 @pytest.fixture
-def repo(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
-    for name, value in place.environment.items():
+def repo(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
+    for name, value in workspace.environment.items():
         monkeypatch.setenv(name, value)
     for number, path in enumerate(("a/1.md", "a/2.txt", "a/b/3.md", "c/4.md", "d e/ü.md", "top.md")):
-        place.write(path, f"text {number}\n")
-    (place.root / "link").symlink_to("a/1.md")
-    (place.root / "c/4.md").chmod(0o755)
-    place.commit()
-    opened = open_repository(place.root)
+        workspace.write(path, f"text {number}\n")
+    (workspace.root / "link").symlink_to("a/1.md")
+    (workspace.root / "c/4.md").chmod(0o755)
+    workspace.commit()
+    opened = open_repository(workspace.root)
     yield opened
     opened.close()
 
@@ -85,20 +85,20 @@ def desk(repo: Repository, tmp_path: Path) -> Iterator[Desk]:
     assert not (tmp_path / "worktrees/.kept").exists()
 
 
-def require_checkout(place: Place, desk: Desk, worktree: Worktree, tmp_path: Path) -> None:
+def require_checkout(workspace: Workspace, desk: Desk, worktree: Worktree, tmp_path: Path) -> None:
     """Requires that a worktree is what git would make, for files and for git in it."""
     checkout = tmp_path / f"checkout-{desk.count}"
-    place.git("worktree", "add", "-q", "--detach", str(checkout), "HEAD")
+    workspace.git("worktree", "add", "-q", "--detach", str(checkout), "HEAD")
     (checkout / OUTPUT).parent.mkdir(parents=True, exist_ok=True)
     assert read_folder(worktree.path) == read_folder(checkout)
     status = ["git", "-C", str(worktree.path), "status", "--porcelain", "--ignored"]
-    said = subprocess.run(status, env=place.environment, capture_output=True, text=True, check=True)
+    said = subprocess.run(status, env=workspace.environment, capture_output=True, text=True, check=True)
     assert said.stdout == ""
-    tree = place.git("rev-parse", "HEAD^{tree}")
-    require_right_index(place, git_dir_of(worktree.path) / "index", tree, (worktree.path,))
+    tree = workspace.git("rev-parse", "HEAD^{tree}")
+    require_right_index(workspace, git_dir_of(worktree.path) / "index", tree, (worktree.path,))
 
 
-def test_a_checkout_is_used_again(desk: Desk, place: Place, tmp_path: Path) -> None:
+def test_a_checkout_is_used_again(desk: Desk, workspace: Workspace, tmp_path: Path) -> None:
     first = desk.open()
     inode = (first.path / "a/1.md").stat().st_ino
     (first.path / OUTPUT).write_text("written\n")
@@ -106,7 +106,7 @@ def test_a_checkout_is_used_again(desk: Desk, place: Place, tmp_path: Path) -> N
     assert desk.waiting() == 1
     second = desk.open()
     assert (second.path / "a/1.md").stat().st_ino == inode
-    require_checkout(place, desk, second, tmp_path)
+    require_checkout(workspace, desk, second, tmp_path)
 
 
 def test_a_checkout_is_not_kept_if_the_clock_goes_back(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,12 +190,12 @@ DEEDS = (
 
 @pytest.mark.parametrize("attributes", ["", "*.md text eol=crlf\n*.txt ident\n"])
 def test_whatever_was_done_the_next_worktree_is_a_checkout(
-    desk: Desk, place: Place, tmp_path: Path, attributes: str
+    desk: Desk, workspace: Workspace, tmp_path: Path, attributes: str
 ) -> None:
     dice = random.Random(attributes)  # noqa: S311 - the same deeds each time
     if attributes:
-        place.write(".gitattributes", attributes)
-        place.commit()
+        workspace.write(".gitattributes", attributes)
+        workspace.commit()
     deeds = dice.sample(DEEDS, len(DEEDS))
     worktree = desk.open()
     while deeds:
@@ -204,13 +204,13 @@ def test_whatever_was_done_the_next_worktree_is_a_checkout(
         desk.leave(worktree)
         assert desk.waiting() == 1
         if dice.random() < 0.5:  # a later base
-            place.write("a/1.md", f"{len(deeds)}\n")
-            place.write(f"later/{len(deeds)}.txt", "$Id$\n")
-            place.git("rm", "-rq", "--ignore-unmatch", "a/b")
-            place.commit()
+            workspace.write("a/1.md", f"{len(deeds)}\n")
+            workspace.write(f"later/{len(deeds)}.txt", "$Id$\n")
+            workspace.git("rm", "-rq", "--ignore-unmatch", "a/b")
+            workspace.commit()
         worktree = desk.open()
         assert desk.waiting() == 0
-        require_checkout(place, desk, worktree, tmp_path)
+        require_checkout(workspace, desk, worktree, tmp_path)
 
 
 def _set_attribute(root: Path) -> None:
@@ -219,14 +219,14 @@ def _set_attribute(root: Path) -> None:
 
 @pytest.mark.parametrize("deed", [_set_attribute, _shell("rm .git; mkdir -p .git/x")])
 def test_what_cannot_be_restored_is_removed(
-    desk: Desk, place: Place, tmp_path: Path, deed: Callable[[Path], object]
+    desk: Desk, workspace: Workspace, tmp_path: Path, deed: Callable[[Path], object]
 ) -> None:
     worktree = desk.open()
     deed(worktree.path)
     desk.leave(worktree)
     assert desk.waiting() == 0
     worktree = desk.open()
-    require_checkout(place, desk, worktree, tmp_path)
+    require_checkout(workspace, desk, worktree, tmp_path)
 
 
 @pytest.mark.parametrize("deed", [_shell("rm -r a"), _shell("for f in a/1.md top.md; do echo x >$f; done")])
@@ -249,17 +249,17 @@ def test_a_folder_of_another_owner_is_removed(desk: Desk) -> None:
 
 
 def test_a_base_that_differs_much_gets_a_new_checkout(
-    desk: Desk, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gitbatch.repo.templates.kept._MANY", 0)
     desk.leave(desk.open())
     (kept,) = (desk.folder / ".kept").glob("*/c/4.md")
-    place.write("top.md", "later\n")
-    place.commit()
+    workspace.write("top.md", "later\n")
+    workspace.commit()
     with kept.open() as file:
         worktree = desk.open()
         assert os.fstat(file.fileno()).st_nlink == 0, "it is gone"
-    require_checkout(place, desk, worktree, tmp_path)
+    require_checkout(workspace, desk, worktree, tmp_path)
 
 
 def test_a_folder_in_which_a_process_works_is_not_kept(desk: Desk) -> None:
@@ -273,10 +273,12 @@ def test_a_folder_in_which_a_process_works_is_not_kept(desk: Desk) -> None:
         assert is_in_use(worktree.path.parent)
 
 
-def test_another_attribute_file_makes_a_new_checkout(desk: Desk, place: Place, tmp_path: Path) -> None:
+def test_another_attribute_file_makes_a_new_checkout(
+    desk: Desk, workspace: Workspace, tmp_path: Path
+) -> None:
     desk.leave(desk.open())
-    place.write("a/.gitattributes", "*.md eol=crlf")
-    place.commit()
+    workspace.write("a/.gitattributes", "*.md eol=crlf")
+    workspace.commit()
     worktree = desk.open()
     assert desk.waiting() == 0
-    require_checkout(place, desk, worktree, tmp_path)
+    require_checkout(workspace, desk, worktree, tmp_path)

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from shown import read_folder, require_right_index
 
 from gitbatch.repo.opening import open_repository
@@ -48,26 +48,26 @@ STEPS = (
 
 
 @pytest.fixture
-def repo(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
-    for name, value in place.environment.items():
+def repo(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
+    for name, value in workspace.environment.items():
         monkeypatch.setenv(name, value)
     for number in range(5):
-        place.write(f"folder-{number}/file.md", f"{number}\n")
-    place.commit()
-    with closing(open_repository(place.root)) as opened:
+        workspace.write(f"folder-{number}/file.md", f"{number}\n")
+    workspace.commit()
+    with closing(open_repository(workspace.root)) as opened:
         yield opened
 
 
-def test_killed_while_a_template_is_made(repo: Repository, place: Place, tmp_path: Path) -> None:
+def test_killed_while_a_template_is_made(repo: Repository, workspace: Workspace, tmp_path: Path) -> None:
     checkout = tmp_path / "checkout"
-    place.git("worktree", "add", "-q", "--detach", str(checkout), "HEAD")
+    workspace.git("worktree", "add", "-q", "--detach", str(checkout), "HEAD")
     for number, step in enumerate(STEPS):
         cache = tmp_path / f"cache-{number}"
-        maker = [sys.executable, "-c", MAKER, str(place.root), str(cache), *step]
-        done = subprocess.run(maker, env=place.environment, check=False, timeout=60)
+        maker = [sys.executable, "-c", MAKER, str(workspace.root), str(cache), *step]
+        done = subprocess.run(maker, env=workspace.environment, check=False, timeout=60)
         assert done.returncode == -signal.SIGKILL, step
         with open_templates(repo, cache) as opened:
             layers = opened.layers(repo.refs.commit("HEAD") or "")
             assert read_folder(layers.lower[0]) == read_folder(checkout), step
-            require_right_index(place, layers.index, layers.tree, layers.lower)
+            require_right_index(workspace, layers.index, layers.tree, layers.lower)
         assert list_remains(layers_dir(repo, cache)) == (), step

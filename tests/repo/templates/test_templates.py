@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import Place
+from conftest import Workspace
 from shown import Shown, read_folder, require_right_index, require_right_sizes
 
 from gitbatch.repo.opening import open_repository
@@ -21,14 +21,14 @@ from gitbatch.repo.templates.templates import Templates, open_templates
 
 
 @pytest.fixture
-def repo(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
-    for name, value in place.environment.items():
+def repo(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
+    for name, value in workspace.environment.items():
         monkeypatch.setenv(name, value)
-    place.write("a b/ü.md", "1")
-    place.write("c/deep/x.md", "2")
-    place.write("top.md", "3")
-    place.commit()
-    opened = open_repository(place.root)
+    workspace.write("a b/ü.md", "1")
+    workspace.write("c/deep/x.md", "2")
+    workspace.write("top.md", "3")
+    workspace.commit()
+    opened = open_repository(workspace.root)
     yield opened
     opened.close()
 
@@ -44,16 +44,18 @@ def head(repo: Repository) -> str:
     return repo.refs.commit("HEAD") or ""
 
 
-def test_a_template_is_made_once_by_git(repo: Repository, place: Place, templates: Templates) -> None:
-    place.write("long.md", "x" * 5000)
-    place.write("empty.md", "")
-    (place.root / "link").symlink_to("a b")
-    place.commit()
+def test_a_template_is_made_once_by_git(repo: Repository, workspace: Workspace, templates: Templates) -> None:
+    workspace.write("long.md", "x" * 5000)
+    workspace.write("empty.md", "")
+    (workspace.root / "link").symlink_to("a b")
+    workspace.commit()
     layers = templates.layers(head(repo))
     (tree,) = layers.lower
     require_right_sizes(layers)
     assert (tree / "a b/ü.md").read_text() == "1"
-    status = place.git("-C", str(tree), f"--git-dir={repo.git_dir}", f"--work-tree={tree}", "status", "-s")
+    status = workspace.git(
+        "-C", str(tree), f"--git-dir={repo.git_dir}", f"--work-tree={tree}", "status", "-s"
+    )
     assert status == ""
     templates.guard = lambda: pytest.fail("git is started again")
     assert templates.layers(head(repo)).lower == (tree,)
@@ -72,13 +74,15 @@ def merge_layers(lower: tuple[Path, ...]) -> Shown:
     return found
 
 
-def edit_files(place: Place, dice: random.Random) -> None:
+def edit_files(workspace: Workspace, dice: random.Random) -> None:
     """Makes a few random changes: files, links, folders in place of files, and the reverse."""
     names = ("a", "a/b", "a/b/c", "d/e", "f", "f/g", "top.md", "a-b", "a.b/x", "ü/y", "c/deep/x.md", "c")
-    place.write("d/always.txt", f"$Id$ {dice.random()}\n")
+    workspace.write("d/always.txt", f"$Id$ {dice.random()}\n")
     for _ in range(dice.randint(1, 4)):
-        path = place.root / dice.choice(names)
-        place.git("rm", "-rq", "--cached", "--ignore-unmatch", "--", str(path.relative_to(place.root)))
+        path = workspace.root / dice.choice(names)
+        workspace.git(
+            "rm", "-rq", "--cached", "--ignore-unmatch", "--", str(path.relative_to(workspace.root))
+        )
         subprocess.run(["rm", "-rf", path], check=True)
         if dice.random() < 0.3:
             continue
@@ -91,72 +95,74 @@ def edit_files(place: Place, dice: random.Random) -> None:
         else:
             path.write_text(f"{dice.random()}\n")
             path.chmod(dice.choice((0o644, 0o755)))
-    place.commit()
+    workspace.commit()
 
 
 @pytest.mark.parametrize("attributes", ["", "*.md text eol=crlf\n*.txt ident\n"])
 def test_layers_show_what_a_checkout_has(
-    repo: Repository, place: Place, templates: Templates, tmp_path: Path, attributes: str
+    repo: Repository, workspace: Workspace, templates: Templates, tmp_path: Path, attributes: str
 ) -> None:
     dice = random.Random(attributes)  # noqa: S311 - the same edits each time
     if attributes:
-        place.write(".gitattributes", attributes)
-        place.commit()
+        workspace.write(".gitattributes", attributes)
+        workspace.commit()
     depths = []
     for number in range(7):
         layers = templates.layers(head(repo))
         depths.append(len(layers.lower))
         checkout = tmp_path / f"checkout-{number}"
-        place.git("worktree", "add", "-q", "--detach", str(checkout), "HEAD")
+        workspace.git("worktree", "add", "-q", "--detach", str(checkout), "HEAD")
         assert merge_layers(layers.lower) == read_folder(checkout)
-        require_right_index(place, layers.index, layers.tree, layers.lower)
+        require_right_index(workspace, layers.index, layers.tree, layers.lower)
         layers.close()
-        edit_files(place, dice)
+        edit_files(workspace, dice)
     assert depths == [1, 2, 3, 4, 2, 3, 4]
 
 
-def commit_one(place: Place, path: str, text: str) -> None:
-    place.write(path, text)
-    place.commit()
+def commit_one(workspace: Workspace, path: str, text: str) -> None:
+    workspace.write(path, text)
+    workspace.commit()
 
 
-def test_other_attributes_make_a_new_template(repo: Repository, place: Place, templates: Templates) -> None:
+def test_other_attributes_make_a_new_template(
+    repo: Repository, workspace: Workspace, templates: Templates
+) -> None:
     templates.layers(head(repo))
-    commit_one(place, "c/.gitattributes", "*.md eol=crlf")
+    commit_one(workspace, "c/.gitattributes", "*.md eol=crlf")
     layers = templates.layers(head(repo))
     assert [lease.marker.purpose for lease in layers.leases] == ["template"]
 
 
 def test_a_base_that_differs_much_makes_a_new_template(
-    repo: Repository, place: Place, templates: Templates, monkeypatch: pytest.MonkeyPatch
+    repo: Repository, workspace: Workspace, templates: Templates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     templates.layers(head(repo))
     monkeypatch.setattr(module, "_FEW", 1)
-    place.write("new/1.md", "1")
-    commit_one(place, "new/2.md", "2")
+    workspace.write("new/1.md", "1")
+    commit_one(workspace, "new/2.md", "2")
     assert len(templates.layers(head(repo)).lower) == 1
 
 
 def test_without_whiteouts_each_base_has_a_template(
-    repo: Repository, place: Place, templates: Templates, monkeypatch: pytest.MonkeyPatch
+    repo: Repository, workspace: Workspace, templates: Templates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError
 
     monkeypatch.setattr(os, "mknod", refuse)
     templates.layers(head(repo))
-    place.git("rm", "-q", "top.md")
-    place.git("commit", "-qm", "less")
+    workspace.git("rm", "-q", "top.md")
+    workspace.git("commit", "-qm", "less")
     layers = templates.layers(head(repo))
     assert [lease.marker.purpose for lease in layers.leases] == ["template"]
     assert not (layers.lower[0] / "top.md").exists()
 
 
 def test_a_thin_layer_without_what_it_lies_on_is_made_again(
-    repo: Repository, place: Place, templates: Templates
+    repo: Repository, workspace: Workspace, templates: Templates
 ) -> None:
     template = templates.layers(head(repo))
-    commit_one(place, "top.md", "new")
+    commit_one(workspace, "top.md", "new")
     thin = templates.layers(head(repo))
     (name,) = {lease.name for lease in template.leases}
     thin.close()
@@ -169,12 +175,12 @@ def test_a_thin_layer_without_what_it_lies_on_is_made_again(
 
 
 def test_old_thin_layers_of_a_run_go(
-    repo: Repository, place: Place, templates: Templates, monkeypatch: pytest.MonkeyPatch
+    repo: Repository, workspace: Workspace, templates: Templates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_MOST_DELTAS", 2)
     used = templates.layers(head(repo))
     for number in range(6):
-        commit_one(place, "top.md", str(number))
+        commit_one(workspace, "top.md", str(number))
         layers = templates.layers(head(repo))
         assert merge_layers(layers.lower)["top.md"][1] == str(number).encode()
         layers.close()
@@ -205,14 +211,14 @@ def test_changed_control_files_stop_the_making(repo: Repository, tmp_path: Path)
     assert templates.store.list_names() == ()
 
 
-def test_layers_of_a_repository_with_sha256(place: Place, tmp_path: Path) -> None:
-    shutil.rmtree(place.root / ".git")
-    place.git("init", "-q", "-b", "main", "--object-format=sha256")
-    commit_one(place, "b/new.md", "1")
-    opened = open_repository(place.root)
+def test_layers_of_a_repository_with_sha256(workspace: Workspace, tmp_path: Path) -> None:
+    shutil.rmtree(workspace.root / ".git")
+    workspace.git("init", "-q", "-b", "main", "--object-format=sha256")
+    commit_one(workspace, "b/new.md", "1")
+    opened = open_repository(workspace.root)
     with closing(opened), open_templates(opened, tmp_path / "cache") as templates:
         templates.layers(head(opened))
-        commit_one(place, "b/new.md", "2")
+        commit_one(workspace, "b/new.md", "2")
         layers = templates.layers(head(opened))
         assert len(layers.lower) == 2
-        require_right_index(place, layers.index, layers.tree, layers.lower)
+        require_right_index(workspace, layers.index, layers.tree, layers.lower)
