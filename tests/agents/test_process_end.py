@@ -32,10 +32,10 @@ from gitbatch.limits.usage import Usage
 def test_a_time_out_lets_the_program_clean_up(
     bench: Bench, tether: Tether, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bench.timeout = 1
+    bench.timeout = 7  # no other limit has as many
     bench.expire_at(monkeypatch, "ready")
     answer = bench.sh(f"{tether.hold}; trap 'echo cleaned up >&2; exit 0' TERM; echo ready; sleep 60 & wait")
-    assert answer == a_failure("it took longer than 1 seconds", ("cleaned up",), Cause.TIMEOUT)
+    assert answer == a_failure("it took longer than 7 seconds", ("cleaned up",), Cause.TIMEOUT)
     assert bench.lines(OUTPUT) == ["ready"]
     tether.assert_loose()
 
@@ -64,10 +64,10 @@ def test_a_time_out_ends_grandchildren_and_who_ignores_it(
 ) -> None:
     monkeypatch.setattr(program, "_GRACE", 0.2)
     sent = signals_sent(monkeypatch)
-    bench.timeout = 1
+    bench.timeout = 7  # no other limit has as many
     bench.expire_at(monkeypatch, "ready")
     answer = bench.sh(f"{tether.hold}; trap '' TERM; (sleep 60 & sleep 60) & echo ready; sleep 60; true")
-    assert answer == a_failure("it took longer than 1 seconds", ("ready",), Cause.TIMEOUT)
+    assert answer == a_failure("it took longer than 7 seconds", ("ready",), Cause.TIMEOUT)
     assert sent == [signal.SIGTERM, 0.2, signal.SIGKILL]
     assert bench.lines(OUTPUT) == ["ready"]
     tether.assert_loose()
