@@ -2,10 +2,11 @@
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path
 
 from gitbatch.sandbox.filesystem_view import strict_output
-from gitbatch.sandbox.model import Confinement, Overlay
+from gitbatch.sandbox.model import Confinement, Network, Overlay
 from gitbatch.sandbox.tools import SYSTEM_FOLDERS
 
 _PYTHON = (sys.executable, "-I", "-S", "-c")
@@ -36,6 +37,17 @@ def launcher_arguments(command: Sequence[str]) -> Sequence[str] | None:
     """Returns the launcher's arguments in a command line; None if it starts another program."""
     head, rest = command[: len(_LAUNCHER)], command[len(_LAUNCHER) :]
     return rest if tuple(head) == _LAUNCHER else None
+
+
+def needs_namespace(arguments: Sequence[str]) -> bool:
+    """Returns whether the launcher is to be, with some arguments, the first process of a namespace of processes.
+
+    For a program with an overlay worktree; bubblewrap makes the namespace itself, and the network `api` comes before it.
+    """
+    given = tuple(takewhile(lambda argument: argument != "--", arguments))
+    options = dict(zip(given[::2], given[1::2], strict=False))
+    is_possible = options.get("--mode") != "bubblewrap" and options.get("--network") != Network.API.value
+    return is_possible and "--upper" in options
 
 
 def probe_command() -> list[str]:

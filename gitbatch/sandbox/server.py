@@ -11,8 +11,8 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from gitbatch.sandbox.command_line import server_command
-from gitbatch.sandbox.launcher import REQUEST
+from gitbatch.sandbox.command_line import needs_namespace, server_command
+from gitbatch.sandbox.launcher import NAMESPACE_REQUEST, REQUEST
 
 _ANSWER_BYTES = 64
 _NEEDED = ("LD_LIBRARY_PATH",)
@@ -89,10 +89,11 @@ class LauncherServer:
             OSError: the server has ended, or too many descriptors are open.
         """
         self._was_asked = True
+        message = NAMESPACE_REQUEST if needs_namespace(arguments) else REQUEST
         with os.fdopen(os.memfd_create("request"), "w+b") as file:
             file.write(_render_request(arguments, environment, directory))
             file.seek(0)
-            socket.send_fds(self.socket, [REQUEST], [file.fileno(), *streams])
+            socket.send_fds(self.socket, [message], [file.fileno(), *streams])
 
     def receive_event(self, flags: int = 0) -> LauncherEvent | None:
         """Returns the next event; None if the server has ended, and with it the programs that it started.

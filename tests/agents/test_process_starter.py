@@ -288,7 +288,8 @@ stage.starter.close()
     assert done.stdout.count("0000000000000000") == 2, done
 
 
-def test_what_can_not_be_forked_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_first", [False, True])
+def test_what_can_not_be_forked_is_told(monkeypatch: pytest.MonkeyPatch, *, is_first: bool) -> None:
     def refused() -> int:
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
@@ -296,11 +297,14 @@ def test_what_can_not_be_forked_is_told(monkeypatch: pytest.MonkeyPatch) -> None
     with ours, theirs, monkeypatch.context() as patch:
         patch.setattr(os, "fork", refused)
         descriptors = [os.dup(0) for _ in range(4)]
-        _start_program(theirs, set(), descriptors)
+        _start_program(theirs, set(), descriptors, is_first=is_first)
         assert ours.recv(99) == b"failed %d" % errno.EAGAIN
         for descriptor in descriptors:
             with pytest.raises(OSError, match="Bad file descriptor"):
                 os.fstat(descriptor)
+    children, own = (Path(f"/proc/self/ns/{name}").readlink() for name in ("pid_for_children", "pid"))
+    assert children == own
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
 
 
 def test_what_is_not_started_is_an_error(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -291,7 +291,8 @@ def test_changes_are_limited(arena: Arena) -> None:
     """A program without a sandbox otherwise has no such limit. It cannot hide our signal behind its own."""
     limited = make_layers(arena, arena.repo)._replace(limits=ProcessLimits(scratch_bytes=1_000_000))
     flood = "head -c 9000000 /dev/zero > big; while :; do kill -TERM 1; done"
-    done = arena.run("sh", "-c", flood, confinement=limited)
+    asked = launcher_arguments(arena.command("sh", "-c", flood, confinement=limited))
+    done = arena.programs.run(asked or (), arena.repo, arena.environment, None)
     assert "max-scratch-bytes" in done.stderr
 
 

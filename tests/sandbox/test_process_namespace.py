@@ -12,6 +12,8 @@ from sandbox.arena import Arena, Wall, behind
 from sandbox.test_overlay_worktree import find_sleepers, make_layers
 
 from gitbatch.sandbox.command_line import launcher_arguments
+from gitbatch.sandbox.launcher import watch
+from gitbatch.sandbox.launcher.limits import WrittenBytes
 from gitbatch.sandbox.launcher.process import spawn_program
 from gitbatch.sandbox.server import LauncherServer
 
@@ -66,6 +68,55 @@ def test_end_of_a_killed_program_is_reported_when_nothing_is_left(arena: Arena) 
         assert [each for each in programs if Path(f"/proc/{each}").exists()] == []
         assert ended
         assert ended.status == -signal.SIGKILL
+
+
+TRAP = "trap 'echo bye; exit 7' TERM; echo on; sleep 600 & wait"
+
+
+@behind(Wall.LANDLOCK, Wall.NONE)
+def test_server_forks_one_process_for_a_program(arena: Arena) -> None:
+    """It is the first of its namespace from its beginning: there, it would not get a signal that it does not wait for."""
+    command = arena.command("sh", "-c", TRAP, confinement=make_layers(arena, arena.repo))
+    asked, (reading, writing) = launcher_arguments(command), os.pipe()
+    assert asked
+    with (
+        closing(LauncherServer()) as server,
+        open(reading) as said,  # noqa: PTH123 - a descriptor
+        Path(os.devnull).open("r+b") as null,
+    ):
+        server.start_program(asked, arena.environment, arena.base, (null.fileno(), writing, null.fileno()))
+        os.close(writing)
+        started = server.receive_event()
+        assert started
+        status = dict(
+            line.split(":", 1) for line in Path(f"/proc/{started.number}/status").read_text().splitlines()
+        )
+        assert status["NSpid"].split() == [str(started.number), "1"]
+        assert int(status["SigBlk"], 16) >> signal.SIGTERM - 1 & 1
+        assert said.readline() == "on\n"
+        os.killpg(started.number, signal.SIGTERM)
+        ended = server.receive_event()
+        assert ended
+        assert (ended.status, said.read()) == (7, "bye\n")
+
+
+def test_write_limit_is_judged_however_many_signals_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Children of a program that end, and signals that it sends, must not put off the next count."""
+    monkeypatch.setattr(watch, "_PERIOD", 0.0)
+    monkeypatch.setattr(watch, "_SHARE", 0)
+    limit = watch.WriteLimit(WrittenBytes([str(tmp_path)], 5000))
+    assert (limit.must_end(), limit.seconds_left, limit.judge_exit(3)) == (False, 0.0, 3)
+    (tmp_path / "file").write_bytes(bytes(20_000))
+    assert [limit.must_end() for _ in range(2)] == [True, False]
+    assert limit.judge_exit(137) == 128 + signal.SIGXFSZ
+    assert "max-scratch-bytes" in capsys.readouterr().err
+    monkeypatch.setattr(watch, "_PERIOD", 60.0)
+    assert limit.seconds_left == 60.0
+    early = watch.WriteLimit(WrittenBytes([str(tmp_path)], 0))
+    assert not early.must_end()
+    assert 0.0 < early.seconds_left <= 60.0
 
 
 @behind(Wall.NONE)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from sandbox.arena import SERVED, Arena, Wall, behind
+from sandbox.test_overlay_worktree import make_layers
 from waiting import pass_moment, wait_until
 
 from gitbatch.sandbox import overlay
@@ -89,6 +90,33 @@ def test_watch_is_killed_during_start(arena: Arena, longest: float) -> None:
             assert ended[:2] == (LauncherEventKind.ENDED, started.number)
     wait_until_clean(arena)
     server.close()
+
+
+@behind(Wall.NONE)
+def test_namespace_or_server_is_killed_during_start(arena: Arena) -> None:
+    confinement, moments = make_layers(arena, arena.repo), spread(0.02)
+    asked = launcher_arguments(
+        arena.command(*arena.wall.python, "-c", PROGRAM, str(arena.scratch), confinement=confinement)
+    )
+    assert asked
+    with Path(os.devnull).open("r+b") as null:
+        for number in range(ROUNDS // 2):
+            server = LauncherServer()
+            server.start_program(asked, arena.environment, arena.repo, [null.fileno()] * 3)
+            if number % 2:
+                pass_moment(next(moments))
+                os.kill(server._process.pid, signal.SIGKILL)
+            else:
+                started = server.receive_event()
+                assert started
+                pass_moment(next(moments))
+                os.killpg(started.number, signal.SIGKILL)
+                ended = server.receive_event()
+                assert ended
+                assert ended == (LauncherEventKind.ENDED, started.number, -signal.SIGKILL)
+                assert left(arena) == []
+            server.close()
+            wait_until_clean(arena)
 
 
 @behind(Wall.BUBBLEWRAP)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from gitbatch.sandbox.launcher import process
 from gitbatch.sandbox.launcher.kernel import PR_SET_CHILD_SUBREAPER, prctl
+from gitbatch.sandbox.launcher.watch import WriteLimit
 
 
 def run_contained(program: Callable[[], None]) -> int:
@@ -31,6 +32,28 @@ def await_program(child: int) -> int:
         code = process.reap_children().get(child)
     os.close(shown)
     return 128 + signal.SIGKILL if code is None else code
+
+
+def keep_namespace(child: int, limit: WriteLimit) -> int:
+    """Waits, as the first process of a namespace, until a child ends; returns the exit code to report. It is the watch too.
+
+    What the child leaves behind, the kernel kills when this process ends.
+    """
+    shown = _pin_proc_entry()
+    code = None
+    while code is None:
+        came = process.next_signal(limit.seconds_left)
+        if came == signal.SIGCHLD:
+            code = process.reap_children().get(child)
+        elif came:
+            try:
+                os.killpg(child, came)
+            except ProcessLookupError:  # it does not lead its group yet: the program has not started
+                code = 128 + came
+        if code is None and limit.must_end():
+            os.kill(child, signal.SIGKILL)
+    os.close(shown)
+    return limit.judge_exit(code)
 
 
 def _pin_proc_entry() -> int:

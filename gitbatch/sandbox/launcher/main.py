@@ -11,7 +11,7 @@ from functools import partial
 
 from gitbatch.sandbox.launcher import CANNOT_RUN, CHANNEL, process
 from gitbatch.sandbox.launcher.confine import confine_process
-from gitbatch.sandbox.launcher.keeper import await_program, run_contained
+from gitbatch.sandbox.launcher.keeper import await_program, keep_namespace, run_contained
 from gitbatch.sandbox.launcher.kernel import CLONE_NEWPID, join_empty_keyring
 from gitbatch.sandbox.launcher.landlock import DEVICE, READ, WRITE, deny_abstract_sockets
 from gitbatch.sandbox.launcher.limits import WrittenBytes, set_limits
@@ -23,7 +23,7 @@ from gitbatch.sandbox.launcher.namespaces import (
 )
 from gitbatch.sandbox.launcher.overlay import OVERLAY_NAME, OverlayMount, mount_worktree
 from gitbatch.sandbox.launcher.probe import probe_landlock
-from gitbatch.sandbox.launcher.watch import watch_wrapper
+from gitbatch.sandbox.launcher.watch import WriteLimit, watch_wrapper
 
 _NOT_SET_UP = 1
 """The exit code of bubblewrap if it fails itself; programs use it too."""
@@ -159,6 +159,10 @@ def _run_mode(options: LauncherOptions) -> int:
     folders = [*(options.get_all("--upper") or options.get_all("--worktree")), options.get_one("--scratch")]
     written = WrittenBytes(folders, int(options.get_one("--scratch-bytes")))
     if mode != "bubblewrap":
+        if options.is_served and os.getpid() == 1:
+            return keep_namespace(
+                _start_in_namespace(options, has_own_proc=_mount_all(options)), WriteLimit(written)
+            )
         if options.network == "api":
             _enter_network_with_listener()
         if options.get_all("--upper") and is_proc_mountable():
@@ -201,20 +205,28 @@ def _run_in_namespace(options: LauncherOptions, written: WrittenBytes) -> int:
 def _keep_namespace(options: LauncherOptions, reading: int, writing: int) -> None:
     """Runs the program until it ends, as the first process of its namespace, and ends this process."""
     os.close(writing)
-    _mount_layers(options, signal.SIGKILL)
-    has_own_proc = mount_own_proc()
+    has_own_proc = _mount_all(options)
     os.set_blocking(reading, False)
     with suppress(BlockingIOError):
         os.read(reading, 1)
         return  # our parent died before we asked for a signal at its death
     os.close(reading)
+    os._exit(await_program(_start_in_namespace(options, has_own_proc=has_own_proc)))
+
+
+def _mount_all(options: LauncherOptions) -> bool:
+    """Mounts the worktree and, if that is allowed, a /proc for the namespace of processes that this process is in; see `mount_own_proc`."""
+    _mount_layers(options, signal.SIGKILL)
+    return mount_own_proc()
+
+
+def _start_in_namespace(options: LauncherOptions, *, has_own_proc: bool) -> int:
+    """Starts the program, as the first process of its namespace; returns its process id."""
     scatter_process_ids()
     if options.get_one("--mode") == "landlock":
         execute = partial(_execute_confined, options, has_own_proc=has_own_proc)
-        child = process.fork_process(execute, on_our_death=signal.SIGKILL)
-    else:
-        child = process.spawn_program(options.argv, options.environment)
-    os._exit(await_program(child))
+        return process.fork_process(execute, on_our_death=signal.SIGKILL)
+    return process.spawn_program(options.argv, options.environment)
 
 
 def _run_bubblewrap(options: LauncherOptions, written: WrittenBytes) -> int:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from gitbatch.sandbox.launcher import CANNOT_RUN
 from gitbatch.sandbox.launcher.kernel import (
     CLONE_NEWNS,
+    CLONE_NEWPID,
     CLONE_NEWUSER,
     MS_NODEV,
     MS_NOEXEC,
@@ -17,6 +18,7 @@ from gitbatch.sandbox.launcher.kernel import (
     PR_SET_PDEATHSIG,
     mount_filesystem,
     prctl,
+    setns,
     unshare,
 )
 
@@ -46,6 +48,22 @@ def enter_namespace(kind: int, on_parent_death: int) -> None:
         prctl(PR_SET_PDEATHSIG, on_parent_death)  # the change of rights has cleared it
         if os.getppid() != parent:  # it died in between
             os._exit(CANNOT_RUN)
+
+
+def move_next_child() -> int:
+    """Lets the next child of this process be the first of a namespace of processes; returns this one's, for `setns`.
+
+    Raises:
+        OSError: the kernel refuses it, as it does to all but root.
+    """
+    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        setns(own, CLONE_NEWPID)  # what could not return must not leave
+        unshare(CLONE_NEWPID)
+    except OSError:
+        os.close(own)
+        raise
+    return own
 
 
 def enter_mount_namespace(on_parent_death: int) -> None:

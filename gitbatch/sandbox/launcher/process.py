@@ -19,24 +19,32 @@ _DEFAULT_ACTIONS = (*_AWAITED, signal.SIGPIPE, signal.SIGXFSZ)
 """Python ignores the last two, and a program that it starts would inherit that."""
 
 
-def block_signals() -> None:
-    """Blocks signals until `next_signal` reads them; `fork_process` keeps them blocked, `execute_program` unblocks them."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
+def block_signals() -> set[int]:
+    """Blocks signals until `next_signal` reads them; returns those that were blocked before.
+
+    `fork_process` keeps them blocked, `execute_program` unblocks them.
+    """
+    return signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
 
 
 def next_signal(timeout: float) -> int | None:
-    """Waits for the next signal; None if none came within the seconds of `timeout`."""
+    """Waits for the next signal; None if none came within the seconds of `timeout`, or one that is not obeyed."""
     came = signal.sigtimedwait(_AWAITED, timeout)
-    return came.si_signo if came else None
+    return came.si_signo if came and _is_obeyed(came) else None
 
 
 def is_asked_to_end() -> bool:
-    """Waits for the next signal; returns whether it is a SIGTERM. The first process of a namespace obeys those from outside only.
+    """Waits for the next signal; returns whether it is a SIGTERM."""
+    came = signal.sigwaitinfo(_AWAITED)
+    return came.si_signo == signal.SIGTERM and _is_obeyed(came)
+
+
+def _is_obeyed(came: signal.struct_siginfo) -> bool:
+    """Whether a signal is for us: the first process of a namespace obeys, but for SIGCHLD, those from outside only.
 
     A program may end all processes of some name, and ours is called `python`. The kernel names a sender outside as 0.
     """
-    came = signal.sigwaitinfo(_AWAITED)
-    return came.si_signo == signal.SIGTERM and (os.getpid() != 1 or came.si_pid == 0)
+    return came.si_signo == signal.SIGCHLD or os.getpid() != 1 or came.si_pid == 0
 
 
 def fork_process(run: Callable[[], None], *, on_our_death: signal.Signals) -> int:

@@ -13,14 +13,17 @@ import os
 import select
 import signal
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
 import gitbatch.sandbox.launcher.network  # noqa: F401 - for the processes that are forked, which would import it each
-from gitbatch.sandbox.launcher import CANNOT_RUN, REQUEST
-from gitbatch.sandbox.launcher.kernel import PR_SET_CHILD_SUBREAPER, prctl
+from gitbatch.sandbox.launcher import CANNOT_RUN, NAMESPACE_REQUEST, REQUEST
+from gitbatch.sandbox.launcher.kernel import CLONE_NEWPID, PR_SET_CHILD_SUBREAPER, prctl, setns
 from gitbatch.sandbox.launcher.main import run_launcher
+from gitbatch.sandbox.launcher.namespaces import is_proc_mountable, move_next_child
 from gitbatch.sandbox.launcher.process import (
+    block_signals,
     describe_error,
     end_children,
     fork_process,
@@ -57,21 +60,21 @@ def serve_requests() -> None:
         if not ready:  # what is left hangs in the kernel, on a file system that does not answer
             _send_held(asked, held)
         if asked.fileno() in ready:
-            descriptors = _receive_request(asked)
+            message, descriptors = _receive_request(asked)
             if not descriptors:
                 break
-            _start_program(asked, running, descriptors)
+            _start_program(asked, running, descriptors, is_first=message == NAMESPACE_REQUEST)
     end_children()
     os._exit(0)
 
 
-def _receive_request(asked: socket.socket) -> list[int]:
-    """Returns the descriptors of a request; none if gitbatch has ended."""
+def _receive_request(asked: socket.socket) -> tuple[bytes, list[int]]:
+    """Returns the message and the descriptors of a request; none if gitbatch has ended."""
     try:
         message, descriptors, _, _ = socket.recv_fds(asked, len(REQUEST), _DESCRIPTORS)
     except ConnectionResetError:  # it had not read an answer: then the end of a connection is an error once
-        return []
-    return descriptors if message == REQUEST else []
+        return b"", []
+    return message, descriptors
 
 
 def _send_answer(asked: socket.socket, answer: bytes) -> None:
@@ -107,9 +110,11 @@ def _send_held(asked: socket.socket, held: list[bytes]) -> None:
         _send_answer(asked, held.pop(0))
 
 
-def _start_program(asked: socket.socket, running: set[int], descriptors: list[int]) -> None:
+def _start_program(
+    asked: socket.socket, running: set[int], descriptors: list[int], *, is_first: bool
+) -> None:
     try:
-        child = _fork_child(descriptors)
+        child = _fork_child(descriptors, is_first=is_first)
     except OSError as error:
         _send_answer(asked, b"failed %d" % (error.errno or 0))
     else:
@@ -119,21 +124,53 @@ def _start_program(asked: socket.socket, running: set[int], descriptors: list[in
         os.close(descriptor)
 
 
-def _fork_child(descriptors: list[int]) -> int:
-    """Starts the program of a request; returns its process id as soon as it leads its own process group."""
+def _fork_child(descriptors: list[int], *, is_first: bool) -> int:
+    """Starts the program of a request; returns its process id as soon as it leads its own process group.
+
+    `is_first`: it becomes the first process of a namespace, if the kernel allows that. If not, the launcher makes one.
+    """
     leads, led = os.pipe()
-    with os.fdopen(leads, "rb") as reading:
-        with os.fdopen(led, "wb") as writing:
-            child = fork_process(partial(_run_request, writing, descriptors), on_our_death=signal.SIGKILL)
-        reading.read()
+    with os.fdopen(leads, "rb", 0) as reading:
+        with os.fdopen(led, "wb", 0) as writing:
+            run = partial(_run_request, reading, writing, descriptors)
+            fork = partial(fork_process, run, on_our_death=signal.SIGKILL)
+            child = (is_first and is_proc_mountable() and _fork_first(fork)) or fork()
+        reading.read(1)
     return child
 
 
-def _run_request(writing: io.BufferedWriter, descriptors: list[int]) -> None:
+def _fork_first(fork: Callable[[], int]) -> int:
+    """Forks the first process of a namespace of processes; returns its process id, 0 if the kernel does not allow that.
+
+    That process ignores a signal until it has asked for it: so they are kept for it from its beginning.
+    """
+    try:
+        own = move_next_child()
+    except OSError:
+        return 0
+    before = block_signals()
+    try:
+        return fork()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        _return_from_namespace(own)
+
+
+def _return_from_namespace(own: int) -> None:
+    try:
+        setns(own, CLONE_NEWPID)
+    except OSError:  # the next program must not become a neighbour of this one
+        os._exit(CANNOT_RUN)
+    os.close(own)
+
+
+def _run_request(reading: io.FileIO, writing: io.FileIO, descriptors: list[int]) -> None:
     """Runs the launcher in the new process, with the arguments, environment and folder of a request.
 
     The channel, if there is one, comes after the standard streams, and becomes CHANNEL.
     """
+    reading.close()
+    writing.write(b".")  # an error, if the server died before we asked for a signal at its death
     writing.close()
     signal.set_wakeup_fd(-1)
     request, *streams = descriptors

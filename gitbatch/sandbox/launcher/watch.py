@@ -19,6 +19,36 @@ _SHARE = 50
 _TOO_MUCH = 128 + signal.SIGXFSZ
 
 
+class WriteLimit:
+    """Finds out from time to time whether a program has written too much."""
+
+    def __init__(self, written: WrittenBytes) -> None:
+        self._written = written
+        self._due = time.monotonic() + _PERIOD
+        self._is_exceeded = False
+
+    @property
+    def seconds_left(self) -> float:
+        """Until `must_end` has something to do, at most; when it has said so, a program that does not end is not asked again."""
+        return _PERIOD if self._is_exceeded else max(0.0, self._due - time.monotonic())
+
+    def must_end(self) -> bool:
+        """Returns, once, whether the program has written too much, and prints that: it has to be killed."""
+        began = time.monotonic()
+        if self._is_exceeded or began < self._due:
+            return False
+        self._is_exceeded = self._written.is_exceeded()
+        if self._is_exceeded:
+            process.print_error("the program wrote more than max-scratch-bytes allows, and was stopped")
+        ended = time.monotonic()
+        self._due = ended + max(_PERIOD, _SHARE * (ended - began))
+        return self._is_exceeded
+
+    def judge_exit(self, code: int) -> int:
+        """Returns the exit code to report of a program that has ended with one."""
+        return _TOO_MUCH if self._is_exceeded else code
+
+
 def watch_wrapper(
     start: Callable[[], int],
     written: WrittenBytes,
@@ -36,27 +66,21 @@ def watch_wrapper(
     prctl(PR_SET_PDEATHSIG, on_parent_death)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     process.block_signals()
-    child = start()
-    pause, is_stopped = _PERIOD, False
+    child, limit = start(), WriteLimit(written)
     while True:
-        came = process.next_signal(pause)
+        came = process.next_signal(limit.seconds_left)
         if came == signal.SIGCHLD:
             ended = process.reap_children()
             if child in ended:
                 process.end_children()  # of a wrapper that was killed before it did
-                return _TOO_MUCH if is_stopped else ended[child]
+                return limit.judge_exit(ended[child])
         elif came and os.getppid() != parent:
             process.end_children()
             return 128 + signal.SIGKILL
         elif came:
             _forward_signal(came, child)
-        else:
-            began = time.monotonic()
-            if not is_stopped and written.is_exceeded():
-                is_stopped = True
-                process.print_error("the program wrote more than max-scratch-bytes allows, and was stopped")
-                os.kill(child, signal.SIGKILL)  # a SIGTERM is lost while another one, of the program, waits
-            pause = max(_PERIOD, _SHARE * (time.monotonic() - began))
+        if limit.must_end():
+            os.kill(child, signal.SIGKILL)  # a SIGTERM is lost while another one, of the program, waits
 
 
 def _forward_signal(number: int, wrapper: int) -> None:
