@@ -119,6 +119,26 @@ def test_namespace_or_server_is_killed_during_start(arena: Arena) -> None:
             wait_until_clean(arena)
 
 
+@behind(Wall.LANDLOCK, Wall.NONE)
+def test_signal_comes_during_start(arena: Arena) -> None:
+    """The first process of a namespace never sees one that it does not wait for, so it has to from its beginning."""
+    confinement, moments = make_layers(arena, arena.repo), spread(0.02)
+    script = "sleep 120 & sleep 120 #$0"
+    asked = launcher_arguments(arena.command("sh", "-c", script, str(arena.scratch), confinement=confinement))
+    assert asked
+    with closing(LauncherServer()) as server, Path(os.devnull).open("r+b") as null:
+        server.socket.settimeout(60)
+        for _ in range(ROUNDS):
+            server.start_program(asked, arena.environment, arena.repo, [null.fileno()] * 3)
+            started = server.receive_event()
+            assert started
+            pass_moment(next(moments))
+            os.killpg(started.number, signal.SIGTERM)
+            ended = server.receive_event()
+            assert ended == (LauncherEventKind.ENDED, started.number, 128 + signal.SIGTERM)
+            assert left(arena) == []
+
+
 @behind(Wall.BUBBLEWRAP)
 def test_answer_that_was_not_read(arena: Arena) -> None:
     """Gitbatch is killed before it has read an answer: the server's next call fails, which must not end it at once."""

@@ -13,9 +13,9 @@ that it does.
 CANNOT_RUN, NOT_FOUND = 126, 127
 """The exit codes of a shell for a program that cannot be started."""
 REQUEST, NAMESPACE_REQUEST = b"start", b"space"
-"""The messages of a request to the server; the second asks for a namespace of processes. The rest is sent as descriptors: a
-file with the arguments, then the program's standard input, output and error, and for the network `api` the channel on which
-gitbatch receives a listener."""
+"""The messages of a request to the server, of one length; the second asks for a namespace of processes. The rest is sent as
+descriptors: a file with the arguments, then the program's standard input, output and error, and for the network `api` the
+channel on which gitbatch receives a listener."""
 CHANNEL = 3
 """The number that the channel has in the launcher. It is closed before the program starts."""
 PORT = 3128
