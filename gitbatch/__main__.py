@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from contextlib import suppress
+from types import FrameType
 
 from gitbatch.errors import ExitCode
 
@@ -23,9 +24,17 @@ def run_process() -> None:
     try:
         main()
     except SystemExit as ended:
-        if isinstance(ended.code, int):
+        if isinstance(ended.code, int) and _is_outermost(sys._getframe(1)):  # noqa: SLF001 - Python's own way
             _end_process(ended.code)
         raise
+
+
+def _is_outermost(caller: FrameType | None) -> bool:
+    """Returns whether only Python itself waits for a caller of ours: a profiler has something to do when we have ended."""
+    outer = caller.f_back if caller else None
+    while outer and outer.f_globals.get("__name__") == "runpy":  # `python -m`
+        outer = outer.f_back
+    return outer is None
 
 
 def main() -> None:
@@ -50,8 +59,8 @@ def _end_process(code: int) -> None:
         threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001 - waits for threads, as Python does first
     atexit._run_exitfuncs()  # noqa: SLF001 - then it calls these
     try:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in filter(None, (sys.stdout, sys.stderr)):  # it is None if it was closed at the start
+            stream.flush()
     except OSError:
         return
     os._exit(code)

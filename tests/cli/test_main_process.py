@@ -46,6 +46,22 @@ def test_threads_and_exit_functions_end_before_the_process(code: str, said: str)
     assert (done.returncode, done.stderr) == ((3, "") if code == "3" else (1, "why\n"))
 
 
+def test_caller_does_what_it_has_to_do_when_we_have_ended() -> None:
+    """A profiler prints what it has measured, and coverage saves it."""
+    profiled = "exec('try: __main__.run_process()\\nfinally: print(1)')"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{_START}code = 3\n{profiled}"], stdout=subprocess.PIPE, check=False
+    )
+    assert (done.returncode, done.stdout.split()[0]) == (3, b"1")
+
+
+def test_streams_that_were_closed_at_the_start() -> None:
+    """Ctrl-C during the import comes before they are opened."""
+    code = f"{_START}sys.stdout = sys.stderr = None\ncode = 130\n__main__.run_process()"
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stdout) == (130, b"")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
 def test_output_that_cannot_be_written_is_reported() -> None:
     code = f"{_START}code = 0\n__main__.run_process()"
