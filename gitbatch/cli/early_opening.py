@@ -90,8 +90,7 @@ def _start_server() -> "LauncherServer":
 def _begin_trial() -> None:
     """Begins a trial, whose answer is kept for the process.
 
-    An end of the process does not wait for it: bubblewrap may hang, at a network file system that does not answer, and is
-    killed when the thread ends.
+    An end of the process does not wait for it: bubblewrap may hang, at a network file system that does not answer.
     """
     Thread(target=_try_bubblewrap, name="trial", daemon=True).start()
 

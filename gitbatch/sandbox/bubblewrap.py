@@ -34,7 +34,7 @@ from gitbatch.sandbox.tools import is_within, real_path
 SEARCH_PATH = "/usr/bin:/bin:/usr/local/bin:/run/wrappers/bin:/run/current-system/sw/bin"
 """The folders that are searched for bwrap. Not the user's PATH: a project could put its own bwrap in `node_modules/.bin`."""
 
-_NAMESPACES = ("--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL")
+_NAMESPACES = ("--unshare-all", "--new-session", "--cap-drop", "ALL")
 _TMP = Path("/tmp")  # noqa: S108 - the program's own folder is mounted there
 _SHARED_MEMORY = str(256 * 1024 * 1024)
 _EMPTY = ("--tmpfs",)
@@ -55,7 +55,7 @@ class Bubblewrap:
         mounts = (*_fresh_mounts(sized=self.sized), *_view_mounts(build_view(argv, confinement), confinement))
         network = ("--share-net",) if confinement.network is Network.ALL else ()
         folder = ("--chdir", str(real_path(confinement.worktree)))
-        whole = [self.program, *_NAMESPACES, *network, *mounts, *folder, "--", *argv]
+        whole = [self.program, "--die-with-parent", *_NAMESPACES, *network, *mounts, *folder, "--", *argv]
         return launcher_command(whole, confinement, "bubblewrap", "--status", "yes")
 
 
@@ -73,7 +73,10 @@ def find_bubblewrap(path: str = SEARCH_PATH) -> Bubblewrap | Unavailable:
 
 
 def _find_problem(program: str, *, sized: bool) -> str:
-    """Tries to make a sandbox; returns why that failed, or an empty text."""
+    """Tries to make a sandbox; returns why that failed, or an empty text.
+
+    Neither our end nor Ctrl-C ends the trial: bubblewrap's child waits forever for a bubblewrap that was killed too early.
+    """
     trial = [
         program,
         *_NAMESPACES,
@@ -94,6 +97,7 @@ def _find_problem(program: str, *, sized: bool) -> str:
             errors="replace",
             check=False,
             timeout=_TIMEOUT,
+            start_new_session=True,
         )
     except subprocess.TimeoutExpired:
         return f"{program} took longer than {_TIMEOUT:g} seconds"

@@ -105,6 +105,19 @@ def test_bubblewrap_that_hangs_is_tried_once(tmp_path: Path, monkeypatch: pytest
     assert starts.read_text() == "\n"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has bubblewrap")
+def test_trial_of_bubblewrap_ends_by_itself(tmp_path: Path) -> None:
+    """If bubblewrap was killed before it let its child begin, that child would stay: Ctrl-C in the first moments of a run."""
+    told = tmp_path / "told"
+    found = find_bubblewrap(
+        bwrap(tmp_path, f'#!/bin/sh\necho "$*" > {told}; cut -d " " -f 1,6 /proc/$$/stat >> {told}\n')
+    )
+    options, process = told.read_text().splitlines()
+    assert len(set(process.split())) == 1, "the process leads a session of its own"
+    assert "--die-with-parent" not in options
+    assert isinstance(found, Bubblewrap)
+
+
 def test_missing_bubblewrap(tmp_path: Path) -> None:
     assert find_bubblewrap(str(tmp_path)) == Unavailable("it is not installed")
 
