@@ -1,8 +1,10 @@
 """Looking up paths in an index: each answer against `git ls-files`, and what is left to git."""
 
+import hashlib
 import os
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from gitbatch.repo.checkout import follow
 from gitbatch.repo.checkout.clean_paths import leave_clean_out
 from gitbatch.repo.checkout.follow import find_uncommitted
 from gitbatch.repo.checkout.index_lookup import open_lookup
-from gitbatch.repo.index_bytes import UnreadableIndexError
+from gitbatch.repo.index_bytes import HEADER, NewIndexEntry, UnreadableIndexError, render_entry
 from gitbatch.repo.opening import open_repository
 
 BLOB = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
@@ -81,6 +83,32 @@ def test_git_is_asked_about_other_forms(workspace: Workspace, spoil: Callable[[W
 
 def cut(file: Path, count: int, end: bytes = b"") -> None:
     file.write_bytes(file.read_bytes()[:-count] + end)
+
+
+def test_a_group_with_the_number_of_a_mode_hides_no_entry(workspace: Workspace) -> None:
+    """The rest of such an entry has the form of an entry with another path, if two bytes of its path are its length."""
+    mode = 0o100644
+    paths = [f"{number:06}p{chr(40 + number % 50)}{'!' * (40 + number % 50)}" for number in range(100)]
+    rendered = [render_entry(NewIndexEntry(path, mode, BLOB, present=True)) for path in paths]
+    content = HEADER.pack(b"DIRC", 2, len(paths)) + b"".join(
+        entry[:32] + mode.to_bytes(4) + entry[36:] for entry in rendered
+    )
+    index = workspace.root / ".git/index"
+    index.write_bytes(content + hashlib.sha1(content, usedforsecurity=False).digest())
+    assert workspace.git("ls-files").splitlines() == paths
+    found: list[str] = []
+    for path in paths:
+        with suppress(UnreadableIndexError), open_lookup(index, 20) as lookup:
+            found.append(path if lookup.find_entry(path.encode()) else f"not {path}")
+    assert set(found) <= set(paths)
+
+
+def test_an_entry_with_a_longer_path_than_there_can_be_hides_no_other(workspace: Workspace) -> None:
+    """git is asked about what may be behind it."""
+    fill_index(workspace, ["a", "m" * 9000, "z"])
+    for path in (b"n", b"z", b"n/x"):
+        with pytest.raises(UnreadableIndexError), open_lookup(workspace.root / ".git/index", 20) as lookup:
+            lookup.find_span(path)
 
 
 CHANGES = {

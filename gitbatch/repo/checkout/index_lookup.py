@@ -27,7 +27,7 @@ _WINDOW = 512
 _MOST_NAME = 8192
 """Bytes in which an entry must begin, wherever one looks: no path is longer."""
 _EXTENSION_HEADER = 8
-_LAST = b"\xff"
+_LAST = b"\xff" * _MOST_NAME
 """After every path."""
 
 
@@ -61,7 +61,7 @@ class FoundEntry(NamedTuple):
 
 
 class IndexLookup:
-    """The bytes of an index."""
+    """The bytes of an index. All methods raise `UnreadableIndexError` where it turns out to have another form."""
 
     def __init__(self, data: mmap.mmap, id_bytes: int, mtime_ns: int) -> None:
         """Raises UnreadableIndexError for another form."""
@@ -76,8 +76,9 @@ class IndexLookup:
         magic, version, self.count = HEADER.unpack_from(data)
         if (magic, version) != (b"DIRC", 2):
             raise UnreadableIndexError
-        self.end = self._find_place(_LAST) if self.count else HEADER.size
+        self.end = self._limit
         """The place after the last entry."""
+        self.end = self._find_place(_LAST) if self.count else HEADER.size
         self.extensions = dict(self._list_extensions())
         """The places of what follows the entries, by its kind."""
 
@@ -108,8 +109,8 @@ class IndexLookup:
 
     def find_span(self, path: bytes) -> slice:
         """Returns the place of the entry of a path; an empty one, where the entry would be: it has none."""
-        at = self._find_place(path)
-        is_there = at < self._limit and self._is_entry(at) and self._name_at(at) == path
+        at = self._find_entry_from(path)
+        is_there = at < self.end and self._name_at(at) == path
         return slice(at, self._end_at(at) if is_there else at)
 
     def is_merged(self, span: slice) -> bool:
@@ -118,12 +119,23 @@ class IndexLookup:
 
     def has_below(self, folder: bytes) -> bool:
         """Whether a path below a folder has an entry."""
-        at = self._find_place(folder + b"/")
-        return at < self._limit and self._is_entry(at) and self._name_at(at).startswith(folder + b"/")
+        at = self._find_entry_from(folder + b"/")
+        return at < self.end and self._name_at(at).startswith(folder + b"/")
+
+    def _find_entry_from(self, name: bytes) -> int:
+        """Returns where the first entry begins that is not before a path; after the last one, if all are.
+
+        Raises:
+            UnreadableIndexError: something else is there, such as an entry with a longer path than there can be.
+        """
+        at = self._find_place(name)
+        if at != self.end and not (at < self.end and self._is_entry(at)):
+            raise UnreadableIndexError
+        return at
 
     def _find_place(self, name: bytes) -> int:
         """Returns where the entry of a path begins, or would begin."""
-        low, high = HEADER.size, self._limit
+        low, high = HEADER.size, self.end
         while high - low > _WINDOW:
             middle = low + (high - low) // 16 * 8
             if (middle, high) not in self._found:
@@ -137,18 +149,33 @@ class IndexLookup:
             else:
                 high = found[0]
         at = low
-        while at < self._limit and self._is_entry(at) and self._name_at(at) < name:
+        while at < self.end and self._is_entry(at) and self._name_at(at) < name:
             at = self._end_at(at)
         return at
 
     def _find_next(self, at: int, before: int) -> int | None:
-        """Returns the first entry that begins at a place or after it; None: another place comes first."""
+        """Returns the first entry that begins at a place or after it; None: another place comes first.
+
+        Raises:
+            UnreadableIndexError: it may be a part of another entry.
+        """
         data = self.data
         for start in range(at, min(at + _MOST_NAME, before), 8):
             mode = start + _MODE_AT
             if data[mode : mode + 4] in _MODES and self._is_entry(start) and self._is_followed(start):
+                self._require_whole(start)
                 return start
         return None
+
+    def _require_whole(self, at: int) -> None:
+        """Raises an error if an entry has another one in it that ends where it does.
+
+        A file's group may have the number of a mode: then the rest of an entry may have the form of one, by its path.
+        """
+        end = self._end_at(at)
+        others = range(max(HEADER.size, at - self._fixed // 8 * 8), at, 8)
+        if any(self._is_entry(other) and self._end_at(other) == end for other in others):
+            raise UnreadableIndexError
 
     def _is_followed(self, at: int) -> bool:
         """Whether another entry is behind one, or the end of all."""
