@@ -15,7 +15,7 @@ from conftest import Workspace
 from gitbatch.repo.checkout import index_update
 from gitbatch.repo.checkout.files import FileChange
 from gitbatch.repo.checkout.index_update import update_index
-from gitbatch.repo.index_bytes import UnreadableIndexError
+from gitbatch.repo.index_bytes import UnreadableIndexError, write_index
 from gitbatch.repo.opening import open_repository
 from gitbatch.repo.repository import Repository
 
@@ -110,6 +110,32 @@ def test_a_file_that_was_saved_in_the_moment_of_the_index_is_still_read(
     assert workspace.git("status", "--porcelain") == " M files/one\nA  new"
 
 
+@sha1_alone
+def test_each_new_index_is_older_than_the_last(
+    repo: Repository, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of another size or not, and whatever happens to the old one meanwhile: none has the time and size of one before it."""
+    index = repo.git_dir / "index"
+    blobs = [repo.objects.write_blob(b"%d" % number) for number in range(2)]
+
+    def write_and_touch(made: Path, *rest: Any) -> None:  # noqa: ANN401 - whatever it takes
+        write_index(made, *rest)
+        os.utime(index)
+
+    monkeypatch.setattr(index_update, "write_index", write_and_touch)
+    seen = [index.stat()]
+    for changes in ({"new": blobs[0]}, {"new": blobs[1]}, {"new": ""}, {"abc": blobs[0]}):
+        update_index(repo, [FileChange(path, None, blob) for path, blob in changes.items()])
+        seen.append(index.stat())
+    times = [status.st_mtime_ns for status in seen]
+    assert times == sorted(set(times), reverse=True)
+    assert (
+        times[1] - times[2] == 1_000_000_000
+    )  # the same size: programs that look at the second alone see it, too
+    assert times[0] // 1_000_000_000 - times[-1] // 1_000_000_000 <= 2
+    assert workspace.git("ls-files") == "abc\nfiles/one\nfiles/two"
+
+
 FORMS: dict[str, Callable[[Workspace], object]] = {
     "version 4": lambda p: p.git("update-index", "--index-version", "4"),
     "split": lambda p: p.git("update-index", "--split-index"),
@@ -117,6 +143,8 @@ FORMS: dict[str, Callable[[Workspace], object]] = {
     "untracked cache": lambda p: p.git("update-index", "--force-untracked-cache"),
     "a link": lambda p: link_index(p.root / ".git"),
     "none": lambda p: (p.root / ".git/index").unlink(),
+    "without a time": lambda p: os.utime(p.root / ".git/index", (0, 0)),
+    "without an earlier time": lambda p: os.utime(p.root / ".git/index", (1, 1)),
     "conflict": lambda p: p.git("update-index", "-z", "--index-info", given=conflict(p)),
     "a file instead of a folder": lambda p: p.git("mv", "files", "new"),
     "a folder instead of a file": lambda p: p.git("mv", "files/one", "docs"),

@@ -5,7 +5,8 @@ the entries of the changed paths are replaced in such a copy; everything else st
 
 So does the time of the index. A file that is not older than the index may have changed after git looked at it, so git reads
 it again; when git writes an index, it reads all of those and marks what has changed. Here none is read: with a new time
-of the index, such a file would be taken for unchanged.
+of the index, such a file would be taken for unchanged. Programs that compare times and sizes have to see a difference, so
+the new index is a little older than the old one.
 
 Only an index of version 2 in one file is written, with the extensions that are known here. Any other is left to git.
 """
@@ -36,7 +37,9 @@ from gitbatch.repo.repository import Repository
 _TREES, _UNDONE_CONFLICTS = b"TREE", b"REUC"
 _PLACES = frozenset({b"EOIE", b"IEOT"})
 """Extensions that say where entries are. They serve speed alone; our git would leave them out, too."""
-_SECOND = 1_000_000_000
+_SECOND, _MICROSECOND = 1_000_000_000, 1_000
+_SECONDS = range(1, 1 << 32)
+"""The times of an index that git has bits for; by the time 0, no file would count as changed later."""
 
 
 def update_index(repo: Repository, changes: list[FileChange]) -> None:
@@ -68,13 +71,15 @@ def _write_changed(index: Path, made: Path, changes: list[FileChange], id_bytes:
         raise UnreadableIndexError
     by_path = {encode_path(change.path): change for change in changes}
     with open_lookup(index, id_bytes) as old:
+        if old.mtime_ns // _SECOND - 1 not in _SECONDS:
+            raise UnreadableIndexError
         extensions = tuple(_render_extensions(old, by_path, id_bytes))
         write_index(made, old.data, (*_replace_entries(old, by_path), *extensions), id_bytes)
-        before = index.stat()
-    made.chmod(before.st_mode & 0o7777)
-    # Programs that compare times and sizes have to see a difference.
-    step = _SECOND if made.stat().st_size == before.st_size else 0
-    os.utime(made, ns=(before.st_atime_ns, before.st_mtime_ns - step))
+        is_same_size = made.stat().st_size == len(old.data)
+        # That of the bytes that were read, whatever another program has done to the file since.
+        time = old.mtime_ns - (_SECOND if is_same_size else _MICROSECOND)
+    made.chmod(index.stat().st_mode & 0o7777)
+    os.utime(made, ns=(time, time))
 
 
 def _replace_entries(old: IndexLookup, changes: dict[bytes, FileChange]) -> list[slice | bytes]:
