@@ -273,6 +273,7 @@ def test_entries_of_trees_have_any_bytes_and_no_other_form(id_bytes: int) -> Non
     content = render_tree(entries)
     assert list(parse_tree(content, id_bytes)) == entries
     assert next(parse_tree(b"0" + content, id_bytes)) == entries[0]
-    for spoilt in (content[:-1], content + b"x", b"no entry"):
+    unknown = (mode + b" name\0" + ids[0] for mode in (b"", b"10064x", b"\xff"))
+    for spoilt in (content[:-1], content + b"x", b"no entry", *unknown, b"100644 \0" + ids[0]):
         with pytest.raises(GitError, match="not an entry"):
             list(parse_tree(spoilt, id_bytes))

@@ -21,7 +21,7 @@ TREE = "40000"
 SYMLINK = "120000"
 SUBMODULE = "160000"
 
-_ENTRIES = {size: compile_later(rb"(?s)([^ ]*) ([^\0]*)\0(.{%d})|(.+)" % size) for size in (20, 32)}
+_ENTRIES = {size: compile_later(rb"(?s)([0-7]+) ([^\0]+)\0(.{%d})|(.+)" % size) for size in (20, 32)}
 """An entry of a tree by the length of a raw object id: its mode, name and id; or something else."""
 
 
