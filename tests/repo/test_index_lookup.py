@@ -50,10 +50,13 @@ def test_as_git_lists_them(workspace: Workspace, count: int) -> None:
 def test_conflict(workspace: Workspace) -> None:
     """An entry in conflict is said to be one; a neighbour is found."""
     lines = "".join(f"100644 {BLOB} {stage}\tboth\0" for stage in (1, 2, 3))
-    workspace.git("update-index", "-z", "--index-info", given=f"100644 {BLOB} 0\tbefore\0{lines}")
+    one = f"100644 {BLOB} 0\tbefore\0"
+    # git adds the versions of a conflict to a merged entry, if it is told to, and takes the path for unmerged.
+    mixed = "".join(f"100644 {BLOB} {stage}\tc\0" for stage in (0, 3))
+    workspace.git("update-index", "-z", "--index-info", given=one + lines + mixed)
     with open_lookup(workspace.root / ".git/index", 20) as index:
-        found = [index.find_entry(path) for path in (b"before", b"both", b"bothx")]
-    assert [entry and entry.is_merged for entry in found] == [True, False, None]
+        found = [index.find_entry(path) for path in (b"before", b"both", b"bothx", b"c")]
+    assert [entry and entry.is_merged for entry in found] == [True, False, None, False]
 
 
 @pytest.mark.parametrize(

@@ -102,10 +102,9 @@ class IndexLookup:
         if place.start == place.stop:
             return None
         at = place.start
-        flags = self._flags_at(at)
         oid = self.data[at + _STAT.size : at + self._fixed - 2].hex()
         status = _STAT.unpack_from(self.data, at)
-        return FoundEntry(oid, not flags & _STAGE, bool(flags & _ASSUMED), status)
+        return FoundEntry(oid, self.is_merged(place), bool(self._flags_at(at) & _ASSUMED), status)
 
     def find_span(self, path: bytes) -> slice:
         """Returns the place of the entry of a path; an empty one, where the entry would be: it has none."""
@@ -114,8 +113,11 @@ class IndexLookup:
         return slice(at, self._end_at(at) if is_there else at)
 
     def is_merged(self, span: slice) -> bool:
-        """Whether no entry in conflict is at a span, which may be empty."""
-        return span.start == span.stop or not self._flags_at(span.start) & _STAGE
+        """Whether no entry in conflict is at a span, which may be empty; nor behind it: some programs leave the merged one."""
+        if span.start == span.stop:
+            return True
+        is_last = span.stop == self.end or self._name_at(span.stop) != self._name_at(span.start)
+        return is_last and not self._flags_at(span.start) & _STAGE
 
     def has_below(self, folder: bytes) -> bool:
         """Whether a path below a folder has an entry."""
