@@ -87,7 +87,7 @@ class Pipe(Struct):
     def ask_contents(self, queries: "Sequence[bytes]") -> list[tuple[list[bytes], bytes]]:
         """Sends at most `AT_ONCE` queries for contents at once, and returns the words of each first line with the content.
 
-        The content is empty where the words do not end in its size: the object is missing.
+        The content is empty where the words do not end in its size: the object is missing; or where only they are asked for.
 
         Raises:
             GitError: git has ended instead.
@@ -95,9 +95,10 @@ class Pipe(Struct):
         answers = []
         try:
             self.send(b"".join(queries))
-            for _ in queries:
+            for query in queries:
                 head = self.read_line().split(b" ")
-                answers.append((head, self.read(int(head[2])) if len(head) == _WORDS else b""))
+                has_content = len(head) == _WORDS and not query.startswith(b"info ")
+                answers.append((head, self.read(int(head[2])) if has_content else b""))
         except BaseException:
             self.close()  # a later answer would be taken for that to another query
             raise

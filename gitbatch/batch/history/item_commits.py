@@ -87,8 +87,8 @@ def read_item_commit(repo: Repository, batch: str, item: BatchItem, oid: str | N
 def check_new_commit(repo: Repository, batch: str, item: BatchItem, commit: Commit) -> ItemCommit | None:
     """Returns a commit that this process has just stored as an item's commit; None if `read_item_commit` would return None.
 
-    Its parts are checked as they were stored: git has confirmed their ids, which are the hashes of them. So git is asked
-    one question, whether all of them still exist, and not one for each.
+    Its parts are checked as they were stored, and git is asked one question, not one for each: whether all of them still
+    exist and have the contents that their ids name. Another process may have put a file with such a name there before.
     """
     if not _is_of_item(parse_trailers(commit.message), batch, item):
         return None

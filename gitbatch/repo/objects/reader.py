@@ -14,7 +14,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from gitbatch.errors import GitError
-from gitbatch.repo.objects.codec import TREE, Commit, TreeEntry, parse_commit, parse_tree
+from gitbatch.repo.objects.codec import TREE, Commit, TreeEntry, compute_id, parse_commit, parse_tree
 from gitbatch.repo.objects.pack import WholeObject
 from gitbatch.repo.objects.walk import missing_by_walk
 from gitbatch.repo.objects.writer import Writer, pack_dir_mtime
@@ -146,16 +146,36 @@ class ObjectReader:
         return tuple(oid for oid in gone if not self.writer.spares.restore_object(oid))
 
     def are_stored(self, kinds: Mapping[str, str]) -> bool:
-        """Whether all of some objects are in the repository, by one question to git; no content is read.
+        """Whether all of some objects are in the repository, and have the contents that their ids name, by one question.
 
-        `kinds`: by the ids of the objects.
+        git takes an object for stored, and does not write it, if a file has its name, whatever is in that. Of blobs, no
+        content is read.
+
+        Args:
+            kinds: by the ids of the objects.
         """
         self._prepare()
+        wanted = tuple(kinds.items())
         with suppress(GitError):  # of a partial clone, git ends at an object that is missing
-            answers = self._reader.ask_all([f"info {oid}\n".encode() for oid in kinds])
-            if [answer.split(b" ")[1] for answer in answers] == [kind.encode() for kind in kinds.values()]:
+            if all(self._have_ids(wanted[at : at + AT_ONCE]) for at in range(0, len(wanted), AT_ONCE)):
                 return True
-        return all(self._query_info(oid)[1:2] == [kind.encode()] for oid, kind in kinds.items())
+        return all(self.is_blob(oid) if kind == "blob" else self._is_whole(oid, kind) for oid, kind in wanted)
+
+    def _have_ids(self, wanted: Sequence[tuple[str, str]]) -> bool:
+        """Whether some objects, each with its kind, are stored as their ids say; at most `AT_ONCE`."""
+        asked = [f"{'info' if kind == 'blob' else 'contents'} {oid}\n".encode() for oid, kind in wanted]
+        answers = zip(wanted, self._reader.ask_contents(asked), strict=True)
+        return all(
+            head[1:2] == [kind.encode()]
+            and (kind == "blob" or compute_id(kind, content, self.id_bytes) == oid)
+            for (oid, kind), (head, content) in answers
+        )
+
+    def _is_whole(self, oid: str, kind: str) -> bool:
+        try:
+            return compute_id(kind, self._read_object(oid, kind), self.id_bytes) == oid
+        except MissingObjectError:
+            return False
 
     def read_few(self, oids: Sequence[str], most: int) -> tuple[WholeObject, ...] | None:
         """Returns some objects as they are; None: they have more bytes than `most` together, or one is missing."""

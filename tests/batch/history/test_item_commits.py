@@ -2,6 +2,7 @@
 
 import os
 import random
+import zlib
 
 import pytest
 from conftest import Workspace
@@ -213,6 +214,26 @@ def test_a_commit_of_ours_that_lost_an_object_is_no_item(
     lost = (made, *made.trees, made.blob)[number]
     (workspace.root / ".git/objects" / lost[:2] / lost[2:]).unlink()
     assert check_new_commit(repo, BATCH, item, commit) is None
+
+
+def test_a_commit_of_ours_with_a_part_of_another_content_is_no_item(
+    workspace: Workspace, repo: Repository
+) -> None:
+    """git takes an object for stored if there is a file with its name: a forged one is no better than none."""
+    item = BatchItem(OUTPUT, "x", "Write x", "1-x", 1)
+    blob = repo.objects.write_blob(b"1")
+    commit = store_item_commit(workspace, repo, item, {OUTPUT: blob})
+    made = check_new_commit(repo, BATCH, item, commit)
+    assert made
+    for oid, kind in ((made, b"commit"), *((tree, b"tree") for tree in made.trees)):
+        file = workspace.root / ".git/objects" / oid[:2] / oid[2:]
+        kept = file.rename(file.with_suffix(".kept"))
+        content = b"100644 evil\0" + bytes.fromhex(blob)
+        file.write_bytes(zlib.compress(b"%s %d\0" % (kind, len(content)) + content))
+        assert store_item_commit(workspace, repo, item, {OUTPUT: blob}) == commit
+        assert check_new_commit(repo, BATCH, item, commit) is None
+        kept.replace(file)
+        assert check_new_commit(repo, BATCH, item, commit) == made
 
 
 def test_a_commit_of_ours_whose_tree_is_gone_and_not_cached_is_no_item(
