@@ -109,6 +109,7 @@ def checkpoint_group(
     target = record.target
     require_target_free(repo, target)
     with start_counting(repo) as counter:
+        counter.begin(finished.outcomes)  # git has them when the group is recorded
         if repo.head_branch() == target:
             repo.objects.start_copying()  # the checkout will need them
             with index_lock(repo):

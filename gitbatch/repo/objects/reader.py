@@ -76,8 +76,9 @@ class ObjectReader:
         self.writer = Writer(self.git, self.folder, self.id_bytes)
 
     def close(self) -> None:
-        """Ends the git processes."""
+        """Ends the git processes, all at the same time."""
         self.hang_up()
+        self.writer.hang_up()
         for process in (self._reader, self._source, self.writer):
             process.close()
 

@@ -182,14 +182,20 @@ class Writer:
 
     def close(self) -> None:
         """Ends the processes. Objects that were being written may be missing."""
-        processes = (self._hasher, *chain(*self._processes.values()))
-        for process in processes:
-            process.hang_up()
-        for process in processes:
+        self.hang_up()
+        for process in self._list_processes():
             process.close()
         for pending in self._pending:
             os.close(pending.content)
         self._pending.clear()
+
+    def hang_up(self) -> None:
+        """Lets the processes end, without waiting for them. Call `close` afterwards."""
+        for process in self._list_processes():
+            process.hang_up()
+
+    def _list_processes(self) -> tuple[Pipe, ...]:
+        return (self._hasher, *chain(*self._processes.values()))
 
     def _restart_for_packs(self) -> None:
         """Restarts the processes if packs were added or removed.

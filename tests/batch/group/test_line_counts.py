@@ -51,3 +51,29 @@ def test_a_commit_that_is_made_after_the_start_is_counted(workspace: Workspace, 
         workspace.git("repack", "-adq")
         counted = add_line_counts(replace(CHECKPOINT, outcomes=(done,)), counter)
     assert [outcome.lines for outcome in counted.outcomes] == [LineCount(1, 0)]
+
+
+def test_commits_that_git_has_begun_with_are_counted_once_with_the_others(
+    workspace: Workspace, repo: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One may be written again meanwhile, and a pipe holds only so many."""
+    monkeypatch.setattr("gitbatch.batch.group.line_counts.AT_ONCE", 2)
+    before, same, late = (commit_of(workspace, content) for content in (b"x\n", b"x\ny\n", b"x\ny\nz\nz\n"))
+    again = commit_of(workspace, b"")
+    with start_counting(repo) as counter:
+        counter.begin((before, BROKE, same, late))
+        counted = add_line_counts(replace(CHECKPOINT, outcomes=(again, BROKE, same, late)), counter)
+    lines = [LineCount(0, 4), None, LineCount(1, 0), LineCount(2, 0)]
+    assert [outcome.lines for outcome in counted.outcomes] == lines
+
+
+def test_a_git_that_has_ended_before_it_is_asked_counts_nothing(
+    workspace: Workspace, repo: Repository
+) -> None:
+    done = commit_of(workspace, b"x\n")
+    with start_counting(repo) as counter:
+        counter.process.kill()
+        counter.process.wait()
+        counter.begin((done,))
+        checkpoint = replace(CHECKPOINT, outcomes=(done,))
+        assert add_line_counts(checkpoint, counter) == checkpoint
