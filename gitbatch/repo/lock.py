@@ -3,9 +3,9 @@
 There are two locks. The operating system releases both when the processes that hold them end:
 
 - `lock` is held by the gitbatch process alone. Another one reports who holds it (`holder.py`), and ends.
-- `children` is held by that process and inherited by every git process that it starts. When a run is killed, its git
-  processes may still work for a moment; the next run waits for them, so that nothing changes during its start. Agents
-  inherit neither lock.
+- `children` is held by that process and inherited by every git process that it starts from then on. When a run is
+  killed, its git processes may still work for a moment; the next run waits for them, so that nothing changes during its
+  start. Agents inherit neither lock.
 
 A process that holds both knows that no other of ours is alive here, and removes the locks that dead ones have left
 (`refs/lock_files.py`).

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gitbatch.errors import GitError
 from gitbatch.repo.process import Git
@@ -70,6 +71,11 @@ class Pipe(Struct):
         """
         if self._process is None:
             self._process = self.git.start(*self.arguments, buffered=self.buffered)
+
+    def move_to(self, git: Git) -> "Pipe":
+        """Returns the same pipe with its process, which another git starts again; this one starts one of its own if asked."""
+        process, self._process = self._process, None
+        return replace(self, git=git, _process=process)
 
     def ask_all(self, queries: "Sequence[bytes]") -> list[bytes]:
         """Sends queries whose answers are one short line each, many at once, and returns the lines.

@@ -86,6 +86,9 @@ class Repository(Struct, frozen=True):
     def with_lock(self, descriptor: int, lock_umask: int) -> "Repository":
         """Returns the same repository, all of whose git processes inherit the descriptor of a lock. Close both.
 
+        All but one: what reads objects already is taken over, as it changes nothing and takes as long to start as to be
+        asked for all that a start reads.
+
         Args:
             descriptor: of the lock; see `Git.inherited_fds`.
             lock_umask: see `Refs.lock_umask`.
@@ -93,6 +96,7 @@ class Repository(Struct, frozen=True):
         git = self.git.with_inherited_fd(descriptor)
         old = self.objects
         objects = Objects(git, old.folder, old.id_bytes, old.partial, old.signer)
+        objects.take_reader(old)
         return replace(self, git=git, objects=objects, refs=self.refs.with_lock(git, lock_umask))
 
     def start_writing(self) -> None:

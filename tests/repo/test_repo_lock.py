@@ -130,23 +130,55 @@ def test_a_git_that_does_not_end_is_named(repo: Repository, monkeypatch: pytest.
         pass
 
 
+def has_lock(process: "subprocess.Popen[bytes]") -> bool:
+    """Returns whether a process has inherited the lock of git's processes."""
+    return any(link.readlink().name == "children" for link in Path(f"/proc/{process.pid}/fd").iterdir())
+
+
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
 def test_gits_inherit_the_lock_and_nobody_else_does(repo: Repository) -> None:
-    def has_lock(process: "subprocess.Popen[bytes]") -> bool:
-        links = [link.readlink().name for link in Path(f"/proc/{process.pid}/fd").iterdir()]
-        process.communicate()
-        return "children" in links
+    def has_lock_once(process: "subprocess.Popen[bytes]") -> bool:
+        try:
+            return has_lock(process)
+        finally:
+            process.communicate()
 
     with repository_lock(repo, silent) as held:
-        assert has_lock(held.git.start("cat-file", "--batch"))
-        assert not has_lock(subprocess.Popen(["cat"], stdin=subprocess.PIPE))
-        assert not has_lock(repo.git.start("cat-file", "--batch"))
+        assert has_lock_once(held.git.start("cat-file", "--batch"))
+        assert not has_lock_once(subprocess.Popen(["cat"], stdin=subprocess.PIPE))
+        assert not has_lock_once(repo.git.start("cat-file", "--batch"))
 
 
 def lock_like_ours(path: Path) -> None:
     """What a git of ours that was killed leaves where the user's git locks too."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(0o444)
+
+
+def reading_process(repo: Repository) -> "subprocess.Popen[bytes]":
+    """Returns the process that reads objects."""
+    process = repo.objects._reader._process
+    assert process
+    return process
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
+def test_what_reads_objects_already_is_taken_over_by_who_holds_the_lock(repo: Repository) -> None:
+    """A reader that is started again gets the lock like every other git, and the repository without it gets its own."""
+    os.utime(repo.objects.folder / "pack", (1, 1))  # shortly after a change there, readers are started again
+    tree = repo.objects.tree_of(str(repo.head_commit()))
+    taken = reading_process(repo)
+    with repository_lock(repo, silent) as held:
+        assert held.objects.read_tree(tree)
+        assert reading_process(held) is taken
+        taken.kill()
+        taken.wait()
+        with pytest.raises(GitError):
+            held.objects.read_tree(tree)
+        assert held.objects.read_tree(tree) == repo.objects.read_tree(tree)
+        assert has_lock(reading_process(held))
+        assert not has_lock(reading_process(repo))
+    repo.close()
 
 
 def test_locks_of_dead_gits_of_ours_are_removed_and_others_stay(

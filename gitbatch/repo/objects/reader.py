@@ -82,6 +82,14 @@ class ObjectReader:
         for process in (self._reader, self._source, self.writer):
             process.close()
 
+    def take_reader(self, other: "ObjectReader") -> None:
+        """Takes over the process by which another one reads the same store, before it has read anything itself."""
+        self._reader, self._packs = other.give_reader(self.git)
+
+    def give_reader(self, git: Git) -> tuple[Pipe, int]:
+        """Returns the process that reads, for another git that starts it again, and the state of the packs that it knows."""
+        return self._reader.move_to(git), self._packs
+
     def start_copying(self) -> None:
         """Starts the processes that copy contents to files, and compare files with contents; see `Pipe.start`."""
         self._prepare()
