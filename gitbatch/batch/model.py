@@ -22,7 +22,7 @@ PHASE_COMPLETE = "phase complete; set the next phase under Active Scope in CLAUD
 MOST_OUTCOMES = 100
 """The most items that a checkpoint lists one by one in its event, its message and the status; of more, only the failures."""
 RECORD_VERSION = 1
-"""The version of `BatchRecord`. Raised when a reader that does not know a change would misread a record."""
+"""The version of `Record`. Raised when a reader that does not know a change would misread a record."""
 
 
 class ItemStatus(StrEnum):

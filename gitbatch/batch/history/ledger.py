@@ -6,12 +6,14 @@ kill loses at most the attempts that were running.
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TypeVar
 
 import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from gitbatch.batch.history.earlier_ledger import decode_earlier_attempts
 from gitbatch.batch.history.record import Batch
 from gitbatch.batch.model import FailedAttempt, ItemStatus
 from gitbatch.errors import GitbatchError
@@ -146,12 +148,21 @@ def read_ledger(repo: Repository, batch: str) -> LedgerEntries:
         GitbatchError: a blob of the ledger is invalid.
     """
     items = repo.refs.below(ledger_refs(batch))
-    attempts = (_read_value(repo, ref, oid, tuple[FailedAttempt, ...]) for ref, oid in sorted(items.items()))
+    attempts = (_read_attempts(repo, ref, oid) for ref, oid in sorted(items.items()))
     limits = repo.refs.read(limits_ref(batch))
     return LedgerEntries(
         tuple(attempt for several in attempts for attempt in several),
         _read_value(repo, limits_ref(batch), limits, SpendingLimits) if limits else SpendingLimits(),
     )
+
+
+def _read_attempts(repo: Repository, ref: str, blob: str) -> tuple[FailedAttempt, ...]:
+    try:
+        return _read_value(repo, ref, blob, tuple[FailedAttempt, ...])
+    except GitbatchError:
+        with suppress(msgspec.DecodeError):
+            return decode_earlier_attempts(repo.objects.read_blob(blob), ItemKey(ref.rpartition("/")[2]))
+        raise
 
 
 def _read_value(repo: Repository, ref: str, blob: str, kind: type[_T]) -> _T:
