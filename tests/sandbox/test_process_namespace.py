@@ -12,9 +12,9 @@ from sandbox.arena import Arena, Wall, behind
 from sandbox.test_overlay_worktree import find_sleepers, make_layers
 
 from gitbatch.sandbox.command_line import launcher_arguments
-from gitbatch.sandbox.launcher import watch
+from gitbatch.sandbox.launcher import CANNOT_RUN, process, watch
 from gitbatch.sandbox.launcher.limits import WrittenBytes
-from gitbatch.sandbox.launcher.process import spawn_program
+from gitbatch.sandbox.launcher.process import fork_process, spawn_program
 from gitbatch.sandbox.server import LauncherServer
 
 unsandboxed = behind(Wall.NONE, Wall.USERS_NONE)
@@ -149,3 +149,19 @@ def test_program_is_only_spawned_where_it_is(tmp_path: Path, monkeypatch: pytest
     child = spawn_program(["tool"], variables)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert tried == [f"{folders[1]}/tool"]
+
+
+def test_forked_process_ends_whatever_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would continue where the server was, and read its requests."""
+
+    def fail(*_: object) -> None:
+        raise BrokenPipeError
+
+    ours = os.getpid()
+    monkeypatch.setattr(process, "print_error", fail)
+    try:
+        child = fork_process(fail, on_our_death=signal.SIGKILL)
+    finally:
+        if os.getpid() != ours:
+            os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == CANNOT_RUN

@@ -63,8 +63,10 @@ def fork_process(run: Callable[[], None], *, on_our_death: signal.Signals) -> in
         if os.getppid() in {parent, 0}:
             run()
     finally:
-        if error := sys.exception():
-            print_error(describe_error(error))
+        # Its reader may have ended. This process must not continue as a second server.
+        with suppress(OSError):
+            if error := sys.exception():
+                print_error(describe_error(error))
         os._exit(CANNOT_RUN)
 
 
