@@ -1,13 +1,13 @@
 """The orchestrator's end of the launcher server (`launcher/server.py`), which starts programs and reports their ends."""
 
 import errno
+import marshal
 import os
 import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from enum import Enum
-from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -170,8 +170,5 @@ class LauncherServer:
 
 
 def _render_request(arguments: Sequence[str], environment: Mapping[str, str], directory: Path) -> bytes:
-    """Returns a request as the server reads it: how many arguments there are, the lengths of all parts, and the parts."""
-    parts = [*map(os.fsencode, (str(directory), *arguments, *chain.from_iterable(environment.items())))]
-    return (
-        b" ".join(b"%d" % number for number in (len(arguments), *map(len, parts))) + b"\n" + b"".join(parts)
-    )
+    """Returns a request as the server, which is the same Python, reads it: names of any encoding are kept."""
+    return marshal.dumps((str(directory), [*arguments], dict(environment)))

@@ -137,7 +137,7 @@ def test_program_is_only_spawned_where_it_is(tmp_path: Path, monkeypatch: pytest
         folder.mkdir()
     for folder in folders[1:]:
         (folder / "tool").symlink_to("/bin/true")
-    variables = {b"PATH": b":".join(map(os.fsencode, (tmp_path / "missing", *folders)))}
+    variables = {"PATH": ":".join(map(str, (tmp_path / "missing", *folders)))}
     tried: list[str] = []
     spawn = os.posix_spawn
 

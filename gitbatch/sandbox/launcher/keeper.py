@@ -34,12 +34,12 @@ def await_program(child: int) -> int:
     return 128 + signal.SIGKILL if code is None else code
 
 
-def keep_namespace(child: int, limit: WriteLimit) -> int:
+def keep_namespace(child: int, limit: WriteLimit, *, is_confined: bool) -> int:
     """Waits, as the first process of a namespace, until a child ends; returns the exit code to report. It is the watch too.
 
     What the child leaves behind, the kernel kills when this process ends.
     """
-    shown = _pin_proc_entry()
+    shown = _pin_proc_entry() if is_confined else None
     code = None
     while code is None:
         came = process.next_signal(limit.seconds_left)
@@ -52,7 +52,8 @@ def keep_namespace(child: int, limit: WriteLimit) -> int:
                 code = 128 + came
         if code is None and limit.must_end():
             os.kill(child, signal.SIGKILL)
-    os.close(shown)
+    if shown is not None:
+        os.close(shown)
     return limit.judge_exit(code)
 
 

@@ -5,6 +5,8 @@
 import ctypes
 import errno
 import os
+import sys
+from collections.abc import Iterable
 from contextlib import suppress
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -33,6 +35,22 @@ def prctl(option: int, first: int = 0, second: int = 0) -> None:
     """
     arguments = (ctypes.c_ulong(number) for number in (first, second, 0, 0))
     _check_result(_LIBC.prctl(option, *arguments))
+
+
+def signal_mask(signals: Iterable[int]) -> bytes:
+    """Returns the `sigset_t` of some signals."""
+    return sum(1 << number - 1 for number in signals).to_bytes(8, sys.byteorder) + bytes(120)
+
+
+def change_signal_mask(how: int, mask: bytes) -> None:
+    """Blocks or unblocks signals of this process, which has one thread; `how`: `SIG_BLOCK` or `SIG_UNBLOCK`.
+
+    `signal.pthread_sigmask` makes enums of those that were blocked, and so copies many pages of a forked process.
+
+    Raises:
+        OSError: the kernel refuses.
+    """
+    _check_result(_LIBC.sigprocmask(how, mask, None))
 
 
 def syscall(number: int, *arguments: object) -> int:

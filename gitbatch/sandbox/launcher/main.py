@@ -1,6 +1,6 @@
 """The launcher: sets limits, then runs one of the modes. Only `sandbox/command_line.py` makes its command line."""
 
-# ruff: noqa: PTH103, PTH110, PTH115, PTH120, PTH123, PTH211 - pathlib takes longer to import than the launcher to do its work
+# ruff: noqa: PTH102, PTH103, PTH110, PTH115, PTH120, PTH123, PTH211 - pathlib takes longer to import than the launcher to do its work
 
 import errno
 import os
@@ -38,9 +38,7 @@ _KERNEL = tuple(
 class LauncherOptions:
     """The command line: `--name value …`, then `--` and the program."""
 
-    def __init__(
-        self, arguments: list[str], environment: dict[bytes, bytes], *, is_served: bool = False
-    ) -> None:
+    def __init__(self, arguments: list[str], environment: dict[str, str], *, is_served: bool = False) -> None:
         self.environment = environment
         """The variables of the program. Its own process takes no notice of them."""
         self.is_served = is_served
@@ -72,7 +70,7 @@ class LauncherOptions:
 def main(arguments: list[str]) -> None:
     """Runs the command line's mode, and exits with the program's exit code."""
     _undo_locale_coercion()
-    options = LauncherOptions(arguments, dict(os.environb))
+    options = LauncherOptions(arguments, dict(os.environ))
     sys.exit(
         probe_landlock(_landlock_rules(options))
         if options.get_one("--mode") == "probe"
@@ -80,7 +78,7 @@ def main(arguments: list[str]) -> None:
     )
 
 
-def run_launcher(arguments: list[str], environment: dict[bytes, bytes], *, is_served: bool = False) -> int:
+def run_launcher(arguments: list[str], environment: dict[str, str], *, is_served: bool = False) -> int:
     """Runs the command line's mode; returns the exit code. The others: see `LauncherOptions`."""
     options = LauncherOptions(arguments, environment, is_served=is_served)
     first = CHANNEL + 1 if options.network == "api" else CHANNEL
@@ -97,11 +95,14 @@ def _prepare_folders(options: LauncherOptions) -> None:
     """Makes the folders and the output file that the program expects, and sets the limits."""
     scratch = options.get_one("--scratch")
     for name in ("tmp", "home"):
-        os.makedirs(f"{scratch}/{name}", exist_ok=True)
-    options.environment[b"TMPDIR"] = os.fsencode(f"{scratch}/tmp")  # noqa: S108 - its own
+        try:
+            os.mkdir(f"{scratch}/{name}")  # `os.makedirs` looks for its parents first
+        except OSError:  # of an earlier attempt
+            os.makedirs(f"{scratch}/{name}", exist_ok=True)
+    options.environment["TMPDIR"] = f"{scratch}/tmp"  # noqa: S108 - its own
     for home in options.get_all("--home"):
         _make_home(home, f"{scratch}/home", options.get_all("--home-link"))
-        options.environment[b"HOME"] = os.fsencode(f"{scratch}/home")
+        options.environment["HOME"] = f"{scratch}/home"
     if not options.get_all("--upper"):
         _enter_worktree(options)
     set_limits(
@@ -161,7 +162,9 @@ def _run_mode(options: LauncherOptions) -> int:
     if mode != "bubblewrap":
         if options.is_served and os.getpid() == 1:
             return keep_namespace(
-                _start_in_namespace(options, has_own_proc=_mount_all(options)), WriteLimit(written)
+                _start_in_namespace(options, has_own_proc=_mount_all(options)),
+                WriteLimit(written),
+                is_confined=mode == "landlock",
             )
         if options.network == "api":
             _enter_network_with_listener()

@@ -105,9 +105,9 @@ def mount_own_proc() -> bool:
 def scatter_process_ids() -> None:
     """Gives the next process of this namespace any id. They would begin with 2 in each, and programs name files by them (`/tmp/log.$$`)."""
     with suppress(OSError):  # a kernel without this, or a container that hides it
-        with open(f"{_KERNEL}/pid_max", "rb") as file:
-            most = int(file.read())
-        with open(f"{_KERNEL}/ns_last_pid", "wb") as file:
+        with open(f"{_KERNEL}/pid_max", "rb", 0) as file:
+            most = int(file.read(99))
+        with open(f"{_KERNEL}/ns_last_pid", "wb", 0) as file:
             file.write(b"%d" % (_RESERVED + int.from_bytes(os.urandom(4)) % max(most - 2 * _RESERVED, 1)))
 
 

@@ -28,5 +28,5 @@ def probe_landlock(rules: Mapping[str, int]) -> str:
     try:
         os.listdir("/")
     except PermissionError:
-        execute_program([_SHELL, "-c", f"echo {version}"], os.environb)
+        execute_program([_SHELL, "-c", f"echo {version}"], os.environ)
     return "it is enabled but not effective"

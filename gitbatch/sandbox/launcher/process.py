@@ -10,21 +10,26 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from gitbatch.sandbox.launcher import CANNOT_RUN, NOT_FOUND
-from gitbatch.sandbox.launcher.kernel import PR_SET_PDEATHSIG, prctl
+from gitbatch.sandbox.launcher.kernel import PR_SET_PDEATHSIG, change_signal_mask, prctl, signal_mask
 
 _NOT_HERE = (errno.ENOENT, errno.ENOTDIR)
 _AWAITED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
+_AWAITED_MASK = signal_mask(_AWAITED)
 _DEFAULT_ACTIONS = (*_AWAITED, signal.SIGPIPE, signal.SIGXFSZ)
 """Python ignores the last two, and a program that it starts would inherit that."""
+_INHERITED_MASK = signal.pthread_sigmask(signal.SIG_BLOCK, ()) - set(_AWAITED)
+"""Other signals that were blocked when this process started, and that its programs inherit so."""
 
 
-def block_signals() -> set[int]:
-    """Blocks signals until `next_signal` reads them; returns those that were blocked before.
+def block_signals() -> None:
+    """Blocks signals until `next_signal` reads them; `fork_process` keeps them blocked, `execute_program` unblocks them."""
+    change_signal_mask(signal.SIG_BLOCK, _AWAITED_MASK)
 
-    `fork_process` keeps them blocked, `execute_program` unblocks them.
-    """
-    return signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
+
+def unblock_signals() -> None:
+    """Undoes `block_signals`."""
+    change_signal_mask(signal.SIG_UNBLOCK, _AWAITED_MASK)
 
 
 def next_signal(timeout: float) -> int | None:
@@ -70,22 +75,22 @@ def fork_process(run: Callable[[], None], *, on_our_death: signal.Signals) -> in
         os._exit(CANNOT_RUN)
 
 
-def candidate_paths(program: str, environment: Mapping[bytes, bytes]) -> list[str]:
+def candidate_paths(program: str, environment: Mapping[str, str]) -> list[str]:
     """Returns the paths at which a program may be, like `os.execvp`, which would import a module for it."""
     if "/" in program:
         return [program]
-    folders = os.fsdecode(environment.get(b"PATH", os.defpath))
+    folders = environment.get("PATH", os.defpath)
     return [f"{folder or '.'}/{program}" for folder in folders.split(":")]
 
 
-def execute_program(argv: list[str], environment: Mapping[bytes, bytes]) -> None:
+def execute_program(argv: list[str], environment: Mapping[str, str]) -> None:
     """Replaces this process by a program with some variables. Signals have their default actions, whatever was inherited or set by Python.
 
     It opens no file and imports nothing.
     """
     for number in _DEFAULT_ACTIONS:
         signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _AWAITED)
+    unblock_signals()
     problem = errno.ENOENT
     for path in candidate_paths(argv[0], environment):
         try:
@@ -96,17 +101,16 @@ def execute_program(argv: list[str], environment: Mapping[bytes, bytes]) -> None
     os._exit(_report_unstarted(argv[0], problem))
 
 
-def spawn_program(argv: list[str], environment: Mapping[bytes, bytes]) -> int:
+def spawn_program(argv: list[str], environment: Mapping[str, str]) -> int:
     """Starts a program in a session of its own without a copy of this process, which would take longer; returns its id.
 
     If it cannot be started, this process ends as in `execute_program`. It has no death signal.
     """
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ()) - set(_AWAITED)
     problem = errno.ENOENT
     for path in filter(_may_be_there, candidate_paths(argv[0], environment)):
         try:
             return os.posix_spawn(
-                path, argv, environment, setsid=True, setsigmask=mask, setsigdef=_DEFAULT_ACTIONS
+                path, argv, environment, setsid=True, setsigmask=_INHERITED_MASK, setsigdef=_DEFAULT_ACTIONS
             )
         except OSError as error:
             if error.errno not in _NOT_HERE:

@@ -8,7 +8,7 @@ killed watch or wrapper leaves behind become its children, and are killed: bubbl
 """
 
 import gc
-import io
+import marshal
 import os
 import select
 import signal
@@ -29,6 +29,7 @@ from gitbatch.sandbox.launcher.process import (
     fork_process,
     list_children,
     print_error,
+    unblock_signals,
 )
 
 _DESCRIPTORS = 5
@@ -47,6 +48,7 @@ def serve_requests() -> None:
     signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
     gc.disable()
     gc.freeze()  # a collection would write to pages that parent and child share, and so copy them
+    may_be_first = _may_make_namespaces()
     waiting = select.poll()
     for descriptor in (asked.fileno(), wake):
         waiting.register(descriptor, select.POLLIN)
@@ -63,9 +65,19 @@ def serve_requests() -> None:
             message, descriptors = _receive_request(asked)
             if not descriptors:
                 break
-            _start_program(asked, running, descriptors, is_first=message == NAMESPACE_REQUEST)
+            _start_program(
+                asked, running, descriptors, is_first=may_be_first and message == NAMESPACE_REQUEST
+            )
     end_children()
     os._exit(0)
+
+
+def _may_make_namespaces() -> bool:
+    """Returns whether this process may let its children be first processes of namespaces, as far as that is known before."""
+    try:
+        return os.geteuid() == 0 and is_proc_mountable()
+    except OSError:  # without /proc
+        return False
 
 
 def _receive_request(asked: socket.socket) -> tuple[bytes, list[int]]:
@@ -130,12 +142,17 @@ def _fork_child(descriptors: list[int], *, is_first: bool) -> int:
     `is_first`: it becomes the first process of a namespace, if the kernel allows that. If not, the launcher makes one.
     """
     leads, led = os.pipe()
-    with os.fdopen(leads, "rb", 0) as reading:
-        with os.fdopen(led, "wb", 0) as writing:
-            run = partial(_run_request, reading, writing, descriptors)
-            fork = partial(fork_process, run, on_our_death=signal.SIGKILL)
-            child = (is_first and is_proc_mountable() and _fork_first(fork)) or fork()
-        reading.read(1)
+    run = partial(_run_request, leads, led, descriptors)
+    fork = partial(fork_process, run, on_our_death=signal.SIGKILL)
+    try:
+        child = (is_first and _fork_first(fork)) or fork()
+    except OSError:
+        os.close(leads)
+        raise
+    finally:
+        os.close(led)
+    os.read(leads, 1)
+    os.close(leads)
     return child
 
 
@@ -148,11 +165,11 @@ def _fork_first(fork: Callable[[], int]) -> int:
         own = move_next_child()
     except OSError:
         return 0
-    before = block_signals()
+    block_signals()
     try:
         return fork()
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        unblock_signals()
         _return_from_namespace(own)
 
 
@@ -164,22 +181,22 @@ def _return_from_namespace(own: int) -> None:
     os.close(own)
 
 
-def _run_request(reading: io.FileIO, writing: io.FileIO, descriptors: list[int]) -> None:
+def _run_request(reading: int, writing: int, descriptors: list[int]) -> None:
     """Runs the launcher in the new process, with the arguments, environment and folder of a request.
 
     The channel, if there is one, comes after the standard streams, and becomes CHANNEL.
     """
-    reading.close()
-    writing.write(b".")  # an error, if the server died before we asked for a signal at its death
-    writing.close()
+    os.close(reading)
+    os.write(writing, b".")  # an error, if the server died before we asked for a signal at its death
+    os.close(writing)
     signal.set_wakeup_fd(-1)
     request, *streams = descriptors
     for number, descriptor in enumerate(streams):
         os.dup2(descriptor, number)
-    directory, arguments, environment = _read_parts(request)
+    directory, arguments, environment = marshal.loads(os.read(request, os.fstat(request).st_size))  # noqa: S302 - ours
     try:
         os.chdir(directory)
-        code = run_launcher(list(map(os.fsdecode, arguments)), environment, is_served=True)
+        code = run_launcher(arguments, environment, is_served=True)
     except OSError as error:
         print_error(describe_error(error))
         code = CANNOT_RUN
@@ -187,16 +204,3 @@ def _run_request(reading: io.FileIO, writing: io.FileIO, descriptors: list[int])
         print_error(f"the sandbox: {error}")
         code = CANNOT_RUN
     os._exit(code)
-
-
-def _read_parts(request: int) -> tuple[bytes, list[bytes], dict[bytes, bytes]]:
-    """Returns the folder, the arguments and the environment of a request, and closes its file.
-
-    The first line has the number of arguments, then the lengths of all parts, which follow it. They are bytes: names of any
-    encoding are kept. A module that decodes them would have more memory, which is copied with each fork.
-    """
-    with os.fdopen(request, "rb") as file:
-        count, *lengths = map(int, file.readline().split())
-        directory, *parts = map(file.read, lengths)
-    names, values = parts[count::2], parts[count + 1 :: 2]
-    return directory, parts[:count], dict(zip(names, values, strict=True))
