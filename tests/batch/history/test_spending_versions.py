@@ -124,3 +124,17 @@ def test_what_is_set_aside_cost_what_its_own_run_cost(
     three.commit()
     run_here(three, monkeypatch, items=None, checkpoint=None)
     assert read_spent(three, monkeypatch)[key].spent.usage.cost == 8.5
+
+
+def test_a_batch_of_an_earlier_version_with_a_review_is_resumed(
+    three: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No commit of a batch that gitbatch 0.1 started states a format: reviews of it do not either, and are genuine."""
+    monkeypatch.setattr("gitbatch.batch.planning.start._choose_format", lambda _: 0)
+    three.write("tools/agent.sh", AGENT)
+    three.commit()
+    run_here(three, monkeypatch, items="T103")
+    decide(three, (REVISE, "T103"))
+    _, events = run_here(three, monkeypatch, items=None, checkpoint=None)
+    assert [e["outcome"]["status"] for e in events if e["event"] == "item-finished"] == ["succeeded"]
+    assert "Gitbatch-Format" not in three.git("log", "main", "--format=%B")

@@ -199,7 +199,7 @@ class _Auditor:
                 "it keeps what a failed attempt had written, and must not be part of a history",
             )
             return
-        if not ours.trailers.format:
+        if not ours.trailers.format and not self.history.is_unversioned(commit.oid):
             yield Check.TRAILERS, "has no Gitbatch-Format, which other commits of its batch have"
         if commit.parents != self.history.parents[commit.oid]:
             yield Check.HISTORY, "its parents are not written as git writes them"
