@@ -162,6 +162,27 @@ def conflict(workspace: Workspace) -> str:
 
 
 @sha1_alone
+@pytest.mark.parametrize("error", [None, PermissionError])
+def test_git_writes_where_a_file_keeps_no_time(
+    repo: Repository, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, error: type[OSError] | None
+) -> None:
+    """With the time of its writing, an index would hide files that were saved since the last look at them."""
+
+    def set_no_time(*_: object, **__: object) -> None:
+        if error:
+            raise error
+
+    workspace.write("files/one", "x\n")
+    for path in (workspace.root / "files/one", repo.git_dir / "index"):
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+    workspace.git("config", "core.trustctime", "false")
+    monkeypatch.setattr(os, "utime", set_no_time)
+    update_index(repo, [FileChange("new", None, repo.objects.write_blob(b"new"))])
+    workspace.write("new", "new")
+    assert workspace.git("status", "--porcelain") == " M files/one\nA  new"
+
+
+@sha1_alone
 def test_two_that_exclude_each_other_are_left_to_git(repo: Repository, workspace: Workspace) -> None:
     blob = repo.objects.write_blob(b"new")
     update_index(repo, [FileChange(path, None, blob) for path in ("docs", "docs/x")])

@@ -15,6 +15,7 @@ import os
 import shutil
 import struct
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from gitbatch.fs.durable import sync_file
@@ -75,11 +76,13 @@ def _write_changed(index: Path, made: Path, changes: list[FileChange], id_bytes:
             raise UnreadableIndexError
         extensions = tuple(_render_extensions(old, by_path, id_bytes))
         write_index(made, old.data, (*_replace_entries(old, by_path), *extensions), id_bytes)
-        is_same_size = made.stat().st_size == len(old.data)
         # That of the bytes that were read, whatever another program has done to the file since.
-        time = old.mtime_ns - (_SECOND if is_same_size else _MICROSECOND)
-    made.chmod(index.stat().st_mode & 0o7777)
-    os.utime(made, ns=(time, time))
+        time = old.mtime_ns - (_SECOND if made.stat().st_size == len(old.data) else _MICROSECOND)
+        with suppress(PermissionError):
+            made.chmod(index.stat().st_mode & 0o7777)
+            os.utime(made, ns=(time, time))
+        if made.stat().st_mtime_ns > old.mtime_ns:  # some file systems keep their own time
+            raise UnreadableIndexError
 
 
 def _replace_entries(old: IndexLookup, changes: dict[bytes, FileChange]) -> list[slice | bytes]:
