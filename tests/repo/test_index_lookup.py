@@ -1,6 +1,8 @@
 """Looking up paths in an index: each answer against `git ls-files`, and what is left to git."""
 
+import errno
 import hashlib
+import mmap
 import os
 import subprocess
 from collections.abc import Callable
@@ -80,6 +82,18 @@ def test_git_is_asked_about_other_forms(workspace: Workspace, spoil: Callable[[W
     workspace.write("b/c", "2")
     workspace.commit()
     spoil(workspace)
+    with pytest.raises(UnreadableIndexError), open_lookup(workspace.root / ".git/index", 20):
+        pass
+
+
+def test_git_is_asked_where_an_index_cannot_be_mapped(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+
+    fill_index(workspace, ["a"])
+    monkeypatch.setattr(mmap, "mmap", refuse)
     with pytest.raises(UnreadableIndexError), open_lookup(workspace.root / ".git/index", 20):
         pass
 

@@ -225,5 +225,9 @@ def open_lookup(index: Path, id_bytes: int) -> Iterator[IndexLookup]:
         status = os.fstat(file.fileno())
         if not status.st_size:
             raise UnreadableIndexError
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        try:
+            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except OSError as error:  # some network file systems cannot do that
+            raise UnreadableIndexError from error
+        with data:
             yield IndexLookup(data, id_bytes, status.st_mtime_ns)
