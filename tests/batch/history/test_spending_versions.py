@@ -1,6 +1,8 @@
 """The usage of an item that ran several times: every run counts once."""
 
+import re
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from conftest import Workspace
@@ -8,6 +10,7 @@ from reviews import REJECT, RETRY, REVISE, decide
 from sessions import run_here
 
 from gitbatch.batch.history.ledger import LedgerEntries, read_ledger
+from gitbatch.batch.history.messages import render_checkpoint_message
 from gitbatch.batch.history.progress import read_ended_progress, read_progress
 from gitbatch.batch.history.record import all_batches
 from gitbatch.batch.history.spending import ItemSpent, read_spending
@@ -129,11 +132,17 @@ def test_what_is_set_aside_cost_what_its_own_run_cost(
 def test_a_batch_of_an_earlier_version_with_a_review_is_resumed(
     three: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No commit of a batch that gitbatch 0.1 started states a format: reviews of it do not either, and are genuine."""
+    """Commits of gitbatch 0.1 state no format, its checkpoints no plan; a review in such a batch is genuine all the same."""
+
+    def render_earlier_message(*args: Any, **more: Any) -> str:  # noqa: ANN401 - those of the function
+        return re.sub(r"\nGitbatch-Plan: .*", "", render_checkpoint_message(*args, **more))
+
     monkeypatch.setattr("gitbatch.batch.planning.start._choose_format", lambda _: 0)
+    monkeypatch.setattr("gitbatch.batch.group.checkpoint.render_checkpoint_message", render_earlier_message)
     three.write("tools/agent.sh", AGENT)
     three.commit()
     run_here(three, monkeypatch, items="T103")
+    assert not re.search("Gitbatch-(Format|Plan)", three.git("log", "main", "--format=%B"))
     decide(three, (REVISE, "T103"))
     _, events = run_here(three, monkeypatch, items=None, checkpoint=None)
     assert [e["outcome"]["status"] for e in events if e["event"] == "item-finished"] == ["succeeded"]

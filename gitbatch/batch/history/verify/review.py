@@ -93,12 +93,15 @@ def _list_withdrawn(history: History, taken: tuple[RevertedItem, ...]) -> Iterat
 
 
 def _judge_number(history: History, ours: Ours) -> Complaints:
-    """Checks that a review names the last checkpoint below it, and the plan of its batch."""
+    """Checks that a review names the last checkpoint below it, and the plan of its batch if a checkpoint names one.
+
+    Those of gitbatch 0.1 do not.
+    """
     batch = ours.trailers.batch
     last = history.last_group_checkpoint(batch, ours.commit.parents[0])
     if last is None or history.ours[last].trailers.position != ours.trailers.position:
         yield Check.REVIEW_PLACE, "does not name the last checkpoint of its batch below it"
-    if ours.trailers.plan != history.plans.get(batch):
+    if ours.trailers.plan != history.plans.get(batch, ours.trailers.plan):
         yield Check.REVIEW_PLACE, f"is of the plan {ours.trailers.plan}, and its batch is of another"
 
 
