@@ -70,6 +70,7 @@ def find_unsound(
         select_unmerged: returns those of some commits that are not merged before the group; all of them if not given.
     """
     merged = {str(o.commit): o.item.key for o in outcomes if o.succeeded and o.commit}
+    reader.read_items(merged)
     above: dict[str, list[str]] = {}
     for commit in merged:
         for oid in reader.direct(commit):

@@ -35,6 +35,7 @@ def rebase_items(
     """
     rebase = _Rebase(repo, commits, group, tip, BaseReader(repo.objects))
     done = {o.commit: o for o in outcomes if o.succeeded and o.commit}
+    rebase.reader.read_items(done)
     for commit in _from_below(done, rebase.reader):
         rebase.rebased[commit] = rebase.write_again(done[commit], commit)
     return tuple(rebase.rebased.get(o.commit, o) if o.commit else o for o in outcomes)

@@ -86,13 +86,18 @@ class BaseReader:
 
     def parts_of(self, commit: str) -> BaseParts:
         """Returns the parts of the base of an item's commit."""
-        known = self._by_item.get(commit)
-        if known is None:
-            base = self._objects.read_commit(commit).parents[0]
+        if commit not in self._by_item:
+            self.read_items((commit,))
+        return self._by_item[commit]
+
+    def read_items(self, commits: Iterable[str]) -> None:
+        """Reads the bases of items' commits, which are asked for all at once: an answer takes longer than a commit."""
+        new = [commit for commit in commits if commit not in self._by_item]
+        for item in tuple(self._objects.read_commits(new)):
+            base = item.parents[0]
             if base not in self._by_base:
                 self._by_base[base] = read_base(self._objects, base)
-            known = self._by_item[commit] = self._by_base[base]
-        return known
+            self._by_item[item.oid] = self._by_base[base]
 
     def direct(self, commit: str) -> tuple[str, ...]:
         """Returns the item commits that the base of an item's commit merges itself."""

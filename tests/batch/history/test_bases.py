@@ -22,6 +22,7 @@ from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome, Rec
 from gitbatch.repo.fingerprint import take_fingerprint
 from gitbatch.repo.objects.codec import Ident
 from gitbatch.repo.opening import open_repository
+from gitbatch.repo.pipe import Pipe
 from gitbatch.repo.repository import Repository
 
 BATCH = "20260102-030405-abcd"
@@ -187,6 +188,28 @@ def test_a_row_is_written_again_on_an_amended_branch(workspace: Workspace, repo:
     refs = workspace.git("for-each-ref", "--format=%(objectname)", "refs/heads/gitbatch").split()
     assert refs == commits
     assert rebased(shop, shop.tip) == tuple(shop.outcomes.values()), "on its own line nothing is written"
+
+
+def test_the_commits_of_many_items_are_asked_for_at_once(
+    workspace: Workspace, repo: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A group of items that stand on the branch alone costs as many questions to git as one item."""
+    shop = Shop(workspace, repo, 12)
+    for number in range(12):
+        shop.write(number)
+    branches(shop, *range(12))
+    asked: list[bytes] = []
+    send = Pipe.send
+
+    def note_question(pipe: Pipe, query: bytes) -> None:
+        asked.append(query)
+        send(pipe, query)
+
+    monkeypatch.setattr(Pipe, "send", note_question)
+    assert rebased(shop, shop.tip) == tuple(shop.outcomes.values())
+    assert find_unsound(tuple(shop.outcomes.values()), BaseReader(repo.objects)) == frozenset()
+    many = [query for query in asked if query.count(b"\n") == 12]
+    assert (len(many), len(asked)) == (2, 4), "the items, and the base that they have in common, twice"
 
 
 def test_what_stands_on_an_item_that_is_not_rebased_stays_as_it_is(
