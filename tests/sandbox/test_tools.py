@@ -1,7 +1,9 @@
 """The parts of $HOME that a program sees because its tools are there; never a key."""
 
 import os
+import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -183,3 +185,58 @@ def test_closed_folders_are_resolved_once(home: Path, monkeypatch: pytest.Monkey
     path = ":".join(str(home / folder) for folder in folders)
     assert tools_in_checkouts(("sh",), path, home, (checkout,)) == (checkout / "bin",)
     assert resolved[home] == 2, "once for the folders on PATH, and once for what the command line names"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "folder/file",
+        "folder/../folder/file",
+        "link",
+        "chain",
+        "broken",
+        "loop",
+        "loop/below",
+        "missing/below",
+        "pipe",
+        "file (deleted)",
+    ],
+)
+def test_real_path_is_where_the_links_lead(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    for file in ("folder/file", "file (deleted)"):
+        (tmp_path / file).touch()
+    os.mkfifo(tmp_path / "pipe")
+    for link, target in (("link", "folder"), ("chain", "link/file"), ("broken", "none"), ("loop", "loop")):
+        (tmp_path / link).symlink_to(target)
+    assert real_path(tmp_path / name) == Path(os.path.realpath(tmp_path / name))
+
+
+def test_real_path_of_what_has_no_name(tmp_path: Path) -> None:
+    """Such as a file that is deleted while its path is resolved: the kernel writes that into the name that it tells."""
+    pipe = os.pipe()
+    gone = os.open(tmp_path / "gone", os.O_CREAT | os.O_RDONLY)
+    (tmp_path / "gone").unlink()
+    for descriptor in (*pipe, gone):
+        path = Path(f"/dev/fd/{descriptor}")
+        assert tools._ask_kernel(path) is None
+        assert real_path(path) == Path(os.path.realpath(path))
+        os.close(descriptor)
+
+
+def test_real_path_asks_the_kernel_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each program has dozens of paths to resolve, in deep folders."""
+    expected = home.resolve()
+    with monkeypatch.context() as patched:
+        patched.setattr(os.path, "realpath", None)
+        if sys.platform == "linux":
+            assert real_path(home) == expected
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "readlink", partial(_refuse, 2))
+        assert tools._ask_kernel(home) is None
+        patched.setattr(sys, "platform", "darwin")
+        assert tools._ask_kernel(home) is None
+
+
+def _refuse(number: int, path: str) -> str:
+    raise OSError(number, os.strerror(number), path)
