@@ -151,11 +151,14 @@ def test_program_is_only_spawned_where_it_is(tmp_path: Path, monkeypatch: pytest
     assert tried == [f"{folders[1]}/tool"]
 
 
-def test_forked_process_ends_whatever_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [BrokenPipeError, ValueError, KeyboardInterrupt])
+def test_forked_process_ends_whatever_fails(
+    monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
     """Else it would continue where the server was, and read its requests."""
 
     def fail(*_: object) -> None:
-        raise BrokenPipeError
+        raise error
 
     ours = os.getpid()
     monkeypatch.setattr(process, "print_error", fail)

@@ -68,11 +68,11 @@ def fork_process(run: Callable[[], None], *, on_our_death: signal.Signals) -> in
         if os.getppid() in {parent, 0}:
             run()
     finally:
-        # Its reader may have ended. This process must not continue as a second server.
-        with suppress(OSError):
+        try:
             if error := sys.exception():
                 print_error(describe_error(error))
-        os._exit(CANNOT_RUN)
+        finally:  # whatever fails, as when its reader has ended: this process must not continue as a second server
+            os._exit(CANNOT_RUN)
 
 
 def candidate_paths(program: str, environment: Mapping[str, str]) -> list[str]:
