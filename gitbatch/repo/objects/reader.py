@@ -158,33 +158,23 @@ class ObjectReader:
         """Whether all of some objects are in the repository, and have the contents that their ids name, by one question.
 
         git takes an object for stored, and does not write it, if a file has its name, whatever is in that. Of blobs, no
-        content is read.
-
-        Args:
-            kinds: by the ids of the objects.
+        content is read. `kinds`: by the ids of the objects.
         """
         self._prepare()
-        wanted = tuple(kinds.items())
         with suppress(GitError):  # of a partial clone, git ends at an object that is missing
-            if all(self._have_ids(wanted[at : at + AT_ONCE]) for at in range(0, len(wanted), AT_ONCE)):
+            if self._have_ids(kinds):
                 return True
-        return all(self.is_blob(oid) if kind == "blob" else self._is_whole(oid, kind) for oid, kind in wanted)
+        return not self.find_missing(kinds) and self._have_ids(kinds)
 
-    def _have_ids(self, wanted: Sequence[tuple[str, str]]) -> bool:
-        """Whether some objects, each with its kind, are stored as their ids say; at most `AT_ONCE`."""
-        asked = [f"{'info' if kind == 'blob' else 'contents'} {oid}\n".encode() for oid, kind in wanted]
-        answers = zip(wanted, self._reader.ask_contents(asked), strict=True)
-        return all(
-            head[1:2] == [kind.encode()]
-            and (kind == "blob" or compute_id(kind, content, self.id_bytes) == oid)
-            for (oid, kind), (head, content) in answers
-        )
-
-    def _is_whole(self, oid: str, kind: str) -> bool:
-        try:
-            return compute_id(kind, self._read_object(oid, kind), self.id_bytes) == oid
-        except MissingObjectError:
-            return False
+    def _have_ids(self, kinds: Mapping[str, str]) -> bool:
+        left = iter(kinds.items())
+        while some := tuple(islice(left, AT_ONCE)):
+            asked = [f"{'info' if kind == 'blob' else 'contents'} {oid}\n".encode() for oid, kind in some]
+            for (oid, kind), (head, content) in zip(some, self._reader.ask_contents(asked), strict=True):
+                found = oid if kind == "blob" else compute_id(kind, content, self.id_bytes)
+                if head[1:2] != [kind.encode()] or found != oid:
+                    return False
+        return True
 
     def read_few(self, oids: Sequence[str], most: int) -> tuple[WholeObject, ...] | None:
         """Returns some objects as they are; None: they have more bytes than `most` together, or one is missing."""
