@@ -17,6 +17,7 @@ from gitbatch.batch.group.line_counts import add_line_counts, start_counting
 from gitbatch.batch.group.merge import merge_items
 from gitbatch.batch.group.rebase import rebase_items
 from gitbatch.batch.group.shared_files import consolidate
+from gitbatch.batch.history.bases import BaseReader
 from gitbatch.batch.history.messages import render_checkpoint_message
 from gitbatch.batch.history.rescue import rescued_refs
 from gitbatch.batch.history.target import require_not_checked_out_elsewhere, require_tip
@@ -193,9 +194,10 @@ def _build_safely(
     for left in reversed(range(TRIES)):
         try:
             tip = require_tip(repo, commits.batch.record.target)
-            outcomes = rebase_items(repo, commits, finished.group, finished.outcomes, tip)
+            reader = BaseReader(repo.objects)
+            outcomes = rebase_items(repo, commits, finished.group, finished.outcomes, tip, reader)
             finished = replace(finished, outcomes=outcomes)
-            checkpoint = _build_checkpoint(repo, commits, finished, now, verdicts)
+            checkpoint = _build_checkpoint(repo, commits, finished, now, verdicts, reader)
             if isinstance(checkpoint, Unsound):
                 return checkpoint
             # From here on a `git gc --prune=now` of another process keeps the new objects; did one run before?
@@ -246,10 +248,11 @@ def _build_checkpoint(
     finished: GroupOutcomes,
     now: float,
     verdicts: tuple[GateVerdict, ...],
+    reader: BaseReader,
 ) -> Checkpoint | Unsound:
     record, group = commits.batch.record, finished.group
     tip = require_tip(repo, record.target)
-    merged = merge_items(repo, commits, group, finished.outcomes, tip)
+    merged = merge_items(repo, commits, group, finished.outcomes, tip, reader)
     if merged.unsound:
         return Unsound(merged.outcomes, merged.unsound)
     project_state = read_project_state(repo, tip, record.plan)

@@ -34,13 +34,21 @@ class Merged(Struct, frozen=True):
 
 
 def merge_items(
-    repo: Repository, commits: CommitContext, group: BatchGroup, outcomes: tuple[Outcome, ...], tip: str
+    repo: Repository,
+    commits: CommitContext,
+    group: BatchGroup,
+    outcomes: tuple[Outcome, ...],
+    tip: str,
+    reader: BaseReader,
 ) -> Merged:
-    """Merges the items that succeeded, in plan order, into `tip`. Only objects are written: no ref moves."""
+    """Merges the items that succeeded, in plan order, into `tip`. Only objects are written: no ref moves.
+
+    `reader`: reads what the items stand on.
+    """
     objects = repo.objects
     tree = objects.read_commit(tip).tree
     judged = tuple(_mark_conflict(objects, outcome, tree) for outcome in outcomes)
-    if unsound := find_unsound(judged, BaseReader(objects), partial(find_unmerged, repo, tip=tip)):
+    if unsound := find_unsound(judged, reader, partial(find_unmerged, repo, tip=tip)):
         return Merged(tip, tree, judged, unsound)
     wanted = [(outcome, outcome.commit) for outcome in judged if outcome.succeeded and outcome.commit]
     last = tip

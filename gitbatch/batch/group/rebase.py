@@ -26,14 +26,21 @@ from gitbatch.repo.repository import Repository
 
 
 def rebase_items(
-    repo: Repository, commits: CommitContext, group: BatchGroup, outcomes: tuple[Outcome, ...], tip: str
+    repo: Repository,
+    commits: CommitContext,
+    group: BatchGroup,
+    outcomes: tuple[Outcome, ...],
+    tip: str,
+    reader: BaseReader,
 ) -> tuple[Outcome, ...]:
     """Returns the outcomes with signed commits whose bases are the tip, on its first-parent line, or merges on it.
+
+    `reader`: reads what the items stand on.
 
     Raises:
         SigningError: signing fails again. Nothing is lost: the item's branch keeps the commit without a signature.
     """
-    rebase = _Rebase(repo, commits, group, tip, BaseReader(repo.objects))
+    rebase = _Rebase(repo, commits, group, tip, reader)
     done = {o.commit: o for o in outcomes if o.succeeded and o.commit}
     rebase.reader.read_items(done)
     for commit in _from_below(done, rebase.reader):

@@ -93,7 +93,7 @@ class BaseReader:
     def read_items(self, commits: Iterable[str]) -> None:
         """Reads the bases of items' commits, which are asked for all at once: an answer takes longer than a commit."""
         new = [commit for commit in commits if commit not in self._by_item]
-        for item in tuple(self._objects.read_commits(new)):
+        for item in self._objects.read_commits(new):  # which keeps no answer open while it yields
             base = item.parents[0]
             if base not in self._by_base:
                 self._by_base[base] = read_base(self._objects, base)
