@@ -7,6 +7,7 @@ In a sandbox our launcher runs first, and a server that runs already forks it (`
 
 import asyncio
 import errno
+import io
 import os
 import signal
 import socket
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _P = TypeVar("_P", bound=asyncio.SubprocessProtocol)
 _STREAMS = (0, 1, 2)
+_AT_ONCE = 64 * 1024
+"""The most bytes that are read of a stream before others are looked at: as many as a pipe holds."""
 ANSWER_TIMEOUT = 30.0
 """Seconds after which a server that has not reported an event that must have happened is killed."""
 
@@ -226,7 +229,8 @@ class ServedProcess(asyncio.SubprocessTransport):
         self._process = 0
         self._protocol = protocol
         self._code: int | None = None
-        self._pipes: dict[int, asyncio.BaseTransport] = {}
+        self._pipes: list[asyncio.WriteTransport | _OutputPipe] = []
+        self._input: asyncio.WriteTransport | None = None
         self._open = set(_STREAMS if stdin is None else _STREAMS[1:])
 
     async def open_pipes(self, theirs: ExitStack) -> list[int]:
@@ -241,9 +245,12 @@ class ServedProcess(asyncio.SubprocessTransport):
             our, their = (reading, writing) if stream else (writing, reading)
             theirs.callback(os.close, their)
             streams.append(their)
-            join = loop.connect_read_pipe if stream else loop.connect_write_pipe
             file = os.fdopen(our, "rb" if stream else "wb", 0)
-            self._pipes[stream], _ = await join(partial(_ForkedStream, self, stream), file)
+            if stream:
+                self._pipes.append(_OutputPipe(self, stream, file))
+            else:
+                self._input, _ = await loop.connect_write_pipe(partial(_InputPipe, self), file)
+                self._pipes.append(self._input)
         return [*streams, *self._given]
 
     def notify_started(self, process: int) -> None:
@@ -283,13 +290,13 @@ class ServedProcess(asyncio.SubprocessTransport):
         """Returns its exit code, or -n if signal n ended it; None: it runs."""
         return self._code
 
-    def get_pipe_transport(self, fd: int) -> asyncio.BaseTransport | None:
-        """Returns our end of a standard stream."""
-        return self._pipes.get(fd)
+    def get_pipe_transport(self, fd: int) -> asyncio.WriteTransport | None:
+        """Returns our end of its standard input, if that is a pipe; the others have no transport."""
+        return None if fd else self._input
 
     def close(self) -> None:
         """Closes our ends of its streams."""
-        for pipe in self._pipes.values():
+        for pipe in self._pipes:
             pipe.close()
 
     def kill(self) -> None:
@@ -302,15 +309,37 @@ class ServedProcess(asyncio.SubprocessTransport):
             self._protocol.connection_lost(None)
 
 
-class _ForkedStream(asyncio.Protocol):
-    """One of its standard streams."""
+class _InputPipe(asyncio.Protocol):
+    """Its standard input."""
 
-    def __init__(self, owner: ServedProcess, stream: int) -> None:
+    def __init__(self, owner: ServedProcess) -> None:
         self._owner = owner
-        self._stream = stream
-
-    def data_received(self, data: bytes) -> None:
-        self._owner.receive_data(self._stream, data)
 
     def connection_lost(self, _exc: Exception | None) -> None:
-        self._owner.notify_closed(self._stream)
+        self._owner.notify_closed(0)
+
+
+class _OutputPipe:
+    """Its standard output or error. A transport of asyncio takes nine callbacks and turns of the loop for what takes one here."""
+
+    def __init__(self, owner: ServedProcess, stream: int, file: io.FileIO) -> None:
+        self._owner = owner
+        self._stream = stream
+        self._file = file
+        self._loop = asyncio.get_running_loop()
+        os.set_blocking(file.fileno(), False)
+        self._loop.add_reader(file, self._read)
+
+    def _read(self) -> None:
+        data = self._file.read(_AT_ONCE)
+        if data:
+            self._owner.receive_data(self._stream, data)
+        elif data is not None:  # None: there is nothing yet
+            self.close()
+
+    def close(self) -> None:
+        """Closes it, if it is open."""
+        if not self._file.closed:
+            self._loop.remove_reader(self._file)
+            self._file.close()
+            self._owner.notify_closed(self._stream)
