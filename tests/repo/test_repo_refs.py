@@ -134,9 +134,18 @@ def test_several_refs_are_read_as_each_is_and_what_is_packed_once(
     refs.create(REF, commits[1])
     workspace.git("symbolic-ref", "refs/heads/alias", REF)
     names = [f"refs/heads/{name}" for name in ("packed", "alias", "missing", "main/below", "gone")]
+    asked: list[str] = []
+    ask = store.Refs._ask_git
+
+    def note_asked(refs: Refs, ref: str) -> str | None:
+        asked.append(ref)
+        return ask(refs, ref)
+
+    monkeypatch.setattr(store.Refs, "_ask_git", note_asked)
     assert refs.read_several((REF, *names)) == {REF: commits[1]} | dict(
         zip(names, (commits[0], commits[1], None, None, None), strict=True)
     )
+    assert asked == names[:2]  # the others do not exist, whatever the packed one says
     read: list[str] = []
 
     def note(path: str) -> bytes:

@@ -80,10 +80,8 @@ class Refs:
         # reftable, a packed ref) are left to git. Several refs are read twice for each item: as strings, not as paths.
         found = {ref: self._read_usual(f"{self.common_dir}/{ref}") for ref in refs}
         # Afterwards: a ref that is being packed is in packed-refs before its file is removed.
-        rest = {f"{self.common_dir}/{ref}": f" {ref}\n" for ref, oid in found.items() if oid is None}
-        if rest and self._may_any_exist(rest):
-            found |= {ref: self._ask_git(ref) for ref, oid in found.items() if oid is None}
-        return found
+        rest = {ref: f" {ref}\n" for ref, oid in found.items() if oid is None}
+        return found | {ref: self._ask_git(ref) for ref in self._find_possible(rest)}
 
     def _read_usual(self, path: str) -> str | None:
         """Returns the object that a ref's own file names; None: it has no such file, or git has to be asked."""
@@ -93,20 +91,25 @@ class Refs:
                 return content[:-1].decode()
         return None
 
-    def _may_any_exist(self, refs: Mapping[str, str]) -> bool:
-        """Whether refs without a file may exist: as a dangling link, in packed-refs, in a reftable.
+    def _find_possible(self, refs: Mapping[str, str]) -> Iterable[str]:
+        """Returns those of refs without a usual file that may exist: with another file, in packed-refs, in a reftable.
 
-        `refs`: how each stands in packed-refs, by the path of its file.
+        `refs`: how each stands in packed-refs, by its name.
         """
-        if self.is_reftable or any(map(os.path.lexists, refs)):
-            return True
+        if not refs or self.is_reftable:
+            return refs
+        packed = b""
         try:
             packed = read_whole(f"{self.common_dir}/packed-refs")
         except FileNotFoundError:
-            return False
+            pass
         except OSError:
-            return True
-        return any(os.fsencode(line) in packed for line in refs.values())
+            return refs
+        return [
+            ref
+            for ref, line in refs.items()
+            if os.path.lexists(f"{self.common_dir}/{ref}") or os.fsencode(line) in packed
+        ]
 
     def _ask_git(self, ref: str) -> str | None:
         found = self.git.run("show-ref", "--verify", "--hash", "--", ref, check=False)
@@ -151,7 +154,7 @@ class Refs:
     def below(self, prefix: str) -> dict[str, str]:
         """Returns all refs whose names start with `prefix` (ending in a slash), with their objects."""
         folder = self.common_dir / prefix
-        if not folder.is_dir() and not self._may_any_exist({os.fspath(folder): f" {prefix}"}):
+        if not folder.is_dir() and not self._find_possible({prefix: f" {prefix}"}):
             return {}
         found = (
             None if self.is_reftable else list_ref_files(os.fspath(self.common_dir), prefix, len(self.zero))
