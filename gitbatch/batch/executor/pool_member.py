@@ -28,6 +28,9 @@ class PoolMember:
     """Its own in this run, in the order in which they became known."""
     channel: WorkerChannel | None = None
     slots: int = 0
+    """The jobs that it takes from this run at a time now."""
+    all_slots: int = 0
+    """Those of all runs together; 0: it was asked to stop."""
     have: HaveSet = field(default_factory=HaveSet)
     spooled: set[str] = field(default_factory=set)
     running: frozenset[str] = frozenset()
@@ -61,13 +64,18 @@ class PoolMember:
 
     @property
     def is_there(self) -> bool:
-        """Whether it is connected, and works for this run or may do so."""
-        return bool(self.channel) and (self.slots > 0 or bool(self.jobs))
+        """Whether it is connected, and works for this run or may do so, also when other runs have all of its slots now."""
+        return bool(self.channel) and (self.all_slots > 0 or bool(self.jobs))
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether other runs have all of its slots."""
+        return bool(self.channel) and self.all_slots > 0 and not (self.slots or self.jobs)
 
     @property
     def missing_reason(self) -> str:
         """Why it does nothing for this run."""
-        return self.problem or ("it has no slot for this run" if self.channel else "it has not answered yet")
+        return self.problem or ("it was asked to stop" if self.channel else "it has not answered yet")
 
     def can_run(self, purpose: str) -> bool:
         """Whether it is there, and lacks nothing for a purpose as far as is known."""
@@ -100,7 +108,8 @@ class PoolMember:
 
     def begin_connection(self, channel: WorkerChannel, hello: Hello) -> None:
         """Notes a new connection, on which the worker has greeted: what was sent before does not count any more."""
-        self.slots, self.spooled, self.running = hello.slots, set(hello.spooled), frozenset(hello.running)
+        self.slots = self.all_slots = hello.slots
+        self.spooled, self.running = set(hello.spooled), frozenset(hello.running)
         self.have, self.given, self.channel = HaveSet(), set(), channel
         self.problem = self.unfit = CleanText("")
         self.has_worked = self.has_left = False
@@ -135,9 +144,9 @@ class PoolMember:
 
     def _set_slots(self, message: Alive) -> None:
         if not message.takes_jobs:
-            self.slots = 0
+            self.slots = self.all_slots = 0
         elif message.slots is not None:
-            self.slots = message.slots
+            self.slots, self.all_slots = message.slots, max(message.slots, self.all_slots)
 
     def _note_end(self, job: IncomingJob) -> None:
         """Notes that it has ended a job. One that could not begin with it would not with the next one either."""

@@ -18,7 +18,7 @@ from gitbatch.batch.executor.free_slots import FreeSlots
 from gitbatch.batch.executor.incoming_job import IncomingJob
 from gitbatch.batch.executor.pool_member import ENOUGH_FAILURES, PoolMember
 from gitbatch.batch.executor.result_tokens import OldResults
-from gitbatch.text import CleanText, clean_text
+from gitbatch.text import CleanText, clean_text, format_count
 
 _GREETINGS = 3.0
 """Seconds that a run waits for the greetings of all workers: one may have the result of what another would do again."""
@@ -64,8 +64,10 @@ class PoolMembers:
     _begun: float = 0.0
     _empty_since: float = 0.0
     _is_empty: bool = True
-    """Whether no worker has a slot, or an item, of this run."""
+    """Whether no worker is there that has a slot for any run, or an item of this one."""
     _is_told: bool = False
+    _is_told_taken: bool = False
+    """Whether was said, once for the run, that it waits for slots that other runs have."""
 
     def begin_waiting(self, carrier: Carrier) -> None:
         """Notes the start, from which on a carrier finds workers, and they are waited for."""
@@ -116,7 +118,7 @@ class PoolMembers:
         self.changed.set()
 
     def note_slots(self) -> None:
-        """Notes since when no worker has a slot, or an item, of this run: that is as if none were connected."""
+        """Notes since when no worker has a slot for any run, or an item of this one: that is as if none were connected."""
         is_empty = not self._has_any()
         if is_empty and not self._is_empty:
             self._empty_since = time.monotonic()
@@ -200,8 +202,12 @@ class PoolMembers:
         return self._awaited.get(token, (None, 0.0))[1] - time.monotonic()
 
     def find_why_none(self) -> NoWorker | None:
-        """Returns why the batch must halt, unless a worker is there or may still come."""
+        """Returns why the batch must halt, unless a worker is there or may still come.
+
+        Slots that other runs have are waited for without an end: agents take long, and each of them ends.
+        """
         if self._has_any():
+            self._tell_taken()
             return None
         are_refused = bool(self.all) and all(member.is_refused for member in self.all)
         said = self._describe_missing()
@@ -212,6 +218,16 @@ class PoolMembers:
             self._is_told = True
             self.tell(f"waiting for a worker, for up to {self.no_worker:g} seconds ({said})")
         return None
+
+    def _tell_taken(self) -> None:
+        """Says that the run waits as other runs have all slots. It is not said again: that comes and goes with each item."""
+        if self._is_told_taken or any(member.is_there and not member.is_taken for member in self.all):
+            return
+        self._is_told_taken = True
+        taken = [member for member in self.all if member.is_taken]
+        slots = format_count(sum(member.all_slots for member in taken), "slot")
+        workers = format_count(len(taken), "worker")
+        self.tell(f"waiting for a slot: other runs have them all ({slots} of {workers})")
 
     def _describe_missing(self) -> str:
         """Returns why each worker is missing; one that has not answered yet is among them after a while."""

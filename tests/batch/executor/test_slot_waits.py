@@ -34,7 +34,7 @@ from gitbatch.batch.executor.messages import (
     SentFailure,
     SentUsage,
 )
-from gitbatch.batch.executor.pool_members import PoolMembers
+from gitbatch.batch.executor.pool_members import NoWorker, PoolMembers
 from gitbatch.batch.executor.worker_pool import WorkerPool
 from gitbatch.batch.group.early_pool import EarlyPool
 from gitbatch.batch.history.ledger import SpendingLimits
@@ -231,28 +231,59 @@ def test_early_items_that_wait_for_a_slot_do_not_start_in_a_pause(
     assert (result.succeeded, len(sent_items(later))) == (5, 3)
 
 
-def test_worker_that_offers_no_slot_is_as_none(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is connected, and its slots are those of other runs: when `no-worker` has passed since then, the batch halts."""
+def test_run_waits_for_slots_that_other_runs_have(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as their agents take: here `no-worker` has passed at once."""
     set_up(workspace, "ok", "ok")
-    name_executor(workspace, 'no-worker = "1h"\n')
-    note = PoolMembers.note_slots
+    name_executor(workspace)
+    refused: set[str] = set()
 
-    def note_and_hurry(members: PoolMembers) -> None:
-        note(members)
-        if members._is_empty and members.all[0].without_slot:
-            members.no_worker = 0.0
+    async def have_no_slot_first(channel: ScriptedChannel, job: ItemJob) -> None:
+        if job.token in refused:
+            answer_paid(channel, job)
+        else:
+            refused.add(job.token)
+            channel.tell(NoSlot(job.token, 0))
 
-    monkeypatch.setattr(PoolMembers, "note_slots", note_and_hurry)
+    link = ScriptedLink(have_no_slot_first)
+    find = PoolMembers.find_why_none
 
-    async def have_no_slot(channel: ScriptedChannel, job: ItemJob) -> None:
-        channel.tell(NoSlot(job.token, 0))
+    def find_and_offer(members: PoolMembers) -> NoWorker | None:
+        is_taken = len(refused) == 2 and not members.all[0].slots
+        members.no_worker = 0.0 if is_taken else members.no_worker
+        found = find(members)
+        if is_taken:
+            link.channels[0].tell(Alive(slots=2))
+        return found
 
-    result, events = run_with(workspace, monkeypatch, ScriptedLink(have_no_slot))
-    assert result.halt is not None
-    assert result.halt.cause is Cause.NO_WORKER
-    assert "far: it has no slot for this run" in result.halt.reason
+    monkeypatch.setattr(PoolMembers, "find_why_none", find_and_offer)
+    result, events = run_with(workspace, monkeypatch, link)
+    assert result.succeeded == 2
     order = [event["event"] for event in events if event.get("item") == "out/T1.md"]
-    assert order[-1] == "item-queued"
+    assert order[: order.index("item-queued") + 2][-3:] == ["item-sent", "item-queued", "item-sent"]
+
+
+def test_wait_for_slots_of_other_runs_is_said_once() -> None:
+    told: list[str] = []
+    members = PoolMembers(told.append, 0.0)
+    member, other = (members.add_member(ScriptedLink(work_for_money)) for _ in range(2))
+    for each in (member, other):
+        each.begin_connection(ScriptedChannel(work_for_money, HELLO), HELLO)
+        members.note_greeting(each)
+    other.take_message(Alive(slots=0))
+    assert (members.find_why_none(), told) == (None, [])
+    member.take_message(Alive(slots=0))
+    assert members.find_why_none() is None
+    member.take_message(Alive(slots=1))
+    member.take_message(Alive(slots=0))
+    assert members.find_why_none() is None
+    assert members.find_patience("b", math.inf) is None
+    assert told == ["waiting for a slot: other runs have them all (4 slots of 2 workers)"]
+    member.take_message(Alive(takes_jobs=False))
+    other.take_message(Alive(takes_jobs=False))
+    member.take_message(Alive())  # shows that it is there
+    assert members.find_why_none()
 
 
 def test_worker_without_slots_is_there_while_it_works() -> None:
@@ -271,7 +302,7 @@ def test_worker_without_slots_is_there_while_it_works() -> None:
     members.note_room(member)
     missing = members.find_why_none()
     assert missing
-    assert "it has no slot for this run" in missing.reason
+    assert "it was asked to stop" in missing.reason
     assert members.find_patience("b", math.inf) is not None
     member.take_message(Alive(slots=1))
     members.note_room(member)
