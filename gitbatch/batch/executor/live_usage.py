@@ -13,7 +13,9 @@ from gitbatch.limits.usage import Usage
 from gitbatch.plan.model import ItemKey
 
 MOST_REPORTS = 10_000
-"""The reports of one job that are counted: each is an event."""
+"""The reports of one job that are counted, each of which is an event; of further ones those that add a hundredth."""
+_LEAST_COST = 0.01
+"""US dollars that such a report is measured by, if the job has cost less."""
 
 
 @dataclass(slots=True)
@@ -39,14 +41,17 @@ class LiveUsage:
             ChannelError: it is less than before.
         """
         _require_growth(self.known, total)
-        self._reports += 1
-        if self._reports > MOST_REPORTS:
-            return True
         rest = total.find_rest(self.known)
-        self.known = replace(total, requests=0)
-        if rest.total_tokens or rest.cost:
-            self.budget.charge_request(self.item, replace(rest, requests=0))
+        if self._reports < MOST_REPORTS or self._adds_much(rest):
+            self._reports += 1
+            self.known = replace(total, requests=0)
+            if rest.total_tokens or rest.cost:
+                self.budget.charge_request(self.item, replace(rest, requests=0))
         return not self.budget.is_exhausted_for(self.item)
+
+    def _adds_much(self, rest: Usage) -> bool:
+        cost = max(self.known.cost or 0.0, _LEAST_COST)
+        return rest.total_tokens * 100 > self.known.total_tokens or (rest.cost or 0.0) * 100 > cost
 
 
 def _require_growth(before: Usage, now: Usage) -> None:

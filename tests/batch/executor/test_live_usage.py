@@ -116,12 +116,19 @@ def test_usage_that_shrinks_is_refused(less: Usage) -> None:
         live.take_report(less)
 
 
-def test_flood_of_reports_is_not_counted_to_its_end() -> None:
+def test_flood_of_reports_is_not_counted_one_by_one() -> None:
+    """Still the agent ends at the limit: what adds a hundredth is counted."""
     charged: list[Usage] = []
-    live = LiveUsage(Budget(listener=lambda _, usage: charged.append(usage)), A)
+    budget = Budget(max_cost=2.0, listener=lambda _, usage: charged.append(usage))
+    live = LiveUsage(budget, A)
     for number in range(MOST_REPORTS + 10):
-        assert live.take_report(Usage(input=number + 1))
+        assert live.take_report(Usage(input=number + 1, cost=0.0))
     assert len(charged) == MOST_REPORTS
+    assert live.take_report(Usage(input=MOST_REPORTS + 200, cost=0.0))
+    assert live.take_report(Usage(input=MOST_REPORTS + 200, cost=1.0))
+    assert live.take_report(Usage(input=MOST_REPORTS + 200, cost=1.001))
+    assert not live.take_report(Usage(input=MOST_REPORTS + 200, cost=2.0))
+    assert (len(charged), budget.charged_cost(A)) == (MOST_REPORTS + 3, 2.0)
 
 
 def test_check_uses_nothing() -> None:
