@@ -237,7 +237,7 @@ class RemoteWorkplace:
         if end.is_elsewhere or end.is_over_limit:
             await pool.cancel_job(member, token)
         if end.is_over_limit:
-            used = self.shared.tools.budget.charged_usage(sent.assignment.item)
+            used = job.live.known if job.live else Usage()
             return Failure(clean_text(_BUDGET_REACHED), cause=Cause.BUDGET, usage=used)
         if not isinstance(end.result, JobResult):
             reason = clean_text(f"worker {member.host} was lost: {end.lost}")

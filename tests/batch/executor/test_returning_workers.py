@@ -36,6 +36,7 @@ from gitbatch.batch.executor.messages import (
 from gitbatch.batch.executor.pool_member import PoolMember
 from gitbatch.batch.executor.pool_members import PoolMembers
 from gitbatch.batch.executor.worker_pool import PoolTools, WorkerPool
+from gitbatch.limits.causes import Cause
 
 if TYPE_CHECKING:
     from gitbatch.batch.executor.carrier import Carrier
@@ -140,6 +141,44 @@ def test_result_that_comes_back_ends_the_second_attempt(
     [done] = of_kind(events, "item-finished")
     spent = done["outcome"]["spent"]
     assert (done["outcome"]["attempts"], spent["unknown"], spent["usage"]["cost"]) == (1, 1, 1.25)
+
+
+def test_limit_that_is_reached_after_a_second_attempt_counts_each_once(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker that came back with a result does not have it, and works again: to the limit, with what was used before."""
+    set_up(workspace, "ok", batch="max-cost = 3", agent="reports-usage = true")
+    name_executor(workspace)
+    monkeypatch.setattr("gitbatch.batch.executor.pool_members._RETURN", 0.0)
+    begun = asyncio.Event()
+
+    async def work_on(channel: ScriptedChannel, job: ItemJob) -> None:
+        channel.tell(JobUsage(job.token, SentUsage(cost=1.0)))
+        begun.set()
+
+    async def lose_and_work(channel: ScriptedChannel, job: ItemJob) -> None:
+        if len(link.channels) == 1:
+            link.hellos = (HELLO, replace(HELLO, spooled=(job.token,)))
+            channel.die()
+        else:
+            channel.tell(JobUsage(job.token, SentUsage(cost=2.5)))
+
+    link, other = (
+        ScriptedLink(lose_and_work, (replace(HELLO, slots=10),)),
+        ScriptedLink(work_on, (BUSY,)),
+    )
+    connect = link.connect
+
+    async def connect_late() -> ScriptedChannel:
+        if link.channels:
+            await begun.wait()
+        return await connect()
+
+    link.connect = connect_late  # type: ignore[method-assign]
+    result, events = run_with(workspace, monkeypatch, link, other)
+    assert result.halt is not None
+    assert result.halt.cause is Cause.BUDGET
+    assert [event["usage"]["cost"] for event in of_kind(events, "item-charged")] == [1.0, 2.5]
 
 
 def test_result_that_came_too_late_is_removed() -> None:
