@@ -14,6 +14,11 @@ from gitbatch.errors import ExitCode
 _CODES = {signal.SIGTERM: ExitCode.TERMINATED, signal.SIGHUP: ExitCode.HUNG_UP}
 
 
+def is_kept_by_nohup(number: signal.Signals) -> bool:
+    """Returns whether this process was started to outlive its terminal, and a signal only says that this was closed."""
+    return number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN
+
+
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
     """Ends the block with its cleanup, and then the process, when a signal arrives. Ctrl-C does that by itself."""
@@ -49,7 +54,8 @@ def interrupted_by_signals() -> Iterator[None]:
             raise SystemExit(_CODES[received[0]])
         interrupt(signal.SIGINT, frame)
 
-    before = {number: signal.signal(number, interrupt_block) for number in _CODES}
+    ours = [number for number in _CODES if not is_kept_by_nohup(number)]
+    before = {number: signal.signal(number, interrupt_block) for number in ours}
     try:
         yield
     except (KeyboardInterrupt, asyncio.CancelledError):

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from gitbatch.batch.ending import Result
 from gitbatch.batch.session import Session
+from gitbatch.cli.interruption import is_kept_by_nohup
 from gitbatch.errors import ExitCode
 
 ENDING_SIGNALS = {
@@ -28,6 +29,7 @@ class Signals:
     def __init__(self, session: Session) -> None:
         self.received: list[signal.Signals] = []
         self._session = session
+        self._numbers = tuple(number for number in ENDING_SIGNALS if not is_kept_by_nohup(number))
         self._main: asyncio.Task[Result | signal.Signals] | None = None
         self._work: asyncio.Task[Result] | None = None
 
@@ -35,7 +37,7 @@ class Signals:
         """Runs the work until it has ended or a signal arrives; returns its result, or the signal."""
         self._main = asyncio.current_task()
         self._work = asyncio.get_running_loop().create_task(work)
-        before = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
+        before = {number: signal.getsignal(number) for number in self._numbers}
         self.listen()
         try:
             result = await self._work
@@ -57,7 +59,7 @@ class Signals:
             with suppress(RuntimeError):  # the loop is closed: the run has ended
                 loop.call_soon_threadsafe(self._stop_work, signal.Signals(number))
 
-        for number in ENDING_SIGNALS:
+        for number in self._numbers:
             signal.signal(number, on_signal)
 
     def _stop_work(self, number: signal.Signals) -> None:

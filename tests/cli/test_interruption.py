@@ -2,10 +2,13 @@
 
 import asyncio
 import signal
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from gitbatch.cli.interruption import interrupted_by_signals
+from gitbatch.cli.signals import Signals
 from gitbatch.errors import ExitCode
 
 ENDING = pytest.mark.parametrize(
@@ -52,6 +55,26 @@ def test_signal_ends_the_block_where_ctrl_c_is_ignored(number: signal.Signals, c
     with pytest.raises(SystemExit) as ended, interrupted_by_signals():
         signal.raise_signal(number)
     assert ended.value.code == code
+
+
+def test_what_nohup_started_outlives_its_terminal() -> None:
+    """A run, and checks by hand, do not end when the terminal is closed in which they were started."""
+
+    async def close_terminal() -> str:
+        signal.raise_signal(signal.SIGHUP)
+        await asyncio.sleep(0)
+        return "complete"
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interrupted_by_signals():
+            signal.raise_signal(signal.SIGHUP)
+        session: Any = SimpleNamespace(notify=pytest.fail)
+        work: Any = close_terminal()
+        assert asyncio.run(Signals(session).supervise(work)) == "complete"
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_ctrl_c_stays_what_it_is() -> None:
