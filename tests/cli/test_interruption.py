@@ -60,18 +60,16 @@ def test_signal_ends_the_block_where_ctrl_c_is_ignored(number: signal.Signals, c
 def test_what_nohup_started_outlives_its_terminal() -> None:
     """A run, and checks by hand, do not end when the terminal is closed in which they were started."""
 
-    async def close_terminal() -> str:
+    async def close_terminal() -> Any:  # noqa: ANN401 - no result of a run is looked at
         signal.raise_signal(signal.SIGHUP)
         await asyncio.sleep(0)
-        return "complete"
 
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with interrupted_by_signals():
             signal.raise_signal(signal.SIGHUP)
         session: Any = SimpleNamespace(notify=pytest.fail)
-        work: Any = close_terminal()
-        assert asyncio.run(Signals(session).supervise(work)) == "complete"
+        assert asyncio.run(Signals(session).supervise(close_terminal())) is None
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
