@@ -4,6 +4,7 @@ from msgspec.structs import replace
 
 from gitbatch.batch.announcing import announce_hosts
 from gitbatch.batch.caller import SessionSettings
+from gitbatch.batch.history.activity import find_last_hosts
 from gitbatch.batch.history.progress import BatchProgress
 from gitbatch.batch.history.record import list_ended
 from gitbatch.batch.item.run import Run
@@ -41,10 +42,11 @@ def send_agents(
         tell(secrets.mask_text(text))
 
     items = run.batch.record.items
-    open_items = {item.slug for item in state.find_open(items)}
+    open_items = {item.slug: item.key for item in state.find_open(items)}
     done = [item.slug for item in items if item.slug not in open_items]
+    hosts = find_last_hosts(run.repo.own_dir, run.batch.id, frozenset(open_items.values()))
     old = find_old_results(list_ended(run.repo), run.batch.id, done)
-    more = (settings.environment, run.agents.budget, tell_masked, announce_hosts(run.emit, run.batch), old)
-    tools = RemoteTools(run.repo, run.git, run.worktrees_dir, config, *more)
+    more = (settings.environment, run.agents.budget, tell_masked, announce_hosts(run.emit, run.batch))
+    tools = RemoteTools(run.repo, run.git, run.worktrees_dir, config, *more, old, hosts)
     workplaces = open_remote(tools, run.workplaces)
     return replace(run, workplaces=workplaces, remote_checks=workplaces.open_checks())

@@ -21,7 +21,8 @@ from gitbatch.batch.executor.result_tokens import OldResults
 from gitbatch.text import CleanText, clean_text, format_count
 
 _GREETINGS = 3.0
-"""Seconds that a run waits for the greetings of all workers: one may have the result of what another would do again."""
+"""Seconds that a run waits, after it knows the first worker, for the greetings of all: one may have the result of what another
+would do again. A scheduler that was started again knows each only when that has joined it."""
 _RETURN = 3.0
 """Seconds that a job waits for the worker that it was lost with: it may have the result, or still work on it."""
 
@@ -48,12 +49,14 @@ class PoolMembers:
     """The tokens of results that count no more: a worker that comes back may still keep them."""
     old: OldResults = field(default_factory=OldResults)
     """Those that counted no more when the run began."""
+    expected: set[str] = field(default_factory=set)
+    """The names of workers that may have results of a run that was killed, until each has greeted."""
     _keeping: dict[str, tuple[PoolMember] | set[PoolMember]] = field(default_factory=dict)
     """By token: the workers that keep a result, or work on it since an earlier connection; some do not any more."""
     _free: FreeSlots = field(default_factory=FreeSlots)
     _numbers: Iterator[int] = field(default_factory=count)
     _have_greeted: bool = False
-    """Whether all that are known have greeted or failed."""
+    """Whether all that are known, or expected, have greeted or failed."""
     waiting: int = 0
     """The jobs that wait for a worker, without those of items that start before their group."""
     asked: set[str] = field(default_factory=set)
@@ -77,6 +80,7 @@ class PoolMembers:
     def add_member(self, link: WorkerLink) -> PoolMember:
         """Adds a worker, which is not connected yet."""
         member = PoolMember(link, clean_text(link.name), next(self._numbers))
+        self._begun = time.monotonic() if member.number == 0 else self._begun
         self.all.append(member)
         self._have_greeted = False
         self.changed.set()
@@ -95,6 +99,7 @@ class PoolMembers:
         A job that is given to another worker meanwhile, and whose result this one has, ends there.
         """
         self._is_told = False
+        self.expected.discard(member.host)
         self._stop_awaiting(member)
         for other in self.all if member.spooled else ():
             for token in other.jobs.keys() & member.spooled:
@@ -280,7 +285,9 @@ class PoolMembers:
     def _greeting_time(self) -> float:
         """Returns the seconds for which workers may still be waited for that have neither greeted nor failed since the start."""
         if not self._have_greeted:
-            self._have_greeted = bool(self.all) and not any(member.is_awaited for member in self.all)
+            may_come = bool(self.expected) and self._carrier is not None and self._carrier.may_find_more
+            have_greeted = bool(self.all) and not any(member.is_awaited for member in self.all)
+            self._have_greeted = have_greeted and not may_come
         return 0.0 if self._have_greeted else self._begun + _GREETINGS - time.monotonic()
 
     def _time_left(self) -> float:

@@ -73,6 +73,8 @@ class RemoteTools(Struct, frozen=True):
     """Called with the slug of an item and the worker that it is sent to; empty: it waits for one."""
     old: OldResults = OldResults()
     """What workers may remove, as no run asks for it any more."""
+    hosts: frozenset[str] = frozenset()
+    """The workers that may have results of a run that was killed."""
 
 
 @dataclass(slots=True)
@@ -280,7 +282,8 @@ def list_unlike_here(repo: Repository, tree: str) -> tuple[str, ...]:
 def open_remote(tools: RemoteTools, local: Workplaces) -> RemoteWorkplaces:
     """Returns the workplaces of a run by its table `[executor]`; nothing is connected to yet."""
     repo, config = tools.repo, tools.config
-    members = PoolMembers(tools.tell, require_duration(config.executor.no_worker), old=tools.old)
+    patience = require_duration(config.executor.no_worker)
+    members = PoolMembers(tools.tell, patience, old=tools.old, expected={*tools.hosts})
     tables = {
         name: json.encode(table) for name, table in config.agents.items() if isinstance(table, ProcessTable)
     }

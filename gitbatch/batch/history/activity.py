@@ -1,10 +1,10 @@
 """What a running batch does at this moment, from the events that its process logs.
 
-Only a view reads it: git alone says what is done. A process without a sandbox can write the log, so each line may be
+Git alone says what is done: a view reads it, and a run that is resumed finds out there which workers to wait a moment for. A process without a sandbox can write the log, so each line may be
 anything, and every text is cleaned.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
@@ -131,6 +131,23 @@ def read_activity(own_dir: Path, batch: str, since: float) -> BatchActivity:
     ):
         return _follow_events(lines, since)
     return BatchActivity()
+
+
+def find_last_hosts(own_dir: Path, batch: str, items: Collection[ItemKey]) -> frozenset[CleanText]:
+    """Returns the other machines that items were sent to last, without an end that is logged: they may have the results."""
+    hosts: dict[ItemKey, CleanText] = {}
+    with (
+        suppress(OSError),
+        regular_file(own_dir, f"{batch}/{LOG}") as (file, _),
+        open(file, "rb", closefd=False) as lines,
+    ):
+        for line in lines:
+            event = None if _PROGRESS in line[:80] else _decode_event(line)
+            if event and event.event == "item-sent" and event.slug in items:
+                hosts[event.slug] = clean_text(event.host, 100)
+            elif event and event.outcome and event.event in {"attempt-failed", "item-finished"}:
+                hosts.pop(event.outcome.item.slug, None)
+    return frozenset(hosts.values())
 
 
 def _follow_events(lines: Iterable[bytes], since: float) -> BatchActivity:

@@ -1,12 +1,14 @@
 """Workers that are lost and come back, with a result or without; and which name each of them has."""
 
 import asyncio
+from io import BytesIO
 from typing import TYPE_CHECKING, cast
 
 import pytest
 from batch.executor.scripted_workers import (
     HELLO,
     REPLY,
+    ScriptedCarrier,
     ScriptedChannel,
     ScriptedLink,
     give_output,
@@ -14,6 +16,7 @@ from batch.executor.scripted_workers import (
     run_with,
     work_honestly,
 )
+from batch.executor.test_incoming_job import receive
 from batch.executor.test_remote_runs import notes, of_kind
 from batch.programs import set_up
 from conftest import Workspace
@@ -37,6 +40,7 @@ from gitbatch.batch.executor.pool_member import PoolMember
 from gitbatch.batch.executor.pool_members import PoolMembers
 from gitbatch.batch.executor.worker_pool import PoolTools, WorkerPool
 from gitbatch.limits.causes import Cause
+from gitbatch.text import clean_text
 
 if TYPE_CHECKING:
     from gitbatch.batch.executor.carrier import Carrier
@@ -141,6 +145,40 @@ def test_result_that_comes_back_ends_the_second_attempt(
     [done] = of_kind(events, "item-finished")
     spent = done["outcome"]["spent"]
     assert (done["outcome"]["attempts"], spent["unknown"], spent["usage"]["cost"]) == (1, 1, 1.25)
+
+
+def test_resume_waits_for_a_worker_that_its_scheduler_does_not_know_yet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The run that was killed has sent items to it; the scheduler was started again too, and another worker was faster."""
+    carrier = ScriptedCarrier((), may_find_more=True)
+    members = PoolMembers(lambda _: None, 1.0, expected={"far"})
+    members.begin_waiting(carrier)
+    members._begun -= 10.0  # the scheduler was started that much later than the run
+    job = receive(BytesIO())
+
+    def join(host: str, *spooled: str) -> PoolMember:
+        member = members.add_member(ScriptedLink(work_honestly))
+        member.host = clean_text(host)
+        hello = replace(HELLO, host=host, spooled=spooled)
+        member.begin_connection(ScriptedChannel(work_honestly, hello), hello)
+        members.note_greeting(member)
+        return member
+
+    other = join("other")
+    assert members.choose_member(job) is None
+    with monkeypatch.context() as later:
+        later.setattr("gitbatch.batch.executor.pool_members._GREETINGS", 0.0)
+        assert members.choose_member(job) is other, "it may have been lost with what it had"
+    carrier.may_find_more = False
+    assert members.choose_member(job) is other, "all are known"
+    members = PoolMembers(lambda _: None, 1.0, expected={"far"})
+    members.begin_waiting(ScriptedCarrier((), may_find_more=True))
+    join("other")
+    keeping = join("far", job.token)
+    assert members.choose_member(job) is keeping
+    job.token = OTHER
+    assert members.choose_member(job), "all that may have something have said so"
 
 
 def test_limit_that_is_reached_after_a_second_attempt_counts_each_once(

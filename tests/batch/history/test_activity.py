@@ -18,6 +18,7 @@ from gitbatch.batch.events import (
     ItemCharged,
     ItemFinished,
     ItemProgress,
+    ItemSent,
     ItemStarted,
     ItemWaiting,
     encode_event,
@@ -28,9 +29,11 @@ from gitbatch.batch.history.activity import (
     BatchPause,
     ItemActivity,
     ItemPhase,
+    find_last_hosts,
     read_activity,
 )
 from gitbatch.batch.model import ItemStatus
+from gitbatch.plan.model import ItemKey
 from gitbatch.text import clean_text
 
 KEY = ITEM.key
@@ -83,6 +86,23 @@ def test_whatever_is_in_the_log(tmp_path: Path) -> None:
     (tmp_path / "b" / LOG).unlink()
     (tmp_path / "b" / LOG).symlink_to(tmp_path)
     assert read_activity(tmp_path, "b", 0.0) == BatchActivity()
+
+
+def test_machines_that_items_were_sent_to_without_an_end(tmp_path: Path) -> None:
+    """By the runs before this one too, which were killed."""
+    sent = SHOWN[ItemSent]
+    assert isinstance(sent, ItemSent)
+    sent = replace(sent, slug=KEY, host="one")
+    other = replace(sent, slug=ItemKey("other"), host="two")
+    activity_after(tmp_path, STARTED, sent, PROGRESS, other, SHOWN[BatchStarted], more=b'{"event":"item-s')
+    assert find_last_hosts(tmp_path, "b", {KEY}) == {"one"}
+    assert find_last_hosts(tmp_path, "b", {KEY, other.slug}) == {"one", "two"}
+    activity_after(tmp_path, sent, replace(sent, host="two"))
+    assert find_last_hosts(tmp_path, "b", {KEY}) == {"two"}
+    for end in (ItemFinished(batch="b", outcome=WROTE), AttemptFailed(batch="b", outcome=BROKE, left=1)):
+        activity_after(tmp_path, sent, end)
+        assert find_last_hosts(tmp_path, "b", {KEY}) == frozenset()
+    assert find_last_hosts(tmp_path, "new", {KEY}) == frozenset()
 
 
 @pytest.mark.parametrize(
