@@ -150,9 +150,9 @@ def _describe_files(made: _Written) -> Iterator[str]:
     if made.agent and made.agent.change is not AgentChange.BY_HAND:
         yield f"  gitbatch agents try {made.agent.name}"
     yield "  gitbatch lint"
-    written = made.files.written or ((CONFIG_FILE,) if made.agent else ())
-    if written:
-        added = " ".join(map(shlex.quote, written))
+    changed = made.files.written or ((CONFIG_FILE,) if made.agent else ())
+    if changed:
+        added = " ".join(map(shlex.quote, dict.fromkeys((plan, *changed) if plan else changed)))
         message = f"Plan {made.phase}".strip() if plan else "Add an agent"
         yield f"  git add {added} && git commit -m {shlex.quote(message)}"
     yield "  gitbatch plan"

@@ -266,6 +266,12 @@ def test_the_simple_form_is_the_first(workspace: Workspace) -> None:
     assert said.count(" error: ") == said.count("GB409 error: no agent is configured") == 1
 
 
+def test_a_plan_that_init_keeps_is_to_be_committed(workspace: Workspace) -> None:
+    workspace.write("task.md", "# Mine\n")
+    said = workspace.gitbatch("init", code=0).stdout
+    assert "git add task.md gitbatch.toml && git commit -m Plan\n" in said
+
+
 def test_init_asks_in_a_terminal(workspace: Workspace) -> None:
     workspace.write("CLAUDE.md", "# Mine\n")
     with terminal(workspace, "init") as child:
