@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from gitbatch.sandbox.command_line import launcher_command
 from gitbatch.sandbox.filesystem_view import (
@@ -28,6 +29,7 @@ from gitbatch.sandbox.filesystem_view import (
     sort_paths,
     strict_output,
 )
+from gitbatch.sandbox.launcher import view
 from gitbatch.sandbox.model import Confinement, Network, SandboxKind, Unavailable
 from gitbatch.sandbox.tools import is_within, real_path
 
@@ -37,8 +39,16 @@ SEARCH_PATH = "/usr/bin:/bin:/usr/local/bin:/run/wrappers/bin:/run/current-syste
 _NAMESPACES = ("--unshare-all", "--new-session", "--cap-drop", "ALL")
 _TMP = Path("/tmp")  # noqa: S108 - the program's own folder is mounted there
 _SHARED_MEMORY = str(256 * 1024 * 1024)
-_EMPTY = ("--tmpfs",)
+_OPTIONS = {view.READ: "--ro-bind", view.WRITE: "--bind", view.EMPTY: "--tmpfs", view.LINK: "--symlink"}
 _TIMEOUT = 20.0
+
+
+class _ViewStep(NamedTuple):
+    """One step of making the view of a program; see `launcher.view`."""
+
+    kind: str
+    source: str
+    path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +62,19 @@ class Bubblewrap:
 
     def wrap_command(self, argv: Sequence[str], confinement: Confinement) -> list[str]:
         """Returns the command to start instead of `argv`; see `Sandbox.wrap_command`."""
-        mounts = (*_fresh_mounts(sized=self.sized), *_view_mounts(build_view(argv, confinement), confinement))
+        steps = list(_list_steps(build_view(argv, confinement), confinement))
+        overlay = confinement.overlay
+        # With an overlay, the launcher has mounts of its own anyway. The folder is free: only the kernel works there.
+        view = tuple(_launcher_options(overlay.work, steps)) if overlay else ()
+        shown = (
+            ("--dev-bind", str(overlay.work), "/", *_fresh_processes())
+            if overlay
+            else (*_fresh_mounts(sized=self.sized), *_own_options(steps))
+        )
         network = ("--share-net",) if confinement.network is Network.ALL else ()
         folder = ("--chdir", str(real_path(confinement.worktree)))
-        whole = [self.program, "--die-with-parent", *_NAMESPACES, *network, *mounts, *folder, "--", *argv]
-        return launcher_command(whole, confinement, "bubblewrap", "--status", "yes")
+        whole = [self.program, "--die-with-parent", *_NAMESPACES, *network, *shown, *folder, "--", *argv]
+        return launcher_command(whole, confinement, "bubblewrap", *view)
 
 
 @cache
@@ -109,16 +127,20 @@ def _find_problem(program: str, *, sized: bool) -> str:
 
 def _fresh_mounts(*, sized: bool) -> Iterator[str]:
     """Yields the options for the file systems that each program gets new: /proc, /dev and shared memory."""
-    yield from ("--proc", "/proc", "--dev", "/dev")
-    if os.geteuid() == 0:
-        # Root needs no capability to write /proc/sys/kernel/core_pattern, and the kernel runs that outside the sandbox.
-        yield from ("--remount-ro", "/proc")
+    yield from (*_fresh_processes(), "--dev", "/dev")
     yield from ("--size", _SHARED_MEMORY) if sized else ()
     yield from ("--tmpfs", "/dev/shm", "--remount-ro", "/dev")  # noqa: S108 - its own
 
 
-def _view_mounts(seen: FilesystemView, confinement: Confinement) -> Iterator[str]:
-    """Yields the mount options in order: a later mount is on top of an earlier one, so a folder precedes its contents."""
+def _fresh_processes() -> Iterator[str]:
+    yield from ("--proc", "/proc")
+    if os.geteuid() == 0:
+        # Root needs no capability to write /proc/sys/kernel/core_pattern, and the kernel runs that outside the sandbox.
+        yield from ("--remount-ro", "/proc")
+
+
+def _list_steps(seen: FilesystemView, confinement: Confinement) -> Iterator[_ViewStep]:
+    """Yields the steps in order: a later mount is on top of an earlier one, so a folder precedes its contents."""
     scratch = real_path(confinement.scratch)
     own = {_TMP: scratch / "tmp", real_path(confinement.home): scratch / "home"}
     rules = {_TMP: Access.HIDDEN, **dict(seen.rules)}
@@ -126,16 +148,39 @@ def _view_mounts(seen: FilesystemView, confinement: Confinement) -> Iterator[str
     if output:
         rules[output] = Access.WRITE
     rules |= dict.fromkeys(_readable_sockets(rules, confinement), Access.HIDDEN)
-    steps: dict[Path, tuple[str, ...]] = {link: ("--symlink", str(target)) for link, target in seen.links}
+    steps = {link: _ViewStep(view.LINK, str(target), str(link)) for link, target in seen.links}
     for path, access in rules.items():
         around = next((rules[folder] for folder in parents_of(path) if folder in rules), Access.HIDDEN)
         if path in own or access is not around:  # else the mount of the folder shows it, or hides it
-            steps[path] = _mount_options(path, access, own.get(path))
-    masks = [path for path in steps if rules.get(path) is Access.HIDDEN]
-    for path in sort_paths(steps):
-        yield from (*steps[path], str(path))
-    for path in (Path("/"), *(mask for mask in masks if steps.get(mask) == _EMPTY)):
-        yield from ("--remount-ro", str(path))
+            steps[path] = _make_step(path, access, own.get(path))
+    yield from (steps[path] for path in sort_paths(steps))
+
+
+def _make_step(path: Path, access: Access, own: Path | None) -> _ViewStep:
+    """Returns the step for a path; `own` is the program's own folder for it."""
+    if access is Access.HIDDEN and not own:
+        return (
+            _ViewStep(view.EMPTY, "", str(path))
+            if path.is_dir()
+            else _ViewStep(view.READ, os.devnull, str(path))
+        )
+    kind = view.READ if access is Access.READ else view.WRITE
+    return _ViewStep(kind, str(own if own and access is Access.HIDDEN else path), str(path))
+
+
+def _own_options(steps: Sequence[_ViewStep]) -> Iterator[str]:
+    """Yields the options by which bubblewrap makes a view."""
+    for kind, source, path in steps:
+        yield from (_OPTIONS[kind], *((source,) if source else ()), path)
+    for path in ("/", *(step.path for step in steps if step.kind == view.EMPTY)):
+        yield from ("--remount-ro", path)
+
+
+def _launcher_options(root: Path, steps: Sequence[_ViewStep]) -> Iterator[str]:
+    """Yields the options by which the launcher mounts a view at a folder."""
+    yield from ("--view", str(root))
+    for kind, source, path in steps:
+        yield from ("--make", kind, "--source", source, "--at", path)
 
 
 def _readable_sockets(rules: Mapping[Path, Access], confinement: Confinement) -> list[Path]:
@@ -160,16 +205,3 @@ def _is_socket(path: str) -> bool:
     with suppress(OSError, ValueError):
         return stat.S_ISSOCK(os.stat(path).st_mode)  # noqa: PTH116 - many, for each program
     return False
-
-
-def _mount_options(path: Path, access: Access, own: Path | None) -> tuple[str, ...]:
-    """Returns the mount options for a path, without the mount point; `own` is the program's own folder for it."""
-    match access:
-        case Access.READ:
-            return ("--ro-bind", str(path))
-        case Access.WRITE:
-            return ("--bind", str(path))
-        case Access.HIDDEN:
-            if own:
-                return ("--bind", str(own))
-            return _EMPTY if path.is_dir() else ("--ro-bind", os.devnull)

@@ -23,6 +23,13 @@ CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x20000, 0x10000000, 0x
 
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 8, 0x1000, 0x4000, 0x40000
 
+MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV = 1, 2, 4
+
+_OPEN_TREE, _MOVE_MOUNT, _OPENAT2, _MOUNT_SETATTR = 428, 429, 437, 442
+_AT_EMPTY_PATH, _AT_RECURSIVE, _OPEN_TREE_CLONE = 0x1000, 0x8000, 1
+_FROM_DESCRIPTOR, _TO_DESCRIPTOR = 0x04, 0x40
+_RESOLVE_NO_SYMLINKS, _RESOLVE_BENEATH = 0x04, 0x08
+
 _CAPABILITY_VERSION_3 = 0x20080522
 _NO_MORE = "the system allows no more namespaces (sysctl user.max_user_namespaces, user.max_pid_namespaces)"
 
@@ -97,6 +104,57 @@ def mount_filesystem(source: str, target: str, kind: str | None, flags: int, opt
             os.fsencode(source), os.fsencode(target), encoded, ctypes.c_ulong(flags), os.fsencode(options)
         )
     )
+
+
+def open_path(path: str, folder: int | None = None) -> int:
+    """Returns a descriptor (O_PATH) of a path that no symlink is part of.
+
+    Args:
+        path: an absolute path; with `folder`, one that starts there and does not leave it.
+        folder: the descriptor of a folder.
+
+    Raises:
+        OSError: it does not exist, or has a symlink in it (ELOOP).
+    """
+    resolve = _RESOLVE_NO_SYMLINKS | (0 if folder is None else _RESOLVE_BENEATH)
+    how = (ctypes.c_uint64 * 3)(os.O_PATH | os.O_CLOEXEC, 0, resolve)
+    at = ctypes.c_long(-1 if folder is None else folder)
+    try:
+        return syscall(_OPENAT2, at, os.fsencode(path), how, ctypes.c_size_t(ctypes.sizeof(how)))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from error
+
+
+def copy_mounts(descriptor: int) -> int:
+    """Returns the descriptor of a copy of the mounts at an open path and below it, which are at no path yet.
+
+    Raises:
+        OSError: the kernel refuses.
+    """
+    flags = _OPEN_TREE_CLONE | _AT_EMPTY_PATH | _AT_RECURSIVE | os.O_CLOEXEC
+    return syscall(_OPEN_TREE, ctypes.c_long(descriptor), b"", ctypes.c_long(flags))
+
+
+def restrict_mount(descriptor: int, attributes: int, *, is_recursive: bool) -> None:
+    """Adds attributes `MOUNT_ATTR_…` to a mount, and if `is_recursive` to the mounts below it.
+
+    Raises:
+        OSError: the kernel refuses.
+    """
+    flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if is_recursive else 0)
+    given = (ctypes.c_uint64 * 4)(attributes)
+    size = ctypes.c_size_t(ctypes.sizeof(given))
+    syscall(_MOUNT_SETATTR, ctypes.c_long(descriptor), b"", ctypes.c_long(flags), given, size)
+
+
+def attach_mounts(copied: int, mount_point: int) -> None:
+    """Mounts what `copy_mounts` has returned at an open path.
+
+    Raises:
+        OSError: the kernel refuses.
+    """
+    flags = ctypes.c_long(_FROM_DESCRIPTOR | _TO_DESCRIPTOR)
+    syscall(_MOVE_MOUNT, ctypes.c_long(copied), b"", ctypes.c_long(mount_point), b"", flags)
 
 
 def filesystem_type(descriptor: int) -> int:

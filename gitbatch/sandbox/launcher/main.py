@@ -23,6 +23,7 @@ from gitbatch.sandbox.launcher.namespaces import (
 )
 from gitbatch.sandbox.launcher.overlay import OVERLAY_NAME, OverlayMount, mount_worktree
 from gitbatch.sandbox.launcher.probe import probe_landlock
+from gitbatch.sandbox.launcher.view import mount_view
 from gitbatch.sandbox.launcher.watch import WriteLimit, watch_wrapper
 
 _NOT_SET_UP = 1
@@ -138,6 +139,8 @@ def _mount_layers(options: LauncherOptions, on_parent_death: signal.Signals) -> 
     binds = zip(options.get_all("--bind-source"), options.get_all("--bind-target"), strict=True)
     mount_worktree(overlays, binds, on_parent_death)
     _enter_worktree(options)
+    for root in options.get_all("--view"):
+        mount_view(root, zip(*map(options.get_all, ("--make", "--source", "--at")), strict=True))
 
 
 def _make_home(home: str, own: str, shown: list[str]) -> None:
