@@ -28,7 +28,15 @@ ORDER = (
         "repo.process",
         "repo.search",
     ),
-    *("repo.settings", "repo.objects.codec", "repo.signing", "repo.pipe", "repo.objects", "repo.refs"),
+    *(
+        "repo.objects.loose",
+        "repo.settings",
+        "repo.objects.codec",
+        "repo.signing",
+        "repo.pipe",
+        "repo.objects",
+        "repo.refs",
+    ),
     *(
         "repo.promised",
         "repo.repository",

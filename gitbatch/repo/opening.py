@@ -13,7 +13,14 @@ from gitbatch.repo.process import Git, GitResult
 from gitbatch.repo.promised import find_promised
 from gitbatch.repo.refs.store import Refs
 from gitbatch.repo.repository import Identity, Repository
-from gitbatch.repo.settings import files_config, lfs_store, line_ends, read_settings, settings_for_git
+from gitbatch.repo.settings import (
+    files_config,
+    lfs_store,
+    line_ends,
+    loose_form,
+    read_settings,
+    settings_for_git,
+)
 from gitbatch.repo.signing import find_signer
 
 OLDEST_GIT = (2, 38)
@@ -64,7 +71,11 @@ def open_repository(directory: Path, *, read_only: bool = False) -> Repository:
         common_dir=Path(common_dir),
         identity=identity,
         git=inside,
-        objects=Objects(inside, Path(common_dir) / "objects", id_bytes, promised is not None, signer),
+        objects=Objects(
+            *(inside, Path(common_dir) / "objects", id_bytes, promised is not None),
+            loose_form(settings),
+            signer,
+        ),
         refs=Refs(inside, Path(common_dir), Path(git_dir), "0" * (2 * id_bytes)),
         line_ends=line_ends(settings),
         promised=promised,

@@ -51,6 +51,7 @@ def private_git(
         index: the index that it uses.
     """
     repo.own_dir.mkdir(exist_ok=True)
+    repo.objects.writer.flush()  # this git reads the objects
     # If an agent writes into it, its removal may fail; the next start removes it.
     with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=repo.own_dir, ignore_cleanup_errors=True) as made:
         top = Path(made)

@@ -95,7 +95,7 @@ class Repository(Struct, frozen=True):
         """
         git = self.git.with_inherited_fd(descriptor)
         old = self.objects
-        objects = Objects(git, old.folder, old.id_bytes, old.partial, old.signer)
+        objects = Objects(git, old.folder, old.id_bytes, old.partial, old.form, old.signer)
         objects.take_reader(old)
         return replace(self, git=git, objects=objects, refs=self.refs.with_lock(git, lock_umask))
 

@@ -9,6 +9,7 @@ from msgspec import Struct
 from gitbatch.errors import GitError
 from gitbatch.patterns import compile_later
 from gitbatch.repo.config_file import render_config
+from gitbatch.repo.objects.loose import LooseForm
 from gitbatch.repo.process import Git
 
 _ABOUT_FILES = (
@@ -26,7 +27,7 @@ _ABOUT_FILES = (
 )
 """Settings of a repository about writing and comparing files; none names a program or a path."""
 _WANTED = (
-    r"^(commit\.gpgsign|user\.signingkey|gpg\..*|lfs\.storage|core\.(autocrlf|eol|pager)|filter\..*|"
+    r"^(commit\.gpgsign|user\.signingkey|gpg\..*|lfs\.storage|core\.(autocrlf|eol|pager|compression|loosecompression)|filter\..*|"
     r"extensions\.partialclone|remote\..*\.promisor|" + "|".join(map(re.escape, _ABOUT_FILES)) + ")$"
 )
 _NOTHING_FOUND = 1
@@ -133,6 +134,11 @@ def is_setting_of_files(key: str) -> bool:
 def files_config(settings: tuple[Setting, ...]) -> dict[str, str]:
     """Returns the repository's own settings about writing and comparing files, by name, without those about line ends."""
     return {s.key: s.value for s in settings if s.key in _ABOUT_FILES and s.scope in _REPOSITORY_SCOPES}
+
+
+def loose_form(settings: tuple[Setting, ...]) -> LooseForm:
+    """Returns the form of the files of objects, by the repository's own settings: all that git sees when we run it."""
+    return LooseForm.parse({s.key: s.value for s in settings if s.scope in _REPOSITORY_SCOPES})
 
 
 def settings_for_git(settings: tuple[Setting, ...]) -> dict[str, str]:

@@ -96,8 +96,11 @@ def test_a_commit_point_brings_objects_and_then_the_name_of_the_ref_to_the_disk(
     git = workspace.root / ".git"
     objects = [path for path in synced if path.is_relative_to(git / "objects")]
     folders = {git / "objects" / oid[:2] for oid in (blob, tree, commit, below)}
-    contents = {git / "objects" / oid[:2] / oid[2:] for oid in (blob, tree, commit, below)}
-    assert set(objects) == {git / "objects", *folders, *contents}
+    contents = [path for path in objects if path.name.startswith("tmp_obj_")]
+    assert {path.parent for path in contents} == folders
+    assert len(contents) == 4
+    assert objects[:4] == contents, "before their names"
+    assert set(objects[4:]) == {git / "objects", *folders}
     assert objects == synced[: len(objects)], "before the ref"
     assert set(synced[len(objects) :]) == {
         git / "refs/heads/gitbatch/b",
@@ -105,6 +108,17 @@ def test_a_commit_point_brings_objects_and_then_the_name_of_the_ref_to_the_disk(
         git / "refs/heads",
         git / "refs",
     }
+
+
+def find_sync(synced: list[Path], store: Path, oid: str) -> int:
+    """Returns when the content of an object was synced, which had a temporary name then."""
+    folder = store / oid[:2]
+    (found,) = (
+        number
+        for number, path in enumerate(synced)
+        if path.parent == folder and path.name.startswith("tmp_obj_")
+    )
+    return found
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
@@ -115,16 +129,26 @@ def test_nothing_that_is_on_the_disk_names_an_object_that_is_not(
     store = workspace.root / ".git/objects"
     note = repo.objects.write_blob(b"a note")
     repo.point("refs/gitbatch/b/limits", note)
-    assert {store / note[:2], store / note[:2] / note[2:]} <= set(synced)
+    assert find_sync(synced, store, note) < synced.index(store / note[:2])
     workspace.write("staged", "old\n")
     workspace.git("add", "staged")
     with index_lock(repo):
         rewrite_file(repo, "staged", lambda content: content + b"new\n")
     oid = workspace.git("rev-parse", ":staged")
-    blob, index = (
-        synced.index(path) for path in (store / oid[:2] / oid[2:], workspace.root / ".git/index.gitbatch")
-    )
-    assert blob < index
+    name, index = (synced.index(path) for path in (store / oid[:2], workspace.root / ".git/index.gitbatch"))
+    assert find_sync(synced, store, oid) < name < index
+
+
+def test_content_of_another_program_is_brought_to_the_disk(
+    repo: Repository, workspace: Workspace, synced: list[Path]
+) -> None:
+    """That has stored the same object, and need not have synced it."""
+    workspace.write("other", "a note")
+    oid = workspace.git("hash-object", "-w", "other")
+    assert repo.objects.write_blob(b"a note") == oid
+    repo.point("refs/gitbatch/b/limits", oid)
+    folder = workspace.root / ".git/objects" / oid[:2]
+    assert {folder, folder / oid[2:]} <= set(synced)
 
 
 def test_a_commit_point_that_is_missed_says_nothing_is_on_the_disk(

@@ -164,6 +164,7 @@ def make_worktree(
         check_out = shared.kept.make if extra else shared.kept.check_out
     with raising_disk_errors(path.parent):
         require_untouched(repo, shared.fingerprint)  # git runs filters when it fills a worktree
+        repo.objects.writer.flush()  # its branch is made by another git, at a commit that may be new
         made = put_on_new_branch(repo, new, partial(add_worktree, repo, shared.agent_git, new, check_out))
         if extra:
             copy_layers(extra, path)

@@ -32,9 +32,14 @@ def open_digest(id_bytes: int, content: bytes = b"") -> "_Hash":
 
 def compute_id(kind: str, content: bytes, id_bytes: int) -> str:
     """Returns the id of an object; `id_bytes`: the length of a raw id."""
-    made = open_digest(id_bytes, b"%s %d\0" % (kind.encode(), len(content)))
+    made = open_digest(id_bytes, render_header(kind, content))
     made.update(content)
     return made.hexdigest()
+
+
+def render_header(kind: str, content: bytes) -> bytes:
+    """Returns what stands before the content of an object, in its file and in what its id is made of."""
+    return b"%s %d\0" % (kind.encode(), len(content))
 
 
 _DELIMITERS = dict.fromkeys(map(ord, "<>\n\0"))

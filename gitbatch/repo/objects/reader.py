@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from gitbatch.errors import GitError
 from gitbatch.repo.objects.codec import TREE, Commit, TreeEntry, compute_id, parse_commit, parse_tree
+from gitbatch.repo.objects.loose import USUAL, LooseForm
 from gitbatch.repo.objects.pack import WholeObject
 from gitbatch.repo.objects.walk import missing_by_walk
 from gitbatch.repo.objects.writer import Writer, pack_dir_mtime
@@ -56,6 +57,7 @@ class ObjectReader:
     """The length of a raw object id: 20 for SHA-1, 32 for SHA-256."""
     partial: bool = False
     """Objects may be missing that a remote has promised. A git process that is asked for one ends, as it has no network."""
+    form: LooseForm = USUAL
     writer: Writer = field(init=False)
     """Stores objects; flushed before anything is read."""
     _reader: Pipe = field(init=False)
@@ -73,7 +75,7 @@ class ObjectReader:
         self._reader = Pipe(self.git, ("cat-file", "--batch-command"))
         shortest = len(f"{'0' * 2 * self.id_bytes} blob 0\n")
         self._source = Pipe(self.git, ("cat-file", "--batch"), buffered=False, shortest=shortest)
-        self.writer = Writer(self.git, self.folder, self.id_bytes)
+        self.writer = Writer(self.git, self.folder, self.id_bytes, self.form)
 
     def close(self) -> None:
         """Ends the git processes, all at the same time."""

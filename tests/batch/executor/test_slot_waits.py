@@ -260,8 +260,13 @@ def test_run_waits_for_slots_that_other_runs_have(
     monkeypatch.setattr(PoolMembers, "find_why_none", find_and_offer)
     result, events = run_with(workspace, monkeypatch, link)
     assert result.succeeded == 2
-    order = [event["event"] for event in events if event.get("item") == "out/T1.md"]
-    assert order[: order.index("item-queued") + 2][-3:] == ["item-sent", "item-queued", "item-sent"]
+    orders = [
+        [event["event"] for event in events if event.get("item") == f"out/T{number}.md"] for number in (1, 2)
+    ]
+    queued = [order for order in orders if "item-queued" in order]
+    assert queued, orders
+    for order in queued:  # the first answer may come before the second item is sent
+        assert order[order.index("item-queued") + 1] == "item-sent"
 
 
 def test_wait_for_slots_of_other_runs_is_said_once() -> None:
