@@ -133,10 +133,10 @@ def _prefix_of(path: Path, closed: _Folders) -> Path:
 def _find_program(name: str, path: str, worktree: tuple[Path, ...]) -> Path:
     """Finds the program's file; a relative path starts in the worktree, as the program does."""
     for folder in [""] if "/" in name else path.split(":"):
-        for layer in worktree:
-            file = layer / folder / name
+        for layer in worktree[:1] if folder.startswith("/") else worktree:
+            file = os.path.join(layer, folder, name)  # noqa: PTH118 - a Path takes longer, and most are not there
             if _is_program(file):
-                return file
+                return Path(file)
     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
 
 
