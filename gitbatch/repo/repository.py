@@ -114,7 +114,7 @@ class Repository(Struct, frozen=True):
         git syncs the contents of objects and of the ref, but not the names of their files. So the names of the
         objects are synced before the ref is moved, and the ref's own name before this returns.
         """
-        self.objects.writer.sync()
+        self.objects.writer.sync(new)
         moved = self._with_spares(lambda: self.refs.swap(ref, new, old, reason))
         if moved:
             self.refs.sync(ref)
@@ -125,7 +125,7 @@ class Repository(Struct, frozen=True):
 
         git syncs a ref before it reports that it has moved. So the object is synced before.
         """
-        self.objects.writer.sync()
+        self.objects.writer.sync(oid)
         self._with_spares(lambda: self.refs.point(ref, oid))
 
     def _with_spares(self, move: Callable[[], _T]) -> _T:

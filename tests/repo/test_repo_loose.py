@@ -70,6 +70,7 @@ def test_git_reads_and_accepts_what_is_written(
         ("core.sharedRepository", "everybody"),
         ("core.sharedRepository", "0640"),
         ("core.sharedRepository", "umask"),
+        ("core.sharedRepository", "889"),
     ],
 )
 def test_a_file_has_the_form_that_the_configuration_names(workspace: Workspace, key: str, value: str) -> None:
@@ -141,6 +142,40 @@ def test_what_is_there_stays_and_gets_young(tmp_path: Path) -> None:
     store_loose(tmp_path, contents, USUAL)
     assert file.stat().st_ino == before.st_ino
     assert file.stat().st_mtime > 1
+
+
+def test_what_another_user_has_stored_is_replaced_by_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only its owner may make it young."""
+
+    def refuse(path: str) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), path)
+
+    contents = named("blob", b"one")
+    store_loose(tmp_path, contents, USUAL)
+    file = path_of(tmp_path, next(iter(contents)))
+    before = file.stat()
+    monkeypatch.setattr(os, "utime", refuse)
+    store_loose(tmp_path, contents, USUAL)
+    assert file.stat().st_ino != before.st_ino
+    assert files_below(tmp_path) == [file.name]
+    assert not file.stat().st_mode & 0o222
+
+
+def test_what_only_an_alternate_has_is_stored_here_too_and_through_a_link(workspace: Workspace) -> None:
+    """A folder of objects may be a link, and what it borrows may go."""
+    objects, moved, lender = (workspace.root / name for name in (".git/objects", "moved", "lender"))
+    workspace.git("init", "-q", "lender")
+    (workspace.root / "z").write_bytes(b"one")
+    oid = workspace.git("-C", "lender", "hash-object", "-w", "../z")
+    objects.rename(moved)
+    objects.symlink_to(moved)
+    (objects / "info/alternates").write_text(f"{lender}/.git/objects\n", encoding="utf-8")
+    assert workspace.git("cat-file", "blob", oid) == "one"
+    store_loose(objects, named("blob", b"one"), USUAL)
+    (objects / "info/alternates").unlink()
+    assert workspace.git("cat-file", "blob", oid) == "one"
 
 
 def test_two_that_write_the_same_do_not_disturb_each_other(tmp_path: Path) -> None:

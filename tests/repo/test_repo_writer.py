@@ -3,8 +3,10 @@
 import errno
 import hashlib
 import os
+import resource
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 
@@ -12,8 +14,10 @@ import pytest
 from conftest import Workspace
 
 from gitbatch.errors import GitbatchError, GitError
+from gitbatch.repo.objects.codec import compute_id
 from gitbatch.repo.objects.store import Objects
 from gitbatch.repo.objects.writer import Writer
+from gitbatch.repo.opening import open_repository
 from gitbatch.repo.pipe import Pipe
 from gitbatch.repo.process import Git
 
@@ -161,7 +165,10 @@ def test_names_of_a_sha256_repository_are_that(tmp_path: Path, environment: dict
 
 
 def test_what_a_pack_had_that_is_gone_is_written_anew(workspace: Workspace) -> None:
-    """An open git remembers packs: it would say that an object is there which `git gc` has pruned with its pack."""
+    """An open git remembers packs: it would say that an object is there which `git gc` has pruned with its pack.
+
+    Also if something of ours is written in between, which no git is asked about.
+    """
     objects = Objects(Git(workspace.root), workspace.root / ".git/objects")
     workspace.write("one", "one\n")
     workspace.write("two", "two\n")
@@ -169,12 +176,13 @@ def test_what_a_pack_had_that_is_gone_is_written_anew(workspace: Workspace) -> N
     workspace.git("repack", "-adq")
     workspace.git("update-ref", "-d", "HEAD")
     workspace.git("reflog", "expire", "--expire=now", "--all")
-    one = objects.write_blob(b"one\n")
+    one = take(workspace, objects.writer, "one\n")
     assert objects.is_blob(one)
     workspace.git("rm", "-rq", "--cached", ".")
     workspace.git("gc", "--prune=now", "--quiet")
     objects.writer.sync()
-    two = objects.write_blob(b"two\n")
+    objects.write_blob(b"ours\n")
+    two = take(workspace, objects.writer, "two\n")
     objects.writer.flush()
     assert workspace.git("cat-file", "-t", two) == "blob"
     assert objects.find_missing((one, two)) == (one,)
@@ -222,6 +230,77 @@ def test_where_no_more_descriptors_are_to_be_had_nothing_gets_out_of_step(
             writer.flush()
     assert take(workspace, writer, "the output") == workspace.git("hash-object", "z")
     assert there(workspace, some_flushed(writer)) == KINDS
+
+
+def fail_to_store(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("gitbatch.repo.objects.loose.sync_contents", lambda _: os.fsync(2**30))
+        with pytest.raises(GitError, match="Bad file descriptor"):
+            writer.flush()
+
+
+@pytest.mark.parametrize("way", ["a ref", "a tree", "a commit", "a reader"])
+def test_what_could_not_be_stored_is_stored_before_something_refers_to_it(
+    workspace: Workspace, writer: Writer, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """The error may be raised where another object is stored, so that who wrote it does not know."""
+    blob = writer.write("blob", b"one")
+    entry = b"100644 file\0" + bytes.fromhex(blob)
+    tree = compute_id("tree", entry, 20)
+    if way != "a tree":
+        writer.write("tree", entry)
+    fail_to_store(writer, monkeypatch)
+    writer.flush()
+    assert there(workspace, [blob]) == [""], "what nothing refers to holds up nothing"
+    if way == "a ref":
+        writer.sync(tree)
+    else:
+        if way != "a reader":
+            writer.write(
+                way.rsplit(maxsplit=1)[-1], entry if way == "a tree" else COMMIT % (tree.encode(), 1)
+            )
+        writer.flush(tree if way == "a reader" else "")
+    assert there(workspace, [blob, tree]) == KINDS[:2]
+
+
+def test_many_that_could_not_be_stored_are_not_open_all_at_once(
+    workspace: Workspace, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after hours without room on the disk: the limit of open files must not be in the way of a better time."""
+    made = []
+    for number in range(6):
+        made += [writer.write("blob", b"%d %d" % (number, other)) for other in range(10)]
+        fail_to_store(writer, monkeypatch)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(
+        resource.RLIMIT_NOFILE, (max(int(each.name) for each in Path("/dev/fd").iterdir()) + 30, limits[1])
+    )
+    try:
+        writer.sync(made[0])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert there(workspace, made[::59]) == ["blob", "blob"]
+    (writer.folder / made[0][:2] / made[0][2:]).unlink()
+    writer.flush(made[0])
+    assert there(workspace, made[:1]) == [""], "what was stored is not kept in memory"
+
+
+def test_a_ref_never_gets_a_commit_whose_tree_could_not_be_stored(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.write("one", "one\n")
+    workspace.commit()
+    with closing(open_repository(workspace.root)) as repo:
+        writer = repo.objects.writer
+        for number, ref in enumerate(("refs/gitbatch/b/moved", "refs/gitbatch/b/pointed"), 1):
+            tree, commit = some(writer, number)[-2:]
+            fail_to_store(writer, monkeypatch)
+            if ref.endswith("moved"):
+                assert repo.commit_point(ref, commit, None, "test")
+            else:
+                repo.point(ref, commit)
+            assert workspace.git("rev-parse", f"{ref}^{{tree}}") == tree
+    workspace.git("fsck", "--strict", "--no-dangling")
 
 
 def test_few_objects_wait_and_no_large_one(workspace: Workspace, writer: Writer) -> None:

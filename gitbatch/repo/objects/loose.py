@@ -23,6 +23,7 @@ _SHARED = {
     **dict.fromkeys(("all", "world", "everybody", "2"), 0o664),
 }
 """The permissions that a value of core.sharedRepository adds."""
+_OCTAL = frozenset("01234567")
 _QUICKEST = 1
 _LEVELS = {str(level): level for level in range(-1, 10)}
 
@@ -52,9 +53,10 @@ class LooseForm(Struct, frozen=True):
         usual = _LEVELS.get(settings.get("core.compression", ""), _QUICKEST)
         level = _LEVELS.get(settings.get("core.loosecompression", ""), usual)
         sharing = settings.get("core.sharedrepository", "").lower()
-        if len(sharing) in {3, 4} and sharing.isdecimal():
+        if len(sharing) in {3, 4} and _OCTAL.issuperset(sharing):
             return LooseForm(level, int(sharing, 8) & 0o666, is_exact=True)
-        return LooseForm(level, _SHARED.get(sharing, 0))
+        is_other_number = sharing.isdecimal() and sharing.strip("0") != ""
+        return LooseForm(level, _SHARED.get(sharing, _SHARED["group"] if is_other_number else 0))
 
     def permissions(self, mode: int) -> int:
         """Returns the permissions of a new file or folder whose mode is that of the umask."""

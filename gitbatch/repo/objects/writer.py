@@ -10,6 +10,7 @@ import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from gitbatch.errors import GitError
@@ -25,7 +26,7 @@ WRITE_BLOB = ("-c", "core.bigFileThreshold=1024g", "hash-object", "-w")
 _STORE = (*WRITE_BLOB, "--no-filters")
 _HASH = ("hash-object", "--no-filters")
 _FEW, _SMALL = 16, 64 * 1024
-"""The most objects that wait to be stored, and the most bytes of one of them that is not the last."""
+"""The most objects that wait to be stored, or are stored at once, and the most bytes of one of them that is not the last."""
 _TICK = 20_000_000
 """Nanoseconds, more than between two ticks of the clock that files get their times from."""
 
@@ -47,6 +48,8 @@ class Writer:
     _hasher: Pipe = field(init=False)
     _pending: dict[str, bytes] = field(init=False, default_factory=dict)
     """The objects that are not stored yet, with the header, by id."""
+    _failed: dict[str, bytes] = field(init=False, default_factory=dict)
+    """Those that could not be stored: tried again once something is to refer to one of them."""
     _unsynced: set[str] = field(init=False, default_factory=set)
     """Objects whose file names may not be on the disk yet."""
     _synced: set[str] = field(init=False, default_factory=set)
@@ -74,9 +77,11 @@ class Writer:
             GitError: it, or an earlier one, cannot be stored; `flush` and `sync` may raise it, too.
         """
         oid = compute_id(kind, content, self.id_bytes)
+        if any(bytes.fromhex(failed) in content or failed.encode() in content for failed in self._failed):
+            self._try_again()
         self._pending[oid] = render_header(kind, content) + content
         self.mark_unsynced(oid)
-        if len(self._pending) == _FEW or len(content) > _SMALL:
+        if len(self._pending) >= _FEW or len(content) > _SMALL:
             self.flush()
         return oid
 
@@ -114,22 +119,37 @@ class Writer:
         Raises:
             GitError: one cannot be stored.
         """
+        if oid in self._failed:
+            self._try_again()
         if oid and oid not in self._pending:
             return
-        pending, self._pending = self._pending, {}
-        if pending:
-            self._synced |= pending.keys() - store_loose(self.folder, pending, self.form)
+        self._failed |= self._pending  # until they are stored
+        waiting, self._pending = iter(self._pending.items()), {}
+        while some := dict(islice(waiting, _FEW)):  # each has an open file until it is stored
+            self._synced |= some.keys() - store_loose(self.folder, some, self.form)
+            for stored in some:
+                del self._failed[stored]
 
-    def sync(self) -> None:
+    def _try_again(self) -> None:
+        """Makes the next `flush` store what an earlier one could not: its caller need not be the one that wrote it."""
+        self._pending = self._failed | self._pending
+        self._failed = {}
+
+    def sync(self, oid: str = "") -> None:
         """Brings the names of the objects that were written since the last call to the disk.
 
         Called before anything on the disk refers to them: a ref, the index. Contents are synced before they get their
         names: after a power cut, git would take an object that has only its name for stored, forever.
         The contents of objects that another program has written without that are synced here.
 
+        Args:
+            oid: the object that is to be referred to; empty: none that could have failed to be stored.
+
         Raises:
             GitError: one of them cannot be stored.
         """
+        if oid in self._failed:
+            self._try_again()
         self.flush()
         self.spares.keep_objects(self._unsynced)
         if self._unsynced:
@@ -145,6 +165,7 @@ class Writer:
         for process in self._list_processes():
             process.close()
         self._pending.clear()
+        self._failed.clear()
 
     def hang_up(self) -> None:
         """Lets the processes end, without waiting for them. Call `close` afterwards."""
@@ -157,9 +178,9 @@ class Writer:
     def _restart_for_packs(self) -> None:
         """Ends the process of `write_fd` if packs were added or removed.
 
-        An open one takes the objects of a removed pack for stored. Checked for the first object after a `sync`.
+        An open one takes the objects of a removed pack for stored.
         """
-        if not self._unsynced and (now := pack_dir_mtime(self.folder)) != self._packs:
+        if (now := pack_dir_mtime(self.folder)) != self._packs:
             self._storer.close()
             self._packs = now
 
