@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -107,6 +108,26 @@ def wait_until_gone(process: int) -> None:
         return True
 
     wait_until(is_gone, f"the end of process {process}", patience=25)
+
+
+def test_nothing_of_a_program_waits_for_a_garbage_collection(stage: Stage) -> None:
+    """They are rare: of 10,000 programs in between, each would have left 20 KB."""
+
+    async def scene() -> None:
+        async def run() -> "weakref.ref[asyncio.SubprocessTransport]":
+            process, heard = await stage.start("sh", "-c", "echo out; echo err >&2")
+            await heard.closed.wait()
+            process.close()
+            return weakref.ref(process)
+
+        gc.disable()
+        try:
+            left = await run()
+            await wait_until_async(lambda: left() is None, "the end of what is known of a program")
+        finally:
+            gc.enable()
+
+    stage.play(scene)
 
 
 def test_programs_at_the_same_time_are_not_mixed_up(stage: Stage) -> None:

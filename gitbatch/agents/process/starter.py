@@ -229,7 +229,7 @@ class ServedProcess(asyncio.SubprocessTransport):
         self._process = 0
         self._protocol = protocol
         self._code: int | None = None
-        self._pipes: list[asyncio.WriteTransport | _OutputPipe] = []
+        self._pipes: dict[int, asyncio.WriteTransport | _OutputPipe] = {}
         self._input: asyncio.WriteTransport | None = None
         self._open = set(_STREAMS if stdin is None else _STREAMS[1:])
 
@@ -247,10 +247,10 @@ class ServedProcess(asyncio.SubprocessTransport):
             streams.append(their)
             file = os.fdopen(our, "rb" if stream else "wb", 0)
             if stream:
-                self._pipes.append(_OutputPipe(self, stream, file))
+                self._pipes[stream] = _OutputPipe(self, stream, file)
             else:
                 self._input, _ = await loop.connect_write_pipe(partial(_InputPipe, self), file)
-                self._pipes.append(self._input)
+                self._pipes[stream] = self._input
         return [*streams, *self._given]
 
     def notify_started(self, process: int) -> None:
@@ -280,6 +280,7 @@ class ServedProcess(asyncio.SubprocessTransport):
     def notify_closed(self, stream: int) -> None:
         """Notes that a stream is closed."""
         self._open.discard(stream)
+        self._pipes.pop(stream, None)  # it refers to us: so nothing waits for a garbage collection
         self._report_end()
 
     def get_pid(self) -> int:
@@ -296,7 +297,7 @@ class ServedProcess(asyncio.SubprocessTransport):
 
     def close(self) -> None:
         """Closes our ends of its streams."""
-        for pipe in self._pipes:
+        for pipe in tuple(self._pipes.values()):
             pipe.close()
 
     def kill(self) -> None:
