@@ -28,6 +28,7 @@ from gitbatch.batch.events import Event
 from gitbatch.batch.history.verify.audit import audit_history
 from gitbatch.batch.model import ItemCommit
 from gitbatch.cli.main import main
+from gitbatch.cli.verbosity import reset_level
 from gitbatch.repo.opening import open_repository
 from gitbatch.repo.repository import Repository
 from gitbatch.view.envelope import ErrorOutput
@@ -221,6 +222,12 @@ def read_run(said: str) -> tuple[list[Any], Any]:
     msgspec.json.decode(lines[-1], type=RunOutput if "ending" in envelope else ErrorOutput)
     assert "event" not in envelope
     return events, envelope
+
+
+@pytest.fixture(autouse=True)
+def usual_verbosity() -> None:
+    """What an earlier test of this process has chosen by `-q` must not silence another: only `main` forgets it."""
+    reset_level()
 
 
 @pytest.fixture(autouse=True)

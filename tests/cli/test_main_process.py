@@ -52,7 +52,7 @@ def test_caller_does_what_it_has_to_do_when_we_have_ended() -> None:
     done = subprocess.run(
         [sys.executable, "-c", f"{_START}code = 3\n{profiled}"], stdout=subprocess.PIPE, check=False
     )
-    assert (done.returncode, done.stdout.split()[0]) == (3, b"1")
+    assert (done.returncode, b"1" in done.stdout) == (3, True)  # a thread of it prints at the same time
 
 
 def test_streams_that_were_closed_at_the_start() -> None:
