@@ -6,6 +6,7 @@ import random
 import resource
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -172,12 +173,15 @@ def test_git_writes_where_a_file_keeps_no_time(
         if error:
             raise error
 
+    workspace.git("config", "core.trustctime", "false")
     workspace.write("files/one", "x\n")
     for path in (workspace.root / "files/one", repo.git_dir / "index"):
         os.utime(path, (1_000_000_000, 1_000_000_000))
-    workspace.git("config", "core.trustctime", "false")
-    monkeypatch.setattr(os, "utime", set_no_time)
-    update_index(repo, [FileChange("new", None, repo.objects.write_blob(b"new"))])
+    change = FileChange("new", None, repo.objects.write_blob(b"new"))
+    repo.objects.writer.sync()
+    with closing(open_repository(workspace.root)) as opened:  # with that setting
+        monkeypatch.setattr(os, "utime", set_no_time)
+        update_index(opened, [change])
     workspace.write("new", "new")
     assert workspace.git("status", "--porcelain") == " M files/one\nA  new"
 
