@@ -126,6 +126,18 @@ def test_an_error_says_so_and_leaves_nothing(
     assert (disk_error(caught.value) is not None) == (number != errno.EACCES)
 
 
+def test_permissions_that_cannot_be_set_leave_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: int) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "fchmod", refuse)
+    with pytest.raises(UnwritableObjectError, match="not permitted"):
+        store_loose(tmp_path, named("blob", b"one"), LooseForm(shared=0o660))
+    assert files_below(tmp_path) == []
+
+
 def test_a_file_in_the_place_of_a_folder_is_named(tmp_path: Path) -> None:
     contents = named("blob", b"one")
     (tmp_path / next(iter(contents))[:2]).touch()

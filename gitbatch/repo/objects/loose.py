@@ -98,6 +98,8 @@ def store_loose(folder: Path, contents: Mapping[str, bytes], form: LooseForm) ->
                     continue
                 descriptor, temporary = _open_temporary(os.path.dirname(path), form)  # noqa: PTH120 - quicker as text
                 opened.append((descriptor, temporary, path))
+                if form.shared:
+                    os.fchmod(descriptor, form.permissions(os.fstat(descriptor).st_mode))
                 write_all(descriptor, zlib.compress(content, form.level))
             sync_contents(descriptor for descriptor, _, _ in opened)
             for _, temporary, path in opened:
@@ -133,8 +135,6 @@ def _open_temporary(folder: str, form: LooseForm) -> tuple[int, str]:
             if form.shared:
                 os.chmod(folder, form.permissions(os.stat(folder).st_mode))  # noqa: PTH101, PTH116 - as above
         descriptor = os.open(path, flags, 0o444)
-    if form.shared:
-        os.fchmod(descriptor, form.permissions(os.fstat(descriptor).st_mode))
     return descriptor, path
 
 
