@@ -1,7 +1,7 @@
 """What a running batch does at this moment, from the events that its process logs.
 
-Git alone says what is done: a view reads it, and a run that is resumed finds out there which workers to wait a moment for. A process without a sandbox can write the log, so each line may be
-anything, and every text is cleaned.
+Git alone says what is done: a view reads the log, and a run that is resumed finds out there which workers to wait a moment
+for. A process without a sandbox can write it, so each line may be anything, and every text is cleaned.
 """
 
 from collections.abc import Collection, Iterable, Mapping

@@ -4,13 +4,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 import msgspec
-from msgspec import Struct
 
-from gitbatch.batch.model import FailedAttempt, ItemStatus
+from gitbatch.batch.model import FailedAttempt
 from gitbatch.limits.causes import Cause
-from gitbatch.limits.usage import Usage
 from gitbatch.plan.model import ItemKey
-from gitbatch.text import CleanText
 
 _SENTENCES: Mapping[str, Cause] = MappingProxyType(
     {
@@ -31,46 +28,18 @@ _SENTENCES: Mapping[str, Cause] = MappingProxyType(
 """The causes whose values gitbatch 0.1 wrote in other words than today."""
 
 
-class _EarlierAttempt(Struct, frozen=True):
-    """An attempt as gitbatch 0.1 wrote it. Its item is not read: the name of the ref has the item's key."""
-
-    item: str
-    base: str
-    number: int
-    status: ItemStatus
-    cause: str | None
-    reason: CleanText
-    details: tuple[CleanText, ...] = ()
-    strays: tuple[CleanText, ...] = ()
-    seconds: float = 0.0
-    usage: Usage = Usage()
-    retry_after: float | None = None
-    is_guess: bool = False
-
-
 def decode_earlier_attempts(content: bytes, item: ItemKey) -> tuple[FailedAttempt, ...]:
-    """Returns the attempts at an item, given by its key.
+    """Returns the attempts at an item, given by its key: the name of the ref has it.
 
     Raises:
         msgspec.DecodeError: gitbatch 0.1 did not write the content.
     """
-    attempts = msgspec.json.decode(content, type=tuple[_EarlierAttempt, ...])
-    return tuple(_convert_attempt(attempt, item) for attempt in attempts)
+    attempts = msgspec.json.decode(content, type=tuple[dict[str, object], ...])
+    known = [
+        {**attempt, "slug": item, "cause": _translate_cause(attempt.get("cause"))} for attempt in attempts
+    ]
+    return msgspec.convert(known, tuple[FailedAttempt, ...])
 
 
-def _convert_attempt(attempt: _EarlierAttempt, item: ItemKey) -> FailedAttempt:
-    cause = attempt.cause
-    return FailedAttempt(
-        item,
-        attempt.base,
-        attempt.number,
-        attempt.status,
-        None if cause is None else msgspec.convert(_SENTENCES.get(cause, cause), Cause),
-        attempt.reason,
-        attempt.details,
-        attempt.strays,
-        attempt.seconds,
-        attempt.usage,
-        attempt.retry_after,
-        attempt.is_guess,
-    )
+def _translate_cause(cause: object) -> object:
+    return _SENTENCES.get(cause, cause) if isinstance(cause, str) else cause
