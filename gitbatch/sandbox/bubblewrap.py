@@ -38,7 +38,6 @@ SEARCH_PATH = "/usr/bin:/bin:/usr/local/bin:/run/wrappers/bin:/run/current-syste
 
 _NAMESPACES = ("--unshare-all", "--new-session", "--cap-drop", "ALL")
 _TMP = Path("/tmp")  # noqa: S108 - the program's own folder is mounted there
-_SHARED_MEMORY = str(256 * 1024 * 1024)
 _OPTIONS = {view.READ: "--ro-bind", view.WRITE: "--bind", view.EMPTY: "--tmpfs", view.LINK: "--symlink"}
 _TIMEOUT = 20.0
 
@@ -63,18 +62,17 @@ class Bubblewrap:
     def wrap_command(self, argv: Sequence[str], confinement: Confinement) -> list[str]:
         """Returns the command to start instead of `argv`; see `Sandbox.wrap_command`."""
         steps = list(_list_steps(build_view(argv, confinement), confinement))
-        overlay = confinement.overlay
-        # With an overlay, the launcher has mounts of its own anyway. The folder is free: only the kernel works there.
-        view = tuple(_launcher_options(overlay.work, steps)) if overlay else ()
-        shown = (
-            ("--dev-bind", str(overlay.work), "/", *_fresh_processes())
-            if overlay
-            else (*_fresh_mounts(sized=self.sized), *_own_options(steps))
-        )
+        options: tuple[str, ...] = ()
+        if confinement.overlay:  # then the launcher has mounts of its own anyway
+            root = confinement.overlay.work  # it is free: only the kernel works there
+            options = tuple(_launcher_options(root, steps))
+            mounts = ("--dev-bind", str(root), "/", *_fresh_processes())
+        else:
+            mounts = (*_fresh_mounts(sized=self.sized), *_own_options(steps))
         network = ("--share-net",) if confinement.network is Network.ALL else ()
         folder = ("--chdir", str(real_path(confinement.worktree)))
-        whole = [self.program, "--die-with-parent", *_NAMESPACES, *network, *shown, *folder, "--", *argv]
-        return launcher_command(whole, confinement, "bubblewrap", *view)
+        whole = [self.program, "--die-with-parent", *_NAMESPACES, *network, *mounts, *folder, "--", *argv]
+        return launcher_command(whole, confinement, "bubblewrap", *options)
 
 
 @cache
@@ -128,7 +126,7 @@ def _find_problem(program: str, *, sized: bool) -> str:
 def _fresh_mounts(*, sized: bool) -> Iterator[str]:
     """Yields the options for the file systems that each program gets new: /proc, /dev and shared memory."""
     yield from (*_fresh_processes(), "--dev", "/dev")
-    yield from ("--size", _SHARED_MEMORY) if sized else ()
+    yield from ("--size", str(view.SHARED_MEMORY)) if sized else ()
     yield from ("--tmpfs", "/dev/shm", "--remount-ro", "/dev")  # noqa: S108 - its own
 
 

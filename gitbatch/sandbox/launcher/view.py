@@ -24,7 +24,8 @@ from gitbatch.sandbox.launcher.kernel import (
 
 READ, WRITE, EMPTY, LINK = "read", "write", "empty", "link"
 """What is made at a path: a path of the machine is shown there, or it is an empty folder, or a symlink."""
-_SHARED_MEMORY = 256 * 1024 * 1024
+SHARED_MEMORY = 256 * 1024 * 1024
+"""The bytes of `/dev/shm`."""
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _DEVICE_LINKS = {
     "stdin": "/proc/self/fd/0",
@@ -76,7 +77,7 @@ def _make_devices(top: int) -> int:
         os.symlink(target, name, dir_fd=made)
     for name in ("shm", "pts"):
         os.mkdir(name, 0o755, dir_fd=made)
-    _mount_memory(f"/proc/self/fd/{made}/shm", f",size={_SHARED_MEMORY}")
+    _mount_memory(f"/proc/self/fd/{made}/shm", f",size={SHARED_MEMORY}")
     terminals = "newinstance,ptmxmode=0666,mode=620"
     mount_filesystem("devpts", f"/proc/self/fd/{made}/pts", "devpts", MS_NOSUID | MS_NOEXEC, terminals)
     return made
