@@ -124,6 +124,7 @@ def test_nothing_of_a_program_waits_for_a_garbage_collection(stage: Stage) -> No
         try:
             left = await run()
             await wait_until_async(lambda: left() is None, "the end of what is known of a program")
+            assert left() is None
         finally:
             gc.enable()
 

@@ -3,9 +3,10 @@
 import os
 import signal
 import subprocess
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 from sandbox.arena import Arena, Wall, behind
@@ -45,12 +46,11 @@ def test_ids_of_processes_differ_between_programs(arena: Arena) -> None:
     assert len(seen) == 2, seen
 
 
-@behind(Wall.BUBBLEWRAP, Wall.LANDLOCK, Wall.NONE)
-def test_end_of_a_killed_program_is_reported_when_nothing_is_left(arena: Arena) -> None:
-    """Else the files of an agent that ignores SIGTERM would be read while it still writes."""
-    seconds = f"{os.getpid()}12345"
-    command = arena.command("sh", "-c", MANY, "sh", seconds, confinement=make_layers(arena, arena.repo))
-    asked, (reading, writing) = launcher_arguments(command), os.pipe()
+@contextmanager
+def served(arena: Arena, *argv: str) -> Iterator[tuple[LauncherServer, TextIO]]:
+    """A server that was asked to start a program in an overlay worktree, and what that prints."""
+    asked = launcher_arguments(arena.command(*argv, confinement=make_layers(arena, arena.repo)))
+    reading, writing = os.pipe()
     assert asked
     with (
         closing(LauncherServer()) as server,
@@ -59,6 +59,14 @@ def test_end_of_a_killed_program_is_reported_when_nothing_is_left(arena: Arena) 
     ):
         server.start_program(asked, arena.environment, arena.base, (null.fileno(), writing, null.fileno()))
         os.close(writing)
+        yield server, said
+
+
+@behind(Wall.BUBBLEWRAP, Wall.LANDLOCK, Wall.NONE)
+def test_end_of_a_killed_program_is_reported_when_nothing_is_left(arena: Arena) -> None:
+    """Else the files of an agent that ignores SIGTERM would be read while it still writes."""
+    seconds = f"{os.getpid()}12345"
+    with served(arena, "sh", "-c", MANY, "sh", seconds) as (server, said):
         assert said.readline() == "on\n"
         started, programs = server.receive_event(), find_sleepers(seconds)
         assert started
@@ -76,16 +84,7 @@ TRAP = "trap 'echo bye; exit 7' TERM; echo on; sleep 600 & wait"
 @behind(Wall.LANDLOCK, Wall.NONE)
 def test_server_forks_one_process_for_a_program(arena: Arena) -> None:
     """It is the first of its namespace from its beginning, and hands on the signals that it gets."""
-    command = arena.command("sh", "-c", TRAP, confinement=make_layers(arena, arena.repo))
-    asked, (reading, writing) = launcher_arguments(command), os.pipe()
-    assert asked
-    with (
-        closing(LauncherServer()) as server,
-        open(reading) as said,  # noqa: PTH123 - a descriptor
-        Path(os.devnull).open("r+b") as null,
-    ):
-        server.start_program(asked, arena.environment, arena.base, (null.fileno(), writing, null.fileno()))
-        os.close(writing)
+    with served(arena, "sh", "-c", TRAP) as (server, said):
         started = server.receive_event()
         assert started
         status = dict(

@@ -65,6 +65,18 @@ def make_losing_link(*, keeps_result: bool, reply: SentReply = REPLY) -> Scripte
     return link
 
 
+def come_back_after(link: ScriptedLink, begun: asyncio.Event) -> None:
+    """Lets a worker be connected to again only after something has begun."""
+    connect = link.connect
+
+    async def connect_late() -> ScriptedChannel:
+        if link.channels:
+            await begun.wait()
+        return await connect()
+
+    link.connect = connect_late  # type: ignore[method-assign]
+
+
 @pytest.mark.parametrize("keeps_result", [True, False], ids=["result", "nothing"])
 def test_item_waits_for_the_worker_that_it_was_lost_with(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, *, keeps_result: bool
@@ -129,14 +141,7 @@ def test_result_that_comes_back_ends_the_second_attempt(
 
     paid = replace(REPLY, usage=SentUsage(requests=2, cost=1.0))
     link, other = make_losing_link(keeps_result=True, reply=paid), ScriptedLink(work_on, (BUSY,))
-    connect = link.connect
-
-    async def connect_late() -> ScriptedChannel:
-        if link.channels:
-            await begun.wait()
-        return await connect()
-
-    link.connect = connect_late  # type: ignore[method-assign]
+    come_back_after(link, begun)
     result, events = run_with(workspace, monkeypatch, link, other)
     assert result.succeeded == 1
     assert workspace.git("show", "main:out/T1.md") == "kept"
@@ -205,14 +210,7 @@ def test_limit_that_is_reached_after_a_second_attempt_counts_each_once(
         ScriptedLink(lose_and_work, (replace(HELLO, slots=10),)),
         ScriptedLink(work_on, (BUSY,)),
     )
-    connect = link.connect
-
-    async def connect_late() -> ScriptedChannel:
-        if link.channels:
-            await begun.wait()
-        return await connect()
-
-    link.connect = connect_late  # type: ignore[method-assign]
+    come_back_after(link, begun)
     result, events = run_with(workspace, monkeypatch, link, other)
     assert result.halt is not None
     assert result.halt.cause is Cause.BUDGET
