@@ -18,6 +18,7 @@ from gitbatch.errors import UsageError
 from gitbatch.plan.model import Plan
 from gitbatch.project.control import BY_CONVENTION, PlanChoice
 from gitbatch.sandbox.model import SandboxKind
+from gitbatch.text import format_count
 
 
 class SessionSettings(Struct, frozen=True, kw_only=True):
@@ -105,7 +106,10 @@ class Unattended:
 
     def choose_mode(self, groups: int) -> CheckpointMode:
         """Refuses: the settings must say when to pause."""
-        raise UsageError(f"the checkpoint mode for {groups} groups is missing", "set it, for example at-end")
+        raise UsageError(
+            f"the checkpoint mode for {format_count(groups, 'group')} is missing",
+            "set it, for example at-end",
+        )
 
     def accept_config(self) -> bool:
         """Refuses a changed configuration."""

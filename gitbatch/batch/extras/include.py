@@ -32,7 +32,7 @@ from gitbatch.project.extras_table import ExtrasTable
 from gitbatch.repo.ignored import list_ignored, split_patterns
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.snapshot import TreeSnapshot
-from gitbatch.text import CleanText, clean_text, format_size, list_names
+from gitbatch.text import CleanText, clean_text, format_count, format_size, list_names
 
 _SECRETS_ANYWHERE = (".env*", ".netrc", ".npmrc", ".pypirc")
 _SECRETS = (*_SECRETS_ANYWHERE, "*.pem", "*.key", "id_*", "credentials*")
@@ -59,11 +59,11 @@ class IncludedFiles(Struct, frozen=True):
 
     def describe(self) -> tuple[CleanText, ...]:
         """Returns lines for the user."""
-        count = sum(not file.is_folder for file in self.files)
+        count = format_count(sum(not file.is_folder for file in self.files), "file")
         lines = []
         if self.files:
             lines.append(
-                f"worktrees get {list_names(self.tops)} of your checkout ({format_size(self.size)} in {count} files)"
+                f"worktrees get {list_names(self.tops)} of your checkout ({format_size(self.size)} in {count})"
             )
         if links := tuple(file.path for file in self.files if file.target and file.path in self.tops):
             lines.append(f"included as links, which are not followed: {list_names(links)}")

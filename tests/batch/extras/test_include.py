@@ -1,6 +1,7 @@
 """The ignored files of the checkout that worktrees get, and their layer in the cache."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -106,6 +107,14 @@ def test_choice(repo: Repository) -> None:
     assert lines[0].startswith("worktrees get .env.test, .venv/, build/cache/one")
     assert lines[1] == "agents can read .env.test, which batch.include names"
     assert lines[2].startswith("not included, as the names look like secrets: .env")
+
+
+def test_one_file_is_counted_as_one(repo: Repository, checkout: Workspace) -> None:
+    checkout.write(".worktreeinclude", "data/x.bin\n")
+    checkout.commit()
+    assert re.fullmatch(
+        r"worktrees get data/x\.bin of your checkout \(\d+ bytes in 1 file\)", find(repo).describe()[0]
+    )
 
 
 def test_what_the_commit_has_is_left_out(repo: Repository, checkout: Workspace) -> None:
